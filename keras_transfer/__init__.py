@@ -1,0 +1,32 @@
+"""Fine-tune pretrained networks on your own labelled pictures with Keras 3 and TensorFlow."""
+
+from keras_transfer.errors import (
+    BadConfiguration,
+    BadData,
+    BadWeights,
+    CheckFailed,
+    TransferError,
+    UnknownName,
+)
+from keras_transfer.kinds.classify import Classify
+from keras_transfer.kinds.knobs import Augment, Head, Split, Stage
+from keras_transfer.runs import Run
+from keras_transfer.runs import Run as load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Augment",
+    "BadConfiguration",
+    "BadData",
+    "BadWeights",
+    "CheckFailed",
+    "Classify",
+    "Head",
+    "Run",
+    "Split",
+    "Stage",
+    "TransferError",
+    "UnknownName",
+    "load",
+]

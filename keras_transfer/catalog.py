@@ -1,0 +1,114 @@
+"""Find recipes: ours, those of other packages, and files."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import pkgutil
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.tables import Table
+
+__all__ = ["GROUP", "find", "load_file", "modules", "name_of", "summary"]
+
+GROUP = "keras_transfer.recipes"
+"""Entry-point group. A value is a package; each of its modules is a recipe of its own name."""
+
+logger = logging.getLogger("keras_transfer")
+
+
+def modules() -> Table[str]:
+    """Full module names of all installed recipes by recipe name; no recipe is imported.
+
+    Raises:
+        BadConfiguration: Two packages have a recipe of one name.
+    """
+    found: dict[str, str] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda one: one.value):
+        for name in _modules_of(entry):
+            full = f"{entry.value}.{name}"
+            if found.setdefault(name, full) != full:
+                raise BadConfiguration(
+                    f"Two recipes are called {name!r}: {found[name]} and {full}. "
+                    "Uninstall one of the packages, or rename its module."
+                )
+    return Table("recipe", dict(sorted(found.items())))
+
+
+def _modules_of(entry: EntryPoint) -> list[str]:
+    try:
+        package = importlib.import_module(entry.value)
+    except Exception as error:  # another package's bug must not take our command along
+        logger.warning("Recipes of %r cannot be loaded: %s", entry.name, error)
+        return []
+    return [one.name for one in pkgutil.iter_modules(package.__path__) if one.name[0] != "_"]
+
+
+def find(name: str) -> ModuleType:
+    """Import a recipe's module by the recipe's name, or by the path of its ``.py`` file.
+
+    Raises:
+        UnknownName: No such recipe is installed.
+        BadConfiguration: The file is not there, fails, or holds no ``recipe``.
+    """
+    return load_file(Path(name)) if name.endswith(".py") else _import(modules()[name])
+
+
+def load_file(path: Path) -> ModuleType:
+    """Import a recipe from a file, as module ``recipe_files.<stem>``.
+
+    Raises:
+        BadConfiguration: The file is not there, fails, or holds no ``recipe``.
+    """
+    if not path.is_file():
+        raise BadConfiguration(f"There is no file {path}; a recipe's file ends in .py.")
+    spec = importlib.util.spec_from_file_location(f"recipe_files.{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BadConfiguration:
+        raise
+    except Exception as error:
+        raise BadConfiguration(
+            f"{path} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    sys.modules[module.__name__] = module
+    return _checked(module)
+
+
+def _import(full: str) -> ModuleType:
+    try:
+        return _checked(importlib.import_module(full))
+    except ImportError as error:
+        raise BadConfiguration(f"{full} cannot be imported: {error}") from error
+
+
+def _checked(module: ModuleType) -> ModuleType:
+    if not hasattr(getattr(module, "recipe", None), "run"):
+        raise BadConfiguration(
+            f"{module.__file__} holds no recipe: it should say `recipe = Classify(...)`."
+        )
+    return module
+
+
+def summary(module: ModuleType) -> str:
+    """First line of the module's docstring."""
+    return (module.__doc__ or "").strip().partition("\n")[0]
+
+
+def name_of(recipe: Any) -> str:
+    """Name of the module that holds this recipe, or of its kind where none does."""
+    for name, module in list(sys.modules.items()):
+        if vars(module).get("recipe") is recipe if module else False:
+            if name == "__main__" and getattr(module, "__file__", None):
+                return Path(str(module.__file__)).stem
+            return name.rpartition(".")[-1]
+    return type(recipe).__name__.lower()

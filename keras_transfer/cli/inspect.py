@@ -1,0 +1,63 @@
+"""``kt-recipe list``, ``show`` and ``copy``: look at recipes without loading TensorFlow."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import click
+import yaml
+
+from keras_transfer import catalog
+from keras_transfer.errors import BadConfiguration
+
+__all__ = ["copy", "list_", "show"]
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_(as_json: bool) -> None:
+    """List the recipes, with a line on each."""
+    rows = {name: catalog.summary(catalog.find(name)) for name in catalog.modules()}
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    width = max(map(len, rows), default=0)
+    for name, line in rows.items():
+        click.echo(f"{name:<{width}}  {line}")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show(name: str, as_json: bool) -> None:
+    """Show what a recipe says: its description and all of its knobs, as -c takes them."""
+    module = catalog.find(name)
+    if as_json:
+        document = {"recipe": name, "kind": type(module.recipe).__name__}
+        click.echo(json.dumps({**document, "knobs": module.recipe.knobs()}, ensure_ascii=False))
+        return
+    for line in (module.__doc__ or "").strip().splitlines():
+        click.echo(f"# {line}".rstrip())
+    click.echo(yaml.safe_dump(module.recipe.knobs(), sort_keys=False, allow_unicode=True).rstrip())
+
+
+@click.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+def copy(name: str, file: Path) -> None:
+    """Write a recipe's module into FILE for editing; `kt-recipe run FILE` runs it."""
+    module = catalog.find(name)
+    if file.is_dir():
+        file = file / f"{name}.py"
+    if file.suffix != ".py":
+        raise BadConfiguration(f"{file} should end in .py, so that `kt-recipe run` takes it.")
+    try:
+        with file.open("x", encoding="utf-8") as copied:
+            copied.write(inspect.getsource(module))
+    except FileExistsError:
+        raise BadConfiguration(f"{file} is there already; name another file.") from None
+    except OSError as error:
+        raise BadConfiguration(f"{file} cannot be written: {error.strerror}.") from None
+    click.echo(f"Written to {file}. Run it: kt-recipe run {file}", err=True)

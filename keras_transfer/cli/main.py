@@ -1,0 +1,62 @@
+"""The command's root: its subcommands, and how errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from typing import Any
+
+import click
+
+from keras_transfer import __version__
+from keras_transfer.cli.inspect import copy, list_, show
+from keras_transfer.cli.run import run
+from keras_transfer.cli.use import evaluate, predict
+from keras_transfer.cli.weights import weights
+from keras_transfer.errors import TransferError, UnknownName
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+
+
+class Root(click.Group):
+    """Prints what a user can mend without a traceback, with the exit code of its kind."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand."""
+        try:
+            return super().invoke(ctx)
+        except TransferError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a subcommand; suggest a near miss where there is none."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            raise UnknownName("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kt-recipe")
+def main() -> None:
+    """Fine-tune pretrained networks on your own labelled pictures.
+
+    Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 data or weights, 4 a check
+    failed, 130 interrupted.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("keras_transfer")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+
+
+for command in (list_, show, run, evaluate, predict, copy, weights):
+    main.add_command(command)

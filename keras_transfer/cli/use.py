@@ -1,0 +1,96 @@
+"""``kt-recipe evaluate`` and ``predict``: use a finished run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.quiet import import_tensorflow
+from keras_transfer.runs import Prediction, Run
+from keras_transfer.tables import Table
+
+__all__ = ["evaluate", "predict"]
+
+RUN = click.argument("run", type=click.Path(path_type=Path))
+
+
+@click.command()
+@RUN
+@click.option("--data", help="Other data to evaluate on; the figures of the run itself if none.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where TFDS data sets lie.")
+@click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", show_default=True)
+@click.option("--strict", is_flag=True, help="Fail if the run was trained on these pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def evaluate(
+    run: Path, data: str | None, data_dir: Path | None, on_bad: str, strict: bool, as_json: bool
+) -> None:
+    """Print the figures of a finished RUN folder, on its test part or on other labelled data."""
+    import_tensorflow()
+    from keras_transfer.evaluation.metrics import summary
+
+    done = Run(run)
+    if data is None:
+        figures = done.metrics["test"]
+    else:
+        figures = done.evaluate(data, data_dir=data_dir, on_bad=on_bad, strict=strict)
+    if as_json:
+        document = {"recipe": done.about["recipe"], "run": str(run), "data": data}
+        click.echo(json.dumps({**document, "metrics": {"test": figures}}, ensure_ascii=False))
+    else:
+        click.echo(summary(figures))
+
+
+def _table(predictions: list[Prediction], k: int) -> None:
+    width = max(len(one.path) for one in predictions)
+    for one in predictions:
+        said = "  ".join(f"{label} {share:.4f}" for label, share in one.top(k))
+        click.echo(f"{one.path:<{width}}  {said or 'error: ' + one.error}")
+
+
+def _csv(predictions: list[Prediction], k: int) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    tops = [column for i in range(1, k + 1) for column in (f"class_{i}", f"probability_{i}")]
+    writer.writerow(["path", "error", *tops])
+    for one in predictions:
+        writer.writerow([one.path, one.error, *(cell for pair in one.top(k) for cell in pair)])
+
+
+def _jsonl(predictions: list[Prediction], k: int) -> None:
+    for one in predictions:
+        top = [{"class": label, "probability": share} for label, share in one.top(k)]
+        row = (
+            {"path": one.path, "error": one.error} if one.error else {"path": one.path, "top": top}
+        )
+        click.echo(json.dumps(row, ensure_ascii=False))
+
+
+FORMATS: Table[Callable[[list[Prediction], int], None]] = Table(
+    "format", {"table": _table, "csv": _csv, "jsonl": _jsonl}
+)
+
+
+@click.command()
+@RUN
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--top-k", default=1, show_default=True, help="Classes to print, best first.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table")
+def predict(run: Path, paths: tuple[str, ...], top_k: int, form: str) -> None:
+    """Classify PATHS: picture files, folders and glob patterns. One row a file, in their order.
+
+    A file that cannot be used has a row with the reason, and the exit code is 3.
+    """
+    if top_k < 1:
+        raise BadConfiguration(f"--top-k {top_k}: should be 1 or more.")
+    import_tensorflow()
+    done = Run(run)
+    predictions = done.predict(paths)
+    FORMATS[form](predictions, min(top_k, len(done.classes)))
+    bad = [f"{one.path}: {one.error}" for one in predictions if one.error]
+    if bad:
+        raise BadData(f"{len(bad)} of {len(predictions)} files cannot be used:", bad)

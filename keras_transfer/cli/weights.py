@@ -1,0 +1,72 @@
+"""``kt-recipe weights``: where pretrained weights come from, and whether a file is sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.networks import imagenet
+from keras_transfer.networks.backbones import BACKBONES
+from keras_transfer.networks.weights import verify_weights
+from keras_transfer.quiet import import_tensorflow
+
+__all__ = ["weights"]
+
+VARIANT = click.option(
+    "--variant", default="{}", metavar="{OPTION: VALUE}", help="Such as '{alpha: 0.35}'."
+)
+
+
+def _variant(text: str) -> dict[str, Any]:
+    try:
+        variant = yaml.safe_load(text)
+    except yaml.YAMLError:
+        variant = None
+    if not isinstance(variant, dict):
+        raise BadConfiguration(f"--variant {text}: should be a mapping such as '{{alpha: 0.35}}'.")
+    return variant
+
+
+@click.group()
+def weights() -> None:
+    """List, place and check files of pretrained weights."""
+
+
+@weights.command("list")
+def list_() -> None:
+    """List the backbones, and which of their ImageNet weights are on this machine."""
+    width = max(map(len, BACKBONES))
+    for name in BACKBONES:
+        if name not in imagenet.IMAGENET:
+            said = "no ImageNet weights are published"
+        else:
+            place = imagenet.where(name)
+            said = f"{'present' if place.present else 'absent '}  {place.path.name}"
+        click.echo(f"{name:<{width}}  {said}")
+
+
+@weights.command()
+@click.argument("name")
+@VARIANT
+@click.option("--image-size", type=int, help="MobileNets have files for several sizes.")
+def where(name: str, variant: str, image_size: int | None) -> None:
+    """Say which file `--weights imagenet` takes, from where it comes and where it belongs."""
+    place = imagenet.where(name, _variant(variant), image_size)
+    click.echo(f"file     {place.path}  ({'present' if place.present else 'absent'})")
+    click.echo(f"from     {place.url}")
+    click.echo(f"hash     {place.hash or 'none is published'}")
+
+
+@weights.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("name")
+@VARIANT
+def verify(file: Path, name: str, variant: str) -> None:
+    """Check that every weight of backbone NAME can be taken from FILE."""
+    import_tensorflow()
+    verify_weights(file, name, _variant(variant))
+    click.echo(f"{file} holds weights for {name}.")

@@ -1,0 +1,1 @@
+"""Where pictures come from, how they are split, and how they become batches."""

@@ -1,0 +1,106 @@
+"""Pictures in TFRecord files, read in any order: the files are gone through once for an index."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.data import decode, flaws
+from keras_transfer.data.samples import Checked
+from keras_transfer.errors import BadData
+
+__all__ = ["Records", "index"]
+
+# A record is its length (8 bytes), a checksum (4), the data, and a checksum (4):
+# https://www.tensorflow.org/tutorials/load_data/tfrecord
+_BEFORE, _AROUND = 12, 16
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """A store of encoded pictures, each in a ``tf.train.Example`` in a TFRecord file.
+
+    Attributes:
+        paths: The files.
+        files: (n,) int32, index into ``paths`` of each record.
+        offsets: (n,) int64, where its data begin in the file.
+        lengths: (n,) int64, how many bytes these are.
+        feature: Name of the feature that holds the picture.
+    """
+
+    paths: tuple[str, ...]
+    files: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
+    feature: str
+
+    def decode(self, row: tf.Tensor) -> tf.Tensor:
+        """Read picture number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
+        record = tf.numpy_function(self._read, [row], tf.string, stateful=False)
+        spec = {self.feature: tf.io.FixedLenFeature((), tf.string)}
+        example = tf.io.parse_single_example(tf.ensure_shape(record, ()), spec)
+        return decode.picture(example[self.feature])
+
+    def check(self, row: int) -> Checked:
+        """Read and decode picture number ``row`` as training would, and say what is wrong."""
+        example = tf.train.Example.FromString(self._read(row))
+        content = example.features.feature[self.feature].bytes_list.value[0]
+        return flaws.check(content)
+
+    def stamp(self, row: int) -> tuple[str, int, int]:
+        """Place, size in bytes and change time in ns of picture number ``row``."""
+        path = self.paths[self.files[row]]
+        return f"{path}@{self.offsets[row]}", int(self.lengths[row]), os.stat(path).st_mtime_ns
+
+    def _read(self, row: int) -> bytes:
+        with open(self.paths[self.files[row]], "rb", buffering=0) as file:
+            file.seek(self.offsets[row])
+            return file.read(self.lengths[row])
+
+
+def index(paths: Sequence[str], picture: str, label: str) -> tuple[Records, np.ndarray]:
+    """Go through TFRecord files once, noting where each record lies and what its label is.
+
+    Args:
+        paths: The files, in the order that the records are to have.
+        picture: Name of the feature that holds the encoded picture.
+        label: Name of the feature that holds the label.
+
+    Returns:
+        The store, and the (n,) int64 labels of its records.
+
+    Raises:
+        BadData: A file is missing or broken.
+    """
+    lengths, labels = zip(*(_lengths_and_labels(path, label) for path in paths), strict=True)
+    counts = [len(one) for one in lengths]
+    records = Records(
+        tuple(paths),
+        np.repeat(np.arange(len(paths), dtype="int32"), counts),
+        np.concatenate([_BEFORE + np.cumsum(one + _AROUND) - (one + _AROUND) for one in lengths]),
+        np.concatenate(lengths),
+        picture,
+    )
+    return records, np.concatenate(labels)
+
+
+def _lengths_and_labels(path: str, label: str) -> tuple[np.ndarray, np.ndarray]:
+    """(k,) int64 lengths and (k,) int64 labels of the k records in a file."""
+    spec = {label: tf.io.FixedLenFeature((), tf.int64)}
+    lengths, labels = [np.empty(0, "int64")], [np.empty(0, "int64")]
+    try:
+        for batch in tf.data.TFRecordDataset(path).batch(1024).prefetch(1):
+            lengths.append(tf.strings.length(batch).numpy().astype("int64"))
+            labels.append(tf.io.parse_example(batch, spec)[label].numpy())
+    except tf.errors.OpError as error:
+        cause = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", error.message)
+        raise BadData(
+            f"{path} is missing or broken ({cause}). Delete its folder, and have the data set "
+            "prepared again."
+        ) from error
+    return np.concatenate(lengths), np.concatenate(labels)

@@ -1,0 +1,129 @@
+"""The table of samples: which picture has which label, group, weight and part of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["PARTS", "Checked", "Samples", "Store"]
+
+PARTS = ("train", "val", "test")
+
+
+class Checked(NamedTuple):
+    """What a look at one picture found.
+
+    Attributes:
+        digest: Hex digest of the picture's bytes (or pixels); equal for exact duplicates only.
+        reason: Why the picture cannot be used; empty where it can.
+    """
+
+    digest: str
+    reason: str = ""
+
+
+class Store(Protocol):
+    """Where pictures come from: files, records or arrays, addressed by row number."""
+
+    def decode(self, row: tf.Tensor) -> tf.Tensor:
+        """Read picture number ``row``, inside a graph.
+
+        Args:
+            row: Scalar int64.
+
+        Returns:
+            (height, width, 3) uint8 RGB, EXIF orientation applied.
+        """
+        ...
+
+    def check(self, row: int) -> Checked:
+        """Read and decode picture number ``row`` as training would, and say what is wrong."""
+        ...
+
+    def stamp(self, row: int) -> tuple[str, int, int] | None:
+        """Name, size in bytes and change time in ns of picture ``row``: key of the scan's cache.
+
+        None where looking again costs nothing (arrays) or the picture cannot be looked at.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A table of n labelled pictures; sorted by key within each part, as its source lists them.
+
+    Attributes:
+        store: Turns row numbers into pictures.
+        classes: Class names in label order.
+        keys: (n,) object array of str: path or record name of each picture.
+        labels: (n,) int32, index into ``classes``.
+        rows: (n,) int64, row number of each picture in ``store``.
+        parts: (n,) object array of str: "train", "val", "test", or "" where not yet decided.
+        groups: (n,) object array of str: pictures of one group stay on one side of a split;
+            "" for a picture that belongs with no other.
+        weights: (n,) float32, weight of each picture in the loss, 1 unless the data say other.
+        digests: (n,) object array of str: equal for exact duplicates only; "" before the scan.
+    """
+
+    store: Any
+    classes: tuple[str, ...]
+    keys: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+    parts: np.ndarray
+    groups: np.ndarray
+    weights: np.ndarray
+    digests: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        store: Store,
+        classes: Sequence[str],
+        keys: Sequence[str] | np.ndarray,
+        labels: Sequence[int] | np.ndarray,
+        **columns: Any,
+    ) -> Samples:
+        """Make a table from plain sequences; ``columns`` are any of the others."""
+        n = len(keys)
+        given = {
+            "rows": np.arange(n),
+            "parts": np.full(n, "", object),
+            "groups": np.full(n, "", object),
+            "weights": np.ones(n),
+            "digests": np.full(n, "", object),
+            **columns,
+        }
+        return cls(
+            store,
+            tuple(classes),
+            np.asarray(keys, object),
+            np.asarray(labels, "int32"),
+            np.asarray(given["rows"], "int64"),
+            np.asarray(given["parts"], object),
+            np.asarray(given["groups"], object),
+            np.asarray(given["weights"], "float32"),
+            np.asarray(given["digests"], object),
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, where: np.ndarray) -> Samples:
+        """Keep some pictures, by boolean mask or by index, in the order given."""
+        columns = ("keys", "labels", "rows", "parts", "groups", "weights", "digests")
+        return replace(self, **{name: getattr(self, name)[where] for name in columns})
+
+    def part(self, name: str) -> Samples:
+        """The pictures of one part: "train", "val" or "test"."""
+        return self.take(self.parts == name)
+
+    def counts(self) -> np.ndarray:
+        """(classes,) int64: how many pictures each class has."""
+        return np.bincount(self.labels, minlength=len(self.classes))

@@ -1,0 +1,161 @@
+"""Dividing labelled things fairly: how many of each class, and which of them go where.
+
+Labels in, numbers out: nothing here knows what a picture is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+__all__ = ["choose", "deal", "level", "proportional"]
+
+
+def proportional(counts: np.ndarray, size: int, least: np.ndarray | int = 1) -> np.ndarray:
+    """Divide ``size`` in proportion to ``counts``, with a least number for each.
+
+    The j-th unit goes to class c with priority counts[c] / (j - 1/2), Webster's method of
+    dividing the seats of a parliament: it rounds every share to the nearest number.
+
+    Args:
+        counts: (k,) int, how many there are of each class.
+        size: How many to divide; no fewer than the least numbers together.
+        least: (k,) int or one int; a class smaller than this gives all it has.
+
+    Returns:
+        (k,) int64 with sum ``size``, nowhere above ``counts``.
+    """
+    least = np.broadcast_to(least, len(counts))
+    return _award(counts, size, lambda c, j: np.where(j < least[c], np.inf, counts[c] / (j + 0.5)))
+
+
+def level(counts: np.ndarray, size: int) -> np.ndarray:
+    """Divide ``size`` equally as far as the classes go, the rest to the larger ones.
+
+    Args:
+        counts: (k,) int, how many there are of each class.
+        size: How many to divide, at most the sum of ``counts``.
+
+    Returns:
+        (k,) int64 with sum ``size``, nowhere above ``counts``.
+    """
+    return _award(counts, size, lambda c, j: -j)
+
+
+def _award(
+    counts: np.ndarray, size: int, priority: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Give out ``size`` units by falling ``priority(class, units it has)``, ties to the larger."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((-counts[owner], -priority(owner, _rank(owner))))
+    return np.bincount(owner[order[:size]], minlength=len(counts))
+
+
+def _rank(sorted_labels: np.ndarray) -> np.ndarray:
+    """(n,) int64: how many of the same label come before each, of labels that are sorted."""
+    return np.arange(len(sorted_labels)) - np.searchsorted(sorted_labels, sorted_labels)
+
+
+def choose(labels: np.ndarray, quota: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw ``quota[c]`` of each class c at random.
+
+    Args:
+        labels: (n,) int in [0, k).
+        quota: (k,) int.
+        rng: Where chance comes from.
+
+    Returns:
+        Sorted int64 positions in ``labels``, as many as ``quota`` says.
+    """
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    return np.sort(order[_rank(labels[order]) < quota[labels[order]]])
+
+
+def deal(
+    labels: np.ndarray, families: np.ndarray, sizes: list[int], rng: np.random.Generator
+) -> np.ndarray:
+    """Deal families out to parts, stratified by label, no family on two sides.
+
+    Three rounds: each class puts its smallest family into each part that lacks it, the
+    rarest class first; then families of several, the largest first, go where their classes
+    are wanted most; then the single ones fill each class up to what the part wants of it.
+    It is the greedy idea of scikit-learn's StratifiedGroupKFold, for parts of any size, with
+    a place for each class in each part, and no loop over the single ones.
+
+    Args:
+        labels: (n,) int in [0, k).
+        families: (n,) int; those with the same number stay together.
+        sizes: How many each part wants; one part more takes what these leave.
+        rng: Where chance comes from.
+
+    Returns:
+        (n,) int64 part of each. A class with fewer families than there are parts cannot be in
+        every part, and one in a few families of many classes may miss one.
+    """
+    order = rng.permutation(len(labels))  # so that ties are broken by chance
+    state = _Deal(labels[order], np.unique(families[order], return_inverse=True)[1], sizes)
+    state.spread()
+    state.deal_families()
+    state.deal_singles()
+    parts = np.empty(len(labels), "int64")
+    parts[order] = state.parts
+    return parts
+
+
+class _Deal:
+    """The state of one deal: where each lies, what each part has and wants of each class."""
+
+    def __init__(self, labels: np.ndarray, families: np.ndarray, sizes: list[int]):
+        counts = np.bincount(labels)
+        wanted = [proportional(counts, size) for size in sizes]
+        rest = np.maximum(counts - sum(wanted, np.zeros_like(counts)), 0)
+        self.labels, self.families = labels, families
+        self.wanted = np.stack([*wanted, rest])
+        self.has = np.zeros_like(self.wanted)
+        self.parts = np.full(len(labels), -1)
+        self.family_size = np.bincount(families)
+        self.family_start = np.cumsum(self.family_size) - self.family_size
+        self.by_family = np.argsort(families, kind="stable")
+
+    def members(self, family: int) -> np.ndarray:
+        start = self.family_start[family]
+        return self.by_family[start : start + self.family_size[family]]
+
+    def give(self, family: int, part: int) -> None:
+        members = self.members(family)
+        self.parts[members] = part
+        np.add.at(self.has[part], self.labels[members], 1)
+
+    def spread(self) -> None:
+        smallest_first = np.lexsort((self.family_size[self.families], self.labels))
+        counts = np.bincount(self.labels)
+        per_class = np.split(smallest_first, np.cumsum(counts)[:-1])
+        for label in np.argsort(counts, kind="stable"):
+            candidates = iter(per_class[label])
+            for part in range(len(self.wanted)):
+                if self.has[part, label]:
+                    continue
+                free = next((one for one in candidates if self.parts[one] < 0), None)
+                if free is not None:
+                    self.give(self.families[free], part)
+
+    def deal_families(self) -> None:
+        """Give each family where it lowers chi-square most: the sum of lack squared / wanted."""
+        free = np.unique(self.families[self.parts < 0])
+        free = free[self.family_size[free] > 1]
+        for family in free[np.argsort(-self.family_size[free], kind="stable")]:
+            classes, n = np.unique(self.labels[self.members(family)], return_counts=True)
+            wanted = self.wanted[:, classes]
+            lack = wanted - self.has[:, classes]
+            change = ((lack - n) ** 2 - lack**2) / np.maximum(wanted, 1)
+            self.give(family, int(change.sum(axis=1).argmin()))
+
+    def deal_singles(self) -> None:
+        free = np.flatnonzero(self.parts < 0)
+        free = free[np.argsort(self.labels[free], kind="stable")]
+        labels = self.labels[free]
+        lack = np.maximum(self.wanted - self.has, 0)[:-1]
+        full = np.cumsum(lack, axis=0)[:, labels]
+        self.parts[free] = (_rank(labels) >= full).sum(axis=0)

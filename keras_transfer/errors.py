@@ -1,0 +1,92 @@
+"""What can go wrong, by what the reader of the message can do about it.
+
+TransferError
+├── BadConfiguration    change the recipe, the option or the file of options (exit code 2)
+│   └── UnknownName     correct the name (exit code 2)
+├── BadData             mend or leave out the pictures (exit code 3)
+├── BadWeights          get other weights (exit code 3)
+└── CheckFailed         a check found what it looks for: leak, parity, NaN (exit code 4)
+
+The command prints these without a traceback; everything else is a bug and shows its own.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "BadConfiguration",
+    "BadData",
+    "BadWeights",
+    "CheckFailed",
+    "TransferError",
+    "UnknownName",
+]
+
+
+class TransferError(Exception):
+    """Anything that the user of the package can mend; base of all the others."""
+
+    exit_code = 1
+
+
+class BadConfiguration(TransferError):
+    """A knob, an option or a combination of them makes no sense."""
+
+    exit_code = 2
+
+
+class UnknownName(BadConfiguration, KeyError):
+    """Nothing goes by that name; the message suggests the nearest one that exists.
+
+    Args:
+        what: The sort of thing that was looked for, such as ``"backbone"``.
+        name: The name that was asked for.
+        known: The names that exist.
+    """
+
+    def __init__(self, what: str, name: object, known: Iterable[object]):
+        self.what, self.name, self.known = what, name, [str(one) for one in known]
+        super().__init__(f"No {what} is called {str(name)!r}. {self._cure()}")
+
+    def _cure(self) -> str:
+        lowered = {one.lower(): one for one in self.known}
+        near = get_close_matches(str(self.name).lower(), lowered, n=1, cutoff=0.6)
+        if near:
+            return f"Did you mean {lowered[near[0]]!r}?"
+        if not self.known:
+            return "There are none."
+        listed = ", ".join(self.known[:30]) + (", ..." if len(self.known) > 30 else "")
+        return f"There are: {listed}."
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would show the message in quotes
+
+
+class BadData(TransferError):
+    """The data cannot be used as they are.
+
+    Args:
+        message: What is wrong, what was found, what to do.
+        offenders: The pictures or rows at fault, one line each; the message shows the first
+            ten and how many there are.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, offenders: Iterable[str] = ()):
+        self.offenders = list(offenders)
+        shown = [f"\n  {one}" for one in self.offenders[:10]]
+        rest = len(self.offenders) - len(shown)
+        super().__init__(message + "".join(shown) + (f"\n  ... and {rest} more" if rest else ""))
+
+
+class BadWeights(TransferError):
+    """The weights cannot be found, read or put into this network."""
+
+    exit_code = 3
+
+
+class CheckFailed(TransferError):
+    """A check found what it looks for."""
+
+    exit_code = 4

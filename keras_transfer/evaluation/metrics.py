@@ -1,0 +1,189 @@
+"""Figures of a classifier from true labels and predicted probabilities, by scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn import metrics as sklearn_metrics
+
+from keras_transfer.errors import BadData, CheckFailed
+
+__all__ = ["classification_metrics", "majority_baseline", "summary"]
+
+# Widest confusion matrix that a terminal shows well.
+SHOWN_CLASSES = 12
+
+
+def classification_metrics(
+    true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> dict[str, Any]:
+    """Work out the figures of a classifier; what a figure is not defined for is None.
+
+    * accuracy, with the 95 % interval of Wilson's score (``accuracy_interval``);
+    * balanced_accuracy: mean recall of the classes that have pictures;
+    * macro_f1, weighted_f1: over the classes that have pictures or predictions;
+    * roc_auc: of the second class of two; of more, the mean of each class against the rest;
+      None where a class has no pictures;
+    * log_loss: mean -log of the true class's probability, rows scaled to sum to 1;
+    * per_class: precision (None for a class never predicted), recall (None for one without
+      pictures), f1 and support by class name;
+    * confusion_matrix: ``counts[i][j]`` pictures of class i were taken for class j.
+
+    Args:
+        true: (n,) int, index into ``classes``; pictures of unknown class (-1) are left out.
+        probabilities: (n, classes) float.
+        classes: Class names in label order.
+
+    Returns:
+        The figures and ``n``, as plain numbers, lists and dicts that JSON can hold.
+
+    Raises:
+        BadData: No picture has a known class.
+        CheckFailed: A probability is NaN or infinite.
+    """
+    known = np.asarray(true) >= 0
+    true, probabilities = np.asarray(true)[known], np.asarray(probabilities, float)[known]
+    _check(true, probabilities)
+    predicted = probabilities.argmax(axis=1)
+    return {
+        "n": len(true),
+        **_scores(true, predicted),
+        "accuracy_interval": _wilson(true, predicted),
+        "roc_auc": _roc_auc(true, probabilities),
+        "log_loss": _log_loss(true, probabilities),
+        "per_class": _per_class(true, predicted, classes),
+        "confusion_matrix": {
+            "classes": list(classes),
+            "counts": sklearn_metrics.confusion_matrix(
+                true, predicted, labels=range(len(classes))
+            ).tolist(),
+        },
+    }
+
+
+def majority_baseline(
+    train_counts: np.ndarray, true: np.ndarray, classes: Sequence[str]
+) -> dict[str, Any]:
+    """Figures of always answering the largest class of the training pictures.
+
+    Args:
+        train_counts: (classes,) int, training pictures of each class.
+        true: (n,) int, index into ``classes``; pictures of unknown class (-1) are left out.
+        classes: Class names in label order.
+
+    Returns:
+        ``class``, the answer, and its accuracy, balanced_accuracy, macro_f1 and weighted_f1.
+
+    Raises:
+        BadData: No picture has a known class.
+    """
+    answer = int(np.argmax(train_counts))
+    true = np.asarray(true)[np.asarray(true) >= 0]
+    _check(true, np.zeros(0))
+    return {"class": classes[answer], **_scores(true, np.full(len(true), answer))}
+
+
+def _check(true: np.ndarray, probabilities: np.ndarray) -> None:
+    if not len(true):
+        raise BadData("There is nothing to measure: no picture has a known class.")
+    broken = ~np.isfinite(probabilities).reshape(len(true), -1).all(axis=1)
+    if broken.any():
+        raise CheckFailed(
+            f"{broken.sum()} of {len(true)} predictions are not numbers (NaN or infinite); "
+            "the model's weights have diverged. Lower the learning rate, or use float32."
+        )
+
+
+def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    def f1(average: str) -> float:
+        return float(sklearn_metrics.f1_score(true, predicted, average=average, zero_division=0))
+
+    # What balanced_accuracy_score gives, but that warns of answers that are no class of ``true``.
+    recall = sklearn_metrics.recall_score(
+        true, predicted, labels=np.unique(true), average="macro", zero_division=0
+    )
+    return {
+        "accuracy": float(np.mean(true == predicted)),
+        "balanced_accuracy": float(recall),
+        "macro_f1": f1("macro"),
+        "weighted_f1": f1("weighted"),
+    }
+
+
+def _wilson(true: np.ndarray, predicted: np.ndarray) -> list[float]:
+    interval = binomtest(int(np.sum(true == predicted)), len(true)).proportion_ci(0.95, "wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def _roc_auc(true: np.ndarray, probabilities: np.ndarray) -> float | None:
+    classes = probabilities.shape[1]
+    if len(np.unique(true)) < max(classes, 2):
+        return None
+    one_vs_rest = [
+        sklearn_metrics.roc_auc_score(true == label, probabilities[:, label])
+        for label in ([1] if classes == 2 else range(classes))
+    ]
+    return float(np.mean(one_vs_rest))
+
+
+def _log_loss(true: np.ndarray, probabilities: np.ndarray) -> float:
+    # Probabilities of a float32 softmax sum to 1 less closely than scikit-learn asks of float64.
+    scaled = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return float(sklearn_metrics.log_loss(true, scaled, labels=range(scaled.shape[1])))
+
+
+def _per_class(
+    true: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
+) -> dict[str, dict[str, float | int | None]]:
+    columns = sklearn_metrics.precision_recall_fscore_support(
+        true, predicted, labels=range(len(classes)), zero_division=np.nan
+    )
+    names = ("precision", "recall", "f1")
+    return {
+        name: {key: None if np.isnan(v) else float(v) for key, v in zip(names, row, strict=False)}
+        | {"support": int(row[3])}
+        for name, row in zip(classes, zip(*columns, strict=True), strict=True)
+    }
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """Lay the figures of :func:`classification_metrics` out for people to read in a terminal.
+
+    The confusion matrix is left out where there are more than 12 classes.
+    """
+    low, high = metrics["accuracy_interval"]
+    interval = f"  (95 % interval {low:.3f} to {high:.3f}, {metrics['n']} pictures)"
+    overall = "\n".join(
+        [
+            f"accuracy           {_shown(metrics['accuracy'])}{interval}",
+            f"balanced accuracy  {_shown(metrics['balanced_accuracy'])}",
+            f"macro F1           {_shown(metrics['macro_f1'])}",
+            f"ROC AUC            {_shown(metrics['roc_auc'])}",
+            f"log loss           {_shown(metrics['log_loss'])}",
+        ]
+    )
+    per_class = [
+        [name, *(_shown(row[key]) for key in ("precision", "recall", "f1")), str(row["support"])]
+        for name, row in metrics["per_class"].items()
+    ]
+    blocks = [overall, _aligned([["class", "precision", "recall", "F1", "pictures"], *per_class])]
+    classes, counts = (metrics["confusion_matrix"][key] for key in ("classes", "counts"))
+    if len(classes) <= SHOWN_CLASSES:
+        rows = [[name, *map(str, row)] for name, row in zip(classes, counts, strict=True)]
+        blocks.append(_aligned([["true \\ predicted", *classes], *rows]))
+    return "\n\n".join(blocks)
+
+
+def _shown(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.3f}"
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    """Names to the left, numbers to the right."""
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return "\n".join(
+        "  ".join([f"{row[0]:<{first}}", *map(str.rjust, row[1:], others)]) for row in rows
+    )

@@ -1,0 +1,126 @@
+"""The file of predictions, from which all figures can be worked out again."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_transfer.errors import BadData
+
+__all__ = ["UNKNOWN", "Predictions", "read_predictions", "write_predictions"]
+
+UNKNOWN = -1
+FIRST = ["path", "true", "predicted"]
+# A class may be called "path", but none of its columns is.
+PREFIX = "p:"
+
+
+class Predictions(NamedTuple):
+    """What a model said about n pictures.
+
+    Attributes:
+        keys: (n,) object array of str: path or record name of each picture.
+        true: (n,) int32, index into ``classes``; -1 (``UNKNOWN``) where it is not known.
+        probabilities: (n, classes) float64.
+        classes: Class names in label order.
+    """
+
+    keys: np.ndarray
+    true: np.ndarray
+    probabilities: np.ndarray
+    classes: tuple[str, ...]
+
+
+def write_predictions(
+    path: str | Path,
+    keys: Iterable[str],
+    true: np.ndarray | None,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+) -> None:
+    """Write a row for each picture: path, true class, predicted class, all probabilities.
+
+    The columns are ``path,true,predicted`` and ``p:NAME`` for each class. Probabilities keep
+    all their digits: figures worked out from the file are those worked out from the arrays. The
+    file is there whole or not at all.
+
+    Args:
+        path: File to write, CSV in UTF-8; an old one is replaced.
+        keys: Path or record name of each of n pictures.
+        true: (n,) int, index into ``classes``; None, or -1 for one picture, where it is not known.
+        probabilities: (n, classes) float.
+        classes: Class names in label order.
+    """
+    path = Path(path)
+    names = np.array([*classes, ""], object)  # [-1]: not known
+    labels = np.full(len(probabilities), UNKNOWN) if true is None else np.asarray(true)
+    rows = zip(
+        keys, names[labels], names[np.argmax(probabilities, axis=1)], probabilities, strict=True
+    )
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        # Names of files that are not UTF-8 come as surrogates, and go out as they came.
+        with unfinished.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            # Texts are quoted: a name may hold a line break.
+            writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+            writer.writerow([*FIRST, *(PREFIX + name for name in classes)])
+            for key, label, predicted, row in rows:
+                writer.writerow([key, label, predicted, *np.asarray(row, float).tolist()])
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Read what :func:`write_predictions` wrote.
+
+    Raises:
+        BadData: The file is not there, is no file of predictions, or has rows that are not.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            reader = csv.reader(file)
+            classes = _classes(path, next(reader, []))
+            return _parse(path, reader, classes)
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise BadData(f"{path} cannot be read as a file of predictions: {error}.") from None
+
+
+def _classes(path: Path, header: list[str]) -> tuple[str, ...]:
+    columns = header[len(FIRST) :]
+    if header[: len(FIRST)] != FIRST or not all(name.startswith(PREFIX) for name in columns):
+        raise BadData(
+            f"{path} is no file of predictions: its columns should be "
+            f"{', '.join(FIRST)} and {PREFIX}NAME for each class; found {', '.join(header[:6])}."
+        )
+    return tuple(name.removeprefix(PREFIX) for name in columns)
+
+
+def _parse(path: Path, rows: Iterable[list[str]], classes: tuple[str, ...]) -> Predictions:
+    label = {"": UNKNOWN} | {name: index for index, name in enumerate(classes)}
+    keys, true, probabilities, wrong = [], [], [], []
+    for number, row in enumerate(rows, start=1):
+        try:
+            key, name, _, *numbers = row
+            # Shape and label first: a row counts whole or not at all.
+            chances, known = np.array(numbers, float).reshape(len(classes)), label[name]
+        except (KeyError, ValueError):
+            wrong.append(f"row {number}: {','.join(row)[:80]}")
+            continue
+        keys.append(key)
+        true.append(known)
+        probabilities.append(chances)
+    if wrong:
+        raise BadData(f"{path} has rows that are no predictions over its classes:", wrong)
+    return Predictions(
+        np.array(keys, object),
+        np.array(true, "int32"),
+        np.array(probabilities).reshape(-1, len(classes)),
+        classes,
+    )

@@ -1,0 +1,1 @@
+"""Kinds of recipes: each its knobs and the story of its run."""

@@ -1,0 +1,276 @@
+"""Classification of pictures: a new head on a pretrained backbone, then tuned block by block."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from keras_transfer import quiet, runs, seeds
+from keras_transfer.cache import cache_dir
+from keras_transfer.data import sources, splits
+from keras_transfer.data.balance import WEIGHTINGS, class_weights, weight_table
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadConfiguration, BadData, CheckFailed
+from keras_transfer.kinds.knobs import Augment, Count, Head, Split, Stage, row_of
+from keras_transfer.kinds.pretrained import load_pretrained
+from keras_transfer.kinds.recipe import Recipe
+from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.training.monitors import MONITORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import keras
+    import tensorflow as tf
+
+    from keras_transfer.data.pipeline import Loading
+    from keras_transfer.training.fit import Trainer
+
+__all__ = ["Classify"]
+
+logger = logging.getLogger("keras_transfer")
+
+
+class Classify(Recipe):
+    """Fine-tune a pretrained network to tell classes of pictures apart."""
+
+    data_dir: str | None = Field(None, description="where TFDS data sets lie")
+    classes: tuple[str, ...] | None = Field(None, description="keep these only, in this order")
+    split: Split = Field(Split(), description="how data without parts are divided")
+    limit: Count | None = Field(None, description="use a class-balanced subset of so many pictures")
+    on_bad: Literal["fail", "skip"] = Field("fail", description="what to do about bad files")
+    strict: bool = Field(False, description="fail where a picture lies on two sides of a split")
+
+    backbone: Annotated[str, row_of(BACKBONES)] = Field(description="name of the network")
+    variant: dict[str, float | bool] = Field({}, description="such as {alpha: 0.35} of a MobileNet")
+    weights: str = Field("imagenet", description="imagenet, none, a file, run:DIR or recipe:NAME")
+    image_size: Count | None = Field(None, description="side in pixels; the backbone's own if none")
+    resize: Literal["stretch", "crop", "pad"] = Field("stretch", description="how to make a square")
+    batch_norm: Literal["frozen", "train"] = Field(
+        "frozen", description="whether the backbone's batch normalisation trains when unfrozen"
+    )
+    head: Head = Field(Head(), description="what is put on the backbone")
+
+    augment: Augment = Field(Augment(), description="random changes to the train part")
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = Field(
+        (Stage("head"),), description="what is trained, one after the other"
+    )
+    epochs: Count | None = Field(None, description="of every stage, instead of what the stages say")
+    lr: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="of the first stage; the others keep their proportion to it"
+    )
+    batch_size: Count = Field(32, description="pictures a step, over all devices")
+    class_weight: Annotated[str, row_of(WEIGHTINGS)] | dict[str, float] = Field(
+        "auto", description="auto, none, balanced or {class: weight}"
+    )
+    monitor: Annotated[str, row_of(MONITORS)] = Field(
+        "val_loss", description="figure that chooses the best epoch"
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="of the arithmetic; weights stay float32"
+    )
+    strategy: Literal["auto", "one_device", "mirrored"] = Field(
+        "auto", description="auto uses all GPUs there are"
+    )
+    deterministic: bool = Field(False, description="repeatable on GPUs too, somewhat slower")
+    baseline: bool = Field(False, description="also train without pretraining, for comparison")
+
+    @property
+    def planned(self) -> tuple[Stage, ...]:
+        """The stages as they are run: with ``epochs`` and ``lr`` put in."""
+        factor = 1.0 if self.lr is None else self.lr / self.stages[0].learning_rate
+        return tuple(
+            stage.model_copy(
+                update={
+                    "epochs": self.epochs or stage.epochs,
+                    "learning_rate": stage.learning_rate * factor,
+                }
+            )
+            for stage in self.stages
+        )
+
+    def train(self, folder: Path, source: Any) -> dict[str, Any]:
+        """Check, read, train, evaluate; everything is written into the folder."""
+        quiet.import_tensorflow()
+        from keras_transfer.training.session import session, strategy
+
+        clock: dict[str, float] = {}
+        seed = seeds.stream(self.seed, "weights")
+        with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
+            devices = strategy(self.strategy)
+            with _timed(clock, "network"), devices.scope():
+                backbone = self._backbone(devices.num_replicas_in_sync)
+            with _timed(clock, "data"):
+                samples = self._samples(folder, source)
+            with _timed(clock, "training"), devices.scope():
+                self._fit(folder, backbone, samples, devices.num_replicas_in_sync)
+        with _timed(clock, "evaluation"):
+            metrics = self._evaluate(folder, samples)
+        if self.baseline:
+            with _timed(clock, "baseline"):
+                metrics["baselines"]["scratch"] = self._from_scratch(folder / "baseline", source)
+        runs.write_json(folder / "metrics.json", metrics)
+        (folder / "state.npz").unlink(missing_ok=True)
+        return {"seconds": clock, "data": runs.fingerprint(folder / "split.csv")}
+
+    def _backbone(self, replicas: int) -> keras.Model:
+        """Build and fill the backbone; whatever is wrong with the network shows before the data."""
+        from keras_transfer.networks.freezing import freeze
+        from keras_transfer.networks.heads import build_head
+
+        if self.batch_size % replicas:
+            raise BadConfiguration(
+                f"batch_size = {self.batch_size} does not divide among {replicas} devices; "
+                f"take {self.batch_size // replicas * replicas or replicas}."
+            )
+        backbone = build_backbone(self.backbone, image_size=self.image_size, variant=self.variant)
+        build_head(2, **self.head.model_dump())
+        for stage in self.stages:
+            freeze(backbone, stage.unfreeze, self.batch_norm)
+        load_pretrained(backbone, self.weights, name=self.backbone, variant=self.variant)
+        return backbone
+
+    def _samples(self, folder: Path, source: Any) -> Samples:
+        """Read the table of samples, check every picture, and decide what is trained on."""
+        from keras_transfer.data.scan import scan, sound
+
+        seed = seeds.stream(self.seed, "split")
+        samples = sources.read(source, Path(self.data_dir) if self.data_dir else None)
+        if self.classes:
+            samples = splits.keep_classes(samples, self.classes)
+        if self.limit:
+            samples = splits.limit(samples, self.limit, seed)
+        found = scan(samples, cache_dir())
+        runs.write_bad_files(folder / "bad_files.csv", samples, found.reasons)
+        samples = sound(samples, found, self.on_bad)
+        self._check_leaks(samples)
+        samples = splits.split(samples, seed=seed, **self.split.model_dump())
+        runs.write_split(folder / "split.csv", samples)
+        runs.write_json(folder / "classes.json", samples.classes)
+        return samples
+
+    def _check_leaks(self, samples: Samples) -> None:
+        for what, pairs in (
+            ("on two sides of the split", splits.leaks(samples)),
+            ("under two labels", splits.conflicts(samples)),
+        ):
+            if not pairs:
+                continue
+            found = BadData(f"The same picture lies {what}, {len(pairs)} times:", pairs)
+            if self.strict:
+                raise CheckFailed(f"{found}\nRemove one of each, or leave out --strict.")
+            logger.warning("Warning: %s", found)
+
+    def _fit(self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int) -> None:
+        from keras_transfer.data.pipeline import Loading, evaluation_batches
+        from keras_transfer.networks.freezing import freeze, parameter_counts
+        from keras_transfer.networks.heads import build_classifier, build_head
+        from keras_transfer.training.fit import Trainer
+
+        head = build_head(len(samples.classes), **self.head.model_dump())
+        preprocessing = BACKBONES[self.backbone].preprocessing
+        model = build_classifier(backbone, head, preprocessing=preprocessing)
+        loading = Loading(model.input_shape[1], self.resize, self.batch_size, replicas)
+        val = evaluation_batches(samples.part("val"), loading)
+        trainer = Trainer(model, folder, val, self.monitor)
+        train = samples.part("train")
+        weights = class_weights(self.class_weight, samples.classes, train.counts())
+        logger.info("%s", weight_table(samples.classes, train.counts(), weights))
+        for index, stage in enumerate(self.planned):
+            freeze(backbone, stage.unfreeze, self.batch_norm)
+            trainable, total = parameter_counts(model)
+            logger.info("Stage %r trains %s of %s parameters", stage.name, trainable, total)
+            self._fit_stage(trainer, index, train, loading, weights)
+
+    def _fit_stage(
+        self, trainer: Trainer, index: int, train: Samples, loading: Loading, weights: np.ndarray
+    ) -> None:
+        from keras_transfer.data.augment import Augmenter
+        from keras_transfer.data.pipeline import training_batches
+        from keras_transfer.training.optimizers import build_optimizer
+
+        stage, steps = self.planned[index], loading.steps(len(train))
+        shuffle, augment = (seeds.stream(self.seed, one) for one in ("shuffle", "augment"))
+
+        def batches(first_epoch: int) -> tf.data.Dataset:
+            return training_batches(
+                train,
+                loading,
+                epochs=stage.epochs,
+                first_epoch=first_epoch,
+                seeds=(shuffle + index, augment + index),
+                class_weights=weights,
+                augment=Augmenter(**self.augment.model_dump()),
+            )
+
+        optimizer = build_optimizer(
+            stage.optimizer,
+            learning_rate=stage.learning_rate,
+            momentum=stage.momentum,
+            weight_decay=stage.weight_decay,
+            schedule=stage.schedule,
+            steps=steps * stage.epochs,
+            warmup_steps=round(steps * stage.warmup_epochs),
+            decay=stage.decay,
+        )
+        trainer.stage(
+            index,
+            stage.name,
+            batches,
+            epochs=stage.epochs,
+            steps=steps,
+            optimizer=optimizer,
+            patience=stage.patience,
+            plateau=stage.decay if stage.schedule == "plateau" else None,
+        )
+
+    def _evaluate(self, folder: Path, samples: Samples) -> dict[str, Any]:
+        """Figures of the best model, as its file holds it, from predictions made once."""
+        import keras
+
+        from keras_transfer.data.pipeline import Loading, evaluation_batches
+        from keras_transfer.evaluation.inference import probabilities
+        from keras_transfer.evaluation.metrics import classification_metrics, majority_baseline
+        from keras_transfer.evaluation.predictions import write_predictions
+
+        model = keras.models.load_model(folder / "best.keras", compile=False)
+        loading = Loading(model.input_shape[1], self.resize, self.batch_size)
+        metrics: dict[str, Any] = {}
+        for name, file in (("val", "predictions_val.csv"), ("test", "predictions.csv")):
+            part = samples.part(name)
+            found = probabilities(model, evaluation_batches(part, loading), name)
+            write_predictions(folder / file, part.keys, part.labels, found, part.classes)
+            metrics[name] = classification_metrics(part.labels, found, part.classes)
+        counts, test = samples.part("train").counts(), samples.part("test")
+        metrics["baselines"] = {"majority": majority_baseline(counts, test.labels, test.classes)}
+        return metrics
+
+    def _from_scratch(self, folder: Path, source: Any) -> dict[str, Any]:
+        """Test figures of the same budget of epochs without pretraining, everything trained."""
+        first = self.planned[0]
+        total = sum(stage.epochs for stage in self.planned)
+        whole = {"name": "scratch", "epochs": total, "unfreeze": "all"}
+        scratch = self.changed(
+            weights="none",
+            batch_norm="train",
+            baseline=False,
+            stages=[first.model_dump(mode="json") | whole],
+            epochs=None,
+            lr=None,
+        )
+        if not runs.is_done(folder):
+            scratch.run_in(folder, "scratch", source)
+        return runs.Run(folder).metrics["test"]
+
+
+@contextmanager
+def _timed(clock: dict[str, float], what: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    clock[what] = round(time.perf_counter() - began, 3)

@@ -1,0 +1,229 @@
+"""What every kind of recipe shares: frozen knobs, changed copies, and the way into a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+from typing_extensions import Self
+
+from keras_transfer import catalog, runs
+from keras_transfer.data import sources
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.kinds.knobs import Group
+
+__all__ = ["Recipe", "read_options", "with_setting"]
+
+
+class Recipe(Group):
+    """A frozen value that says what to train; base of all kinds.
+
+    A kind adds its knobs as fields and tells the story of its run in ``train``.
+    """
+
+    data: str = Field(description="DIR, FILE.csv, FILE.npz, tfds:NAME or sklearn:digits")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="of everything that is drawn")
+
+    def __init__(self, **knobs: Any):
+        try:
+            super().__init__(**knobs)
+        except ValidationError as error:
+            raise _readable(error, type(self)) from None
+
+    def changed(self, **knobs: Any) -> Self:
+        """A copy with other values of some knobs.
+
+        Args:
+            knobs: New values by name. A mapping for a group of knobs (``head={"dropout": 0.2}``)
+                changes those it names and leaves the others of the group.
+
+        Raises:
+            UnknownName: No knob is called so.
+            BadConfiguration: A value that its knob does not take.
+        """
+        return type(self)(**_merged(self.knobs(), knobs))
+
+    def knobs(self) -> dict[str, Any]:
+        """All knobs with their values, in plain JSON types."""
+        return self.model_dump(mode="json")
+
+    def run(
+        self,
+        data: Any = None,
+        *,
+        out: str | Path | None = None,
+        resume: bool = False,
+        name: str | None = None,
+        **knobs: Any,
+    ) -> runs.Run:
+        """Train what the recipe says, with some knobs changed, in a new run folder.
+
+        Args:
+            data: A spec as in the knob ``data``, or arrays ``(x, y)``; the recipe's own if None.
+            out: The run folder; ``runs/<recipe>/<n>`` if None.
+            resume: Go on with an interrupted run: that of ``out``, or the last one of this
+                recipe. Its stored knobs hold.
+            name: Of the recipe, in the path of its run folder; its module's if None.
+            knobs: Changed for this run.
+
+        Returns:
+            The finished run.
+
+        Raises:
+            TransferError: Of the kind that says what to mend; see ``keras_transfer.errors``.
+        """
+        if data is not None:
+            knobs["data"] = sources.describe(data)
+        name = name or catalog.name_of(self)
+        if resume:
+            folder = runs.interrupted(name, out)
+            changed = self.stored_in(folder)
+            changed._check_same(changed.changed(**knobs))
+        else:
+            changed = self.changed(**knobs)
+            folder = runs.new_folder(name, out, apart_from=changed.data)
+        changed.run_in(folder, name, changed.data if data is None else data)
+        return runs.Run(folder)
+
+    def stored_in(self, folder: Path) -> Self:
+        """The recipe that the run in a folder was started with."""
+        return self.changed(**runs.stored_knobs(folder))
+
+    def _check_same(self, asked: Self) -> None:
+        """Refuse to go on with other knobs than the run began with."""
+        began, now = self.knobs(), asked.knobs()
+        differing = [
+            f"{knob} = {began[knob]!r}, not {now[knob]!r}"
+            for knob in now
+            if began[knob] != now[knob]
+        ]
+        if differing:
+            raise BadConfiguration(
+                f"The interrupted run has {', '.join(differing)}. Resume it without these options, "
+                "or start a new run without --resume."
+            )
+
+    def run_in(self, folder: Path, name: str, source: Any) -> None:
+        """Run in this folder, which holds nothing or an interrupted run of the same recipe."""
+        with runs.recording(folder, name, type(self).__name__, self.knobs()) as about:
+            about.update(self.train(folder, source))
+
+    def train(self, folder: Path, source: Any) -> dict[str, Any]:
+        """Tell the story of the run: check, read, train, evaluate, write.
+
+        Args:
+            folder: Where everything goes that the run writes.
+            source: The data: a spec string or arrays.
+
+        Returns:
+            What ``run.json`` says of the run beside knobs and versions: "seconds", "data".
+        """
+        raise NotImplementedError
+
+
+def _merged(knobs: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(knobs)
+    for name, value in changes.items():
+        if isinstance(value, BaseModel):
+            value = value.model_dump(mode="json")
+        known = merged.get(name)
+        if isinstance(known, Mapping) and isinstance(value, Mapping) and name != "class_weight":
+            value = _merged(known, value)
+        merged[name] = value
+    return merged
+
+
+def _readable(error: ValidationError, kind: type[BaseModel]) -> BadConfiguration:
+    """The first thing that pydantic minds, in our words."""
+    first = error.errors()[0]
+    path = [part for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
+    where = ".".join(map(str, path))
+    if first["type"] == "extra_forbidden":
+        return UnknownName("knob", where, _knob_names(kind, path[:-1]))
+    if first["type"] == "literal_error":
+        allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return UnknownName(f"value of {where}", first["input"], allowed)
+    return BadConfiguration(f"{where} = {first['input']!r}: {first['msg'].lower()}.")
+
+
+def _knob_names(kind: type[BaseModel], path: list[Any]) -> list[str]:
+    """Names beside the last part of a path, with the path before them."""
+    before = "".join(f"{part}." for part in path)
+    group = _group_at(kind, [part for part in path if isinstance(part, str)])
+    return [before + name for name in group.model_fields]
+
+
+def _group_at(kind: type[BaseModel], names: list[str]) -> type[BaseModel]:
+    for name in names:
+        inner = [one for one in _types_in(kind.model_fields[name].annotation)]
+        kind = next(one for one in inner if isinstance(one, type) and issubclass(one, BaseModel))
+    return kind
+
+
+def _types_in(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for one in getattr(annotation, "__args__", ()):
+        yield from _types_in(one)
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Read a YAML file of knobs; groups may be nested, as ``show`` prints them.
+
+    Raises:
+        BadConfiguration: The file is not there, or is no YAML mapping.
+    """
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadConfiguration(f"{path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"{path} is not YAML: {error}") from None
+    if not isinstance(options, dict):
+        raise BadConfiguration(
+            f"{path} should hold `knob: value` lines, as `kt-recipe show` prints."
+        )
+    return options
+
+
+def with_setting(knobs: dict[str, Any], setting: str) -> dict[str, Any]:
+    """Apply one ``path=value`` of the command line, such as ``stages.0.epochs=3``.
+
+    Args:
+        knobs: All knobs, nested, as ``Recipe.knobs`` gives them; stays as it is.
+        setting: A dotted path to any knob, ``=``, and a value in YAML.
+
+    Raises:
+        BadConfiguration: There is no ``=``, or the value is no YAML.
+        UnknownName: The path leads nowhere.
+    """
+    path, equals, text = setting.partition("=")
+    if not equals:
+        raise BadConfiguration(f"--set {setting}: should be KEY=VALUE, such as head.dropout=0.5.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadConfiguration(f"--set {setting}: the value is not YAML: {error}") from None
+    return _placed(knobs, path.strip().split("."), value, setting)
+
+
+def _placed(tree: Any, path: list[str], value: Any, setting: str) -> Any:
+    """A copy of the tree with another value at a path."""
+    if not path:
+        return value
+    first, *rest = path
+    if isinstance(tree, list):
+        names = [str(i) for i in range(len(tree))]
+        if first not in names:
+            raise UnknownName("knob", setting.partition("=")[0], names)
+        return [
+            _placed(one, rest, value, setting) if i == int(first) else one
+            for i, one in enumerate(tree)
+        ]
+    if not isinstance(tree, dict):
+        tree = {}  # such as class_weight.cat=2 where it was "auto"; its type is checked later
+    if rest and tree and first not in tree:
+        raise UnknownName("knob", first, tree)
+    return {**tree, first: _placed(tree.get(first), rest, value, setting)}

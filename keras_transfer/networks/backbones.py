@@ -1,0 +1,219 @@
+"""The table of backbones: how each is built, what it wants done to pixels, where its blocks are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.tables import Table
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["BACKBONES", "Backbone", "Marks", "build_backbone", "checked_variant"]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How layer names tell the blocks of a family of networks.
+
+    Attributes:
+        pattern: Regular expression; where a layer's name matches from its start on, the groups,
+            joined, are the name of the block that the layer lies in.
+        ends: Layers without a mark belong to the block before them; to the next one if true.
+    """
+
+    pattern: str
+    ends: bool = False
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One network.
+
+    Attributes:
+        constructor: "module:name", imported when it is built.
+        preprocessing: What it wants done to pixels, a row of ``PREPROCESSINGS``.
+        marks: How its layers fall into blocks.
+        parameters: How many it has in its default variant, without top.
+        size: Side of the pictures it was made for, in pixels.
+        least: Side of the smallest pictures it can take, in pixels.
+        variants: Options of the constructor, each with the values that may be chosen, of which
+            the first is the default.
+    """
+
+    constructor: str
+    preprocessing: str
+    marks: Marks
+    parameters: int
+    size: int = 224
+    least: int = 32
+    variants: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+_VGG = Marks(r"(block\d+)_")
+_RESNET = Marks(r"(conv\d)_")
+_INCEPTION = Marks(r"(mixed\d+)$", ends=True)
+_INCEPTION_RESNET = Marks(r"(mixed_\d[ab]|block\d+_\d+|conv_7b)(?:_|$)", ends=True)
+_MOBILENET = Marks(r"(conv1|conv_dw_\d+)$")
+_MOBILENET_V2 = Marks(r"(Conv1|expanded_conv|block_\d+|Conv_1)(?:_|$)")
+_MOBILENET_V3 = Marks(r"(conv_1|expanded_conv(?:_\d+)?|conv)(?:_[a-z]|$)")
+_NASNET = Marks(r"(normal|reduction)_concat(_\w+)$", ends=True)
+_EFFICIENTNET = Marks(r"(?:(stem|top)|(block\d+)[a-z])_")
+_CONVNEXT = Marks(r"convnext_[a-z]+_(stem|stage_\d+)(?:_|$)", ends=True)
+
+_V1 = {"alpha": (1.0, 0.25, 0.5, 0.75)}
+_V2 = {"alpha": (1.0, 0.35, 0.5, 0.75, 1.3, 1.4)}
+_V3 = {"alpha": (1.0, 0.75), "minimalistic": (False, True)}
+
+
+def _keras(name: str, preprocessing: str, marks: Marks, parameters: int, **more: Any) -> Backbone:
+    return Backbone(f"keras.applications:{name}", preprocessing, marks, parameters, **more)
+
+
+BACKBONES: Table[Backbone] = Table(
+    "backbone",
+    {
+        "vgg16": _keras("VGG16", "caffe", _VGG, 14_714_688),
+        "vgg19": _keras("VGG19", "caffe", _VGG, 20_024_384),
+        "resnet50": _keras("ResNet50", "caffe", _RESNET, 23_587_712),
+        "resnet101": _keras("ResNet101", "caffe", _RESNET, 42_658_176),
+        "resnet152": _keras("ResNet152", "caffe", _RESNET, 58_370_944),
+        "resnet50_v2": _keras("ResNet50V2", "tf", _RESNET, 23_564_800),
+        "resnet101_v2": _keras("ResNet101V2", "tf", _RESNET, 42_626_560),
+        "resnet152_v2": _keras("ResNet152V2", "tf", _RESNET, 58_331_648),
+        "inception_v3": _keras("InceptionV3", "tf", _INCEPTION, 21_802_784, size=299, least=75),
+        "inception_resnet_v2": _keras(
+            "InceptionResNetV2", "tf", _INCEPTION_RESNET, 54_336_736, size=299, least=75
+        ),
+        "xception": _keras("Xception", "tf", _VGG, 20_861_480, size=299, least=71),
+        "mobilenet": _keras("MobileNet", "tf", _MOBILENET, 3_228_864, variants=_V1),
+        "mobilenet_v2": _keras("MobileNetV2", "tf", _MOBILENET_V2, 2_257_984, variants=_V2),
+        "mobilenet_v3_small": _keras(
+            "MobileNetV3Small", "none", _MOBILENET_V3, 939_120, variants=_V3
+        ),
+        "mobilenet_v3_large": _keras(
+            "MobileNetV3Large", "none", _MOBILENET_V3, 2_996_352, variants=_V3
+        ),
+        "densenet121": _keras("DenseNet121", "torch", _RESNET, 7_037_504),
+        "densenet169": _keras("DenseNet169", "torch", _RESNET, 12_642_880),
+        "densenet201": _keras("DenseNet201", "torch", _RESNET, 18_321_984),
+        "nasnet_mobile": _keras("NASNetMobile", "tf", _NASNET, 4_269_716),
+        "nasnet_large": _keras("NASNetLarge", "tf", _NASNET, 84_916_818, size=331),
+        **{
+            f"efficientnet_b{n}": _keras(
+                f"EfficientNetB{n}", "efficientnet", _EFFICIENTNET, parameters, size=size
+            )
+            for n, (parameters, size) in enumerate(
+                [
+                    (4_049_571, 224),
+                    (6_575_239, 240),
+                    (7_768_569, 260),
+                    (10_783_535, 300),
+                    (17_673_823, 380),
+                    (28_513_527, 456),
+                    (40_960_143, 528),
+                    (64_097_687, 600),
+                ]
+            )
+        },
+        **{
+            f"efficientnet_v2_{n.lower()}": _keras(
+                f"EfficientNetV2{n}", "none", _EFFICIENTNET, parameters, size=size
+            )
+            for n, parameters, size in [
+                ("B0", 5_919_312, 224),
+                ("B1", 6_931_124, 240),
+                ("B2", 8_769_374, 260),
+                ("B3", 12_930_622, 300),
+                ("S", 20_331_360, 384),
+                ("M", 53_150_388, 480),
+                ("L", 117_746_848, 480),
+            ]
+        },
+        "convnext_tiny": _keras("ConvNeXtTiny", "none", _CONVNEXT, 27_820_128),
+        "convnext_small": _keras("ConvNeXtSmall", "none", _CONVNEXT, 49_454_688),
+        "convnext_base": _keras("ConvNeXtBase", "none", _CONVNEXT, 87_566_464),
+        "convnext_large": _keras("ConvNeXtLarge", "none", _CONVNEXT, 196_230_336),
+        "convnext_xlarge": _keras("ConvNeXtXLarge", "none", _CONVNEXT, 348_147_968),
+        "convnet_small": Backbone(
+            "keras_transfer.networks.convnet_small:convnet_small",
+            "tf",
+            _VGG,
+            287_776,
+            size=32,
+            least=8,
+        ),
+    },
+)
+
+
+def build_backbone(
+    name: str, *, image_size: int | None = None, variant: Mapping[str, Any] | None = None
+) -> keras.Model:
+    """Build a network without top, without pooling, with random weights.
+
+    It takes (batch, image_size, image_size, 3) float32 that ``preprocess`` has made of pixels,
+    and gives a map of features, (batch, height, width, channels).
+
+    Its dropout is off (EfficientNets have some), so that it answers in training as it does in
+    ``predict`` wherever its batch normalisation is frozen. Calling it with ``training=False``
+    would not do: in ``fit``, Keras 3 hands its own ``training=True`` to nested models.
+
+    Args:
+        name: A row of ``BACKBONES``.
+        image_size: Side of the pictures in pixels; the network's native size if None.
+        variant: Options such as ``{"alpha": 0.35}``.
+
+    Returns:
+        A functional model called "backbone".
+
+    Raises:
+        UnknownName: No such network, or no such option of it.
+        BadConfiguration: The size is too small, or the option has other values.
+    """
+    row = BACKBONES[name]
+    size = _checked_size(name, row.size if image_size is None else image_size)
+    options = checked_variant(name, variant)
+    import keras
+
+    module, _, constructor = row.constructor.partition(":")
+    network = getattr(import_module(module), constructor)(
+        include_top=False, weights=None, input_shape=(size, size, 3), **options
+    )
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    return keras.Model(network.input, network.output, name="backbone")
+
+
+def _checked_size(name: str, size: int) -> int:
+    least = BACKBONES[name].least
+    if size < least:
+        raise BadConfiguration(
+            f"{name} takes pictures of at least {least} x {least} pixels, not {size} x {size}. "
+            f"Take image_size = {least} or more, or another backbone."
+        )
+    return size
+
+
+def checked_variant(name: str, variant: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Give the options of a variant that differ from the defaults, once they are all right.
+
+    Raises:
+        UnknownName: The network has no such option.
+        BadConfiguration: The option has other values.
+    """
+    allowed = BACKBONES[name].variants
+    chosen = {}
+    for option, value in (variant or {}).items():
+        if option not in allowed:
+            raise UnknownName(f"variant option of {name}", option, allowed)
+        if value not in allowed[option]:
+            values = ", ".join(str(one) for one in sorted(allowed[option]))
+            raise BadConfiguration(f"{option} of {name} is one of {values}; got {value}.")
+        chosen[option] = allowed[option][allowed[option].index(value)]  # 1.0 where 1 was given
+    return {option: value for option, value in chosen.items() if value != allowed[option][0]}

@@ -1,0 +1,61 @@
+"""Blocks of a backbone: the named stretches, from input to output, that can be unfrozen."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from keras_transfer.networks.backbones import BACKBONES, Marks
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["blocks"]
+
+
+def blocks(backbone: keras.Model) -> dict[str, list[keras.Layer]]:
+    """Sort the layers of a backbone into its blocks.
+
+    Layers follow each other in the order of ``backbone.layers``, in which none stands before
+    another whose output it uses, and a block is a stretch of that order: so no block feeds an
+    earlier one. The family, and with it the pattern of names, is recognised by the names
+    themselves, so that it works for a backbone from a saved model as well.
+
+    Args:
+        backbone: As ``build_backbone`` makes it, or read back from a file.
+
+    Returns:
+        The blocks from input to output; each layer but the input lies in exactly one.
+    """
+    layers = [layer for layer in backbone.layers if not _is_input(layer)]
+    names = [layer.name for layer in layers]
+    found: dict[str, list[keras.Layer]] = {}
+    for layer, block in zip(layers, _block_of_each(names), strict=True):
+        found.setdefault(block, []).append(layer)
+    return found
+
+
+def _is_input(layer: keras.Layer) -> bool:
+    return type(layer).__name__ == "InputLayer"
+
+
+def _block_of_each(names: list[str]) -> list[str]:
+    families = dict.fromkeys(row.marks for row in BACKBONES.values())
+    marks = max(families, key=lambda one: sum(map(bool, _marked(names, one))))
+    marked = _marked(names, marks)
+    return _filled(marked[::-1])[::-1] if marks.ends else _filled(marked)
+
+
+def _marked(names: list[str], marks: Marks) -> list[str]:
+    matches = (re.match(marks.pattern, name) for name in names)
+    return ["".join(filter(None, match.groups())) if match else "" for match in matches]
+
+
+def _filled(marked: list[str]) -> list[str]:
+    """Fill each gap with the mark before it, and a gap at the start with the first mark."""
+    current = next(filter(None, marked))
+    filled = []
+    for mark in marked:
+        current = mark or current
+        filled.append(current)
+    return filled

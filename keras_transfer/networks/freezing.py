@@ -1,0 +1,78 @@
+"""Which layers of a backbone train."""
+
+from __future__ import annotations
+
+from math import ceil, prod
+from typing import TYPE_CHECKING, Literal
+
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.networks.blocks import blocks
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["freeze", "parameter_counts"]
+
+
+def freeze(
+    backbone: keras.Model,
+    unfreeze: str | float | None = None,
+    batch_norm: Literal["frozen", "train"] = "frozen",
+) -> None:
+    """Set what trains from the next ``compile`` on, and nothing else.
+
+    Args:
+        backbone: Its layers' ``trainable`` is set.
+        unfreeze: None or "none": nothing trains. A block (see ``blocks``) or a layer: it and all
+            layers after it in ``backbone.layers``. A share in (0, 1]: this last share of the
+            layers that have weights, rounded up. "all": everything.
+        batch_norm: "frozen" keeps batch normalisation in inference mode, with the statistics of
+            the data that the weights come from, also where the layers around it train; "train"
+            lets it train with them.
+
+    Raises:
+        UnknownName: No block or layer has that name.
+        BadConfiguration: The share is not in (0, 1].
+    """
+    from keras.layers import BatchNormalization
+
+    first = _first_unfrozen(backbone, unfreeze)
+    backbone.trainable = True  # of a frozen model nothing would train, whatever its layers say
+    for index, layer in enumerate(backbone.layers):
+        kept = batch_norm == "frozen" and isinstance(layer, BatchNormalization)
+        layer.trainable = index >= first and not kept
+
+
+def _first_unfrozen(backbone: keras.Model, unfreeze: str | float | None) -> int:
+    """Index into ``backbone.layers`` of the first layer that trains."""
+    if unfreeze is None or unfreeze == "none":
+        return len(backbone.layers)
+    if unfreeze == "all":
+        return 0
+    if isinstance(unfreeze, str):
+        return _index(backbone, unfreeze)
+    if not 0 < unfreeze <= 1:
+        raise BadConfiguration(
+            f"unfreeze = {unfreeze} should be a share of the layers above 0 and up to 1, "
+            "the name of a block or layer, 'all' or 'none'."
+        )
+    weighted = [index for index, layer in enumerate(backbone.layers) if layer.weights]
+    return weighted[-ceil(unfreeze * len(weighted))]
+
+
+def _index(backbone: keras.Model, name: str) -> int:
+    layers = {layer.name: index for index, layer in enumerate(backbone.layers)}
+    starts = {block: layers[members[0].name] for block, members in blocks(backbone).items()}
+    known = {**starts, "all": 0, **layers, **starts}  # blocks first: the message lists them so
+    if name not in known:
+        raise UnknownName("block or layer of the backbone", name, known)
+    return known[name]
+
+
+def parameter_counts(model: keras.Model) -> tuple[int, int]:
+    """Count a model's parameters: those that train, and all of them."""
+    trainable, every = (
+        sum(prod(one.shape) for one in weights)
+        for weights in (model.trainable_weights, model.weights)
+    )
+    return trainable, every

@@ -1,0 +1,141 @@
+"""Putting pretrained weights into a backbone: all of them, or an error and none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_transfer.errors import BadWeights
+from keras_transfer.networks import imagenet
+from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.networks.published import IMAGENET
+from keras_transfer.networks.weight_files import Held, held, opened, parameters
+
+if TYPE_CHECKING:
+    import h5py
+    import keras
+
+__all__ = ["copy_backbone_weights", "load_backbone_weights", "verify_weights"]
+
+TOP_LAYERS = 3
+"""A classifier of keras.applications has at most so many layers with weights over its backbone."""
+
+
+def load_backbone_weights(
+    backbone: keras.Model,
+    weights: str,
+    *,
+    name: str,
+    variant: Mapping[str, Any] | None = None,
+) -> None:
+    """Fill a backbone in place.
+
+    A file may be Keras 3's ``.weights.h5``, Keras 2's ``.h5``, or a ``.keras`` model: of the
+    backbone, of the network with its ImageNet top, or of a classifier that ``build_classifier``
+    made. Every weight of the backbone comes from the file, or none is changed.
+
+    Args:
+        backbone: As ``build_backbone`` makes it.
+        weights: "none" to leave it as it is, "imagenet", or the path of a file.
+        name: The row of ``BACKBONES`` that it was built from.
+        variant: The options that it was built with.
+
+    Raises:
+        BadWeights: There is no such file, or it does not fit; the first layer at fault is named.
+    """
+    if weights == "none":
+        return
+    if weights == "imagenet":
+        path = imagenet.fetch(name, variant, backbone.input_shape[1])
+    else:
+        path = Path(weights).expanduser()
+    with opened(path) as root:
+        _check_file(path, root, backbone, name)
+        _assign(backbone, held(root, backbone.layers)[0])
+
+
+def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | None = None) -> None:
+    """Make sure that a file holds weights for a network.
+
+    One that bears the name of the network's published ImageNet weights must have their hash too.
+
+    Raises:
+        BadWeights: It does not, or cannot be read.
+    """
+    path = Path(file).expanduser()
+    backbone = build_backbone(name, image_size=BACKBONES[name].least, variant=variant)
+    with opened(path) as root:
+        _check_file(path, root, backbone, name)
+    published = [row for row in IMAGENET.values() if path.name == row.name]
+    if published:
+        imagenet.check_hash(path, published[0].hash)
+
+
+def copy_backbone_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copy the weights of one backbone to another of the same kind, of any picture size.
+
+    Raises:
+        BadWeights: They differ in their layers; the first that does is named.
+    """
+    given = [Held(layer.name, layer.weights) for layer in _weighted(source)]
+    layers = _weighted(target)
+    missing = [Held("", ())] * (len(layers) - len(given))
+    problem = _misfit(layers, [*given, *missing])
+    if not problem and len(given) > len(layers):
+        problem = f"the source has {len(given) - len(layers)} layers more"
+    if problem:
+        raise BadWeights(f"The weights are of another network: {problem}.")
+    _assign(target, given)
+
+
+def _weighted(backbone: keras.Model) -> list[keras.Layer]:
+    return [layer for layer in backbone.layers if layer.weights]
+
+
+def _assign(backbone: keras.Model, found: Iterable[Held]) -> None:
+    for layer, (_, arrays) in zip(_weighted(backbone), found, strict=True):
+        for weight, array in zip(layer.weights, arrays, strict=True):
+            weight.assign(np.asarray(array))
+
+
+def _check_file(path: Path, root: h5py.Group, backbone: keras.Model, name: str) -> None:
+    found, rest = held(root, backbone.layers)
+    problem = _misfit(_weighted(backbone), found)
+    if not problem and len(rest) > TOP_LAYERS:
+        problem = f"it holds {len(rest)} layers more, such as {rest[0]!r}"
+    if problem:
+        raise BadWeights(f"{path} does not fit {name}: {problem}.{_likely(root, name)}")
+
+
+def _misfit(layers: Sequence[keras.Layer], found: Sequence[Held]) -> str:
+    """Describe the first layer that does not get what it wants; empty if all do."""
+    for layer, (name, arrays) in zip(layers, found, strict=False):
+        wanted = [tuple(one.shape) for one in layer.weights]
+        offered = [tuple(one.shape) for one in arrays]
+        if not offered:
+            return f"it holds nothing for layer {layer.name!r}, which wants {_shapes(wanted)}"
+        if wanted != offered:
+            pairs = [pair for pair in zip(wanted, offered, strict=False) if pair[0] != pair[1]]
+            want, offer = pairs[0] if len(wanted) == len(offered) else (wanted, offered)
+            return f"layer {layer.name!r} wants {want}, it holds {offer} as {name!r}"
+    return ""
+
+
+def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes))
+
+
+def _likely(root: h5py.Group, name: str) -> str:
+    """Guess what a file is that does not fit, from the number of its parameters."""
+    count = parameters(root)
+    others = [other for other, row in BACKBONES.items() if row.parameters == count]
+    if others:
+        return f" It has as many parameters as {others[0]}."
+    options = [
+        f"{option} = {', '.join(str(one) for one in sorted(values))}"
+        for option, values in BACKBONES[name].variants.items()
+    ]
+    return f" Is it of another variant ({'; '.join(options)})?" if options else ""

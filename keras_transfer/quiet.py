@@ -1,0 +1,39 @@
+"""Import TensorFlow without its chatter on the user's terminal."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["import_tensorflow"]
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and Keras silently; later imports of them find them loaded.
+
+    TensorFlow's C++ prints to file descriptor 2 before any logging level is read, so the
+    descriptor itself is turned away while it loads. ``KT_VERBOSE=1`` lets everything through.
+    """
+    if "tensorflow" in sys.modules or os.environ.get("KT_VERBOSE"):
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _without_stderr():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.constant(0)  # creates the device context, which has more to say
+    tf.get_logger().setLevel("ERROR")

@@ -1,0 +1,28 @@
+"""A dictionary whose missing keys suggest near misses."""
+
+from typing import TypeVar
+
+from keras_transfer.errors import UnknownName
+
+__all__ = ["Table"]
+
+Row = TypeVar("Row")
+
+
+class Table(dict[str, Row]):
+    """Named rows of one sort: backbones, sources, optimizers, ...
+
+    Args:
+        what: The sort of thing in the table, in the singular, for messages.
+        rows: The rows by name.
+
+    Raises:
+        UnknownName: On ``table[name]`` where no row has that name.
+    """
+
+    def __init__(self, what: str, rows: dict[str, Row]):
+        super().__init__(rows)
+        self.what = what
+
+    def __missing__(self, name: str) -> Row:
+        raise UnknownName(self.what, name, self)

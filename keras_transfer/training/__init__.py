@@ -1,0 +1,1 @@
+"""The fit loop over stages, and what it needs."""

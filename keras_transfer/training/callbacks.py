@@ -1,0 +1,161 @@
+"""Callbacks of our own, and Keras's own ones made able to go on after an interruption."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+from keras_transfer.errors import CheckFailed
+from keras_transfer.training.monitors import better
+from keras_transfer.training.state import save_model
+
+__all__ = ["AfterEpoch", "KeepBest", "Progress", "Remember", "StopOnNaN", "memory_of"]
+
+Log = dict[str, Any]
+
+REMEMBERED = ("best", "wait", "stopped_epoch", "best_epoch", "cooldown_counter")
+"""Attributes in which callbacks keep what they know of earlier epochs, Keras's and ours."""
+
+
+def memory_of(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Log]:
+    """What callbacks remember of earlier epochs, JSON-ready, by the name of their class."""
+    memories = {type(one).__name__: vars(one) for one in callbacks}
+    return {
+        who: {
+            name: None if memory[name] is None else float(memory[name])
+            for name in REMEMBERED
+            if name in memory
+        }
+        for who, memory in memories.items()
+    }
+
+
+class Remember(keras.callbacks.Callback):
+    """Give other callbacks back what they remembered; comes after them in the list.
+
+    Keras's callbacks forget everything in their ``on_train_begin`` (keras#6697).
+
+    Args:
+        callbacks: Who is to remember.
+        memory: What ``memory_of`` them returned when the run was interrupted.
+    """
+
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback], memory: dict[str, Log]):
+        super().__init__()
+        self.callbacks, self.memory = callbacks, memory
+
+    def on_train_begin(self, logs: Log | None = None) -> None:
+        """Restore, after every other callback has reset itself."""
+        for one in self.callbacks:
+            for name, value in self.memory.get(type(one).__name__, {}).items():
+                setattr(one, name, value)
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Write the model whenever the monitored figure is the best so far.
+
+    Args:
+        path: The ``.keras`` file; replaced only once the new one is complete.
+        model: What to write: shares its layers with the model in training, has no optimizer.
+        monitor: Name of the figure in the epoch's logs.
+        best: The best of earlier stages; None where there were none.
+    """
+
+    def __init__(self, path: Path, model: keras.Model, monitor: str, best: float | None = None):
+        super().__init__()
+        self.path, self.kept, self.monitor, self.best = path, model, monitor, best
+
+    def on_epoch_end(self, epoch: int, logs: Log | None = None) -> None:
+        """Compare and write."""
+        value = float((logs or {})[self.monitor])
+        if better(self.monitor, value, self.best):
+            self.best = value
+            save_model(self.path, self.kept)
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """End ``fit`` by CheckFailed at the first loss that is not finite, saying where.
+
+    Args:
+        stage: Name of the stage, for the message.
+    """
+
+    def __init__(self, stage: str):
+        super().__init__()
+        self.stage, self.epoch = stage, 0
+
+    def on_epoch_begin(self, epoch: int, logs: Log | None = None) -> None:
+        """Note which epoch it is."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Log | None = None) -> None:
+        """Look at the running loss, in which one NaN shows from then on."""
+        self._check((logs or {}).get("loss"), f"batch {batch + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: Log | None = None) -> None:
+        """Look at the validation loss."""
+        self._check((logs or {}).get("val_loss"), "validation")
+
+    def _check(self, loss: float | None, where: str) -> None:
+        if loss is None or math.isfinite(loss):
+            return
+        raise CheckFailed(
+            f"The loss became {float(loss)} in stage {self.stage!r}, epoch {self.epoch + 1}, "
+            f"{where}. Usual causes: a learning rate too high, or mixed_float16 overflowing. "
+            "Try a tenth of --lr, or --precision float32."
+        )
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar of batches where stderr is a terminal, and one line an epoch to ``tell``.
+
+    Args:
+        stage: Name of the stage.
+        epochs: How many it has.
+        tell: Takes the line.
+    """
+
+    def __init__(self, stage: str, epochs: int, tell: Callable[[str], None]):
+        super().__init__()
+        self.stage, self.epochs, self.tell = stage, epochs, tell
+
+    def on_epoch_begin(self, epoch: int, logs: Log | None = None) -> None:
+        """Start the clock and the bar."""
+        self.began = time.perf_counter()
+        self.bar = tqdm(
+            total=self.params["steps"],
+            desc=f"{self.stage} {epoch + 1}/{self.epochs}",
+            leave=False,
+            disable=None,  # on a terminal only
+            file=sys.stderr,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: Log | None = None) -> None:
+        """Move the bar."""
+        self.bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: Log | None = None) -> None:
+        """Say the figures."""
+        self.bar.close()
+        figures = "  ".join(f"{name} {float(value):.4g}" for name, value in (logs or {}).items())
+        seconds = time.perf_counter() - self.began
+        self.tell(f"{self.stage} {epoch + 1}/{self.epochs}  {figures}  ({seconds:.1f} s)")
+
+
+class AfterEpoch(keras.callbacks.Callback):
+    """Call a function with each epoch's number and figures, after all other callbacks."""
+
+    def __init__(self, act: Callable[[int, dict[str, float]], None]):
+        super().__init__()
+        self.act = act
+
+    def on_epoch_end(self, epoch: int, logs: Log | None = None) -> None:
+        """Call it."""
+        self.act(epoch, {name: float(value) for name, value in (logs or {}).items()})

@@ -1,0 +1,82 @@
+"""The state of an interrupted training, written so that going on equals never having stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.errors import BadData
+
+__all__ = ["read_progress", "restore_variables", "save_model", "save_state"]
+
+PROGRESS = "progress"
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """Everything that training changes: weights, seeds of dropout, the optimizer's slots."""
+    return [*model.variables, *(model.optimizer.variables if model.compiled else [])]
+
+
+def save_state(path: Path, model: keras.Model, progress: dict[str, Any]) -> None:
+    """Write the model's and its optimizer's variables with the progress, in one atomic step.
+
+    Args:
+        path: An ``.npz`` file; the former one is replaced only once the new one is complete.
+        model: Compiled, with the optimizer's variables built; or not compiled, between stages.
+        progress: JSON-ready: where training is and what its callbacks remember.
+    """
+    arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
+    # NumPy stores bfloat16 as raw bytes; float32 holds every bfloat16 exactly.
+    arrays = {k: v.astype("float32") if v.dtype.kind == "V" else v for k, v in arrays.items()}
+    beside = path.with_suffix(".tmp.npz")
+    arrays[PROGRESS] = np.array(json.dumps(progress))
+    np.savez(beside, allow_pickle=False, **arrays)
+    os.replace(beside, path)
+
+
+def save_model(path: Path, model: keras.Model) -> None:
+    """Write a ``.keras`` file; the former one is replaced only once the new one is complete."""
+    beside = path.with_suffix(".tmp.keras")
+    model.save(beside)
+    os.replace(beside, path)
+
+
+def read_progress(path: Path) -> dict[str, Any] | None:
+    """The progress in a state file; None where there is no such file.
+
+    Raises:
+        BadData: The file cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as arrays:
+            return json.loads(str(arrays[PROGRESS]))
+    except (ValueError, OSError, KeyError) as error:
+        raise BadData(
+            f"{path} should hold the state of an interrupted run, but cannot be read: {error}. "
+            "Start the run anew with another --out."
+        ) from None
+
+
+def restore_variables(path: Path, model: keras.Model) -> None:
+    """Put the variables of a state file back into a model compiled as it was then.
+
+    Raises:
+        BadData: The file holds other variables than this model and its optimizer have.
+    """
+    variables = _variables(model)
+    with np.load(path) as arrays:
+        saved = [arrays[f"v{i}"] for i in range(len(arrays.files) - 1)]
+    if [tuple(v.shape) for v in variables] != [v.shape for v in saved]:
+        raise BadData(
+            f"{path} holds the state of another network: {len(saved)} variables, "
+            f"{len(variables)} wanted. Start the run anew with another --out."
+        )
+    for variable, value in zip(variables, saved, strict=True):
+        variable.assign(value)

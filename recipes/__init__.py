@@ -1,0 +1,1 @@
+"""Recipes that come with keras_transfer: one module each, values only."""

@@ -1,0 +1,34 @@
+"""Your own pictures by ResNet50: the recipe to start from; sane for any folder of class folders.
+
+Data: DIR with one folder of pictures a class, or with train/, val/ and test/ of such folders;
+name it by --data. Weights from a few hundred pictures up: a linear head, then conv5 tuned
+gently, each until the validation loss stops falling.
+"""
+
+from keras_transfer import Augment, Classify, Head, Stage
+
+recipe = Classify(
+    data="data",
+    backbone="resnet50",
+    head=Head(pooling="avg", dropout=0.3),
+    augment=Augment(
+        rotation_range=10,
+        width_shift_range=0.1,
+        height_shift_range=0.1,
+        zoom_range=0.1,
+        horizontal_flip=True,
+    ),
+    stages=(
+        Stage("head", epochs=20, learning_rate=1e-3, patience=3),
+        Stage(
+            "conv5",
+            epochs=20,
+            learning_rate=1e-5,
+            unfreeze="conv5",
+            schedule="cosine",
+            warmup_epochs=1,
+            patience=5,
+        ),
+    ),
+)
+run = recipe.run

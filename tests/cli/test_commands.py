@@ -1,0 +1,288 @@
+"""The command line as others rely on it: real processes, exit codes, what is printed where."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+KT = [sys.executable, "-c", "from keras_transfer.cli import main; main(prog_name='kt-recipe')"]
+
+TINY = '''"""A network so small that a test can train it."""
+from keras_transfer import Classify, Head, Split, Stage
+
+recipe = Classify(
+    data="pictures",
+    backbone="convnet_small",
+    weights="none",
+    image_size=16,
+    batch_size=8,
+    split=Split(val=0.25, test=0.25),
+    head=Head(pooling="avg", dropout=0.2),
+    stages=(Stage("head", epochs=2), Stage("all", epochs=2, unfreeze="all", learning_rate=1e-3)),
+)
+run = recipe.run
+'''
+
+
+def kt(*words, cwd, check=None, **env):
+    done = subprocess.run(
+        [*KT, *map(str, words)], cwd=cwd, capture_output=True, text=True, env={**os.environ, **env}
+    )
+    if check is not None:
+        assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+def paint(folder, n=12):
+    """Red and blue noise: two classes that a tiny network can tell apart."""
+    rng = np.random.default_rng(0)
+    for name, channel in (("blue", 2), ("red", 0)):
+        (folder / name).mkdir(parents=True)
+        for i in range(n):
+            pixels = rng.integers(0, 120, (20, 24, 3))
+            pixels[..., channel] += 130
+            Image.fromarray(pixels.astype("uint8")).save(folder / name / f"{i}.png")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work")
+    paint(folder / "pictures")
+    (folder / "tiny.py").write_text(TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(work):
+    """One run with --json, which the tests below look at."""
+    return kt("run", "tiny.py", "--json", "--seed", 3, cwd=work, check=0)
+
+
+def test_json_is_one_document_and_nothing_else(work, done):
+    document = json.loads(done.stdout)
+
+    assert set(document) == {"recipe", "run", "metrics", "baselines", "seconds"}
+    assert (document["recipe"], document["run"]) == ("tiny", "runs/tiny/1")
+    assert {"accuracy", "macro_f1", "balanced_accuracy", "n"} <= set(document["metrics"]["test"])
+    assert document["metrics"]["test"]["n"] == document["metrics"]["val"]["n"] == 6
+    assert document["seconds"]["total"] > 0
+
+
+def test_the_run_folder_holds_what_it_should(work, done):
+    folder = work / "runs/tiny/1"
+
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "recipe.yaml", "run.json", "classes.json", "split.csv", "history.csv", "metrics.json",
+        "predictions.csv", "predictions_val.csv", "best.keras", "last.keras", "log.txt",
+        "tensorboard",
+    }  # fmt: skip
+    assert json.loads((folder / "classes.json").read_text()) == ["blue", "red"]
+    about = json.loads((folder / "run.json").read_text())
+    assert (about["status"], about["kind"]) == ("done", "Classify")
+    assert {"tensorflow", "keras", "python"} <= set(about["versions"])
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["stage"] for row in rows] == ["head", "head", "all", "all"]
+
+
+def test_progress_is_quiet_where_stderr_is_no_terminal(done):
+    assert "\r" not in done.stderr
+    assert "it/s" not in done.stderr
+    assert "tensorflow" not in done.stderr.lower()
+    assert "oneDNN" not in done.stderr
+
+
+def test_figures_for_people(work, done):
+    shown = kt("evaluate", "runs/tiny/1", cwd=work, check=0)
+    figures = json.loads(done.stdout)["metrics"]["test"]
+
+    assert f"{figures['accuracy']:.3f}"[:5] in shown.stdout
+
+
+def test_evaluate_on_its_own_pictures_warns_of_those_it_was_trained_on(work, done):
+    warned = kt("evaluate", "runs/tiny/1", "--data", "pictures", "--json", cwd=work, check=0)
+    assert "18 of these 24 pictures" in warned.stderr
+    document = json.loads(warned.stdout)
+    assert document["metrics"]["test"]["n"] == 24
+    kt("evaluate", "runs/tiny/1", "--data", "pictures", "--strict", cwd=work, check=4)
+
+
+def test_evaluate_refuses_a_class_that_the_model_does_not_know(work, done, tmp_path):
+    paint(tmp_path / "other")
+    (tmp_path / "other/red").rename(tmp_path / "other/blu")
+
+    refused = kt("evaluate", "runs/tiny/1", "--data", tmp_path / "other", cwd=work, check=3)
+    assert "Did you mean 'blue'" in refused.stderr
+
+
+def test_predict_gives_a_row_a_file_and_never_a_neighbours(work, done, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    paths = ["pictures/red/1.png", tmp_path / "broken.png", "pictures/blue/1.png", "gone.png"]
+
+    said = kt(
+        "predict", "runs/tiny/1", *paths, "--format", "jsonl", "--top-k", 2, cwd=work, check=3
+    )
+    rows = [json.loads(line) for line in said.stdout.splitlines()]
+
+    assert [row["path"] for row in rows] == [str(path) for path in paths]
+    assert ["error" in row for row in rows] == [False, True, False, True]
+    alone = kt(
+        "predict", "runs/tiny/1", paths[2], "--format", "jsonl", "--top-k", 2, cwd=work, check=0
+    )
+    (top,) = (json.loads(line)["top"] for line in alone.stdout.splitlines())
+    for one, same in zip(top, rows[2]["top"], strict=True):
+        assert one["class"] == same["class"]
+        assert one["probability"] == pytest.approx(same["probability"], abs=1e-5)
+    for row in (rows[0], rows[2]):
+        assert sum(one["probability"] for one in row["top"]) == pytest.approx(1.0)
+
+
+def test_predict_as_csv_and_table_from_folders_and_patterns(work, done):
+    said = kt(
+        "predict",
+        "runs/tiny/1",
+        "pictures/red",
+        "pictures/blue/*.png",
+        "--format",
+        "csv",
+        cwd=work,
+        check=0,
+    )
+    rows = list(csv.DictReader(io.StringIO(said.stdout)))
+    assert len(rows) == 24
+    assert {row["class_1"] for row in rows} <= {"blue", "red"}
+    table = kt("predict", "runs/tiny/1", "pictures/red/1.png", cwd=work, check=0)
+    assert table.stdout.startswith("pictures/red/1.png  ")
+
+
+def test_predictions_file_and_predict_agree(work, done):
+    with (work / "runs/tiny/1/predictions.csv").open() as file:
+        first = next(csv.DictReader(file))
+    said = kt("predict", "runs/tiny/1", first["path"], "--format", "jsonl", cwd=work, check=0)
+    assert json.loads(said.stdout)["top"][0]["class"] == first["predicted"]
+
+
+def test_list_show_and_copy(work):
+    rows = json.loads(kt("list", "--json", cwd=work, check=0).stdout)
+    assert "Cats or dogs" in rows["vgg16_catsdogs"]
+    assert "vgg16_catsdogs" in kt("list", cwd=work, check=0).stdout
+    shown = kt("show", "vgg16_catsdogs", cwd=work, check=0).stdout
+    assert "backbone: vgg16" in shown
+    kt("copy", "digits", "mine.py", cwd=work, check=0)
+    again = kt("copy", "digits", "mine.py", cwd=work, check=2)
+    assert "mine.py is there already" in again.stderr
+    mine = json.loads(kt("show", "mine.py", "--json", cwd=work, check=0).stdout)
+    digits = json.loads(kt("show", "digits", "--json", cwd=work, check=0).stdout)
+    assert mine["knobs"] == digits["knobs"]
+
+
+def test_what_show_prints_is_what_config_takes(work):
+    shown = kt("show", "tiny.py", cwd=work, check=0).stdout
+    (work / "knobs.yaml").write_text(shown)
+    again = kt("run", "tiny.py", "-c", "knobs.yaml", "--backbone", "none_such", cwd=work, check=2)
+    assert "none_such" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["rum"], 2, "Did you mean 'run'?"),
+        (["run", "vgg16_catdogs"], 2, "Did you mean 'vgg16_catsdogs'?"),
+        (["show", "digit"], 2, "Did you mean 'digits'?"),
+        (["run", "digits", "--epoch", "3"], 2, "--epochs"),
+        (["run", "digits", "--epochs", "three"], 2, "epochs = 'three'"),
+        (["run", "tiny.py", "--backbone", "vgg_16"], 2, "Did you mean 'vgg16'?"),
+        (["run", "tiny.py", "--set", "stages.1.unfreeze=block99"], 2, "block99"),
+        (["run", "tiny.py", "--set", "head.dropot=1"], 2, "Did you mean 'head.dropout'?"),
+        (["run", "tiny.py", "--monitor", "val_acc"], 2, "Did you mean 'val_accuracy'?"),
+        (["run", "tiny.py", "-c", "gone.yaml"], 2, "gone.yaml"),
+        (["run", "tiny.py", "--data", "picturs"], 3, "picturs"),
+        (["run", "tiny.py", "--weights", "gone.weights.h5"], 3, "gone.weights.h5"),
+        (["run", "tiny.py", "--out", "pictures/out"], 2, "inside"),
+        (["run", "tiny.py", "--resume"], 2, "unfinished"),
+        (["evaluate", "pictures"], 2, "no run folder"),
+        (["predict", "runs/none", "a.png"], 2, "no run folder"),
+    ],
+)
+def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, said):
+    done = kt(*words, cwd=work)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert said in done.stderr
+
+
+def test_a_failed_start_leaves_nothing_in_the_way(work):
+    kt("run", "tiny.py", "--data", "picturs", "--out", "once", cwd=work, check=3)
+    assert not (work / "once").exists()
+
+
+def test_a_run_folder_is_never_overwritten(work, done):
+    refused = kt("run", "tiny.py", "--out", "runs/tiny/1", cwd=work, check=2)
+    assert "--resume" in refused.stderr
+
+
+def start(work, *words):
+    return subprocess.Popen(
+        [*KT, "run", "tiny.py", *map(str, words)],
+        cwd=work,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def stop_after_epoch(process, line, how):
+    """Send a signal once the log says that this epoch is done."""
+    for text in process.stderr:
+        if text.startswith(line):
+            break
+    time.sleep(0.2)
+    process.send_signal(how)
+    process.communicate()
+    return process.returncode
+
+
+LONG = ["--set", "stages.0.epochs=2", "--set", "stages.1.epochs=60"]
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130), (signal.SIGINT, 130)],
+)
+def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how, code):
+    """Killed in the middle of the second stage; weights and history are equal to the bit."""
+    import keras
+
+    words = ["--seed", 5, *LONG]
+    whole = work / "whole"
+    if not whole.exists():
+        kt("run", "tiny.py", "--out", whole, *words, cwd=work, check=0)
+
+    stopped = start(work, "--out", tmp_path / "stopped", *words)
+    assert stop_after_epoch(stopped, "all 3/60", how) == code
+    refused = kt("predict", tmp_path / "stopped", "pictures", cwd=work, check=2)
+    assert "--resume" in refused.stderr
+    other = kt(
+        "run", "tiny.py", "--out", tmp_path / "stopped", "--resume", "--seed", 6, cwd=work, check=2
+    )
+    assert "seed = 5, not 6" in other.stderr
+    kt("run", "tiny.py", "--out", tmp_path / "stopped", "--resume", cwd=work, check=0)
+
+    assert (whole / "history.csv").read_text() == (tmp_path / "stopped/history.csv").read_text()
+    for name in ("best.keras", "last.keras"):
+        ones, others = (
+            keras.models.load_model(f / name).get_weights() for f in (whole, tmp_path / "stopped")
+        )
+        assert all(np.array_equal(a, b) for a, b in zip(ones, others, strict=True))
+    assert (whole / "predictions.csv").read_text() == (
+        tmp_path / "stopped/predictions.csv"
+    ).read_text()

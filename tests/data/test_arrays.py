@@ -1,0 +1,239 @@
+"""Pictures in arrays."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.datasets import load_digits
+
+from keras_transfer.data.arrays import Arrays, read_arrays, read_npz, read_parts, read_sklearn
+from keras_transfer.errors import BadData, UnknownName
+
+
+def decoded(store, rows):
+    """Read pictures inside a tf.data graph, as training does."""
+    pictures = tf.data.Dataset.from_tensor_slices(np.array(rows, "int64")).map(store.decode)
+    return [picture.numpy() for picture in pictures]
+
+
+def grey(n=4):
+    """Pictures of 2 x 3, all pixels of picture i are i."""
+    return np.broadcast_to(np.arange(n, dtype="uint8")[:, None, None], (n, 2, 3))
+
+
+# --- pixels -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 3), (4, 2, 3, 1)])
+def test_grey_pictures_become_rgb(shape):
+    store = Arrays(grey().reshape(shape))
+    (picture,) = decoded(store, [3])
+
+    assert picture.dtype == np.uint8
+    assert picture.tolist() == np.full((2, 3, 3), 3).tolist()
+    assert store.decode(tf.constant(3, tf.int64)).shape == (2, 3, 3)
+
+
+def test_alpha_is_dropped_as_for_files():
+    """tf.io.decode_png(channels=3) of the same RGBA picture is the reference."""
+    rgba = np.random.default_rng(0).integers(0, 256, (1, 5, 4, 4), "uint8")
+    reference = tf.io.decode_png(tf.io.encode_png(rgba[0]), channels=3).numpy()
+
+    assert decoded(Arrays(rgba), [0])[0].tolist() == reference.tolist()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (np.array([0, 0.5, 1.0]), [0, 128, 255]),
+        (np.array([0, 0.4, 254.6]), [0, 0, 255]),
+        (np.array([0, 127.6, 200], "float32"), [0, 128, 200]),
+        (np.array([0, 1, 255], "int64"), [0, 1, 255]),
+        (np.array([0, 1, 1], "int32"), [0, 1, 1]),
+    ],
+)
+def test_floats_and_whole_numbers_become_uint8(pixels, expected):
+    assert decoded(Arrays(pixels.reshape(1, 1, 3)), [0])[0][0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((4, 3)), r"found \(4, 3\)"),
+        (np.zeros((4, 3, 8, 8)), "channels, which come last"),
+        (np.zeros((4, 2, 2, 2)), r"found \(4, 2, 2, 2\)"),
+        (np.zeros((0, 2, 2)), r"found \(0, 2, 2\)"),
+        (np.full((2, 2, 2), np.nan), "found nan to nan"),
+        (np.array([[[0, np.nan]]]), "found nan to nan"),
+        (np.array([[[-1.0, 1.0]]]), "found -1.0 to 1.0"),
+        (np.array([[[0, 256]]]), "found 0 to 256"),
+        (np.array([[[0, 1.0001]]]), "found 0.0 to 1.0001"),
+        (np.zeros((2, 2, 2), bool), "found bool"),
+        (np.zeros((2, 2, 2), object), "found object"),
+    ],
+)
+def test_what_is_no_picture_is_refused(x, message):
+    with pytest.raises(BadData, match=message):
+        Arrays(x)
+
+
+def test_the_array_is_not_copied_into_the_graph():
+    """A graph over 30 MB of pixels is below 10 kB."""
+    store = Arrays(np.zeros((10_000, 32, 32, 3), "uint8"))
+    graph = tf.function(store.decode, input_signature=[tf.TensorSpec([], tf.int64)])
+
+    assert len(graph.get_concrete_function().graph.as_graph_def().SerializeToString()) < 10_000
+
+
+def test_digests_are_equal_for_equal_pixels_only():
+    store = Arrays(np.array([[[1, 2]], [[2, 1]], [[1, 2]]], "uint8"))
+    digests = [store.check(row).digest for row in range(3)]
+
+    assert digests[0] == digests[2] != digests[1]
+    assert store.check(0).reason == ""
+    assert store.stamp(0) is None
+
+
+# --- labels -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("y", "names", "classes", "labels"),
+    [
+        ([10, 2, 10, 2], None, ("2", "10"), [1, 0, 1, 0]),  # as numbers, not as strings
+        ([0, 1, 0, 2], ["a", "b", "c"], ("a", "b", "c"), [0, 1, 0, 2]),
+        ([0, 2, 0, 2], ["a", "b", "c"], ("a", "b", "c"), [0, 2, 0, 2]),  # b may be empty
+        (["dog", "cat", "dog", "cat"], None, ("cat", "dog"), [1, 0, 1, 0]),
+        (["dog", "cat", "dog", "cat"], ["dog", "cat"], ("dog", "cat"), [0, 1, 0, 1]),
+        (np.array(["b", "a", "b", "a"], object), None, ("a", "b"), [1, 0, 1, 0]),
+        ([b"b", b"a", b"b", b"a"], None, ("a", "b"), [1, 0, 1, 0]),
+        ([[1], [0], [1], [0]], None, ("0", "1"), [1, 0, 1, 0]),  # keras.datasets.cifar10
+        ([1.0, 0.0, 1.0, 0.0], None, ("0", "1"), [1, 0, 1, 0]),
+    ],
+)
+def test_labels_of_every_sort(y, names, classes, labels):
+    samples = read_arrays(grey(), y, names)
+
+    assert samples.classes == classes
+    assert samples.labels.tolist() == labels
+    assert samples.keys.tolist() == ["0", "1", "2", "3"]
+    assert set(samples.parts) == {""}
+
+
+@pytest.mark.parametrize(
+    ("y", "names", "message"),
+    [
+        ([0, 1, 0], None, r"found pictures \(4, 2, 3\) and labels \(3,\)"),
+        (np.eye(4), None, r"labels \(4, 4\). Of one-hot labels give argmax"),
+        ([1, 1, 1, 1], None, r"two classes or more; found 1: \[1\]"),
+        ([0, 1, 0, 2], ["a", "b"], r"among the 2 classes that have names; found:\n  2"),
+        ([0, 1, 0, -1], ["a", "b"], r"found:\n  -1"),
+        (["a", "c", "b", "a"], ["a", "b"], r"found:\n  c"),
+        ([0.5, 1, 0, 1], None, "whole numbers or names"),
+        ([np.nan, 1, 0, 1], None, "whole numbers or names"),
+    ],
+)
+def test_labels_that_do_not_fit(y, names, message):
+    with pytest.raises(BadData, match=message):
+        read_arrays(grey(), y, names)
+
+
+def test_pictures_of_several_sizes_are_refused():
+    with pytest.raises(BadData, match="all have one size"):
+        read_arrays([np.zeros((2, 2)), np.zeros((3, 3))], [0, 1])
+
+
+# --- parts ------------------------------------------------------------------------------------
+
+
+def test_parts_share_their_classes_and_one_store():
+    x = grey(12)
+    samples = read_parts({"train": (x[:11], [3, 5] * 5 + [3]), "test": (x[11:], [5])})
+
+    assert samples.classes == ("3", "5")
+    assert samples.keys[[0, 10, 11]].tolist() == ["train/00", "train/10", "test/0"]
+    assert samples.part("test").labels.tolist() == [1]
+    assert decoded(samples.store, samples.part("test").rows)[0][0, 0].tolist() == [11] * 3
+
+
+def test_a_train_part_alone_is_undecided():
+    assert set(read_parts({"train": (grey(), [0, 1, 0, 1])}).parts) == {""}
+
+
+def test_parts_are_of_one_sort():
+    with pytest.raises(BadData, match=r"found uint8 \(2, 3\) and float64 \(2, 3\)"):
+        read_parts({"train": (grey(), [0, 1, 0, 1]), "test": (grey() / 255, [0, 1, 0, 1])})
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_npz_with_parts_and_names(tmp_path, val):
+    pairs = {"x_train": grey(), "y_train": [0, 1, 0, 1], f"x_{val}": grey(2), f"y_{val}": [1, 0]}
+    np.savez(tmp_path / "a.npz", **pairs, class_names=["cat", "dog"], other=[1])
+    samples = read_npz(tmp_path / "a.npz")
+
+    assert samples.classes == ("cat", "dog")
+    assert samples.parts.tolist() == ["train"] * 4 + ["val"] * 2
+    assert samples.labels.tolist() == [0, 1, 0, 1, 1, 0]
+
+
+def test_npz_without_parts(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", x=grey(), y=["b", "a", "b", "a"])
+    samples = read_npz(tmp_path / "a.npz")
+
+    assert samples.classes == ("a", "b")
+    assert set(samples.parts) == {""}
+
+
+def _truncated(path):
+    np.savez(path, x=grey(), y=[0, 1, 0, 1])
+    path.write_bytes(path.read_bytes()[:200])
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: np.savez(path, x_train=grey()), "y_train is not a file"),
+        (
+            lambda path: np.savez(path, images=grey()),
+            "x_train and y_train, or x and y; found image",
+        ),
+        (lambda path: np.savez(path, x=np.array([{}] * 2), y=[0, 1]), "Object arrays"),
+        (lambda path: path.write_bytes(b""), "cannot be read"),
+        (lambda path: path.write_text("x,y"), "cannot be read"),
+        (lambda path: np.save(path.open("wb"), grey()), "cannot be read"),
+        (_truncated, "cannot be read"),
+    ],
+)
+def test_npz_that_cannot_be_read(tmp_path, write, message):
+    write(tmp_path / "a.npz")
+    with pytest.raises(BadData, match=message):
+        read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.real_data
+def test_npz_of_cifar10(shared_data):
+    path = shared_data / "cifar10_subset" / "cifar10_5000_1000.npz"
+    samples = read_npz(path)
+
+    assert samples.classes[:3] == ("airplane", "automobile", "bird")
+    assert samples.part("train").counts().tolist() == [500] * 10
+    assert samples.part("test").counts().tolist() == [100] * 10
+    last = decoded(samples.store, samples.part("test").rows[-1:])[0]
+    assert last.tolist() == np.load(path)["x_test"][-1].tolist()
+
+
+def test_digits_are_scikit_learns():
+    samples = read_sklearn("digits")
+    images, target = load_digits().images, load_digits().target
+
+    assert samples.classes == tuple("0123456789")
+    assert samples.labels.tolist() == target.tolist()
+    picture = decoded(samples.store, [7])[0]
+    assert picture[..., 0].tolist() == np.round(images[7] * 255 / 16).tolist()
+
+
+def test_scikit_learn_data_that_do_not_come_with_it():
+    with pytest.raises(UnknownName, match="Did you mean 'digits'"):
+        read_sklearn("digit")

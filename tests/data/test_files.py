@@ -1,0 +1,98 @@
+"""Pictures in files: what is read, what cannot be, and what a stamp tells."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_transfer.data.files import Files
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Three plain colours, one of them under a name that is not ASCII."""
+    colours = {"rot.png": (255, 0, 0), "grün.png": (0, 255, 0), "blau.png": (0, 0, 255)}
+    for name, colour in colours.items():
+        Image.new("RGB", (3, 2), colour).save(tmp_path / name)
+    return [str(tmp_path / name) for name in colours]
+
+
+def test_rows_are_read_in_any_order(paths):
+    rows = tf.data.Dataset.from_tensor_slices(np.array([2, 0, 1], "int64"))
+
+    pictures = [one.numpy() for one in rows.map(Files(paths).decode)]
+
+    assert [one.shape for one in pictures] == [(2, 3, 3)] * 3
+    assert [tuple(one[0, 0]) for one in pictures] == [(0, 0, 255), (255, 0, 0), (0, 255, 0)]
+
+
+def test_paths_are_not_copied_into_the_graph(paths):
+    store = Files(paths * 10_000)
+    graph = tf.function(store.decode).get_concrete_function(tf.TensorSpec([], tf.int64))
+
+    assert graph.graph.as_graph_def().ByteSize() < 200_000
+    assert tuple(graph(tf.constant(29_999, tf.int64))[0, 0].numpy()) == (0, 0, 255)
+
+
+def test_a_sound_file_has_the_digest_of_its_copy_and_no_others(paths, tmp_path):
+    copy = tmp_path / "copy.png"
+    copy.write_bytes((tmp_path / "rot.png").read_bytes())
+    checked = [Files([*paths, str(copy)]).check(row) for row in range(4)]
+
+    assert [one.reason for one in checked] == [""] * 4
+    assert checked[3].digest == checked[0].digest
+    assert len({one.digest for one in checked}) == 3
+
+
+def folder(path):
+    path.mkdir()
+
+
+def broken_link(path):
+    path.symlink_to("nowhere")
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def huge(path):
+    with path.open("wb") as file:
+        file.truncate(3_000_000_000)  # sparse: takes no room
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (folder, "is not a regular file"),
+        (broken_link, "cannot be read (No such file or directory)"),
+        (pipe, "is not a regular file"),
+        (huge, "has 3.0 GB, too many for a picture"),
+    ],
+)
+def test_what_cannot_be_read_says_so(make, reason, tmp_path):
+    make(tmp_path / "cat.jpg")
+
+    assert Files([str(tmp_path / "cat.jpg")]).check(0) == ("", reason)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_says_so(paths):
+    os.chmod(paths[0], 0)
+
+    assert Files(paths).check(0).reason == "cannot be read (Permission denied)"
+
+
+def test_a_stamp_changes_with_the_file_and_not_otherwise(paths, monkeypatch):
+    before = Files(paths).stamp(0)
+    assert before == Files(paths).stamp(0)
+    assert before[:2] == (paths[0], os.path.getsize(paths[0]))
+
+    monkeypatch.chdir(os.path.dirname(paths[0]))
+    assert Files(["rot.png"]).stamp(0) == before
+    os.utime(paths[0], ns=(0, 1))
+    assert Files(paths).stamp(0) == (*before[:2], 1)
+    os.remove(paths[0])
+    assert Files(paths).stamp(0) is None

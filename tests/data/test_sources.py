@@ -1,0 +1,142 @@
+"""What the user writes, and what is read then."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transfer.data.arrays import Arrays
+from keras_transfer.data.samples import Samples
+from keras_transfer.data.sources import ENDINGS, SCHEMES, describe, read
+from keras_transfer.errors import BadConfiguration, BadData, UnknownName
+
+X, Y = np.arange(48, dtype="uint8").reshape(4, 3, 4), [0, 1, 0, 1]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder pets/{cat,dog} of two PNG files each."""
+    for name, picture in zip(("cat/a", "cat/b", "dog/a", "dog/b"), X, strict=True):
+        path = tmp_path / "pets" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tf.io.encode_png(picture[..., None]).numpy())
+    return tmp_path / "pets"
+
+
+def pixels(samples):
+    rows = tf.data.Dataset.from_tensor_slices(samples.rows)
+    return np.stack([picture[..., 0] for picture in rows.map(samples.store.decode)])
+
+
+@pytest.mark.parametrize("as_type", [str, Path])
+def test_a_folder(pictures, as_type):
+    samples = read(as_type(pictures))
+
+    assert samples.classes == ("cat", "dog")
+    assert pixels(samples).tolist() == X.tolist()
+
+
+@pytest.mark.parametrize(("ending", "separator"), [(".csv", ","), (".tsv", "\t"), (".CSV", ",")])
+def test_a_manifest(pictures, ending, separator):
+    path = pictures / f"list{ending}"
+    rows = [("path", "label"), ("cat/a.png", "yes"), ("dog/a.png", "no"), ("dog/b.png", "no")]
+    path.write_text("".join(separator.join(row) + "\n" for row in rows))
+    samples = read(path)
+
+    assert samples.classes == ("no", "yes")
+    assert len(samples) == 3
+
+
+def test_an_npz_file(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y)
+
+    assert pixels(read(str(tmp_path / "a.npz"))).tolist() == X.tolist()
+
+
+def test_arrays():
+    assert pixels(read((X, Y))).tolist() == X.tolist()
+
+
+def test_arrays_as_keras_datasets_give_them():
+    samples = read(((X, Y), (X[:2], Y[:2])))
+
+    assert samples.parts.tolist() == ["train"] * 4 + ["test"] * 2
+
+
+def test_samples_come_back_as_they_are():
+    samples = Samples.of(Arrays(X), ["a", "b"], ["0", "1", "2", "3"], Y)
+
+    assert read(samples) is samples
+
+
+def test_scikit_learns_digits():
+    assert len(read("sklearn:digits")) == 1797
+
+
+def test_a_folder_with_a_colon_in_its_name_is_a_folder(pictures, monkeypatch):
+    pictures.rename(pictures.parent / "tfds:pets")
+    monkeypatch.chdir(pictures.parent)
+
+    assert len(read("tfds:pets")) == 4
+
+
+def test_a_home_folder_is_written_with_a_tilde(pictures, monkeypatch):
+    monkeypatch.setenv("HOME", str(pictures.parent))
+
+    assert len(read("~/pets")) == 4
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        ("tfd:cifar10", UnknownName, "source of data is called 'tfd'. Did you mean 'tfds'"),
+        ("sklearn:iris", UnknownName, "No scikit-learn data set is called 'iris'"),
+        ("pet", BadData, "pet does not exist. Did you mean pets?"),
+        ("pets/cats", BadData, "pets/cats does not exist. Did you mean pets/cat?"),
+        ("nowhere/at/all", BadData, "nowhere/at/all does not exist. Data are a folder, a .csv"),
+        ("pets/cat/a.png", UnknownName, "No kind of data file is called '.png'"),
+        ("", BadConfiguration, "data should be a path"),
+        (None, BadConfiguration, "found None"),
+        (X, BadConfiguration, "data should be a path"),
+    ],
+)
+def test_what_cannot_be_read(pictures, monkeypatch, data, error, message):
+    monkeypatch.chdir(pictures.parent)
+    with pytest.raises(error) as raised:
+        read(data)
+
+    assert message in str(raised.value)
+
+
+def test_every_source_is_documented():
+    for name in (*SCHEMES, *ENDINGS):
+        assert name in read.__doc__
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("tfds:cifar10", "tfds:cifar10"),
+        (Path("photos"), "photos"),
+        ((X, Y), "arrays (4, 3, 4)"),
+        (((X, Y), (X[:2], Y[:2])), "arrays (4, 3, 4) and (2, 3, 4)"),
+        (Samples.of(None, ["a", "b"], ["0", "1"], [0, 1]), "2 samples"),
+    ],
+)
+def test_descriptions(data, expected):
+    assert describe(data) == expected
+
+
+def test_nothing_is_loaded_before_it_is_wanted():
+    """The table itself needs no TensorFlow, arrays do not need tensorflow-datasets."""
+    code = """if True:
+        import sys
+        from keras_transfer.data import sources
+        assert "tensorflow" not in sys.modules and "sklearn" not in sys.modules
+        sources.read("sklearn:digits")
+        assert "tensorflow_datasets" not in sys.modules
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,223 @@
+"""Figures agree with numbers worked out by hand and with scikit-learn, and hold no NaN."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.evaluation.metrics import classification_metrics, majority_baseline, summary
+from keras_transfer.evaluation.predictions import read_predictions, write_predictions
+
+# Six pictures; rows of the confusion matrix: cats 2 1 0, dogs 0 1 1, bird 0 0 1.
+CLASSES = ("cat", "dog", "bird")
+TRUE = np.array([0, 0, 0, 1, 1, 2])
+PROBABILITIES = np.array(
+    [
+        [0.8, 0.1, 0.1],
+        [0.5, 0.3, 0.2],
+        [0.2, 0.7, 0.1],
+        [0.3, 0.6, 0.1],
+        [0.1, 0.4, 0.5],
+        [0.25, 0.25, 0.5],
+    ]
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def test_figures_worked_by_hand():
+    figures = classification_metrics(TRUE, PROBABILITIES, CLASSES)
+
+    assert figures["n"] == 6
+    assert figures["accuracy"] == pytest.approx(4 / 6)
+    assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    # F1 = 2 tp / (2 tp + fp + fn): cat 4/5, dog 2/4, bird 2/3.
+    assert figures["macro_f1"] == pytest.approx((4 / 5 + 1 / 2 + 2 / 3) / 3)
+    assert figures["weighted_f1"] == pytest.approx((3 * 4 / 5 + 2 / 2 + 2 / 3) / 6)
+    # Pairs in the right order: cat 7 of 9, dog 6 of 8, bird 4.5 of 5 (a tie counts half).
+    assert figures["roc_auc"] == pytest.approx((7 / 9 + 6 / 8 + 4.5 / 5) / 3)
+    chances = np.array([0.8, 0.5, 0.2, 0.6, 0.4, 0.5])
+    assert figures["log_loss"] == pytest.approx(-np.log(chances).mean())
+    assert figures["confusion_matrix"] == {
+        "classes": ["cat", "dog", "bird"],
+        "counts": [[2, 1, 0], [0, 1, 1], [0, 0, 1]],
+    }
+    assert figures["per_class"]["dog"] == pytest.approx(
+        {"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2, "support": 2}
+    )
+    assert figures["per_class"]["cat"]["precision"] == 1.0
+
+
+def test_wilson_interval_of_newcombes_example():
+    """81 of 263 (Newcombe 1998, table I): 0.2553 to 0.3662."""
+    true = np.zeros(263, int)
+    probabilities = np.where(np.arange(263)[:, None] < 81, [[0.9, 0.1]], [[0.1, 0.9]])
+
+    low, high = classification_metrics(true, probabilities, ("a", "b"))["accuracy_interval"]
+
+    assert (low, high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@st.composite
+def labelled(draw):
+    classes = draw(st.integers(2, 5))
+    n = draw(st.integers(classes, 40))
+    rest = draw(hnp.arrays(int, n - classes, elements=st.integers(0, classes - 1)))
+    raw = draw(hnp.arrays("float32", (n, classes), elements=st.floats(0.015625, 1, width=32)))
+    return np.concatenate([np.arange(classes), rest]), raw / raw.sum(axis=1, keepdims=True)
+
+
+@settings(max_examples=100, deadline=None)
+@given(labelled())
+def test_figures_are_scikit_learns(case):
+    true, probabilities = case
+    names = [f"class {label}" for label in range(probabilities.shape[1])]
+    predicted = probabilities.argmax(axis=1)
+
+    figures = classification_metrics(true, probabilities, names)
+
+    scores = probabilities[:, 1] if len(names) == 2 else probabilities
+    report = sk.classification_report(
+        true, predicted, target_names=names, output_dict=True, zero_division=np.nan
+    )
+    expected = {
+        "accuracy": sk.accuracy_score(true, predicted),
+        "balanced_accuracy": sk.balanced_accuracy_score(true, predicted),
+        "macro_f1": sk.f1_score(true, predicted, average="macro"),
+        "weighted_f1": sk.f1_score(true, predicted, average="weighted"),
+        "roc_auc": sk.roc_auc_score(true, scores, multi_class="ovr"),
+        "log_loss": sk.log_loss(true, probabilities),
+    }
+    assert {name: figures[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert figures["confusion_matrix"]["counts"] == sk.confusion_matrix(true, predicted).tolist()
+    for name in names:
+        theirs = [report[name][key] for key in ("precision", "recall", "f1-score", "support")]
+        ours = [np.nan if v is None else v for v in figures["per_class"][name].values()]
+        assert ours == pytest.approx(theirs, nan_ok=True)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 3), st.integers(1, 6))
+def test_classes_without_pictures_give_null_and_no_warning(label, n):
+    """All pictures of one class of four, answers all over."""
+    probabilities = np.roll(np.eye(4), 1, axis=1)[np.arange(n) % 4]
+
+    figures = classification_metrics(np.full(n, label), probabilities, "abcd")
+
+    assert figures["roc_auc"] is None
+    assert figures["balanced_accuracy"] == figures["accuracy"]
+    for name, row in figures["per_class"].items():
+        assert (row["recall"] is None) == (name != "abcd"[label])
+    json.dumps(figures, allow_nan=False)
+
+
+def test_pictures_of_unknown_class_are_left_out():
+    true = np.concatenate([TRUE, [-1, -1]])
+    probabilities = np.concatenate([PROBABILITIES, [[1, 0, 0], [0, 1, 0]]])
+
+    figures = classification_metrics(true, probabilities, CLASSES)
+
+    assert figures == classification_metrics(TRUE, PROBABILITIES, CLASSES)
+
+
+def test_figures_from_the_file_are_those_from_memory(tmp_path):
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 3, 200)
+    probabilities = rng.dirichlet(np.ones(3), 200).astype("float32")
+    write_predictions(tmp_path / "p.csv", map(str, range(200)), true, probabilities, CLASSES)
+    back = read_predictions(tmp_path / "p.csv")
+
+    from_file = classification_metrics(back.true, back.probabilities, back.classes)
+
+    assert from_file == classification_metrics(true, probabilities, CLASSES)
+
+
+def test_a_certain_mistake_is_finite():
+    """log_loss of a probability of 0 is cut at the smallest step of float64: -log(2.2e-16)."""
+    figures = classification_metrics(np.array([0, 1]), np.array([[0.0, 1], [0, 1]]), "ab")
+
+    assert figures["log_loss"] == pytest.approx(-np.log(np.finfo(float).eps) / 2)
+
+
+def test_nan_is_a_failed_check():
+    broken = PROBABILITIES.copy()
+    broken[2, 1] = np.nan
+
+    with pytest.raises(CheckFailed, match="1 of 6 predictions are not numbers"):
+        classification_metrics(TRUE, broken, CLASSES)
+
+
+@pytest.mark.parametrize("true", [np.zeros(0, int), np.array([-1])])
+def test_nothing_to_measure_is_bad_data(true):
+    with pytest.raises(BadData, match="nothing to measure"):
+        classification_metrics(true, np.full((len(true), 3), 1 / 3), CLASSES)
+    with pytest.raises(BadData, match="nothing to measure"):
+        majority_baseline(np.array([1, 2, 3]), true, CLASSES)
+
+
+def test_majority_baseline_answers_the_train_splits_largest_class():
+    """Dogs are most of train, 2 of the 6 in test: F1 of dog is 2 * 2 / (2 * 2 + 4) = 1/2."""
+    baseline = majority_baseline(np.array([5, 9, 2]), TRUE, CLASSES)
+
+    assert baseline == pytest.approx(
+        {
+            "class": "dog",
+            "accuracy": 2 / 6,
+            "balanced_accuracy": 1 / 3,
+            "macro_f1": 1 / 6,
+            "weighted_f1": 1 / 6,
+        }
+    )
+
+
+def test_majority_baseline_of_a_class_that_test_lacks():
+    assert majority_baseline(np.array([0, 0, 9]), np.array([0, 1, 1]), CLASSES) == {
+        "class": "bird",
+        "accuracy": 0.0,
+        "balanced_accuracy": 0.0,
+        "macro_f1": 0.0,
+        "weighted_f1": 0.0,
+    }
+
+
+def test_the_summary():
+    lines = summary(classification_metrics(TRUE, PROBABILITIES, CLASSES)).splitlines()
+
+    assert lines == [
+        "accuracy           0.667  (95 % interval 0.300 to 0.903, 6 pictures)",
+        "balanced accuracy  0.722",
+        "macro F1           0.656",
+        "ROC AUC            0.809",
+        "log loss           0.774",
+        "",
+        "class  precision  recall     F1  pictures",
+        "cat        1.000   0.667  0.800         3",
+        "dog        0.500   0.500  0.500         2",
+        "bird       0.500   1.000  0.667         1",
+        "",
+        "true \\ predicted  cat  dog  bird",
+        "cat                 2    1     0",
+        "dog                 0    1     1",
+        "bird                0    0     1",
+    ]
+
+
+def test_the_summary_leaves_out_a_matrix_too_wide_for_a_terminal_and_shows_gaps():
+    figures = classification_metrics(np.array([0, 1]), np.eye(13)[:2], [f"c{i}" for i in range(13)])
+
+    text = summary(figures)
+
+    assert "true \\ predicted" not in text
+    assert "ROC AUC            -" in text
+    assert "c12            -       -      -         0" in text

@@ -1,0 +1,149 @@
+"""Whole runs of our recipes, on the digits and on real pictures."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import keras_transfer
+from keras_transfer import catalog
+from keras_transfer.evaluation.predictions import read_predictions
+
+NAMES = sorted(catalog.modules())
+
+
+def run_in(folder, name, *words, **kwargs):
+    """A recipe from the command line, in a process of its own; the JSON document it prints."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from keras_transfer.cli import main; main()",
+            "run",
+            name,
+            "--json",
+            *map(str, words),
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_says_what_it_is_and_what_it_needs(name):
+    text = catalog.find(name).__doc__
+    assert text.splitlines()[0].endswith(".")
+    assert len(text.splitlines()[0]) <= 100
+    assert "Data:" in text
+
+
+def test_digits_transfer_beats_training_from_scratch(tmp_path):
+    """The first command of the README; the source recipe runs first, since it never was."""
+    document = run_in(tmp_path, "digits")
+
+    transfer = document["metrics"]["test"]["accuracy"]
+    scratch = document["baselines"]["scratch"]["accuracy"]
+    assert transfer >= scratch + 0.05
+    assert document["seconds"]["total"] < 180
+    assert (tmp_path / "runs/digits_source/1/best.keras").exists()
+    split = (tmp_path / "runs/digits/1/split.csv").read_text()
+    assert split.count(",train,") == 50
+    assert [split.count(f",{digit},train,") for digit in "56789"] == [10] * 5
+
+
+def test_vgg16_on_real_cats_and_dogs_end_to_end(tmp_path, shared_data):
+    document = run_in(
+        tmp_path, "vgg16_catsdogs", "--data", shared_data / "cats_dogs", "--weights", "none",
+        "--limit", 60, "--image-size", 48, "--epochs", 1,
+    )  # fmt: skip
+
+    assert document["metrics"]["test"]["n"] == 14
+    assert [row["stage"] for row in keras_transfer.load(tmp_path / document["run"]).history] == [
+        "head",
+        "block5",
+    ]
+
+
+def test_resnet50_on_real_cifar10_end_to_end(tmp_path, shared_data):
+    archive = shared_data / "cifar10_subset/cifar10_5000_1000.npz"
+    document = run_in(
+        tmp_path, "resnet50_cifar10", "--data", archive, "--weights", "none",
+        "--limit", 120, "--image-size", 32, "--epochs", 1,
+    )  # fmt: skip
+
+    run = keras_transfer.load(tmp_path / document["run"])
+    assert run.classes[0] == "airplane"
+    assert len(run.metrics["test"]["per_class"]) == 10
+
+
+@pytest.fixture(scope="module")
+def catsdogs(tmp_path_factory, shared_data, shared_weights):
+    """MobileNetV2 with real weights on a part of the real pictures; a minute and a half."""
+    from recipes import mobilenet_v2_catsdogs
+
+    folder = tmp_path_factory.mktemp("catsdogs")
+    return mobilenet_v2_catsdogs.run(
+        data=str(shared_data / "cats_dogs"),
+        weights=str(shared_weights / "mobilenet_v2_0.35_224_no_top.weights.h5"),
+        variant={"alpha": 0.35},
+        image_size=128,
+        limit=600,
+        epochs=2,
+        out=folder / "run",
+    )
+
+
+def test_real_weights_transfer_to_real_pictures(catsdogs):
+    assert catsdogs.metrics["test"]["accuracy"] > 0.85
+    assert catsdogs.metrics["baselines"]["majority"]["accuracy"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_figures_can_be_worked_out_again_from_the_predictions_file(catsdogs):
+    """By scikit-learn, from nothing but the file."""
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
+
+    saved = read_predictions(catsdogs.folder / "predictions.csv")
+    predicted = saved.probabilities.argmax(axis=1)
+    figures = catsdogs.metrics["test"]
+
+    assert figures["accuracy"] == accuracy_score(saved.true, predicted)
+    assert figures["macro_f1"] == pytest.approx(f1_score(saved.true, predicted, average="macro"))
+    assert figures["log_loss"] == pytest.approx(log_loss(saved.true, saved.probabilities))
+    assert figures["confusion_matrix"] == confusion_matrix(saved.true, predicted).tolist()
+
+
+def test_predict_gives_what_the_evaluation_gave(catsdogs):
+    saved = read_predictions(catsdogs.folder / "predictions.csv")
+
+    for one, expected in zip(catsdogs.predict(saved.paths[:5]), saved.probabilities, strict=False):
+        assert np.allclose(one.probabilities, expected, atol=1e-5)
+
+
+def test_nothing_of_the_test_part_is_in_another(catsdogs):
+    import csv
+
+    with (catsdogs.folder / "split.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    digests = {
+        part: {r["digest"] for r in rows if r["part"] == part} for part in ("train", "val", "test")
+    }
+    assert all("/test/" in row["path"] for row in rows if row["part"] == "test")
+    assert not digests["test"] & (digests["train"] | digests["val"])
+
+
+@pytest.mark.slow
+def test_sample_mobilenet_v2_reaches_97_percent_of_real_cats_and_dogs(
+    tmp_path, shared_data, shared_weights
+):
+    document = run_in(
+        tmp_path, "mobilenet_v2_catsdogs", "--data", shared_data / "cats_dogs",
+        "--weights", shared_weights / "mobilenet_v2_1.0_224_no_top.weights.h5",
+    )  # fmt: skip
+
+    assert document["metrics"]["test"]["n"] == 500
+    assert document["metrics"]["test"]["accuracy"] >= 0.97

@@ -1,0 +1,195 @@
+"""The fit loop: stages, the best model, and going on as if never stopped."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transfer.errors import CheckFailed
+from keras_transfer.training import fit
+from keras_transfer.training.fit import Trainer
+from keras_transfer.training.optimizers import build_optimizer
+
+STEPS, EPOCHS = 3, 4
+
+
+def network(seed=0):
+    """Five numbers in, two logits out, with dropout, so that its random state counts too."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((5,))
+    features = keras.layers.Dense(8, activation="relu", name="first")(inputs)
+    features = keras.layers.Dropout(0.3)(features)
+    return keras.Model(inputs, keras.layers.Dense(2, name="last")(features))
+
+
+def batches(first_epoch, bad=False):
+    """Twenty points in batches of eight; an epoch's order follows from its number."""
+    x = np.random.default_rng(0).normal(size=(20, 5)).astype("float32")
+    y = (x[:, 0] > 0).astype("int32")
+    weights = np.where((np.arange(20) == 7) & bad, np.nan, 1).astype("float32")
+
+    def epoch(number):
+        seed = tf.stack([tf.constant(0, tf.int64), number])
+        order = tf.random.experimental.stateless_shuffle(tf.range(20), seed=seed)
+        points = tf.data.Dataset.from_tensor_slices(order)
+        return points.map(lambda i: tuple(tf.gather(c, i) for c in (x, y, weights))).batch(8)
+
+    return tf.data.Dataset.range(first_epoch, EPOCHS).flat_map(epoch)
+
+
+def validation():
+    x = np.random.default_rng(1).normal(size=(12, 5)).astype("float32")
+    return tf.data.Dataset.from_tensor_slices(
+        (x, np.int32(x[:, 0] > 0), np.ones(12, "float32"))
+    ).batch(5)
+
+
+def train(folder, *, stages=2, train=batches, monitor="val_loss", rate=0.01, **knobs):
+    trainer = Trainer(network(), folder, validation(), monitor)
+    for index in range(stages):
+        optimizer = build_optimizer(
+            "adam", learning_rate=rate, schedule="cosine", steps=STEPS * EPOCHS
+        )
+        trainer.stage(
+            index, f"s{index}", train, epochs=EPOCHS, steps=STEPS, optimizer=optimizer, **knobs
+        )
+    return trainer
+
+
+def rows(folder):
+    with (folder / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def weights(folder, name="last.keras"):
+    return keras.models.load_model(folder / name).get_weights()
+
+
+def equal(ones, others):
+    return all(np.array_equal(a, b) for a, b in zip(ones, others, strict=True))
+
+
+@pytest.mark.parametrize("stop", [(0, 0), (0, 2), (1, 0), (1, 3)])
+def test_going_on_equals_never_having_stopped(tmp_path, stop, monkeypatch):
+    """Stopped at the start of any epoch of any stage, weights and history end the same."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    train(tmp_path / "a", patience=3, plateau=0.5)
+
+    class Stop(fit.Progress):
+        def on_epoch_begin(self, epoch, logs=None):
+            if (int(self.stage[1:]), epoch) == stop:
+                raise KeyboardInterrupt
+            super().on_epoch_begin(epoch, logs)
+
+    monkeypatch.setattr(fit, "Progress", Stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "b", patience=3, plateau=0.5)
+    monkeypatch.undo()
+    train(tmp_path / "b", patience=3, plateau=0.5)
+
+    assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert equal(weights(tmp_path / "a", "best.keras"), weights(tmp_path / "b", "best.keras"))
+    assert rows(tmp_path / "a") == rows(tmp_path / "b")
+
+
+def test_history_has_a_row_an_epoch_with_its_stage(tmp_path):
+    train(tmp_path)
+
+    found = rows(tmp_path)
+    assert [(row["stage"], row["epoch"]) for row in found] == [
+        (stage, str(epoch)) for stage in ("s0", "s1") for epoch in (1, 2, 3, 4)
+    ]
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"} < set(found[0])
+
+
+@pytest.mark.parametrize(("monitor", "best"), [("val_loss", min), ("val_accuracy", max)])
+def test_the_best_model_is_that_of_the_best_epoch(tmp_path, monitor, best):
+    train(tmp_path, monitor=monitor, rate=0.3)
+
+    model = keras.models.load_model(tmp_path / "best.keras")
+    model.compile(
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=["accuracy"],
+    )
+    found = model.evaluate(validation(), return_dict=True, verbose=0)
+    figures = [float(row[monitor]) for row in rows(tmp_path)]
+    assert found[monitor.removeprefix("val_")] == pytest.approx(best(figures), rel=1e-5)
+
+
+def test_files_of_the_model_hold_no_optimizer(tmp_path):
+    train(tmp_path, stages=1)
+
+    assert getattr(keras.models.load_model(tmp_path / "best.keras"), "optimizer", None) is None
+
+
+def test_what_is_frozen_stays_the_same_to_the_byte(tmp_path):
+    model = network()
+    model.get_layer("first").trainable = False
+    before = [w.tobytes() for w in model.get_layer("first").get_weights()]
+    head = model.get_layer("last").get_weights()
+    trainer = Trainer(model, tmp_path, validation(), "val_loss")
+
+    optimizer = build_optimizer("sgd", learning_rate=0.1, weight_decay=0.1)
+    trainer.stage(0, "head", batches, epochs=2, steps=STEPS, optimizer=optimizer)
+
+    assert [w.tobytes() for w in model.get_layer("first").get_weights()] == before
+    assert not equal(head, model.get_layer("last").get_weights())
+
+
+def test_patience_ends_a_stage(tmp_path):
+    """With a rate of almost 0 nothing gets better after the first epochs, within patience 1."""
+    train(tmp_path, stages=1, rate=1e-30, patience=1)
+
+    assert len(rows(tmp_path)) == 2
+
+
+def test_a_stage_that_was_ended_by_patience_stays_ended(tmp_path):
+    train(tmp_path, stages=1, rate=1e-30, patience=1)
+    train(tmp_path, stages=1, rate=1e-30, patience=1)
+
+    assert len(rows(tmp_path)) == 2
+
+
+def test_plateau_lowers_the_rate(tmp_path):
+    trainer = Trainer(network(), tmp_path, validation(), "val_loss")
+    optimizer = build_optimizer("sgd", learning_rate=1e-30, schedule="plateau")
+    trainer.stage(0, "s0", batches, epochs=4, steps=STEPS, optimizer=optimizer, plateau=0.1)
+
+    assert [float(row["learning_rate"]) for row in rows(tmp_path)] == pytest.approx(
+        [1e-30, 1e-30, 1e-31, 1e-31]
+    )
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_best_model(tmp_path):
+    def spoilt_later(first_epoch):
+        """Sound in the first epoch, not in the second."""
+        return batches(0).take(STEPS).concatenate(batches(1, bad=True))
+
+    with pytest.raises(CheckFailed, match=r"became nan in stage 's0', epoch 2, batch \d.*--lr"):
+        train(tmp_path, train=spoilt_later)
+
+    assert np.isfinite(np.concatenate([w.ravel() for w in weights(tmp_path, "best.keras")])).all()
+    assert len(rows(tmp_path)) == 1
+
+
+def test_a_spoilt_state_file_says_so(tmp_path):
+    from keras_transfer.errors import BadData
+
+    (tmp_path / "state.npz").write_bytes(b"nonsense")
+    with pytest.raises(BadData, match="another --out"):
+        Trainer(network(), tmp_path, validation(), "val_loss")
+
+
+def test_the_state_of_another_network_is_refused(tmp_path, monkeypatch):
+    from keras_transfer.errors import BadData
+
+    train(tmp_path, stages=1)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
+    trainer = Trainer(model, tmp_path, validation(), "val_loss")
+    with pytest.raises(BadData, match="another network"):
+        trainer.stage(
+            1, "s1", batches, epochs=1, steps=1, optimizer=build_optimizer("sgd", learning_rate=1.0)
+        )

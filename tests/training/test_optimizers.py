@@ -1,0 +1,84 @@
+"""Rates by name, against Keras's schedules worked out by hand."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.errors import UnknownName
+from keras_transfer.training.optimizers import OPTIMIZERS, build_optimizer
+
+
+def rates(steps, **knobs):
+    """Learning rate at each step."""
+    optimizer = build_optimizer("sgd", learning_rate=1.0, steps=steps, **knobs)
+    optimizer.build([keras.Variable(0.0)])
+    found = []
+    for step in range(steps + 1):
+        optimizer.iterations.assign(step)
+        found.append(float(optimizer.learning_rate))
+    return np.array(found)
+
+
+def test_cosine_falls_to_zero_by_half_a_cosine():
+    assert rates(4, schedule="cosine") == pytest.approx([1, 0.853553, 0.5, 0.146447, 0], abs=1e-6)
+
+
+def test_warm_up_rises_in_a_line_and_the_rest_is_the_cosine():
+    """Two steps up to 1, then (1 + cos(pi t / 4)) / 2 over the four left."""
+    found = rates(6, schedule="cosine", warmup_steps=2)
+    assert found == pytest.approx([0, 0.5, 1, 0.853553, 0.5, 0.146447, 0], abs=1e-6)
+
+
+def test_exponential_reaches_the_decay_at_the_end():
+    assert rates(2, schedule="exponential", decay=0.01) == pytest.approx([1, 0.1, 0.01])
+
+
+def test_step_decays_after_half_and_three_quarters():
+    found = rates(8, schedule="step", decay=0.1)
+    assert found == pytest.approx([1] * 5 + [0.1] * 2 + [0.01] * 2)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "plateau"])
+def test_the_others_stay(schedule):
+    assert set(rates(3, schedule=schedule)) == {1.0}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_takes_a_step_downhill(name):
+    variable = keras.Variable([1.0])
+    optimizer = build_optimizer(name, learning_rate=0.1)
+
+    optimizer.apply([keras.ops.ones(1)], [variable])
+
+    assert float(variable[0]) < 1.0
+
+
+def test_momentum_is_that_of_sgd():
+    """Two unit gradients at rate 0.1 and momentum 0.5: 0.1, then 0.1 + 0.05 more."""
+    variable = keras.Variable([1.0])
+    optimizer = build_optimizer("sgd", learning_rate=0.1, momentum=0.5)
+
+    for _ in range(2):
+        optimizer.apply([keras.ops.ones(1)], [variable])
+
+    assert float(variable[0]) == pytest.approx(1 - 0.1 - 0.15)
+
+
+def test_weight_decay_takes_kernels_and_leaves_biases():
+    """Rate 0.1 times decay 0.5 takes 5 % of a kernel; a zero gradient takes nothing."""
+    kernel, bias = keras.Variable([1.0], name="kernel"), keras.Variable([1.0], name="bias")
+    optimizer = build_optimizer("sgd", learning_rate=0.1, weight_decay=0.5)
+
+    optimizer.apply([keras.ops.zeros(1)] * 2, [kernel, bias])
+
+    assert float(kernel[0]) == pytest.approx(0.95)
+    assert float(bias[0]) == 1.0
+
+
+def test_adamw_keeps_the_decay_that_keras_gives_it():
+    assert build_optimizer("adamw", learning_rate=0.1).weight_decay == 0.004
+
+
+def test_an_unknown_name_is_near_another():
+    with pytest.raises(UnknownName, match="Did you mean 'rmsprop'"):
+        build_optimizer("rmsprob", learning_rate=0.1)

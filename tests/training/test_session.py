@@ -1,0 +1,101 @@
+"""Seeds, precision and devices; devices in a process of their own, since TensorFlow fixes them."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.errors import UnknownName
+from keras_transfer.training.session import session, strategy
+
+TWO_DEVICES = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from keras_transfer.data.pipeline import Loading, evaluation_batches, training_batches
+from keras_transfer.data.samples import Samples
+from keras_transfer.training.fit import Trainer
+from keras_transfer.training.optimizers import build_optimizer
+from keras_transfer.training.session import strategy
+from pathlib import Path
+
+n, batch, name, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+
+class Points:
+    def decode(self, row):
+        return tf.random.stateless_uniform([4, 4, 3], [1, row], 0, 256, tf.int32)
+
+samples = Samples.of(Points(), ["a", "b"], [str(i) for i in range(n)], np.arange(n) % 2)
+devices = strategy(name)
+loading = Loading(4, batch_size=batch, replicas=devices.num_replicas_in_sync)
+keras.utils.set_random_seed(0)
+with devices.scope():
+    inputs = keras.Input((4, 4, 3))
+    logits = keras.layers.Dense(2)(keras.layers.Flatten()(inputs / 255.0))
+    val = evaluation_batches(samples, loading)
+    trainer = Trainer(keras.Model(inputs, logits), folder, val, "val_loss")
+    uneven = np.float32([1, 2])
+    trainer.stage(
+        0,
+        "s",
+        lambda e: training_batches(
+            samples, loading, epochs=3, first_epoch=e, class_weights=uneven
+        ),
+        epochs=3, steps=loading.steps(n), optimizer=build_optimizer("sgd", learning_rate=0.5),
+    )
+weights = [w.tolist() for w in keras.models.load_model(folder / "last.keras").get_weights()]
+print(json.dumps({"replicas": loading.replicas, "weights": weights, "rows": trainer.done["rows"]}))
+"""
+
+
+def trained(n, batch, name, folder):
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES, str(n), str(batch), name, str(folder)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("n", "batch"), [(9, 4), (8, 4), (5, 4)])
+def test_two_devices_train_as_one_does(tmp_path, n, batch):
+    """With an uneven last batch (of 1) too: same losses, same weights, nothing not finite."""
+    one = trained(n, batch, "one_device", tmp_path / "one")
+    two = trained(n, batch, "mirrored", tmp_path / "two")
+
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    for a, b in zip(one["weights"], two["weights"], strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+    for a, b in zip(one["rows"], two["rows"], strict=True):
+        assert a["val_loss"] == pytest.approx(b["val_loss"], abs=1e-5)
+        assert a["val_accuracy"] == pytest.approx(b["val_accuracy"], abs=1e-6)
+
+
+def test_precision_holds_within_a_session_only():
+    with session(seed=0, precision="mixed_bfloat16"):
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_seed_repeats_what_is_drawn():
+    def draw():
+        with session(seed=3):
+            return (
+                keras.layers.Dense(4).compute_output_shape((1, 2)),
+                np.random.rand(),
+                float(keras.random.normal(())),
+            )
+
+    assert draw() == draw()
+
+
+def test_an_unknown_strategy_is_near_another():
+    with pytest.raises(UnknownName, match="Did you mean 'mirrored'"):
+        strategy("miror")
