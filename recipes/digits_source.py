@@ -3,7 +3,7 @@
 Data: 901 of the 1,797 digits that come with scikit-learn, 8 x 8 pixels; nothing is downloaded.
 """
 
-from keras_transfer import Augment, Classify, Head, Stage
+from keras_transfer import Classify, Head, Stage
 
 recipe = Classify(
     data="sklearn:digits",
@@ -12,8 +12,7 @@ recipe = Classify(
     weights="none",
     image_size=16,
     batch_norm="train",
-    head=Head(pooling="flatten", dropout=0.3),
-    augment=Augment(rotation_range=10, width_shift_range=0.1, height_shift_range=0.1),
-    stages=(Stage("train", epochs=12, unfreeze="all", schedule="cosine", learning_rate=3e-3),),
+    head=Head(pooling="flatten"),
+    stages=(Stage("train", epochs=10, unfreeze="all"),),
 )
 run = recipe.run

@@ -10,10 +10,10 @@ recipe = Classify(
     on_bad="skip",
     backbone="mobilenet_v2",
     head=Head(pooling="avg", dropout=0.2),
-    augment=Augment(rotation_range=10, zoom_range=0.1, horizontal_flip=True),
+    augment=Augment(horizontal_flip=True),
     stages=(
         Stage("head", epochs=5, learning_rate=1e-3),
-        Stage("tune", epochs=3, learning_rate=1e-5, unfreeze="block_13", patience=2),
+        Stage("tune", epochs=4, learning_rate=5e-5, unfreeze="block_13", schedule="cosine"),
     ),
 )
 run = recipe.run

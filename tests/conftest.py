@@ -1,9 +1,13 @@
 """Fixtures that more than one folder of tests uses."""
 
+import importlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+from keras_transfer import catalog
 
 SHARED = Path(os.environ.get("KT_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -30,3 +34,25 @@ def shared_data() -> Path:
 def shared_weights() -> Path:
     """Folder of real ImageNet weights beside the checkout."""
     return _folder(SHARED / "weights")
+
+
+@pytest.fixture
+def recipe_package(tmp_path, monkeypatch):
+    """A function that installs a package of recipes, as far as entry points go."""
+
+    def install(name, recipes):
+        folder = tmp_path / "site" / name
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text(recipes.pop("__init__", ""))
+        for recipe, text in recipes.items():
+            (folder / f"{recipe}.py").write_text(text)
+        about = tmp_path / "site" / f"{name}-1.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (about / "entry_points.txt").write_text(f"[{catalog.GROUP}]\n{name} = {name}\n")
+        monkeypatch.syspath_prepend(str(tmp_path / "site"))
+        importlib.invalidate_caches()
+
+    yield install
+    for module in [one for one in sys.modules if one.split(".")[0].startswith("acme")]:
+        del sys.modules[module]

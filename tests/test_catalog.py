@@ -1,8 +1,5 @@
 """Finding recipes: installed, of other packages, in files."""
 
-import importlib
-import sys
-
 import pytest
 
 from keras_transfer import BadConfiguration, UnknownName, catalog
@@ -25,28 +22,6 @@ OURS = {
 }
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A function that installs a package of recipes, as far as entry points go."""
-
-    def install(name, recipes):
-        folder = tmp_path / "site" / name
-        folder.mkdir(parents=True)
-        (folder / "__init__.py").write_text(recipes.pop("__init__", ""))
-        for recipe, text in recipes.items():
-            (folder / f"{recipe}.py").write_text(text)
-        about = tmp_path / "site" / f"{name}-1.dist-info"
-        about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-        (about / "entry_points.txt").write_text(f"[{catalog.GROUP}]\n{name} = {name}\n")
-        monkeypatch.syspath_prepend(str(tmp_path / "site"))
-        importlib.invalidate_caches()
-
-    yield install
-    for module in [one for one in sys.modules if one.split(".")[0].startswith("acme")]:
-        del sys.modules[module]
-
-
 def test_ours_are_there_by_both_names():
     assert set(catalog.modules()) >= OURS
     from recipes import digits
@@ -54,15 +29,15 @@ def test_ours_are_there_by_both_names():
     assert digits.recipe == catalog.find("digits").recipe
 
 
-def test_those_of_other_packages_are_there_too(package):
-    package("acme_vision", {"acme_bolts": RECIPE})
+def test_those_of_other_packages_are_there_too(recipe_package):
+    recipe_package("acme_vision", {"acme_bolts": RECIPE})
 
     assert catalog.modules()["acme_bolts"] == "acme_vision.acme_bolts"
     assert catalog.summary(catalog.find("acme_bolts")) == "A small one."
 
 
-def test_two_recipes_of_one_name_are_an_error_naming_both(package):
-    package("acme_vision", {"digits": RECIPE})
+def test_two_recipes_of_one_name_are_an_error_naming_both(recipe_package):
+    recipe_package("acme_vision", {"digits": RECIPE})
 
     with pytest.raises(
         BadConfiguration, match=r"acme_vision\.digits and keras_transfer\.recipes\.digits"
@@ -70,8 +45,8 @@ def test_two_recipes_of_one_name_are_an_error_naming_both(package):
         catalog.modules()
 
 
-def test_a_broken_package_takes_nobody_along(package, caplog):
-    package("acme_broken", {"__init__": "1 / 0", "acme_one": RECIPE})
+def test_a_broken_package_takes_nobody_along(recipe_package, caplog):
+    recipe_package("acme_broken", {"__init__": "1 / 0", "acme_one": RECIPE})
 
     assert set(catalog.modules()) >= OURS
     assert "division by zero" in caplog.text

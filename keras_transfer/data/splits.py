@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from keras_transfer.data.samples import PARTS, Samples
 from keras_transfer.data.stratify import choose, deal, level, proportional
@@ -136,6 +134,9 @@ def _families(*relations: np.ndarray) -> np.ndarray:
         ]
     ends = np.array(edges, "int32").reshape(-1, 2).T
     n = len(relations[0])
+    from scipy.sparse import coo_array  # here: listing recipes must stay instant
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(edges), bool), (ends[0], ends[1])), shape=(n, n))
     return connected_components(graph, directed=False)[1]
 

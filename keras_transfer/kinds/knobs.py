@@ -40,7 +40,7 @@ class Head(Group):
     units: tuple[Count, ...] = Field((), description="widths of the hidden layers")
     activation: str = Field("relu", description="Keras activation of the hidden layers")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="share of features dropped before the last layer"
+        0.0, description="share dropped after each hidden layer, or after pooling"
     )
     batch_norm: bool = Field(False, description="normalise each hidden layer over the batch")
     l1: Symmetric = Field(0.0, description="L1 penalty on the head's kernels")

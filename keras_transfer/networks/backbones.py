@@ -58,7 +58,7 @@ _VGG = Marks(r"(block\d+)_")
 _RESNET = Marks(r"(conv\d)_")
 _INCEPTION = Marks(r"(mixed\d+)$", ends=True)
 _INCEPTION_RESNET = Marks(r"(mixed_\d[ab]|block\d+_\d+|conv_7b)(?:_|$)", ends=True)
-_MOBILENET = Marks(r"(conv1|conv_dw_\d+)$")
+_MOBILENET = Marks(r"(conv)(?:_(?:pad|dw|pw)(_\d+)|(1)(?:_|$))")
 _MOBILENET_V2 = Marks(r"(Conv1|expanded_conv|block_\d+|Conv_1)(?:_|$)")
 _MOBILENET_V3 = Marks(r"(conv_1|expanded_conv(?:_\d+)?|conv)(?:_[a-z]|$)")
 _NASNET = Marks(r"(normal|reduction)_concat(_\w+)$", ends=True)
@@ -143,7 +143,7 @@ BACKBONES: Table[Backbone] = Table(
             "keras_transfer.networks.convnet_small:convnet_small",
             "tf",
             _VGG,
-            287_776,
+            288_352,
             size=32,
             least=8,
         ),

@@ -57,7 +57,8 @@ def _first_unfrozen(backbone: keras.Model, unfreeze: str | float | None) -> int:
             "the name of a block or layer, 'all' or 'none'."
         )
     weighted = [index for index, layer in enumerate(backbone.layers) if layer.weights]
-    return weighted[-ceil(unfreeze * len(weighted))]
+    count = ceil(unfreeze * len(weighted) - 1e-9)  # 0.07 of 100 is 7 layers, not 8
+    return weighted[-max(count, 1)]
 
 
 def _index(backbone: keras.Model, name: str) -> int:

@@ -42,7 +42,10 @@ def opened(path: Path) -> Iterator[h5py.Group]:
     import h5py
 
     if not (path.is_file() and os.access(path, os.R_OK)):
-        raise BadWeights(f"There is no file of weights {path}, or none that may be read.")
+        raise BadWeights(
+            f"There is no file of weights {path}, or none that may be read. "
+            "Besides a file, weights are 'imagenet' or 'none'."
+        )
     with ExitStack() as stack:
         try:
             source: Any = path
@@ -158,7 +161,7 @@ def _name(group: h5py.Group) -> str:
 
 
 def _weighs(group: h5py.Group) -> bool:
-    return bool(group.get("vars")) or any(map(_weighs, group.get("layers", {}).values()))
+    return len(group.get("vars", ())) > 0 or any(map(_weighs, group.get("layers", {}).values()))
 
 
 def parameters(root: h5py.Group) -> int:

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from keras_transfer.errors import BadWeights
 from keras_transfer.networks import imagenet
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
@@ -80,7 +78,7 @@ def copy_backbone_weights(source: keras.Model, target: keras.Model) -> None:
     Raises:
         BadWeights: They differ in their layers; the first that does is named.
     """
-    given = [Held(layer.name, layer.weights) for layer in _weighted(source)]
+    given = [Held(layer.name, layer.get_weights()) for layer in _weighted(source)]
     layers = _weighted(target)
     missing = [Held("", ())] * (len(layers) - len(given))
     problem = _misfit(layers, [*given, *missing])
@@ -98,7 +96,9 @@ def _weighted(backbone: keras.Model) -> list[keras.Layer]:
 def _assign(backbone: keras.Model, found: Iterable[Held]) -> None:
     for layer, (_, arrays) in zip(_weighted(backbone), found, strict=True):
         for weight, array in zip(layer.weights, arrays, strict=True):
-            weight.assign(np.asarray(array))
+            weight.assign(array[...])
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # EfficientNet's Normalization computes with a copy of them
 
 
 def _check_file(path: Path, root: h5py.Group, backbone: keras.Model, name: str) -> None:
@@ -116,16 +116,18 @@ def _misfit(layers: Sequence[keras.Layer], found: Sequence[Held]) -> str:
         wanted = [tuple(one.shape) for one in layer.weights]
         offered = [tuple(one.shape) for one in arrays]
         if not offered:
-            return f"it holds nothing for layer {layer.name!r}, which wants {_shapes(wanted)}"
+            return f"it holds nothing for layer {layer.name!r}, which wants {_listed(wanted)}"
         if wanted != offered:
             pairs = [pair for pair in zip(wanted, offered, strict=False) if pair[0] != pair[1]]
-            want, offer = pairs[0] if len(wanted) == len(offered) else (wanted, offered)
-            return f"layer {layer.name!r} wants {want}, it holds {offer} as {name!r}"
+            if len(wanted) == len(offered):  # then the shapes that agree are of no interest
+                wanted, offered = [pairs[0][0]], [pairs[0][1]]
+            held_as = f"it holds {_listed(offered)} as {name!r}"
+            return f"layer {layer.name!r} wants {_listed(wanted)}, {held_as}"
     return ""
 
 
-def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
-    return ", ".join(map(str, shapes))
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
 
 
 def _likely(root: h5py.Group, name: str) -> str:
@@ -135,7 +137,7 @@ def _likely(root: h5py.Group, name: str) -> str:
     if others:
         return f" It has as many parameters as {others[0]}."
     options = [
-        f"{option} = {', '.join(str(one) for one in sorted(values))}"
+        f"{option} = {_listed(sorted(values))}"
         for option, values in BACKBONES[name].variants.items()
     ]
     return f" Is it of another variant ({'; '.join(options)})?" if options else ""

@@ -251,7 +251,7 @@ def stop_after_epoch(process, line, how):
     return process.returncode
 
 
-LONG = ["--set", "stages.0.epochs=2", "--set", "stages.1.epochs=60"]
+LONG = ["--set", "stages.0.epochs=1", "--set", "stages.1.epochs=25"]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how,
         kt("run", "tiny.py", "--out", whole, *words, cwd=work, check=0)
 
     stopped = start(work, "--out", tmp_path / "stopped", *words)
-    assert stop_after_epoch(stopped, "all 3/60", how) == code
+    assert stop_after_epoch(stopped, "all 2/25", how) == code
     refused = kt("predict", tmp_path / "stopped", "pictures", cwd=work, check=2)
     assert "--resume" in refused.stderr
     other = kt(

@@ -1,0 +1,380 @@
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras.src.legacy.saving import legacy_h5_format
+
+from keras_transfer.errors import BadWeights
+from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.networks.heads import build_classifier, build_head
+from keras_transfer.networks.preprocessing import preprocess
+from keras_transfer.networks.weights import (
+    copy_backbone_weights,
+    load_backbone_weights,
+    verify_weights,
+)
+
+QUARTER = {"alpha": 0.25}
+
+
+def network(name="mobilenet", size=32, variant=QUARTER, seed=0):
+    """A backbone in which every weight is random, so that no two arrays are alike."""
+    backbone = build_backbone(name, image_size=size, variant=variant)
+    rng = np.random.default_rng(seed)
+    for weight in backbone.weights:
+        weight.assign(
+            rng.integers(1, 9, weight.shape) if weight.ndim == 0 else rng.uniform(size=weight.shape)
+        )
+    return backbone
+
+
+def small(seed=0, size=8):
+    return network("convnet_small", size, {}, seed)
+
+
+def classifier_of(backbone, name="mobilenet"):
+    head = build_head(3, units=(5, 4), dropout=0.5, batch_norm=True)
+    return build_classifier(backbone, head, preprocessing=BACKBONES[name].preprocessing)
+
+
+def with_top(backbone, constructor="MobileNet", **options):
+    model = getattr(keras.applications, constructor)(
+        weights=None, input_shape=backbone.input_shape[1:], **options
+    )
+    for layer, source in zip(model.layers, backbone.layers, strict=False):
+        layer.set_weights(source.get_weights())
+    return model
+
+
+def keras2(model, path):
+    """Write the layout of the files that keras.applications downloads."""
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
+
+
+WRITERS = {
+    "backbone.weights.h5": lambda backbone, path: backbone.save_weights(path),
+    "backbone.keras": lambda backbone, path: backbone.save(path),
+    "backbone_keras2.h5": keras2,
+    "backbone_keras2_model.h5": lambda backbone, path: legacy_h5_format.save_model_to_hdf5(
+        backbone, str(path)
+    ),
+    "classifier.weights.h5": lambda backbone, path: classifier_of(backbone).save_weights(path),
+    "classifier.keras": lambda backbone, path: classifier_of(backbone).save(path),
+    "top.weights.h5": lambda backbone, path: with_top(backbone, **QUARTER).save_weights(path),
+    "top_keras2.h5": lambda backbone, path: keras2(with_top(backbone, **QUARTER), path),
+}
+
+
+def assert_equal_weights(one, other):
+    for ours, theirs in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy(), err_msg=ours.path)
+
+
+@pytest.mark.parametrize("file", WRITERS)
+def test_every_weight_comes_from_the_file(file, tmp_path):
+    source, target = network(), network(seed=1)
+    WRITERS[file](source, tmp_path / file)
+
+    load_backbone_weights(target, str(tmp_path / file), name="mobilenet", variant=QUARTER)
+
+    assert_equal_weights(target, source)
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "file"),
+    [
+        ("convnext_tiny", 32, "w.weights.h5"),  # layers inside layers
+        ("efficientnet_b0", 32, "w.h5"),  # a normalisation with weights
+        ("convnet_small", 8, "w.h5"),
+        pytest.param("convnext_tiny", 32, "w.h5", marks=SLOW),
+        pytest.param("efficientnet_b0", 32, "w.weights.h5", marks=SLOW),
+        pytest.param("xception", 71, "w.h5", marks=SLOW),  # separable convolutions, unnamed layers
+        pytest.param("xception", 71, "w.weights.h5", marks=SLOW),
+        pytest.param("inception_resnet_v2", 75, "w.weights.h5", marks=SLOW),
+        pytest.param("nasnet_mobile", 32, "w.weights.h5", marks=SLOW),
+        pytest.param("mobilenet_v3_large", 32, "w.h5", marks=SLOW),
+    ],
+)
+def test_each_sort_of_layer_is_read_as_keras_reads_it(name, size, file, tmp_path):
+    source, target, reference = (network(name, size, {}, seed) for seed in range(3))
+    (keras2 if file == "w.h5" else keras.Model.save_weights)(source, tmp_path / file)
+    reference.load_weights(tmp_path / file)
+
+    load_backbone_weights(target, str(tmp_path / file), name=name)
+
+    assert_equal_weights(target, reference)
+    assert_equal_weights(target, source)
+
+
+def test_normalisation_computes_with_the_weights_that_it_is_given():
+    """The layer keeps a copy of them, which assigning alone does not renew."""
+    source, target = network("efficientnet_b0", 32, {}), network("efficientnet_b0", 32, {}, 1)
+
+    copy_backbone_weights(source, target)
+
+    layer = target.layers[2]
+    np.testing.assert_array_equal(np.ravel(layer.mean), layer.adapt_mean.numpy())
+
+
+TOPS = [
+    ("VGG16", "vgg16"),
+    ("MobileNetV3Small", "mobilenet_v3_small"),
+    ("NASNetMobile", "nasnet_mobile"),
+    ("DenseNet121", "densenet121"),
+    ("InceptionV3", "inception_v3"),
+    ("EfficientNetV2B0", "efficientnet_v2_b0"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["w.weights.h5", "w.h5"])
+@pytest.mark.parametrize(("constructor", "name"), TOPS)
+def test_a_classifier_of_keras_with_its_top_gives_its_backbone(constructor, name, file, tmp_path):
+    size = BACKBONES[name].least
+    source = network(name, size, {})
+    model = with_top(source, constructor)
+    (keras2 if file == "w.h5" else keras.Model.save_weights)(model, tmp_path / file)
+    target = network(name, size, {}, 1)
+
+    load_backbone_weights(target, str(tmp_path / file), name=name)
+
+    assert_equal_weights(target, source)
+
+
+def test_none_leaves_it_as_it_is():
+    backbone = small()
+
+    load_backbone_weights(backbone, "none", name="convnet_small")
+
+    assert_equal_weights(backbone, small())
+
+
+def test_the_size_of_the_pictures_does_not_matter(tmp_path):
+    small().save_weights(tmp_path / "w.weights.h5")
+    target = small(seed=1, size=16)
+
+    load_backbone_weights(target, str(tmp_path / "w.weights.h5"), name="convnet_small")
+
+    assert_equal_weights(target, small())
+
+
+def refusal(backbone, path, name="convnet_small", variant=None):
+    """The message with which a file is refused; nothing of the backbone may have changed."""
+    before = [weight.numpy() for weight in backbone.weights]
+    with pytest.raises(BadWeights) as error:
+        load_backbone_weights(backbone, str(path), name=name, variant=variant)
+    for weight, old in zip(backbone.weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), old)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("file", ["w.weights.h5", "w.h5", "w.keras"])
+def test_another_variant_is_refused_at_the_first_layer_that_differs(file, tmp_path):
+    """MobileNet's first convolution has 32 filters times alpha."""
+    path = tmp_path / file
+    {"w.h5": keras2, "w.keras": keras.Model.save}.get(file, keras.Model.save_weights)(
+        network(variant={"alpha": 0.5}), path
+    )
+
+    message = refusal(network(), path, "mobilenet", QUARTER)
+
+    assert message == (
+        f"{path} does not fit mobilenet: layer 'conv1' wants (3, 3, 3, 8), it holds (3, 3, 3, 16) "
+        "as 'conv1'. Is it of another variant (alpha = 0.25, 0.5, 0.75, 1.0)?"
+    )
+
+
+@pytest.mark.parametrize("file", ["w.weights.h5", "w.h5"])
+def test_another_network_is_refused_and_recognised(file, tmp_path):
+    """VGG19 has a fourth convolution of 256 in block 3, where VGG16 goes on to 512."""
+    path = tmp_path / file
+    vgg19 = build_backbone("vgg19", image_size=32)
+    keras2(vgg19, path) if file == "w.h5" else vgg19.save_weights(path)
+
+    message = refusal(build_backbone("vgg16", image_size=32), path, "vgg16")
+
+    assert message == (
+        f"{path} does not fit vgg16: layer 'block4_conv1' wants (3, 3, 256, 512), it holds "
+        "(3, 3, 256, 256) as 'block3_conv4'. It has as many parameters as vgg19."
+    )
+
+
+@pytest.mark.parametrize("file", ["w.weights.h5", "w.h5"])
+def test_a_network_that_goes_on_is_refused(file, tmp_path):
+    """Ours fits its beginning, which is no reason to take it."""
+    path = tmp_path / file
+    backbone = build_backbone("convnet_small", image_size=8)
+    x = backbone.output
+    for number in range(4):
+        x = keras.layers.Conv2D(8, 3, padding="same", name=f"block4_conv{number}")(x)
+    longer = keras.Model(backbone.input, x)
+    keras2(longer, path) if file == "w.h5" else longer.save_weights(path)
+
+    message = refusal(backbone, path)
+
+    assert "it holds 4 layers more, such as 'block4_conv0'" in message
+
+
+@pytest.mark.parametrize("file", ["w.weights.h5", "w.h5"])
+def test_a_network_that_stops_early_is_refused(file, tmp_path):
+    path = tmp_path / file
+    backbone = build_backbone("convnet_small", image_size=8)
+    shorter = keras.Model(backbone.input, backbone.get_layer("block3_conv1").output)
+    keras2(shorter, path) if file == "w.h5" else shorter.save_weights(path)
+
+    message = refusal(backbone, path)
+
+    assert "it holds nothing for layer 'block3_bn1', which wants (128,), (128,)" in message
+
+
+def test_a_missing_array_is_noticed(tmp_path):
+    path = tmp_path / "w.weights.h5"
+    small().save_weights(path)
+    with h5py.File(path, "a") as file:
+        del file["layers/batch_normalization_5/vars/3"]
+
+    message = refusal(small(), path)
+
+    assert (
+        "layer 'block3_bn2' wants (128,), (128,), (128,), (128,), it holds (128,), (128,)"
+        in message
+    )
+
+
+def broken(kind, tmp_path):
+    whole = tmp_path / "whole.weights.h5"
+    small().save_weights(whole)
+    if kind == "truncated.keras":
+        small().save(tmp_path / "whole.keras")
+        return (tmp_path / "whole.keras").read_bytes()[:-100]
+    return {
+        "empty.weights.h5": b"",
+        "truncated.weights.h5": whole.read_bytes()[:-1000],
+        "page.h5": b"<!DOCTYPE html><html>not found</html>",
+        "pointer.h5": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["empty.weights.h5", "truncated.weights.h5", "truncated.keras", "page.h5", "pointer.h5"],
+)
+def test_broken_files_are_named_with_their_size_and_beginning(kind, tmp_path):
+    content = broken(kind, tmp_path)
+    path = tmp_path / kind
+    path.write_bytes(content)
+
+    message = refusal(small(), path)
+
+    assert message.startswith(f"{path} cannot be read as weights")
+    assert f"{len(content)} bytes long and begins with {content[:24]!r}" in message
+
+
+@pytest.mark.parametrize("path", ["nowhere/w.weights.h5", "imagnet", "."])
+def test_a_missing_file_is_named(path):
+    assert f"There is no file of weights {path}" in refusal(small(), path)
+
+
+def test_an_hdf5_file_of_something_else_is_refused(tmp_path):
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["x"] = np.zeros(3)
+
+    assert "not one of weights saved by Keras" in refusal(small(), tmp_path / "data.h5")
+
+
+def test_a_keras_file_without_weights_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+
+    assert "model.weights.h5" in refusal(small(), tmp_path / "m.keras")
+
+
+def test_copying_takes_every_weight_at_any_size():
+    source, target = small(), small(seed=1, size=16)
+
+    copy_backbone_weights(source, target)
+
+    assert_equal_weights(target, source)
+
+
+def test_copying_from_another_network_names_the_first_layer_that_differs():
+    source, target = network(variant={"alpha": 0.5}), network()
+
+    with pytest.raises(BadWeights, match=r"layer 'conv1' wants \(3, 3, 3, 8\), it holds"):
+        copy_backbone_weights(source, target)
+
+
+def test_copying_from_a_longer_or_shorter_network_is_refused():
+    whole = build_backbone("convnet_small", image_size=8)
+    part = keras.Model(whole.input, whole.get_layer("block3_bn1").output)
+
+    with pytest.raises(BadWeights, match="the source has 2 layers more"):
+        copy_backbone_weights(whole, part)
+    with pytest.raises(BadWeights, match="it holds nothing for layer 'block3_conv2'"):
+        copy_backbone_weights(part, whole)
+
+
+def test_verifying_says_nothing_of_a_good_file_and_names_a_bad_one(tmp_path):
+    path = tmp_path / "w.weights.h5"
+    network().save_weights(path)
+
+    verify_weights(path, "mobilenet", QUARTER)
+    with pytest.raises(BadWeights, match="does not fit mobilenet"):
+        verify_weights(path, "mobilenet")
+
+
+def test_verifying_holds_a_published_name_against_its_hash(tmp_path):
+    path = tmp_path / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    keras2(build_backbone("vgg16", image_size=32), path)
+
+    with pytest.raises(BadWeights, match="not 6d6bbae143d832006294945121d1f1fc"):
+        verify_weights(path, "vgg16")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("suffix", ["", "_no_top"])
+def test_real_weights_give_the_features_that_keras_gives(suffix, shared_weights):
+    file = shared_weights / f"mobilenet_v2_1.0_224{suffix}.weights.h5"
+    theirs = keras.applications.MobileNetV2(include_top=not suffix, weights=None)
+    theirs.load_weights(file)
+    backbone = build_backbone("mobilenet_v2")
+    inputs = np.linspace(-1, 1, 224 * 224 * 3, dtype="float32").reshape(1, 224, 224, 3)
+
+    load_backbone_weights(backbone, str(file), name="mobilenet_v2")
+
+    features = keras.Model(theirs.input, theirs.get_layer("out_relu").output)
+    np.testing.assert_allclose(backbone(inputs), features(inputs), atol=1e-5)
+
+
+@pytest.mark.real_data
+def test_real_weights_of_another_width_are_refused(shared_weights):
+    path = shared_weights / "mobilenet_v2_0.35_224_no_top.weights.h5"
+
+    message = refusal(build_backbone("mobilenet_v2", image_size=32), path, "mobilenet_v2")
+
+    assert "layer 'Conv1' wants (3, 3, 3, 32), it holds (3, 3, 3, 16)" in message
+
+
+@pytest.mark.real_data
+def test_real_dogs_are_dogs(shared_weights, shared_data):
+    """ImageNet's classes 151 to 268 are breeds of dogs; raw pixels go in."""
+    pixels = keras.Input((224, 224, 3))
+    network = keras.applications.MobileNetV2(weights=None)
+    network.load_weights(shared_weights / "mobilenet_v2_1.0_224.weights.h5")
+    mode = BACKBONES["mobilenet_v2"].preprocessing
+    model = keras.Model(pixels, network(preprocess(pixels, mode)))
+    files = sorted((shared_data / "cats_dogs" / "test" / "dog").iterdir())[:20]
+    pictures = [
+        keras.utils.img_to_array(keras.utils.load_img(file, target_size=(224, 224)))
+        for file in files
+    ]
+
+    top = np.argmax(model.predict(np.stack(pictures), verbose=0), axis=-1)
+
+    assert np.mean((top >= 151) & (top <= 268)) >= 0.85
