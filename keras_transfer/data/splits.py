@@ -124,6 +124,9 @@ def split(
 
 def _families(*relations: np.ndarray) -> np.ndarray:
     """(n,) int32: the same number for pictures that share a value, directly or by others."""
+    from scipy.sparse import coo_array  # here: listing recipes must stay instant
+    from scipy.sparse.csgraph import connected_components
+
     edges = []
     for values in relations:
         first: dict[str, int] = {}
@@ -134,9 +137,6 @@ def _families(*relations: np.ndarray) -> np.ndarray:
         ]
     ends = np.array(edges, "int32").reshape(-1, 2).T
     n = len(relations[0])
-    from scipy.sparse import coo_array  # here: listing recipes must stay instant
-    from scipy.sparse.csgraph import connected_components
-
     graph = coo_array((np.ones(len(edges), bool), (ends[0], ends[1])), shape=(n, n))
     return connected_components(graph, directed=False)[1]
 
