@@ -1,0 +1,240 @@
+"""The run folder: where it lies, and what is written into it."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import filecmp
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadConfiguration, BadData
+
+__all__ = [
+    "fingerprint",
+    "finished",
+    "interrupted",
+    "is_done",
+    "new_folder",
+    "read_digests",
+    "recording",
+    "stored_knobs",
+    "write_bad_files",
+    "write_json",
+    "write_split",
+]
+
+ROOT = Path("runs")
+PACKAGES = ("keras_transfer", "tensorflow", "keras", "numpy", "scikit-learn")
+
+logger = logging.getLogger("keras_transfer")
+
+
+def new_folder(name: str, out: str | Path | None = None, *, apart_from: Any = None) -> Path:
+    """Make the folder of a new run: ``out``, or the next free ``runs/<name>/<n>``.
+
+    Args:
+        name: Of the recipe.
+        out: The folder, if not the next free one.
+        apart_from: The data; if they are a folder, the run must not lie inside it.
+
+    Raises:
+        BadConfiguration: ``out`` is there already and not empty, or lies inside the data folder.
+    """
+    home = Path(out or ROOT).resolve()
+    if isinstance(apart_from, str | Path) and Path(apart_from).is_dir():
+        data = Path(apart_from).resolve()
+        if home.is_relative_to(data):
+            raise BadConfiguration(
+                f"The run folder {home} would lie inside the data folder {data}, where it would "
+                "be taken for a class. Name an --out elsewhere."
+            )
+    if out is not None:
+        folder = Path(out)
+        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+            raise BadConfiguration(
+                f"{folder} is there already; a run never overwrites. Name another --out, "
+                "or go on with an interrupted run by --resume."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    n = 1 + max((_number(one) for one in _runs_of(name)), default=0)
+    while True:
+        folder = ROOT / name / str(n)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:  # another run has just taken this number
+            n += 1
+        else:
+            return folder
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name)
+
+
+def _runs_of(name: str) -> list[Path]:
+    """Numbered run folders of a recipe below the working directory, oldest first."""
+    home = ROOT / name
+    if not home.is_dir():
+        return []
+    return sorted((one for one in home.iterdir() if one.name.isdecimal()), key=_number)
+
+
+def interrupted(name: str, out: str | Path | None = None) -> Path:
+    """The folder of an interrupted run: ``out``, or the last one of a recipe.
+
+    Raises:
+        BadConfiguration: There is none, or it is finished.
+    """
+    if out is None:
+        open_ones = [one for one in _runs_of(name) if _status(one) not in (None, "done")]
+        if not open_ones:
+            raise BadConfiguration(
+                f"No run of {name!r} below {ROOT.resolve()} is unfinished; leave out --resume."
+            )
+        return open_ones[-1]
+    if _status(Path(out)) is None:
+        raise BadConfiguration(f"{out} is no run folder, so there is nothing to resume.")
+    if _status(Path(out)) == "done":
+        raise BadConfiguration(f"{out} is finished; nothing is left to resume.")
+    return Path(out)
+
+
+def finished(name: str) -> Path | None:
+    """The last finished run of a recipe below the working directory."""
+    return next((one for one in reversed(_runs_of(name)) if _status(one) == "done"), None)
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the folder holds a finished run."""
+    return _status(folder) == "done"
+
+
+def _status(folder: Path) -> str | None:
+    try:
+        return json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def stored_knobs(folder: Path) -> dict[str, Any]:
+    """The knobs that a run was started with."""
+    return yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def recording(
+    folder: Path, name: str, kind: str, knobs: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Write what is run, with which versions, how it ended, and its log, around a run.
+
+    Yields:
+        What ``run.json`` will say; the run adds to it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    about: dict[str, Any] = {"recipe": name, "kind": kind, "status": "running"}
+    about.update(versions=_versions(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    began = time.perf_counter()
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(knobs, sort_keys=False), encoding="utf-8")
+    write_json(folder / "run.json", about)
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield about
+        about["status"] = "done"
+    except KeyboardInterrupt:
+        about["status"] = "interrupted"
+        raise
+    except Exception as error:
+        about.update(status="failed", error=f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        about.setdefault("seconds", {})["total"] = round(time.perf_counter() - began, 3)
+        write_json(folder / "run.json", about)
+        logger.removeHandler(handler)
+        handler.close()
+        if about["status"] == "failed" and not (folder / "best.keras").exists():
+            shutil.rmtree(folder)  # nothing was trained: leave the name free for the next try
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file in one atomic step."""
+    beside = path.with_suffix(".tmp")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    beside.write_text(text + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+SPLIT_COLUMNS = ("path", "label", "part", "group", "digest")
+
+
+def write_split(path: Path, samples: Samples) -> None:
+    """Write the table of samples: path, label, part, group, digest of the content.
+
+    Raises:
+        BadData: The folder holds another table: the data have changed since the run began.
+    """
+    beside = path.with_suffix(".tmp")
+    _write_table(beside, SPLIT_COLUMNS, _split_rows(samples))
+    if path.exists() and not filecmp.cmp(path, beside, shallow=False):
+        beside.unlink()
+        raise BadData(
+            f"The data are not those that the run in {path.parent} began with (see {path}); "
+            "put them back, or start a new run without --resume."
+        )
+    os.replace(beside, path)
+
+
+def _split_rows(samples: Samples) -> Iterable[tuple[Any, ...]]:
+    names = np.asarray(samples.classes, object)[samples.labels]
+    columns = (samples.keys, names, samples.parts, samples.groups, samples.digests)
+    return zip(*columns, strict=True)
+
+
+def write_bad_files(path: Path, samples: Samples, reasons: np.ndarray) -> None:
+    """Write path and reason of each picture that cannot be used; no file where there is none."""
+    bad = reasons != ""
+    if bad.any():
+        _write_table(path, ("path", "reason"), zip(samples.keys[bad], reasons[bad], strict=True))
+
+
+def _write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def fingerprint(split: Path) -> dict[str, str]:
+    """A hash that changes when the table of samples does: pictures, labels, parts or contents."""
+    return {"split.csv": hashlib.sha256(split.read_bytes()).hexdigest()}
+
+
+def read_digests(path: Path, parts: Iterable[str]) -> set[str]:
+    """Content digests of the pictures in some parts of a split table."""
+    wanted = set(parts)
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["digest"] for row in csv.DictReader(file) if row["part"] in wanted}
