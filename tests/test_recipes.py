@@ -56,7 +56,8 @@ def test_digits_transfer_beats_training_from_scratch(tmp_path):
     assert [split.count(f",{digit},train,") for digit in "56789"] == [10] * 5
 
 
-def test_vgg16_on_real_cats_and_dogs_end_to_end(tmp_path, shared_data):
+@pytest.mark.slow
+def test_sample_vgg16_on_real_cats_and_dogs_end_to_end(tmp_path, shared_data):
     document = run_in(
         tmp_path, "vgg16_catsdogs", "--data", shared_data / "cats_dogs", "--weights", "none",
         "--limit", 60, "--image-size", 48, "--epochs", 1,
@@ -69,7 +70,8 @@ def test_vgg16_on_real_cats_and_dogs_end_to_end(tmp_path, shared_data):
     ]
 
 
-def test_resnet50_on_real_cifar10_end_to_end(tmp_path, shared_data):
+@pytest.mark.slow
+def test_sample_resnet50_on_real_cifar10_end_to_end(tmp_path, shared_data):
     archive = shared_data / "cifar10_subset/cifar10_5000_1000.npz"
     document = run_in(
         tmp_path, "resnet50_cifar10", "--data", archive, "--weights", "none",
@@ -91,9 +93,9 @@ def catsdogs(tmp_path_factory, shared_data, shared_weights):
         data=str(shared_data / "cats_dogs"),
         weights=str(shared_weights / "mobilenet_v2_0.35_224_no_top.weights.h5"),
         variant={"alpha": 0.35},
-        image_size=128,
-        limit=600,
-        epochs=2,
+        image_size=96,
+        limit=400,
+        epochs=1,
         out=folder / "run",
     )
 

@@ -124,7 +124,7 @@ class Run:
 
     @cached_property
     def model(self) -> keras.Model:
-        """The best model: (batch, size, size, 3) RGB pixels in [0, 255] to (batch, classes) logits."""
+        """The best model: (batch, size, size, 3) RGB pixels 0..255 to (batch, classes) logits."""
         import keras
 
         return keras.models.load_model(self.folder / "best.keras", compile=False)
@@ -223,8 +223,12 @@ class Run:
             raise BadData(f"The data have a class that the model does not know. {cure}")
         places = np.array([self.classes.index(name) for name in samples.classes], "int32")
         return Samples.of(
-            samples.store, self.classes, samples.keys, places[samples.labels],
-            rows=samples.rows, parts=samples.parts,
+            samples.store,
+            self.classes,
+            samples.keys,
+            places[samples.labels],
+            rows=samples.rows,
+            parts=samples.parts,
         )
 
     def _check_unseen(self, digests: np.ndarray, strict: bool) -> None:

@@ -3,61 +3,9 @@
 import csv
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
-import numpy as np
 import pytest
-from PIL import Image
-
-KT = [sys.executable, "-c", "from keras_transfer.cli import main; main(prog_name='kt-recipe')"]
-
-TINY = '''"""A network so small that a test can train it."""
-from keras_transfer import Classify, Head, Split, Stage
-
-recipe = Classify(
-    data="pictures",
-    backbone="convnet_small",
-    weights="none",
-    image_size=16,
-    batch_size=8,
-    split=Split(val=0.25, test=0.25),
-    head=Head(pooling="avg", dropout=0.2),
-    stages=(Stage("head", epochs=2), Stage("all", epochs=2, unfreeze="all", learning_rate=1e-3)),
-)
-run = recipe.run
-'''
-
-
-def kt(*words, cwd, check=None, **env):
-    done = subprocess.run(
-        [*KT, *map(str, words)], cwd=cwd, capture_output=True, text=True, env={**os.environ, **env}
-    )
-    if check is not None:
-        assert done.returncode == check, done.stdout + done.stderr
-    return done
-
-
-def paint(folder, n=12):
-    """Red and blue noise: two classes that a tiny network can tell apart."""
-    rng = np.random.default_rng(0)
-    for name, channel in (("blue", 2), ("red", 0)):
-        (folder / name).mkdir(parents=True)
-        for i in range(n):
-            pixels = rng.integers(0, 120, (20, 24, 3))
-            pixels[..., channel] += 130
-            Image.fromarray(pixels.astype("uint8")).save(folder / name / f"{i}.png")
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("work")
-    paint(folder / "pictures")
-    (folder / "tiny.py").write_text(TINY)
-    return folder
+from processes import kt, paint
 
 
 @pytest.fixture(scope="module")
@@ -228,61 +176,3 @@ def test_a_failed_start_leaves_nothing_in_the_way(work):
 def test_a_run_folder_is_never_overwritten(work, done):
     refused = kt("run", "tiny.py", "--out", "runs/tiny/1", cwd=work, check=2)
     assert "--resume" in refused.stderr
-
-
-def start(work, *words):
-    return subprocess.Popen(
-        [*KT, "run", "tiny.py", *map(str, words)],
-        cwd=work,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def stop_after_epoch(process, line, how):
-    """Send a signal once the log says that this epoch is done."""
-    for text in process.stderr:
-        if text.startswith(line):
-            break
-    time.sleep(0.2)
-    process.send_signal(how)
-    process.communicate()
-    return process.returncode
-
-
-LONG = ["--set", "stages.0.epochs=1", "--set", "stages.1.epochs=25"]
-
-
-@pytest.mark.parametrize(
-    ("how", "code"),
-    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130), (signal.SIGINT, 130)],
-)
-def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how, code):
-    """Killed in the middle of the second stage; weights and history are equal to the bit."""
-    import keras
-
-    words = ["--seed", 5, *LONG]
-    whole = work / "whole"
-    if not whole.exists():
-        kt("run", "tiny.py", "--out", whole, *words, cwd=work, check=0)
-
-    stopped = start(work, "--out", tmp_path / "stopped", *words)
-    assert stop_after_epoch(stopped, "all 2/25", how) == code
-    refused = kt("predict", tmp_path / "stopped", "pictures", cwd=work, check=2)
-    assert "--resume" in refused.stderr
-    other = kt(
-        "run", "tiny.py", "--out", tmp_path / "stopped", "--resume", "--seed", 6, cwd=work, check=2
-    )
-    assert "seed = 5, not 6" in other.stderr
-    kt("run", "tiny.py", "--out", tmp_path / "stopped", "--resume", cwd=work, check=0)
-
-    assert (whole / "history.csv").read_text() == (tmp_path / "stopped/history.csv").read_text()
-    for name in ("best.keras", "last.keras"):
-        ones, others = (
-            keras.models.load_model(f / name).get_weights() for f in (whole, tmp_path / "stopped")
-        )
-        assert all(np.array_equal(a, b) for a, b in zip(ones, others, strict=True))
-    assert (whole / "predictions.csv").read_text() == (
-        tmp_path / "stopped/predictions.csv"
-    ).read_text()

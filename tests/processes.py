@@ -1,0 +1,46 @@
+"""The command in processes of its own, and a small recipe with pictures for it."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+
+KT = [sys.executable, "-c", "from keras_transfer.cli import main; main(prog_name='kt-recipe')"]
+
+TINY = '''"""A network so small that a test can train it."""
+from keras_transfer import Classify, Head, Split, Stage
+
+recipe = Classify(
+    data="pictures",
+    backbone="convnet_small",
+    weights="none",
+    image_size=16,
+    batch_size=8,
+    split=Split(val=0.25, test=0.25),
+    head=Head(pooling="avg", dropout=0.2),
+    stages=(Stage("head", epochs=2), Stage("all", epochs=2, unfreeze="all", learning_rate=1e-3)),
+)
+run = recipe.run
+'''
+
+
+def kt(*words, cwd, check=None, **env):
+    done = subprocess.run(
+        [*KT, *map(str, words)], cwd=cwd, capture_output=True, text=True, env={**os.environ, **env}
+    )
+    if check is not None:
+        assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+def paint(folder, n=12):
+    """Red and blue noise: two classes that a tiny network can tell apart."""
+    rng = np.random.default_rng(0)
+    for name, channel in (("blue", 2), ("red", 0)):
+        (folder / name).mkdir(parents=True)
+        for i in range(n):
+            pixels = rng.integers(0, 120, (20, 24, 3))
+            pixels[..., channel] += 130
+            Image.fromarray(pixels.astype("uint8")).save(folder / name / f"{i}.png")
