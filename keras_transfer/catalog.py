@@ -15,7 +15,7 @@ from typing import Any
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.tables import Table
 
-__all__ = ["GROUP", "find", "load_file", "modules", "name_of", "summary"]
+__all__ = ["GROUP", "find", "load_file", "loadable", "modules", "name_of", "summary"]
 
 GROUP = "keras_transfer.recipes"
 """Entry-point group. A value is a package; each of its modules is a recipe of its own name."""
@@ -43,11 +43,22 @@ def modules() -> Table[str]:
 
 def _modules_of(entry: EntryPoint) -> list[str]:
     try:
-        package = importlib.import_module(entry.value)
+        home = importlib.import_module(entry.value).__path__
     except Exception as error:  # another package's bug must not take our command along
-        logger.warning("Recipes of %r cannot be loaded: %s", entry.name, error)
+        logger.warning("Warning: recipes of %r cannot be loaded: %s", entry.name, error)
         return []
-    return [one.name for one in pkgutil.iter_modules(package.__path__) if one.name[0] != "_"]
+    return [one.name for one in pkgutil.iter_modules(home) if one.name[0] != "_"]
+
+
+def loadable() -> dict[str, ModuleType]:
+    """All recipes that import, by name; the others are left out with a warning."""
+    found = {}
+    for name in modules():
+        try:
+            found[name] = find(name)
+        except BadConfiguration as error:
+            logger.warning("Warning: recipe %r is left out: %s", name, error)
+    return found
 
 
 def find(name: str) -> ModuleType:
@@ -87,7 +98,9 @@ def load_file(path: Path) -> ModuleType:
 def _import(full: str) -> ModuleType:
     try:
         return _checked(importlib.import_module(full))
-    except ImportError as error:
+    except BadConfiguration:
+        raise
+    except Exception as error:
         raise BadConfiguration(f"{full} cannot be imported: {error}") from error
 
 

@@ -116,13 +116,16 @@ def test_figures_can_be_worked_out_again_from_the_predictions_file(catsdogs):
     assert figures["accuracy"] == accuracy_score(saved.true, predicted)
     assert figures["macro_f1"] == pytest.approx(f1_score(saved.true, predicted, average="macro"))
     assert figures["log_loss"] == pytest.approx(log_loss(saved.true, saved.probabilities))
-    assert figures["confusion_matrix"] == confusion_matrix(saved.true, predicted).tolist()
+    assert figures["confusion_matrix"] == {
+        "classes": ["cat", "dog"],
+        "counts": confusion_matrix(saved.true, predicted).tolist(),
+    }
 
 
 def test_predict_gives_what_the_evaluation_gave(catsdogs):
     saved = read_predictions(catsdogs.folder / "predictions.csv")
 
-    for one, expected in zip(catsdogs.predict(saved.paths[:5]), saved.probabilities, strict=False):
+    for one, expected in zip(catsdogs.predict(saved.keys[:5]), saved.probabilities, strict=False):
         assert np.allclose(one.probabilities, expected, atol=1e-5)
 
 

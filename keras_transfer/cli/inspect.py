@@ -19,7 +19,7 @@ __all__ = ["copy", "list_", "show"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(as_json: bool) -> None:
     """List the recipes, with a line on each."""
-    rows = {name: catalog.summary(catalog.find(name)) for name in catalog.modules()}
+    rows = {name: catalog.summary(module) for name, module in catalog.loadable().items()}
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return

@@ -12,6 +12,7 @@ import click
 import yaml
 
 from keras_transfer import catalog
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.kinds.recipe import Recipe, read_options, with_setting
 from keras_transfer.runs import interrupted
 
@@ -23,7 +24,7 @@ class Recipes(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all installed recipes."""
-        return list(catalog.modules())
+        return list(catalog.loadable())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Make the subcommand of a recipe, or of a recipe's file.
@@ -117,6 +118,7 @@ def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
     knobs = base.changed(**read_options(Path(config)) if config else {}).changed(**said).knobs()
     for setting in settings:
         knobs = with_setting(knobs, setting)
+    knobs = base.changed(**knobs).knobs()
     done = recipe.run(out=out, resume=resume, name=name, **knobs)
     if as_json:
         parts = {part: done.metrics[part] for part in ("test", "val")}
@@ -135,6 +137,9 @@ def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
 
 def _value(text: Any) -> Any:
     """A mapping where the text is one, such as {cat: 2}; the text itself otherwise."""
-    if isinstance(text, str) and text.startswith("{"):
-        return yaml.safe_load(text)
-    return text
+    if not isinstance(text, str) or not text.startswith("{"):
+        return text
+    try:
+        return yaml.load(text, yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise BadConfiguration(f"{text} is not a mapping such as {{cat: 2}}: {error}") from None

@@ -12,7 +12,7 @@ from keras_transfer.data.samples import PARTS, Samples
 from keras_transfer.data.stratify import choose, deal, level, proportional
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
-__all__ = ["conflicts", "keep_classes", "leaks", "limit", "split"]
+__all__ = ["conflicts", "keep_classes", "leaks", "limit", "split", "torn_groups"]
 
 
 def keep_classes(samples: Samples, names: Sequence[str]) -> Samples:
@@ -228,6 +228,15 @@ def leaks(samples: Samples) -> list[str]:
         for same in _duplicates(samples)
         if len({part for part in samples.parts[same] if part}) > 1
     ]
+
+
+def torn_groups(samples: Samples) -> list[str]:
+    """Name the groups that the user's own parts have torn apart, and the parts they lie in."""
+    parts: dict[str, set[str]] = {}
+    for group, part in zip(samples.groups, samples.parts, strict=True):
+        if group and part:
+            parts.setdefault(group, set()).add(part)
+    return [f"{group}: {', '.join(sorted(p))}" for group, p in sorted(parts.items()) if len(p) > 1]
 
 
 def conflicts(samples: Samples) -> list[str]:

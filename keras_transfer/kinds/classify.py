@@ -16,9 +16,9 @@ from keras_transfer.cache import cache_dir
 from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import WEIGHTINGS, class_weights, weight_table
 from keras_transfer.data.samples import Samples
-from keras_transfer.errors import BadConfiguration, BadData, CheckFailed
-from keras_transfer.kinds.knobs import Augment, Count, Head, Split, Stage, row_of
-from keras_transfer.kinds.pretrained import load_pretrained
+from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.kinds.knobs import Augment, ClassName, Count, Head, Split, Stage, row_of
+from keras_transfer.kinds.pretrained import load_pretrained, settled
 from keras_transfer.kinds.recipe import Recipe
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.training.monitors import MONITORS
@@ -41,11 +41,15 @@ class Classify(Recipe):
     """Fine-tune a pretrained network to tell classes of pictures apart."""
 
     data_dir: str | None = Field(None, description="where TFDS data sets lie")
-    classes: tuple[str, ...] | None = Field(None, description="keep these only, in this order")
+    classes: tuple[ClassName, ...] | None = Field(
+        None, description="keep these only, in this order"
+    )
     split: Split = Field(Split(), description="how data without parts are divided")
     limit: Count | None = Field(None, description="use a class-balanced subset of so many pictures")
     on_bad: Literal["fail", "skip"] = Field("fail", description="what to do about bad files")
-    strict: bool = Field(False, description="fail where a picture lies on two sides of a split")
+    strict: bool = Field(
+        False, description="fail where a picture or group lies on two sides of a split"
+    )
 
     backbone: Annotated[str, row_of(BACKBONES)] = Field(description="name of the network")
     variant: dict[str, float | bool] = Field({}, description="such as {alpha: 0.35} of a MobileNet")
@@ -66,7 +70,7 @@ class Classify(Recipe):
         None, description="of the first stage; the others keep their proportion to it"
     )
     batch_size: Count = Field(32, description="pictures a step, over all devices")
-    class_weight: Annotated[str, row_of(WEIGHTINGS)] | dict[str, float] = Field(
+    class_weight: Annotated[str, row_of(WEIGHTINGS)] | dict[ClassName, float] = Field(
         "auto", description="auto, none, balanced or {class: weight}"
     )
     monitor: Annotated[str, row_of(MONITORS)] = Field(
@@ -101,11 +105,12 @@ class Classify(Recipe):
         from keras_transfer.training.session import session, strategy
 
         clock: dict[str, float] = {}
+        weights = settled(self.weights)
         seed = seeds.stream(self.seed, "weights")
         with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
-            devices = strategy(self.strategy)
+            devices = strategy(self.strategy, self.batch_size)
             with _timed(clock, "network"), devices.scope():
-                backbone = self._backbone(devices.num_replicas_in_sync)
+                backbone = self._backbone(weights)
             with _timed(clock, "data"):
                 samples = self._samples(folder, source)
             with _timed(clock, "training"), devices.scope():
@@ -119,21 +124,16 @@ class Classify(Recipe):
         (folder / "state.npz").unlink(missing_ok=True)
         return {"seconds": clock, "data": runs.fingerprint(folder / "split.csv")}
 
-    def _backbone(self, replicas: int) -> keras.Model:
+    def _backbone(self, weights: str) -> keras.Model:
         """Build and fill the backbone; whatever is wrong with the network shows before the data."""
         from keras_transfer.networks.freezing import freeze
         from keras_transfer.networks.heads import build_head
 
-        if self.batch_size % replicas:
-            raise BadConfiguration(
-                f"batch_size = {self.batch_size} does not divide among {replicas} devices; "
-                f"take {self.batch_size // replicas * replicas or replicas}."
-            )
         backbone = build_backbone(self.backbone, image_size=self.image_size, variant=self.variant)
         build_head(2, **self.head.model_dump())
         for stage in self.stages:
             freeze(backbone, stage.unfreeze, self.batch_norm)
-        load_pretrained(backbone, self.weights, name=self.backbone, variant=self.variant)
+        load_pretrained(backbone, weights, name=self.backbone, variant=self.variant)
         return backbone
 
     def _samples(self, folder: Path, source: Any) -> Samples:
@@ -144,6 +144,7 @@ class Classify(Recipe):
         samples = sources.read(source, Path(self.data_dir) if self.data_dir else None)
         if self.classes:
             samples = splits.keep_classes(samples, self.classes)
+        class_weights(self.class_weight, samples.classes, samples.counts())  # wrong names show now
         if self.limit:
             samples = splits.limit(samples, self.limit, seed)
         found = scan(samples, cache_dir())
@@ -156,15 +157,16 @@ class Classify(Recipe):
         return samples
 
     def _check_leaks(self, samples: Samples) -> None:
-        for what, pairs in (
-            ("on two sides of the split", splits.leaks(samples)),
-            ("under two labels", splits.conflicts(samples)),
+        for what, cases, leak in (
+            ("The same picture lies on two sides of the split", splits.leaks(samples), True),
+            ("A group lies on two sides of the split", splits.torn_groups(samples), True),
+            ("The same picture has two labels", splits.conflicts(samples), False),
         ):
-            if not pairs:
+            if not cases:
                 continue
-            found = BadData(f"The same picture lies {what}, {len(pairs)} times:", pairs)
-            if self.strict:
-                raise CheckFailed(f"{found}\nRemove one of each, or leave out --strict.")
+            found = BadData(f"{what}, {len(cases)} times:", cases)
+            if self.strict and leak:
+                raise CheckFailed(f"{found}\nKeep one side of each, or leave out --strict.")
             logger.warning("Warning: %s", found)
 
     def _fit(self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int) -> None:
@@ -264,8 +266,12 @@ class Classify(Recipe):
             epochs=None,
             lr=None,
         )
-        if not runs.is_done(folder):
-            scratch.run_in(folder, "scratch", source)
+        try:
+            if not runs.is_done(folder):
+                scratch.run_in(folder, "scratch", source)
+        except CheckFailed as error:  # the run itself is done, and must not be lost by this
+            logger.warning("Warning: the baseline failed. %s", error)
+            return {"error": str(error)}
         return runs.Run(folder).metrics["test"]
 
 

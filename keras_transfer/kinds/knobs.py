@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES
 
-__all__ = ["Augment", "Count", "Group", "Head", "Split", "Stage", "row_of"]
+__all__ = ["Augment", "ClassName", "Count", "Group", "Head", "Split", "Stage", "row_of"]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
 Symmetric = Annotated[float, Field(ge=0)]
+Zoom = Annotated[float, Field(gt=0)]
+Shift = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0)]
+
+
+def _class_name(value: Any) -> Any:
+    """Take 5 for "5", as YAML reads the name of a class; refuse yes and no, whose text is lost."""
+    if isinstance(value, bool):
+        raise ValueError("should be the name of a class; put yes, no, true and false in quotes")
+    return str(value) if isinstance(value, int | float) else value
+
+
+ClassName = Annotated[str, BeforeValidator(_class_name)]
 
 
 def row_of(table: Any) -> AfterValidator:
@@ -51,11 +63,13 @@ class Augment(Group):
     """ImageDataGenerator's random changes to the pictures of the train part, in its words."""
 
     rotation_range: Symmetric = Field(0.0, description="degrees to either side")
-    width_shift_range: Symmetric = Field(0.0, description="share of the width; pixels from 1 up")
-    height_shift_range: Symmetric = Field(0.0, description="share of the height; pixels from 1 up")
-    brightness_range: tuple[float, float] | None = Field(None, description="factors, from and to")
+    width_shift_range: Shift = Field(0.0, description="share of the width; pixels from 1 up")
+    height_shift_range: Shift = Field(0.0, description="share of the height; pixels from 1 up")
+    brightness_range: tuple[Symmetric, Symmetric] | None = Field(
+        None, description="factors, from and to"
+    )
     shear_range: Symmetric = Field(0.0, description="degrees to either side")
-    zoom_range: Share | Literal[0] | tuple[float, float] = Field(
+    zoom_range: Share | Literal[0] | tuple[Zoom, Zoom] = Field(
         0, description="z for 1-z to 1+z, or from and to"
     )
     channel_shift_range: Symmetric = Field(0.0, description="pixel values to either side")

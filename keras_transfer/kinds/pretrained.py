@@ -12,7 +12,7 @@ from keras_transfer.networks import weights as files
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["check_chain", "load_pretrained"]
+__all__ = ["check_chain", "load_pretrained", "settled"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -24,32 +24,41 @@ def load_pretrained(
 
     Args:
         backbone: As ``networks.backbones.build_backbone`` makes it.
-        weights: "none", "imagenet", a file, ``run:DIR`` for the backbone of an earlier run, or
-            ``recipe:NAME`` for that of a recipe's last run, which is run first if it never was.
+        weights: "none", "imagenet", a file, or ``run:DIR`` for the backbone of an earlier run.
         name: Of the network, as a row of ``BACKBONES``.
         variant: Of the network.
 
     Raises:
         BadWeights: They cannot be found, read, or put into this network.
-        BadConfiguration: Recipes wait for each other's weights in a circle.
     """
     source, colon, what = weights.partition(":")
     if colon and source == "run":
         _copy(runs.Run(what), backbone)
-    elif colon and source == "recipe":
-        check_chain(what)
-        _copy(_run_of(what), backbone)
     else:
         files.load_backbone_weights(backbone, weights, name=name, variant=variant)
 
 
-def _run_of(recipe: str) -> runs.Run:
+def settled(weights: str) -> str:
+    """Turn ``recipe:NAME`` into ``run:DIR`` of that recipe's last run; others stay as they are.
+
+    A recipe without a finished run is run first, or its interrupted run is finished. That is
+    done before the run that needs it sets its seed, precision and devices.
+
+    Raises:
+        BadConfiguration: Recipes wait for each other's weights in a circle.
+        UnknownName: There is no such recipe.
+    """
+    source, _, recipe = weights.partition(":")
+    if source != "recipe":
+        return weights
+    check_chain(recipe)
     folder = runs.finished(recipe)
-    if folder is not None:
-        logger.info("Weights of recipe %r: its run %s", recipe, folder)
-        return runs.Run(folder)
-    logger.info("Weights of recipe %r: running it first, since it has no finished run", recipe)
-    return catalog.find(recipe).recipe.run(name=recipe)
+    if folder is None:
+        logger.info("Weights of recipe %r: running it first, since it has no finished run", recipe)
+        begun = runs.has_interrupted(recipe)
+        folder = catalog.find(recipe).recipe.run(name=recipe, resume=begun).folder
+    logger.info("Weights of recipe %r: its run %s", recipe, folder)
+    return f"run:{folder}"
 
 
 def check_chain(recipe: str) -> None:

@@ -124,13 +124,17 @@ class Recipe(Group):
         raise NotImplementedError
 
 
+FREE = ("class_weight", "variant")
+"""Knobs that are mappings of the user's own names; a new one replaces the old one whole."""
+
+
 def _merged(knobs: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(knobs)
     for name, value in changes.items():
         if isinstance(value, BaseModel):
             value = value.model_dump(mode="json")
         known = merged.get(name)
-        if isinstance(known, Mapping) and isinstance(value, Mapping) and name != "class_weight":
+        if isinstance(known, Mapping) and isinstance(value, Mapping) and name not in FREE:
             value = _merged(known, value)
         merged[name] = value
     return merged
@@ -138,7 +142,7 @@ def _merged(knobs: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 def _readable(error: ValidationError, kind: type[BaseModel]) -> BadConfiguration:
     """The first thing that pydantic minds, in our words."""
-    first = error.errors()[0]
+    first = max(error.errors(), key=lambda one: len(one["loc"]))  # of a union, what came nearest
     path = [part for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
     where = ".".join(map(str, path))
     if first["type"] == "extra_forbidden":
@@ -181,7 +185,7 @@ def read_options(path: Path) -> dict[str, Any]:
         raise BadConfiguration(f"{path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadConfiguration(f"{path} is not YAML: {error}") from None
-    if not isinstance(options, dict):
+    if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
         raise BadConfiguration(
             f"{path} should hold `knob: value` lines, as `kt-recipe show` prints."
         )

@@ -3,6 +3,7 @@
 from keras_transfer.runs.folder import (
     fingerprint,
     finished,
+    has_interrupted,
     interrupted,
     is_done,
     new_folder,
@@ -19,6 +20,7 @@ __all__ = [
     "Run",
     "fingerprint",
     "finished",
+    "has_interrupted",
     "interrupted",
     "is_done",
     "new_folder",

@@ -21,11 +21,17 @@ import numpy as np
 import yaml
 
 from keras_transfer.data.samples import Samples
-from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes in one folder go unnoticed
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
     "fingerprint",
     "finished",
+    "has_interrupted",
     "interrupted",
     "is_done",
     "new_folder",
@@ -55,13 +61,12 @@ def new_folder(name: str, out: str | Path | None = None, *, apart_from: Any = No
         BadConfiguration: ``out`` is there already and not empty, or lies inside the data folder.
     """
     home = Path(out or ROOT).resolve()
-    if isinstance(apart_from, str | Path) and Path(apart_from).is_dir():
-        data = Path(apart_from).resolve()
-        if home.is_relative_to(data):
-            raise BadConfiguration(
-                f"The run folder {home} would lie inside the data folder {data}, where it would "
-                "be taken for a class. Name an --out elsewhere."
-            )
+    data = Path(apart_from).expanduser().resolve() if isinstance(apart_from, str | Path) else None
+    if data and data.is_dir() and home.is_relative_to(data):
+        raise BadConfiguration(
+            f"The run folder {home} would lie inside the data folder {data}, where it would "
+            "be taken for a class. Name an --out elsewhere."
+        )
     if out is not None:
         folder = Path(out)
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
@@ -101,7 +106,7 @@ def interrupted(name: str, out: str | Path | None = None) -> Path:
         BadConfiguration: There is none, or it is finished.
     """
     if out is None:
-        open_ones = [one for one in _runs_of(name) if _status(one) not in (None, "done")]
+        open_ones = _open_runs(name)
         if not open_ones:
             raise BadConfiguration(
                 f"No run of {name!r} below {ROOT.resolve()} is unfinished; leave out --resume."
@@ -112,6 +117,15 @@ def interrupted(name: str, out: str | Path | None = None) -> Path:
     if _status(Path(out)) == "done":
         raise BadConfiguration(f"{out} is finished; nothing is left to resume.")
     return Path(out)
+
+
+def has_interrupted(name: str) -> bool:
+    """Whether a recipe has an unfinished run below the working directory."""
+    return bool(_open_runs(name))
+
+
+def _open_runs(name: str) -> list[Path]:
+    return [one for one in _runs_of(name) if _status(one) not in (None, "done")]
 
 
 def finished(name: str) -> Path | None:
@@ -148,12 +162,10 @@ def recording(
     folder.mkdir(parents=True, exist_ok=True)
     about: dict[str, Any] = {"recipe": name, "kind": kind, "status": "running"}
     about.update(versions=_versions(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
-    began = time.perf_counter()
+    began, fresh = time.perf_counter(), not (folder / "run.json").exists()
+    handler = _locked_log(folder)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(knobs, sort_keys=False), encoding="utf-8")
     write_json(folder / "run.json", about)
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logger.addHandler(handler)
     try:
         yield about
         about["status"] = "done"
@@ -162,14 +174,36 @@ def recording(
         raise
     except Exception as error:
         about.update(status="failed", error=f"{type(error).__name__}: {error}")
+        fresh = fresh and isinstance(error, BadConfiguration | BadData | BadWeights)
         raise
     finally:
         about.setdefault("seconds", {})["total"] = round(time.perf_counter() - began, 3)
         write_json(folder / "run.json", about)
         logger.removeHandler(handler)
         handler.close()
-        if about["status"] == "failed" and not (folder / "best.keras").exists():
+        if about["status"] == "failed" and fresh and not (folder / "best.keras").exists():
             shutil.rmtree(folder)  # nothing was trained: leave the name free for the next try
+
+
+def _locked_log(folder: Path) -> logging.FileHandler:
+    """The handler of the run's log, whose file is locked until it is closed or the process ends.
+
+    Raises:
+        BadConfiguration: Another process is running in this folder.
+    """
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    assert handler.stream is not None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    if fcntl is not None:
+        try:
+            fcntl.flock(handler.stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handler.close()
+            raise BadConfiguration(
+                f"Another process is running in {folder}; wait for it, or stop it first."
+            ) from None
+    logger.addHandler(handler)
+    return handler
 
 
 def _versions() -> dict[str, str]:

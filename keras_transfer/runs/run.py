@@ -6,6 +6,7 @@ import csv
 import glob
 import json
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +17,8 @@ import numpy as np
 
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import Samples
-from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
-from keras_transfer.runs.folder import read_digests, stored_knobs, write_json
+from keras_transfer.errors import BadConfiguration, BadData, BadWeights, CheckFailed, UnknownName
+from keras_transfer.runs.folder import read_digests, stored_knobs, write_bad_files, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -76,14 +77,17 @@ class Run:
         if self.about["status"] != "done":
             raise BadConfiguration(
                 f"The run in {folder} is not finished (it is {self.about['status']!r}). Finish it: "
-                f"kt-recipe run {self.about['recipe']} --out {folder} --resume."
+                f"the command that began it, with --out {folder} --resume."
             )
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
 
     def _json(self, name: str) -> Any:
-        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadData(f"{self.folder / name} cannot be read: {error}") from None
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -111,7 +115,9 @@ class Run:
 
         lines = [f"Test part of {self.folder}", summary(self.metrics["test"]), "Baselines"]
         lines += [
-            f"  {name}: accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}"
+            f"  {name}: failed"
+            if "error" in figures
+            else f"  {name}: accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}"
             for name, figures in self.metrics["baselines"].items()
         ]
         return "\n".join(lines)
@@ -127,7 +133,10 @@ class Run:
         """The best model: (batch, size, size, 3) RGB pixels 0..255 to (batch, classes) logits."""
         import keras
 
-        return keras.models.load_model(self.folder / "best.keras", compile=False)
+        try:
+            return keras.models.load_model(self.folder / "best.keras", compile=False)
+        except (ValueError, OSError) as error:
+            raise BadWeights(f"{self.folder / 'best.keras'} cannot be read: {error}") from None
 
     @property
     def loading(self) -> Loading:
@@ -196,17 +205,21 @@ class Run:
             BadData: The data cannot be read, or have a class that the model does not know.
             CheckFailed: With ``strict``, pictures that the run was trained on are among them.
         """
-        from keras_transfer.data import sources
+        from keras_transfer.data import sources, splits
         from keras_transfer.data.scan import scan, sound
         from keras_transfer.evaluation.metrics import classification_metrics
         from keras_transfer.evaluation.predictions import write_predictions
 
         samples = sources.read(data, data_dir)
         samples = samples.part("test") if (samples.parts == "test").any() else samples
-        samples = sound(self._relabelled(samples), scan(samples, cache_dir()), on_bad)
+        if self.knobs.get("classes") and set(self.classes) < set(samples.classes):
+            samples = splits.keep_classes(samples, self.classes)
+        everything, found_bad = self._relabelled(samples), scan(samples, cache_dir())
+        samples = sound(everything, found_bad, on_bad)
         self._check_unseen(samples.digests, strict)
         found = self._probabilities(samples)
         folder = self._next_evaluation()
+        write_bad_files(folder / "bad_files.csv", everything, found_bad.reasons)
         write_predictions(
             folder / "predictions.csv", samples.keys, samples.labels, found, self.classes
         )
@@ -256,23 +269,22 @@ def _expanded(paths: list[str | Path]) -> list[str]:
     """Files, pictures in folders, and what glob patterns match, in order."""
     files: list[str] = []
     for path in map(str, paths):
-        if Path(path).is_dir():
-            files += _pictures_below(path)
-        elif Path(path).exists() or not glob.has_magic(path):
-            files.append(path)
-        else:
-            found = sorted(glob.glob(path, recursive=True))
-            if not found:
-                raise BadData(f"The pattern {path!r} matches no file.")
-            files += [one for one in found if Path(one).is_file()]
+        if not path:
+            raise BadData("A path is empty; name files, folders or patterns.")
+        pattern = glob.has_magic(path) and not os.path.exists(path)
+        found = sorted(glob.glob(path, recursive=True)) if pattern else [path]
+        if not found:
+            raise BadData(f"The pattern {path!r} matches no file.")
+        for one in found:
+            files += _pictures_below(one) if os.path.isdir(one) else [one]
     return files
 
 
 def _pictures_below(folder: str) -> list[str]:
     from keras_transfer.data.decode import EXTENSIONS
+    from keras_transfer.data.listing import identity, pictures_below
 
-    files = (one for one in Path(folder).rglob("*") if one.suffix.lower() in EXTENSIONS)
-    found = sorted(str(one) for one in files if one.is_file())
+    found = sorted(pictures_below(folder, {identity(folder)})[0])
     if not found:
         raise BadData(f"There are no pictures ({', '.join(EXTENSIONS)}) below {folder}.")
     return found

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
 
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.tables import Table
 
 __all__ = ["STRATEGIES", "session", "strategy"]
+
+
+logger = logging.getLogger("keras_transfer")
 
 
 @contextmanager
@@ -43,30 +48,48 @@ def _devices() -> list[str]:
     ]
 
 
-def _auto() -> tf.distribute.Strategy:
-    return _mirrored() if len(_devices()) > 1 else tf.distribute.get_strategy()
+def _auto(batch_size: int) -> tf.distribute.Strategy:
+    devices = _devices()
+    count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
+    if count < len(devices):
+        logger.warning(
+            "Warning: batch_size = %s does not divide among %s devices; %s of them work.",
+            *(batch_size, len(devices), count),
+        )
+    if count == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy(devices[:count])
 
 
-def _one_device() -> tf.distribute.Strategy:
+def _one_device(batch_size: int) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(_devices()[0])
 
 
-def _mirrored() -> tf.distribute.Strategy:
-    return tf.distribute.MirroredStrategy(_devices())
+def _mirrored(batch_size: int) -> tf.distribute.Strategy:
+    devices = _devices()
+    if batch_size % len(devices):
+        raise BadConfiguration(
+            f"batch_size = {batch_size} does not divide among {len(devices)} devices; "
+            f"take {max(1, batch_size // len(devices)) * len(devices)}."
+        )
+    return tf.distribute.MirroredStrategy(devices)
 
 
-STRATEGIES: Table[Callable[[], tf.distribute.Strategy]] = Table(
+STRATEGIES: Table[Callable[[int], tf.distribute.Strategy]] = Table(
     "strategy", {"auto": _auto, "one_device": _one_device, "mirrored": _mirrored}
 )
 
 
-def strategy(name: str) -> tf.distribute.Strategy:
+def strategy(name: str, batch_size: int) -> tf.distribute.Strategy:
     """Make a strategy over the machine's GPUs, or its logical CPU devices where it has none.
 
     Args:
-        name: "auto" (mirrored where there is more than one device), "one_device" or "mirrored".
+        name: "mirrored" over all devices, "one_device", or "auto": mirrored over as many devices
+            as the batch divides among.
+        batch_size: Pictures a batch, over all devices.
 
     Raises:
         UnknownName: No such strategy.
+        BadConfiguration: The batch does not divide among the devices of "mirrored".
     """
-    return STRATEGIES[name]()
+    return STRATEGIES[name](batch_size)

@@ -150,3 +150,4 @@ def test_a_loss_that_is_not_a_number_ends_with_4_and_keeps_the_folder(work, tmp_
         cwd=work, check=4,
     )  # fmt: skip
     assert "--lr" in ended.stderr
+    assert "became" in (tmp_path / "o/run.json").read_text()

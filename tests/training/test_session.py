@@ -31,7 +31,7 @@ class Points:
         return tf.random.stateless_uniform([4, 4, 3], [1, row], 0, 256, tf.int32)
 
 samples = Samples.of(Points(), ["a", "b"], [str(i) for i in range(n)], np.arange(n) % 2)
-devices = strategy(name)
+devices = strategy(name, batch)
 loading = Loading(4, batch_size=batch, replicas=devices.num_replicas_in_sync)
 keras.utils.set_random_seed(0)
 with devices.scope():
@@ -98,4 +98,4 @@ def test_a_seed_repeats_what_is_drawn():
 
 def test_an_unknown_strategy_is_near_another():
     with pytest.raises(UnknownName, match="Did you mean 'mirrored'"):
-        strategy("miror")
+        strategy("miror", 32)
