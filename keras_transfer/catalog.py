@@ -85,8 +85,8 @@ def load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except BadConfiguration:
-        raise
+    except BadConfiguration as error:
+        raise BadConfiguration(f"{path}: {error}") from error
     except Exception as error:
         raise BadConfiguration(
             f"{path} cannot be loaded: {type(error).__name__}: {error}"

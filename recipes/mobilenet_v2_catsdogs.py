@@ -7,7 +7,6 @@ from keras_transfer import Augment, Classify, Head, Stage
 
 recipe = Classify(
     data="tfds:cats_vs_dogs",
-    on_bad="skip",
     backbone="mobilenet_v2",
     head=Head(pooling="avg", dropout=0.2),
     augment=Augment(horizontal_flip=True),

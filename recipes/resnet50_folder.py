@@ -1,8 +1,8 @@
 """Your own pictures by ResNet50: the recipe to start from; sane for any folder of class folders.
 
 Data: DIR with one folder of pictures a class, or with train/, val/ and test/ of such folders;
-name it by --data. Weights from a few hundred pictures up: a linear head, then conv5 tuned
-gently, each until the validation loss stops falling.
+name it by --data. Good from a few hundred pictures up, with any --backbone: a linear head, then
+the last fifth of the network's layers tuned gently, each until the validation loss stops falling.
 """
 
 from keras_transfer import Augment, Classify, Head, Stage
@@ -21,10 +21,10 @@ recipe = Classify(
     stages=(
         Stage("head", epochs=20, learning_rate=1e-3, patience=3),
         Stage(
-            "conv5",
+            "tune",
             epochs=20,
             learning_rate=1e-5,
-            unfreeze="conv5",
+            unfreeze=0.2,
             schedule="cosine",
             warmup_epochs=1,
             patience=5,

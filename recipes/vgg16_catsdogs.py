@@ -9,7 +9,6 @@ from keras_transfer import Augment, Classify, Head, Stage
 
 recipe = Classify(
     data="tfds:cats_vs_dogs",
-    on_bad="skip",
     backbone="vgg16",
     head=Head(pooling="flatten", units=(256,), dropout=0.5),
     augment=Augment(shear_range=0.2, zoom_range=0.2, horizontal_flip=True),

@@ -89,11 +89,9 @@ def _option(name: str, annotation: Any, text: str) -> click.Option:
 
 
 def _shown(value: Any) -> str:
-    return (
-        {None: "none", True: "yes", False: "no"}.get(value, str(value))
-        if not isinstance(value, dict)
-        else json.dumps(value)
-    )
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _metavar(annotation: Any) -> str:

@@ -58,7 +58,8 @@ def _csv(predictions: list[Prediction], k: int) -> None:
     tops = [column for i in range(1, k + 1) for column in (f"class_{i}", f"probability_{i}")]
     writer.writerow(["path", "error", *tops])
     for one in predictions:
-        writer.writerow([one.path, one.error, *(cell for pair in one.top(k) for cell in pair)])
+        cells = [cell for pair in one.top(k) for cell in pair]
+        writer.writerow([one.path, one.error, *cells, *[""] * (2 * k - len(cells))])
 
 
 def _jsonl(predictions: list[Prediction], k: int) -> None:

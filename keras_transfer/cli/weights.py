@@ -33,7 +33,7 @@ def _variant(text: str) -> dict[str, Any]:
 
 @click.group()
 def weights() -> None:
-    """List, place and check files of pretrained weights."""
+    """List, locate and check files of pretrained weights."""
 
 
 @weights.command("list")

@@ -16,7 +16,7 @@ from keras_transfer.cache import cache_dir
 from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import WEIGHTINGS, class_weights, weight_table
 from keras_transfer.data.samples import Samples
-from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.kinds.knobs import Augment, ClassName, Count, Head, Split, Stage, row_of
 from keras_transfer.kinds.pretrained import load_pretrained, settled
 from keras_transfer.kinds.recipe import Recipe
@@ -126,13 +126,20 @@ class Classify(Recipe):
 
     def _backbone(self, weights: str) -> keras.Model:
         """Build and fill the backbone; whatever is wrong with the network shows before the data."""
+        from keras_transfer.networks.blocks import blocks
         from keras_transfer.networks.freezing import freeze
         from keras_transfer.networks.heads import build_head
 
         backbone = build_backbone(self.backbone, image_size=self.image_size, variant=self.variant)
         build_head(2, **self.head.model_dump())
-        for stage in self.stages:
-            freeze(backbone, stage.unfreeze, self.batch_norm)
+        for number, stage in enumerate(self.stages):
+            try:
+                freeze(backbone, stage.unfreeze, self.batch_norm)
+            except UnknownName as error:
+                raise BadConfiguration(
+                    f"stages.{number}.unfreeze: {error} "
+                    f"The blocks of {self.backbone} are: {', '.join(blocks(backbone))}."
+                ) from None
         load_pretrained(backbone, weights, name=self.backbone, variant=self.variant)
         return backbone
 
@@ -150,6 +157,8 @@ class Classify(Recipe):
         found = scan(samples, cache_dir())
         runs.write_bad_files(folder / "bad_files.csv", samples, found.reasons)
         samples = sound(samples, found, self.on_bad)
+        if (found.reasons != "").any():
+            logger.warning("Their paths and reasons are in %s", folder / "bad_files.csv")
         self._check_leaks(samples)
         samples = splits.split(samples, seed=seed, **self.split.model_dump())
         runs.write_split(folder / "split.csv", samples)

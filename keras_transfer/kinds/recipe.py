@@ -142,7 +142,8 @@ def _merged(knobs: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 def _readable(error: ValidationError, kind: type[BaseModel]) -> BadConfiguration:
     """The first thing that pydantic minds, in our words."""
-    first = max(error.errors(), key=lambda one: len(one["loc"]))  # of a union, what came nearest
+    # Names before values; of the branches of a union, the one that came nearest.
+    first = max(error.errors(), key=lambda one: (one["type"] == "extra_forbidden", len(one["loc"])))
     path = [part for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
     where = ".".join(map(str, path))
     if first["type"] == "extra_forbidden":
@@ -150,6 +151,8 @@ def _readable(error: ValidationError, kind: type[BaseModel]) -> BadConfiguration
     if first["type"] == "literal_error":
         allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return UnknownName(f"value of {where}", first["input"], allowed)
+    if first["type"] == "missing":
+        return BadConfiguration(f"The knob {where} is not given, and has no default.")
     return BadConfiguration(f"{where} = {first['input']!r}: {first['msg'].lower()}.")
 
 

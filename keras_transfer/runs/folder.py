@@ -74,17 +74,26 @@ def new_folder(name: str, out: str | Path | None = None, *, apart_from: Any = No
                 f"{folder} is there already; a run never overwrites. Name another --out, "
                 "or go on with an interrupted run by --resume."
             )
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder, exist_ok=True)
         return folder
     n = 1 + max((_number(one) for one in _runs_of(name)), default=0)
     while True:
         folder = ROOT / name / str(n)
         try:
-            folder.mkdir(parents=True)
+            _make(folder)
         except FileExistsError:  # another run has just taken this number
             n += 1
         else:
             return folder
+
+
+def _make(folder: Path, exist_ok: bool = False) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise BadConfiguration(f"The folder {folder} cannot be made: {error.strerror}.") from None
 
 
 def _number(folder: Path) -> int:
@@ -109,13 +118,17 @@ def interrupted(name: str, out: str | Path | None = None) -> Path:
         open_ones = _open_runs(name)
         if not open_ones:
             raise BadConfiguration(
-                f"No run of {name!r} below {ROOT.resolve()} is unfinished; leave out --resume."
+                f"No run of {name!r} below {(ROOT / name).resolve()} is unfinished. Name the "
+                "folder of the interrupted run by --out, or leave out --resume."
             )
         return open_ones[-1]
     if _status(Path(out)) is None:
         raise BadConfiguration(f"{out} is no run folder, so there is nothing to resume.")
     if _status(Path(out)) == "done":
         raise BadConfiguration(f"{out} is finished; nothing is left to resume.")
+    began = json.loads((Path(out) / "run.json").read_text(encoding="utf-8"))["recipe"]
+    if began != name:
+        raise BadConfiguration(f"{out} is a run of recipe {began!r}, not of {name!r}.")
     return Path(out)
 
 
@@ -171,6 +184,7 @@ def recording(
         about["status"] = "done"
     except KeyboardInterrupt:
         about["status"] = "interrupted"
+        logger.warning("Stopped. The same command with --out %s --resume goes on.", folder)
         raise
     except Exception as error:
         about.update(status="failed", error=f"{type(error).__name__}: {error}")

@@ -123,10 +123,18 @@ class Run:
         return "\n".join(lines)
 
     @cached_property
-    def history(self) -> list[dict[str, str]]:
-        """A row an epoch, as ``history.csv`` has it."""
+    def history(self) -> list[dict[str, Any]]:
+        """A row an epoch, as ``history.csv`` has it: stage, epoch, figures, learning rate."""
         with (self.folder / "history.csv").open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            rows = list(csv.DictReader(file))
+        return [
+            {
+                "stage": row.pop("stage"),
+                "epoch": int(row.pop("epoch")),
+                **{name: float(value) for name, value in row.items()},
+            }
+            for row in rows
+        ]
 
     @cached_property
     def model(self) -> keras.Model:
@@ -156,7 +164,7 @@ class Run:
             with the reason.
 
         Raises:
-            BadData: A path leads to nothing.
+            BadData: A path is empty.
         """
         from keras_transfer.data.files import Files
         from keras_transfer.data.scan import scan
@@ -211,7 +219,9 @@ class Run:
         from keras_transfer.evaluation.predictions import write_predictions
 
         samples = sources.read(data, data_dir)
-        samples = samples.part("test") if (samples.parts == "test").any() else samples
+        if (samples.parts == "test").any():
+            samples = samples.part("test")
+            logger.info("The data have parts; these are the figures of their test part.")
         if self.knobs.get("classes") and set(self.classes) < set(samples.classes):
             samples = splits.keep_classes(samples, self.classes)
         everything, found_bad = self._relabelled(samples), scan(samples, cache_dir())
@@ -272,19 +282,14 @@ def _expanded(paths: list[str | Path]) -> list[str]:
         if not path:
             raise BadData("A path is empty; name files, folders or patterns.")
         pattern = glob.has_magic(path) and not os.path.exists(path)
-        found = sorted(glob.glob(path, recursive=True)) if pattern else [path]
-        if not found:
-            raise BadData(f"The pattern {path!r} matches no file.")
-        for one in found:
-            files += _pictures_below(one) if os.path.isdir(one) else [one]
+        found = sorted(glob.glob(path, recursive=True)) if pattern else []
+        # What leads to no picture stays in the list itself, and gets a row that says so.
+        for one in found or [path]:
+            files += _pictures_below(one) or [one] if os.path.isdir(one) else [one]
     return files
 
 
 def _pictures_below(folder: str) -> list[str]:
-    from keras_transfer.data.decode import EXTENSIONS
     from keras_transfer.data.listing import identity, pictures_below
 
-    found = sorted(pictures_below(folder, {identity(folder)})[0])
-    if not found:
-        raise BadData(f"There are no pictures ({', '.join(EXTENSIONS)}) below {folder}.")
-    return found
+    return sorted(pictures_below(folder, {identity(folder)})[0])

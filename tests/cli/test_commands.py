@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+import yaml
 from processes import kt, paint
 
 
@@ -136,8 +137,16 @@ def test_list_show_and_copy(work):
 def test_what_show_prints_is_what_config_takes(work):
     shown = kt("show", "tiny.py", cwd=work, check=0).stdout
     (work / "knobs.yaml").write_text(shown)
-    again = kt("run", "tiny.py", "-c", "knobs.yaml", "--backbone", "none_such", cwd=work, check=2)
-    assert "none_such" in again.stderr
+    with (work / "knobs.yaml").open("a") as file:
+        file.write("\nlr: 0.25\nepochs: 7\nbatch_size: 4\n")
+    text = (work / "knobs.yaml").read_text().replace("epochs: null\n", "").replace("lr: null\n", "")
+    (work / "knobs.yaml").write_text(text.replace("batch_size: 8\n", ""))
+    kt(
+        "run", "tiny.py", "-c", "knobs.yaml", "--epochs", 2, "--set", "epochs=1", "--out", "ranked",
+        cwd=work, check=0,
+    )  # fmt: skip
+    ranked = yaml.safe_load((work / "ranked/recipe.yaml").read_text())
+    assert (ranked["lr"], ranked["epochs"], ranked["batch_size"]) == (0.25, 1, 4)
 
 
 @pytest.mark.parametrize(
