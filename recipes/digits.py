@@ -2,7 +2,11 @@
 
 Data: the 896 digits 5 to 9 that come with scikit-learn; nothing is downloaded. Recipe
 digits_source is run first where it never was. The figures stand beside those of the same
-network trained from scratch on the same ten.
+network trained from scratch on the same ten, for the same ten epochs.
+
+Accuracy over three seeds (python -m benchmarks digits): 0.938 by transfer, 0.667 from scratch.
+On a problem this easy, four times the epochs bring scratch to 0.953: what transfer saves here is
+training, not accuracy.
 """
 
 from keras_transfer import Classify, Head, Split, Stage

@@ -93,9 +93,9 @@ def catsdogs(tmp_path_factory, shared_data, shared_weights):
         data=str(shared_data / "cats_dogs"),
         weights=str(shared_weights / "mobilenet_v2_0.35_224_no_top.weights.h5"),
         variant={"alpha": 0.35},
-        image_size=96,
-        limit=400,
-        epochs=1,
+        image_size=128,
+        limit=600,
+        epochs=2,
         out=folder / "run",
     )
 

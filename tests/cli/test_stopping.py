@@ -16,14 +16,21 @@ def start(work, *words):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A job in the background ignores Ctrl-C, and hands that on to what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def wait_for_epoch(process, line):
+    """Return once the log says that this epoch is done."""
+    for text in process.stderr:
+        if text.startswith(line):
+            return
 
 
 def stop_after_epoch(process, line, how):
     """Send a signal once the log says that this epoch is done."""
-    for text in process.stderr:
-        if text.startswith(line):
-            break
+    wait_for_epoch(process, line)
     time.sleep(0.2)
     process.send_signal(how)
     process.communicate()
@@ -65,3 +72,22 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how,
     assert (whole / "predictions.csv").read_text() == (
         tmp_path / "stopped/predictions.csv"
     ).read_text()
+
+
+def test_a_run_that_is_alive_is_not_taken_over(work, tmp_path):
+    alive = start(work, "--out", tmp_path / "alive", "--set", "stages.1.epochs=500")
+    try:
+        wait_for_epoch(alive, "head 1/2")
+        refused = kt("run", "tiny.py", "--out", tmp_path / "alive", "--resume", cwd=work, check=2)
+    finally:
+        alive.kill()
+        alive.communicate()
+    assert "Another process" in refused.stderr
+
+
+def test_a_run_of_another_recipe_is_not_taken_over(work, tmp_path):
+    stopped = start(work, "--out", tmp_path / "stopped", *LONG)
+    stop_after_epoch(stopped, "head 1/1", signal.SIGKILL)
+
+    refused = kt("run", "digits", "--out", tmp_path / "stopped", "--resume", cwd=work, check=2)
+    assert "a run of recipe 'tiny', not of 'digits'" in refused.stderr

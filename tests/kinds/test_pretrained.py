@@ -56,6 +56,8 @@ def test_a_recipe_without_a_run_is_run_first_and_only_once(here, recipe_package)
         run = SMALL.run(name="later", weights="recipe:earlier", stages=[Stage("head", epochs=1)])
         assert run.folder == Path(f"runs/later/{n}")
 
+    one, other = (Path(f"runs/later/{n}/predictions.csv").read_text() for n in (1, 2))
+    assert one == other, "whether the source ran first must not show"
     assert same(backbone_weights(load("runs/earlier/1")), backbone_weights(run))
     assert not (here / "runs/earlier/2").exists()
 
