@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import sys
@@ -34,6 +35,11 @@ class Root(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            click.echo("Error: The disk is full. Make room, then go on with --resume.", err=True)
+            ctx.exit(1)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find a subcommand; suggest a near miss where there is none."""
