@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from keras_transfer import __version__
+from keras_transfer.cli.cache import cache
 from keras_transfer.cli.inspect import copy, list_, show
 from keras_transfer.cli.run import run
 from keras_transfer.cli.use import evaluate, predict
@@ -64,5 +65,5 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
 
 
-for command in (list_, show, run, evaluate, predict, copy, weights):
+for command in (list_, show, run, evaluate, predict, copy, weights, cache):
     main.add_command(command)

@@ -71,7 +71,10 @@ def resize(pixels: tf.Tensor, size: int, how: str) -> tf.Tensor:
     Raises:
         UnknownName: No way to resize is called ``how``.
     """
-    return tf.ensure_shape(RESIZE[how](pixels, size), (size, size, 3))
+    way = RESIZE[how]
+    if pixels.shape == (size, size, 3):
+        return pixels
+    return tf.ensure_shape(way(pixels, size), (size, size, 3))
 
 
 def _stretch(pixels: tf.Tensor, size: int) -> tf.Tensor:

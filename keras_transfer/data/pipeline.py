@@ -11,9 +11,20 @@ import tensorflow as tf
 from keras_transfer.data import decode
 from keras_transfer.data.samples import Samples
 
-__all__ = ["Loading", "evaluation_batches", "training_batches"]
+__all__ = [
+    "Loading",
+    "epoch_order",
+    "evaluation_batches",
+    "evaluation_table",
+    "plain_batches",
+    "training_batches",
+    "training_table",
+]
 
 Augmenter = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+as_written = tf.autograph.experimental.do_not_convert
+"""Marks functions without Python's ifs and loops: AutoGraph would take a second to see that."""
 
 
 @dataclass(frozen=True)
@@ -75,32 +86,55 @@ def training_batches(
         (batch,) float32 weights; ``loading.steps(len(samples))`` batches an epoch.
     """
     n, pad = len(samples), loading.padding(len(samples))
-    weights = samples.weights * (1 if class_weights is None else class_weights[samples.labels])
-    columns = (samples.rows, samples.labels, np.float32(weights), _last_batch(n, pad, loading))
+    columns = (samples.rows, *training_table(samples, loading, class_weights))
     rows, labels, weights, factors = (tf.constant(column) for column in columns)
 
+    @as_written
     def load(position: tf.Tensor, place: tf.Tensor, epoch: tf.Tensor) -> tuple:
         pixels = loading.pixels(samples, rows[position])
         seed = tf.stack([epoch, tf.cast(position, tf.int32)])
         return pixels, labels[position], weights[position] * factors[place], seed
 
+    @as_written
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        key = tf.stack([tf.constant(seeds[0], tf.int64), epoch])
-        order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=key)
-        order = tf.gather(order, tf.range(n + pad) % n)  # the padding repeats the first ones
+        order = epoch_order(n, pad, seeds[0], epoch)
         fold = tf.random.stateless_uniform(
             [], [tf.constant(seeds[1], tf.int64), epoch], 0, 2**31 - 1, tf.int32
         )
         places = tf.data.Dataset.from_tensor_slices((order, tf.range(n + pad, dtype=tf.int64)))
-        loaded = places.map(lambda p, at: load(p, at, fold), num_parallel_calls=tf.data.AUTOTUNE)
+        loaded = places.map(
+            as_written(lambda p, at: load(p, at, fold)), num_parallel_calls=tf.data.AUTOTUNE
+        )
         return loaded.batch(loading.batch_size)
 
+    @as_written
     def finish(pixels: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, seeds: tf.Tensor) -> tuple:
         pixels = tf.cast(pixels, tf.float32)
         return (augment(pixels, seeds) if augment else pixels), labels, weights
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def epoch_order(n: int, pad: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """(n + pad,) int64: in which order an epoch takes n pictures; the first ones pad the end."""
+    key = tf.stack([tf.constant(seed, tf.int64), epoch])
+    order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=key)
+    return tf.gather(order, tf.range(n + pad) % n)
+
+
+def training_table(
+    samples: Samples, loading: Loading, class_weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns of training: labels and weights by picture, factors by place in the epoch.
+
+    Returns:
+        (n,) int32 labels; (n,) float32 weights, those of the samples times their class's;
+        (n + padding,) float32 factors that make a padded last batch count as unpadded.
+    """
+    weights = samples.weights * (1 if class_weights is None else class_weights[samples.labels])
+    pad = loading.padding(len(samples))
+    return samples.labels, weights.astype("float32"), _last_batch(len(samples), pad, loading)
 
 
 def _last_batch(n: int, pad: int, loading: Loading) -> np.ndarray:
@@ -125,11 +159,10 @@ def evaluation_batches(samples: Samples, loading: Loading) -> tf.data.Dataset:
         (batch,) float32 weights: equal, but 0 for the pictures that pad the last batch, and
         such that means over all batches are means over the samples.
     """
-    n, pad = len(samples), loading.padding(len(samples))
-    order = np.arange(n + pad) % n
-    weights = np.r_[np.full(n, (n + pad) / n), np.zeros(pad)].astype("float32")
-    columns = (samples.rows[order], samples.labels[order], weights)
+    order, labels, weights = evaluation_table(samples, loading)
+    columns = (samples.rows[order], labels, weights)
 
+    @as_written
     def load(row: tf.Tensor, label: tf.Tensor, weight: tf.Tensor) -> tuple:
         return loading.pixels(samples, row), label, weight
 
@@ -137,4 +170,47 @@ def evaluation_batches(samples: Samples, loading: Loading) -> tf.data.Dataset:
         load, num_parallel_calls=tf.data.AUTOTUNE
     )
     batches = loaded.batch(loading.batch_size)
-    return batches.map(lambda x, y, w: (tf.cast(x, tf.float32), y, w)).prefetch(tf.data.AUTOTUNE)
+    finish = as_written(lambda x, y, w: (tf.cast(x, tf.float32), y, w))
+    return batches.map(finish).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_table(
+    samples: Samples, loading: Loading
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns of evaluation, padded to whole batches: places in the table, labels, weights."""
+    n, pad = len(samples), loading.padding(len(samples))
+    order = np.arange(n + pad) % n
+    weights = np.r_[np.full(n, (n + pad) / n), np.zeros(pad)].astype("float32")
+    return order, samples.labels[order], weights
+
+
+def plain_batches(
+    samples: Samples,
+    loading: Loading,
+    augment: Augmenter | None = None,
+    seeds: np.ndarray | None = None,
+) -> tf.data.Dataset:
+    """Batches of pixels alone, in the order of the table.
+
+    Args:
+        samples: The pictures.
+        loading: How they become batches; the last one is as short as it comes.
+        augment: As for ``training_batches``.
+        seeds: (n, 2) int32 for ``augment``, one a picture.
+
+    Returns:
+        Dataset of (batch, size, size, 3) float32 pixels in [0, 255].
+    """
+    if seeds is None:
+        seeds = np.zeros((len(samples), 2), "int32")
+    rows = tf.data.Dataset.from_tensor_slices((samples.rows, seeds))
+    load = as_written(lambda row, seed: (loading.pixels(samples, row), seed))
+    loaded = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+
+    @as_written
+    def finish(pixels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        pixels = tf.cast(pixels, tf.float32)
+        return augment(pixels, seeds) if augment else pixels
+
+    batches = loaded.batch(loading.batch_size).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)

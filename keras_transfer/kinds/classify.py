@@ -8,16 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.cache import cache_dir
 from keras_transfer.data import sources, splits
-from keras_transfer.data.balance import WEIGHTINGS, class_weights, weight_table
+from keras_transfer.data.balance import WEIGHTINGS, class_weights
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
-from keras_transfer.kinds.knobs import Augment, ClassName, Count, Head, Split, Stage, row_of
+from keras_transfer.kinds.knobs import (
+    Augment,
+    ClassName,
+    Count,
+    Head,
+    Split,
+    Stage,
+    Views,
+    row_of,
+)
 from keras_transfer.kinds.pretrained import load_pretrained, settled
 from keras_transfer.kinds.recipe import Recipe
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
@@ -27,10 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import keras
-    import tensorflow as tf
 
-    from keras_transfer.data.pipeline import Loading
-    from keras_transfer.training.fit import Trainer
+    from keras_transfer.kinds.fitting import Fitting
 
 __all__ = ["Classify"]
 
@@ -69,6 +75,9 @@ class Classify(Recipe):
     lr: Annotated[float, Field(gt=0)] | None = Field(
         None, description="of the first stage; the others keep their proportion to it"
     )
+    views: Views | None = Field(
+        None, description="of every stage: auto, clean, fresh, or how many augmented ones are kept"
+    )
     batch_size: Count = Field(32, description="pictures a step, over all devices")
     class_weight: Annotated[str, row_of(WEIGHTINGS)] | dict[ClassName, float] = Field(
         "auto", description="auto, none, balanced or {class: weight}"
@@ -82,18 +91,26 @@ class Classify(Recipe):
     strategy: Literal["auto", "one_device", "mirrored"] = Field(
         "auto", description="auto uses all GPUs there are"
     )
+    engine: Literal["auto", "keras", "openvino", "none"] = Field(
+        "auto", description="what runs the frozen part, once; none: all runs in every epoch"
+    )
+    engine_error: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.01, description="largest relative error of features; 0: float32 only"
+    )
+    cache: bool = Field(True, description="keep features of the frozen part for other runs")
     deterministic: bool = Field(False, description="repeatable on GPUs too, somewhat slower")
     baseline: bool = Field(False, description="also train without pretraining, for comparison")
 
     @property
     def planned(self) -> tuple[Stage, ...]:
-        """The stages as they are run: with ``epochs`` and ``lr`` put in."""
+        """The stages as they are run: with ``epochs``, ``lr`` and ``views`` put in."""
         factor = 1.0 if self.lr is None else self.lr / self.stages[0].learning_rate
         return tuple(
             stage.model_copy(
                 update={
                     "epochs": self.epochs or stage.epochs,
                     "learning_rate": stage.learning_rate * factor,
+                    "views": self.views or stage.views,
                 }
             )
             for stage in self.stages
@@ -114,15 +131,17 @@ class Classify(Recipe):
             with _timed(clock, "data"):
                 samples = self._samples(folder, source)
             with _timed(clock, "training"), devices.scope():
-                self._fit(folder, backbone, samples, devices.num_replicas_in_sync)
-        with _timed(clock, "evaluation"):
-            metrics = self._evaluate(folder, samples)
+                fitting = self._fit(folder, backbone, samples, devices.num_replicas_in_sync)
+            with _timed(clock, "evaluation"):
+                metrics = self._evaluate(folder, samples, fitting)
         if self.baseline:
             with _timed(clock, "baseline"):
                 metrics["baselines"]["scratch"] = self._from_scratch(folder / "baseline", source)
         runs.write_json(folder / "metrics.json", metrics)
         (folder / "state.npz").unlink(missing_ok=True)
-        return {"seconds": clock, "data": runs.fingerprint(folder / "split.csv")}
+        clock["features"] = sum(report["seconds"] for report in fitting.reports().values())
+        data = runs.fingerprint(folder / "split.csv")
+        return {"seconds": clock, "features": fitting.reports(), "data": data}
 
     def _backbone(self, weights: str) -> keras.Model:
         """Build and fill the backbone; whatever is wrong with the network shows before the data."""
@@ -178,84 +197,28 @@ class Classify(Recipe):
                 raise CheckFailed(f"{found}\nKeep one side of each, or leave out --strict.")
             logger.warning("Warning: %s", found)
 
-    def _fit(self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int) -> None:
-        from keras_transfer.data.pipeline import Loading, evaluation_batches
-        from keras_transfer.networks.freezing import freeze, parameter_counts
+    def _fit(self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int) -> Fitting:
+        from keras_transfer.data.pipeline import Loading
+        from keras_transfer.kinds.fitting import Fitting
         from keras_transfer.networks.heads import build_classifier, build_head
-        from keras_transfer.training.fit import Trainer
 
         head = build_head(len(samples.classes), **self.head.model_dump())
         preprocessing = BACKBONES[self.backbone].preprocessing
         model = build_classifier(backbone, head, preprocessing=preprocessing)
         loading = Loading(model.input_shape[1], self.resize, self.batch_size, replicas)
-        val = evaluation_batches(samples.part("val"), loading)
-        trainer = Trainer(model, folder, val, self.monitor)
-        train = samples.part("train")
-        weights = class_weights(self.class_weight, samples.classes, train.counts())
-        logger.info("%s", weight_table(samples.classes, train.counts(), weights))
-        for index, stage in enumerate(self.planned):
-            freeze(backbone, stage.unfreeze, self.batch_norm)
-            trainable, total = parameter_counts(model)
-            logger.info("Stage %r trains %s of %s parameters", stage.name, trainable, total)
-            self._fit_stage(trainer, index, train, loading, weights)
+        fitting = Fitting(self, folder, model, samples, loading)
+        fitting.run()
+        return fitting
 
-    def _fit_stage(
-        self, trainer: Trainer, index: int, train: Samples, loading: Loading, weights: np.ndarray
-    ) -> None:
-        from keras_transfer.data.augment import Augmenter
-        from keras_transfer.data.pipeline import training_batches
-        from keras_transfer.training.optimizers import build_optimizer
-
-        stage, steps = self.planned[index], loading.steps(len(train))
-        shuffle, augment = (seeds.stream(self.seed, one) for one in ("shuffle", "augment"))
-
-        def batches(first_epoch: int) -> tf.data.Dataset:
-            return training_batches(
-                train,
-                loading,
-                epochs=stage.epochs,
-                first_epoch=first_epoch,
-                seeds=(shuffle + index, augment + index),
-                class_weights=weights,
-                augment=Augmenter(**self.augment.model_dump()),
-            )
-
-        optimizer = build_optimizer(
-            stage.optimizer,
-            learning_rate=stage.learning_rate,
-            momentum=stage.momentum,
-            weight_decay=stage.weight_decay,
-            schedule=stage.schedule,
-            steps=steps * stage.epochs,
-            warmup_steps=round(steps * stage.warmup_epochs),
-            decay=stage.decay,
-        )
-        trainer.stage(
-            index,
-            stage.name,
-            batches,
-            epochs=stage.epochs,
-            steps=steps,
-            optimizer=optimizer,
-            patience=stage.patience,
-            plateau=stage.decay if stage.schedule == "plateau" else None,
-        )
-
-    def _evaluate(self, folder: Path, samples: Samples) -> dict[str, Any]:
-        """Figures of the best model, as its file holds it, from predictions made once."""
-        import keras
-
-        from keras_transfer.data.pipeline import Loading, evaluation_batches
-        from keras_transfer.evaluation.inference import probabilities
+    def _evaluate(self, folder: Path, samples: Samples, fitting: Fitting) -> dict[str, Any]:
+        """Figures of the best model from predictions made once."""
         from keras_transfer.evaluation.metrics import classification_metrics, majority_baseline
         from keras_transfer.evaluation.predictions import write_predictions
 
-        model = keras.models.load_model(folder / "best.keras", compile=False)
-        loading = Loading(model.input_shape[1], self.resize, self.batch_size)
         metrics: dict[str, Any] = {}
+        predictions = fitting.predictions()
         for name, file in (("val", "predictions_val.csv"), ("test", "predictions.csv")):
-            part = samples.part(name)
-            found = probabilities(model, evaluation_batches(part, loading), name)
+            part, found = samples.part(name), predictions[name]
             write_predictions(folder / file, part.keys, part.labels, found, part.classes)
             metrics[name] = classification_metrics(part.labels, found, part.classes)
         counts, test = samples.part("train").counts(), samples.part("test")

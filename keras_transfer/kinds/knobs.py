@@ -8,12 +8,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES
 
-__all__ = ["Augment", "ClassName", "Count", "Group", "Head", "Split", "Stage", "row_of"]
+__all__ = ["Augment", "ClassName", "Count", "Group", "Head", "Split", "Stage", "Views", "row_of"]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
 Symmetric = Annotated[float, Field(ge=0)]
 Zoom = Annotated[float, Field(gt=0)]
+Views = Literal["auto", "clean", "fresh"] | Count
 Shift = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0)]
 
 
@@ -115,6 +116,9 @@ class Stage(Group):
     warmup_epochs: Symmetric = Field(0.0, description="of a cosine schedule, from rate 0")
     decay: Annotated[float, Field(gt=0, le=1)] = Field(
         0.1, description="factor of exponential (at the end), step and plateau schedules"
+    )
+    views: Views = Field(
+        "auto", description="auto, clean, fresh, or so many: augmentations a frozen part sees"
     )
     patience: Annotated[int, Field(ge=0)] | None = Field(
         None, description="epochs without a better model before the stage ends; None: never"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from keras_transfer.errors import CheckFailed
 from keras_transfer.training.monitors import better
-from keras_transfer.training.state import save_model
+from keras_transfer.training.state import save_state
 
 __all__ = ["AfterEpoch", "KeepBest", "Progress", "Remember", "StopOnNaN", "memory_of"]
 
@@ -59,10 +59,10 @@ class Remember(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Write the model whenever the monitored figure is the best so far.
+    """Write the variables of a model whenever the monitored figure is the best so far.
 
     Args:
-        path: The ``.keras`` file; replaced only once the new one is complete.
+        path: An ``.npz`` file; replaced only once the new one is complete.
         model: What to write: shares its layers with the model in training, has no optimizer.
         monitor: Name of the figure in the epoch's logs.
         best: The best of earlier stages; None where there were none.
@@ -77,7 +77,7 @@ class KeepBest(keras.callbacks.Callback):
         value = float((logs or {})[self.monitor])
         if better(self.monitor, value, self.best):
             self.best = value
-            save_model(self.path, self.kept)
+            save_state(self.path, self.kept, {self.monitor: value})
 
 
 class StopOnNaN(keras.callbacks.Callback):

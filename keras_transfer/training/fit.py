@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -28,32 +28,48 @@ from keras_transfer.training.state import (
     save_state,
 )
 
-__all__ = ["Trainer"]
+__all__ = ["Supply", "Trainer"]
 
 logger = logging.getLogger("keras_transfer")
 
 Batches = Callable[[int], tf.data.Dataset]
 
 
+class Supply(NamedTuple):
+    """What a stage fits, and on what.
+
+    Attributes:
+        train: From the number of the first epoch (from 0) to the batches of all epochs from it
+            on.
+        val: Batches that are gone through after each epoch.
+        part: What takes these batches where they hold features of a frozen part instead of
+            pixels: it shares with the whole model all layers that train. None: the whole model.
+    """
+
+    train: Batches
+    val: tf.data.Dataset
+    part: keras.Model | None = None
+
+
 class Trainer:
     """Fits a classifier stage by stage in a folder, keeping its best and its last state there.
 
-    The folder holds ``best.keras`` and ``last.keras``, ``history.csv`` with a row an epoch,
-    ``tensorboard/``, and while training goes on ``state.npz``. A trainer made on a folder
-    with a ``state.npz`` goes on from there: the epochs done are not done again, and what
-    follows equals a training that was never interrupted, bit for bit on a CPU.
+    The folder holds ``history.csv`` with a row an epoch, ``tensorboard/``, after each stage
+    ``best.keras`` and ``last.keras``, and while training goes on ``state.npz`` and ``best.npz``.
+    A trainer made on a folder with a ``state.npz`` goes on from there: the epochs done are not
+    done again, and what follows equals a training that was never interrupted, bit for bit on a
+    CPU.
 
     Args:
         model: Takes float32 pixels, gives logits. It is never compiled; what is compiled shares
             its layers, so files of ``model`` hold no optimizer.
         folder: Exists.
-        val: Batches of pixels, labels and weights; gone through after each epoch.
         monitor: The figure that chooses the best epoch: a row of ``monitors.MONITORS``.
     """
 
-    def __init__(self, model: keras.Model, folder: Path, val: tf.data.Dataset, monitor: str):
-        self.model, self.folder, self.val, self.monitor = model, folder, val, monitor
-        self.state = folder / "state.npz"
+    def __init__(self, model: keras.Model, folder: Path, monitor: str):
+        self.model, self.folder, self.monitor = model, folder, monitor
+        self.state, self.best = folder / "state.npz", folder / "best.npz"
         done = read_progress(self.state) or {"stage": 0, "epoch": 0, "ended": False}
         self.done: dict[str, Any] = {"rows": [], "best": None, "memory": {}, **done}
 
@@ -61,7 +77,7 @@ class Trainer:
         self,
         index: int,
         name: str,
-        train: Batches,
+        supply: Supply,
         *,
         epochs: int,
         steps: int,
@@ -76,8 +92,7 @@ class Trainer:
         Args:
             index: Number of the stage, from 0; stages come in order.
             name: For tables and logs.
-            train: From the number of the first epoch (from 0) to the batches of all epochs
-                from it on.
+            supply: What is fitted, and on what.
             epochs: How many, at most.
             steps: Batches an epoch.
             optimizer: New.
@@ -87,20 +102,37 @@ class Trainer:
         Raises:
             CheckFailed: The loss became NaN or infinite; the best model so far is in the folder.
         """
-        if index < self.done["stage"]:
+        if self.passed(index):
             return
-        if self.done["epoch"] == 0 and self.state.exists():
-            restore_variables(self.state, self.model)
-        fitted = self._compile(optimizer)
-        if self.done["epoch"] > 0:
-            restore_variables(self.state, fitted)
-        if not self.done["ended"]:
-            watching = self._watching(patience, plateau)
-            self._fit(fitted, name, train(self.done["epoch"]), epochs, steps, watching)
-        self._close(index)
+        part = supply.part or self.model
+        fitted = self._compile(part, optimizer)
+        self._take_up(fitted)
+        try:
+            if not self.done["ended"]:
+                watching = self._watching(part, patience, plateau)
+                self._fit(fitted, name, supply, epochs, steps, watching)
+        except BaseException:  # nothing that was learnt is lost, whatever stops the training
+            self._keep_best(part)
+            raise
+        self._close(index, part)
 
-    def _compile(self, optimizer: keras.optimizers.Optimizer) -> keras.Model:
-        fitted = keras.Model(self.model.inputs, self.model.outputs)
+    def passed(self, index: int) -> bool:
+        """Whether a stage was trained to its end before the run was taken up."""
+        return index < self.done["stage"]
+
+    def _take_up(self, fitted: keras.Model) -> None:
+        """Put back what an interrupted run had learnt."""
+        if self.done["epoch"] > 0:
+            if self.done["stage"] > 0:  # what is frozen now may have been trained before
+                self.model.load_weights(self.folder / "best.keras")
+            restore_variables(self.state, fitted)
+            return
+        self.best.unlink(missing_ok=True)
+        if self.state.exists():
+            restore_variables(self.state, self.model)
+
+    def _compile(self, part: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras.Model:
+        fitted = keras.Model(part.inputs, part.outputs)
         fitted.compile(
             optimizer,
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -112,10 +144,10 @@ class Trainer:
         return fitted
 
     def _watching(
-        self, patience: int | None, plateau: float | None
+        self, part: keras.Model, patience: int | None, plateau: float | None
     ) -> list[keras.callbacks.Callback]:
         """The callbacks that remember: KeepBest first."""
-        best = KeepBest(self.folder / "best.keras", self.model, self.monitor, self.done["best"])
+        best = KeepBest(self.best, part, self.monitor, self.done["best"])
         watching: list[keras.callbacks.Callback] = [best]
         mode = MONITORS[self.monitor]
         if plateau is not None:
@@ -134,7 +166,7 @@ class Trainer:
         self,
         fitted: keras.Model,
         name: str,
-        train: tf.data.Dataset,
+        supply: Supply,
         epochs: int,
         steps: int,
         watching: list[keras.callbacks.Callback],
@@ -152,8 +184,8 @@ class Trainer:
             write_history(self.folder / "history.csv", self.done["rows"])
 
         fitted.fit(
-            train,
-            validation_data=self.val,
+            supply.train(self.done["epoch"]),
+            validation_data=supply.val,
             initial_epoch=self.done["epoch"],
             epochs=epochs,
             steps_per_epoch=steps,
@@ -169,12 +201,22 @@ class Trainer:
             ],
         )
 
-    def _close(self, index: int) -> None:
+    def _keep_best(self, part: keras.Model) -> bool:
+        """Put the best weights of the stage, if it has any, into the model and that into a file."""
+        if not self.best.exists():
+            return False
+        restore_variables(self.best, part)
+        save_model(self.folder / "best.keras", self.model)
+        return True
+
+    def _close(self, index: int, part: keras.Model) -> None:
         """Go back to the best weights, and note that the next stage starts from them."""
         save_model(self.folder / "last.keras", self.model)
-        self.model.load_weights(self.folder / "best.keras")
+        if not self._keep_best(part):  # an earlier stage was better
+            self.model.load_weights(self.folder / "best.keras")
         self.done.update(stage=index + 1, epoch=0, ended=False, memory={})
         save_state(self.state, self.model, self.done)
+        self.best.unlink(missing_ok=True)
 
 
 def _learning_rate(optimizer: keras.optimizers.Optimizer) -> float:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_transfer.errors import CheckFailed
 from keras_transfer.training import fit
-from keras_transfer.training.fit import Trainer
+from keras_transfer.training.fit import Supply, Trainer
 from keras_transfer.training.optimizers import build_optimizer
 
 STEPS, EPOCHS = 3, 4
@@ -47,13 +47,19 @@ def validation():
 
 
 def train(folder, *, stages=2, train=batches, monitor="val_loss", rate=0.01, **knobs):
-    trainer = Trainer(network(), folder, validation(), monitor)
+    trainer = Trainer(network(), folder, monitor)
     for index in range(stages):
         optimizer = build_optimizer(
             "adam", learning_rate=rate, schedule="cosine", steps=STEPS * EPOCHS
         )
         trainer.stage(
-            index, f"s{index}", train, epochs=EPOCHS, steps=STEPS, optimizer=optimizer, **knobs
+            index,
+            f"s{index}",
+            Supply(train, validation()),
+            epochs=EPOCHS,
+            steps=STEPS,
+            optimizer=optimizer,
+            **knobs,
         )
     return trainer
 
@@ -130,10 +136,12 @@ def test_what_is_frozen_stays_the_same_to_the_byte(tmp_path):
     model.get_layer("first").trainable = False
     before = [w.tobytes() for w in model.get_layer("first").get_weights()]
     head = model.get_layer("last").get_weights()
-    trainer = Trainer(model, tmp_path, validation(), "val_loss")
+    trainer = Trainer(model, tmp_path, "val_loss")
 
     optimizer = build_optimizer("sgd", learning_rate=0.1, weight_decay=0.1)
-    trainer.stage(0, "head", batches, epochs=2, steps=STEPS, optimizer=optimizer)
+    trainer.stage(
+        0, "head", Supply(batches, validation()), epochs=2, steps=STEPS, optimizer=optimizer
+    )
 
     assert [w.tobytes() for w in model.get_layer("first").get_weights()] == before
     assert not equal(head, model.get_layer("last").get_weights())
@@ -154,9 +162,17 @@ def test_a_stage_that_was_ended_by_patience_stays_ended(tmp_path):
 
 
 def test_plateau_lowers_the_rate(tmp_path):
-    trainer = Trainer(network(), tmp_path, validation(), "val_loss")
+    trainer = Trainer(network(), tmp_path, "val_loss")
     optimizer = build_optimizer("sgd", learning_rate=1e-30, schedule="plateau")
-    trainer.stage(0, "s0", batches, epochs=4, steps=STEPS, optimizer=optimizer, plateau=0.1)
+    trainer.stage(
+        0,
+        "s0",
+        Supply(batches, validation()),
+        epochs=4,
+        steps=STEPS,
+        optimizer=optimizer,
+        plateau=0.1,
+    )
 
     assert [float(row["learning_rate"]) for row in rows(tmp_path)] == pytest.approx(
         [1e-30, 1e-30, 1e-31, 1e-31]
@@ -180,7 +196,7 @@ def test_a_spoilt_state_file_says_so(tmp_path):
 
     (tmp_path / "state.npz").write_bytes(b"nonsense")
     with pytest.raises(BadData, match="another --out"):
-        Trainer(network(), tmp_path, validation(), "val_loss")
+        Trainer(network(), tmp_path, "val_loss")
 
 
 def test_the_state_of_another_network_is_refused(tmp_path, monkeypatch):
@@ -188,8 +204,13 @@ def test_the_state_of_another_network_is_refused(tmp_path, monkeypatch):
 
     train(tmp_path, stages=1)
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
-    trainer = Trainer(model, tmp_path, validation(), "val_loss")
+    trainer = Trainer(model, tmp_path, "val_loss")
     with pytest.raises(BadData, match="another network"):
         trainer.stage(
-            1, "s1", batches, epochs=1, steps=1, optimizer=build_optimizer("sgd", learning_rate=1.0)
+            1,
+            "s1",
+            Supply(batches, validation()),
+            epochs=1,
+            steps=1,
+            optimizer=build_optimizer("sgd", learning_rate=1.0),
         )

@@ -19,7 +19,7 @@ tf.config.set_logical_device_configuration(
 )
 from keras_transfer.data.pipeline import Loading, evaluation_batches, training_batches
 from keras_transfer.data.samples import Samples
-from keras_transfer.training.fit import Trainer
+from keras_transfer.training.fit import Supply, Trainer
 from keras_transfer.training.optimizers import build_optimizer
 from keras_transfer.training.session import strategy
 from pathlib import Path
@@ -38,13 +38,16 @@ with devices.scope():
     inputs = keras.Input((4, 4, 3))
     logits = keras.layers.Dense(2)(keras.layers.Flatten()(inputs / 255.0))
     val = evaluation_batches(samples, loading)
-    trainer = Trainer(keras.Model(inputs, logits), folder, val, "val_loss")
+    trainer = Trainer(keras.Model(inputs, logits), folder, "val_loss")
     uneven = np.float32([1, 2])
     trainer.stage(
         0,
         "s",
-        lambda e: training_batches(
-            samples, loading, epochs=3, first_epoch=e, class_weights=uneven
+        Supply(
+            lambda e: training_batches(
+                samples, loading, epochs=3, first_epoch=e, class_weights=uneven
+            ),
+            val,
         ),
         epochs=3, steps=loading.steps(n), optimizer=build_optimizer("sgd", learning_rate=0.5),
     )

@@ -1,0 +1,56 @@
+"""``kt-recipe cache``: what features of frozen networks are kept, and how to get rid of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+
+from keras_transfer.cache import cache_dir
+from keras_transfer.training.features import store
+
+__all__ = ["cache"]
+
+
+@click.group()
+def cache() -> None:
+    """Show or clear the features that runs keep for each other."""
+
+
+@cache.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show(as_json: bool) -> None:
+    """List what is kept, the least recently used first: that goes first when room is needed."""
+    rows = [_row(space) for space in store.spaces(cache_dir())]
+    total = sum(row["bytes"] for row in rows)
+    if as_json:
+        document = {"folder": str(cache_dir()), "limit": store.limit(), "bytes": total}
+        click.echo(json.dumps({**document, "features": rows}, ensure_ascii=False))
+        return
+    for row in rows:
+        click.echo(
+            f"{row['backbone']} up to {row['boundary']}, {row['image_size']} pixels, "
+            f"{row['view']}, {row['precision']}: {row['pictures']:,} pictures, "
+            f"{row['bytes'] / 1e6:,.0f} MB, used {row['used']}"
+        )
+    click.echo(f"{total / 1e9:.2f} of {store.limit() / 1e9:g} GB (KT_CACHE_GB) in {cache_dir()}")
+
+
+def _row(space: store.Space) -> dict[str, Any]:
+    names = ("backbone", "boundary", "image_size", "precision")
+    return {
+        **{name: space.about.get(name, "?") for name in names},
+        "view": "clean" if space.about.get("view") == "clean" else "augmented",
+        "pictures": space.pictures,
+        "bytes": space.size,
+        "used": time.strftime("%Y-%m-%d %H:%M", time.localtime(space.used)),
+    }
+
+
+@cache.command()
+def clear() -> None:
+    """Remove all features but those that a run is just writing; runs compute them again."""
+    count, size = store.clear(cache_dir())
+    click.echo(f"Removed {count} sets of features, {size / 1e6:,.0f} MB.", err=True)

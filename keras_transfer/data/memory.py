@@ -1,0 +1,93 @@
+"""Decoded pictures kept in memory, where they fit."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.data.pipeline import Loading, as_written
+from keras_transfer.data.samples import Checked, Samples, Store
+
+__all__ = ["SHARE", "Held", "available", "fits", "held"]
+
+logger = logging.getLogger("keras_transfer")
+
+SHARE = 0.25
+"""Share of the memory that is free now, which pictures, or features, may take."""
+
+
+def available() -> int:
+    """Bytes of memory that are free: the machine's, or what its container may still take."""
+    free = []
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free.append(1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1]))
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        limit, used = (
+            int(Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii"))
+            for name in ("max", "current")
+        )
+        free.append(limit - used)
+    if not free:
+        with suppress(OSError, ValueError, AttributeError):
+            free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return max(0, min(free, default=0))
+
+
+def fits(size: int) -> bool:
+    """Whether so many bytes fit into ``SHARE`` of the memory that is free."""
+    return size <= SHARE * available()
+
+
+class Held:
+    """A store of pictures that are decoded and resized already.
+
+    Args:
+        pixels: (n, size, size, 3) uint8.
+        store: Where they came from.
+        rows: (n,) their row numbers there.
+    """
+
+    def __init__(self, pixels: tf.Tensor, store: Store, rows: np.ndarray):
+        self.pixels, self.store, self.rows = pixels, store, rows
+
+    def decode(self, row: tf.Tensor) -> tf.Tensor:
+        """Picture number ``row``: (size, size, 3) uint8."""
+        return tf.gather(self.pixels, row)
+
+    def check(self, row: int) -> Checked:
+        """Look at the original again."""
+        return self.store.check(int(self.rows[row]))
+
+    def stamp(self, row: int) -> tuple[str, int, int] | None:
+        """Of the original."""
+        return self.store.stamp(int(self.rows[row]))
+
+
+def held(samples: Samples, loading: Loading) -> Samples:
+    """Decode and resize all pictures once, if they then fit into memory.
+
+    Args:
+        samples: The pictures.
+        loading: To which size, and how, they are brought.
+
+    Returns:
+        The same table on a store that reads from memory, whose pictures need no resizing; as it
+        was where they do not fit.
+    """
+    n = len(samples)
+    size = 3 * n * loading.size**2
+    if isinstance(samples.store, Held) or not n or not fits(size):
+        return samples
+    rows = tf.data.Dataset.from_tensor_slices(samples.rows)
+    load = as_written(lambda row: loading.pixels(samples, row))
+    pictures = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(n)
+    pixels = next(iter(pictures))  # one tensor, which graphs take in without a copy
+    logger.info("%s decoded pictures are kept in memory (%.1f GB)", f"{n:,}", size / 1e9)
+    return replace(samples, store=Held(pixels, samples.store, samples.rows), rows=np.arange(n))

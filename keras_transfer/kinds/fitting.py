@@ -1,0 +1,181 @@
+"""The stages of a recipe, one after the other: what runs once, what trains, on what.
+
+Imported when a run begins, not before: it needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from keras_transfer import seeds
+from keras_transfer.cache import cache_dir
+from keras_transfer.data.augment import Augmenter
+from keras_transfer.data.balance import class_weights, weight_table
+from keras_transfer.data.pipeline import Loading, evaluation_batches
+from keras_transfer.data.samples import Samples
+from keras_transfer.evaluation.inference import agree, probabilities
+from keras_transfer.kinds.knobs import Augment, Stage
+from keras_transfer.networks.cutting import Division, divide
+from keras_transfer.networks.freezing import freeze, parameter_counts
+from keras_transfer.training.features.feeding import Feed, feed_features, feed_pixels
+from keras_transfer.training.features.frozen import CLEAN, FrozenPart, Means, View, sources
+from keras_transfer.training.fit import Trainer
+from keras_transfer.training.optimizers import build_optimizer
+
+if TYPE_CHECKING:
+    from keras_transfer.kinds.classify import Classify
+
+__all__ = ["Fitting"]
+
+logger = logging.getLogger("keras_transfer")
+
+VIEWS = 4
+"""Views of a picture that a stage keeps by itself, if it tunes the backbone."""
+
+PROBES = 16
+"""Test pictures that the whole network answers too, beside its parts."""
+
+
+class Fitting:
+    """A classifier in training.
+
+    Args:
+        recipe: Says how.
+        folder: Where models, history and state go.
+        model: As ``build_classifier`` makes it; in the end it holds the best weights.
+        samples: With all their parts.
+        loading: How pictures become batches.
+    """
+
+    def __init__(
+        self, recipe: Classify, folder: Path, model: keras.Model, samples: Samples, loading: Loading
+    ):
+        self.recipe, self.model, self.samples, self.loading = recipe, model, samples, loading
+        self.backbone = model.get_layer("backbone")
+        self.trainer = Trainer(model, folder, recipe.monitor)
+        self.train = samples.part("train")
+        counts = self.train.counts()
+        self.weights = class_weights(recipe.class_weight, samples.classes, counts)
+        logger.info("%s", weight_table(samples.classes, counts, self.weights))
+        self.means = Means(recipe.engine, recipe.engine_error, cache_dir(), recipe.cache)
+        self.parts: dict[int, FrozenPart] = {}
+        self.feed: Feed
+
+    def run(self) -> None:
+        """Fit all stages, or what is left of them."""
+        divisions = [self._division(stage) for stage in self.recipe.planned]
+        for index, (stage, source) in enumerate(
+            zip(self.recipe.planned, sources(divisions), strict=True)
+        ):
+            freeze(self.backbone, stage.unfreeze, self.recipe.batch_norm)
+            trainable, total = parameter_counts(self.model)
+            logger.info("Stage %r trains %s of %s parameters", stage.name, trainable, total)
+            earlier = None if source is None else self._part(source, divisions[source])
+            self.feed = self._feed(index, self._part(index, divisions[index], earlier))
+            if not self.trainer.passed(index):
+                self._fit(index)
+
+    def predictions(self) -> dict[str, np.ndarray]:
+        """Probabilities of val and test: by way of features, if the whole network agrees."""
+        parts = {name: self.samples.part(name) for name in ("val", "test")}
+        rest = self.feed.part
+        if rest is not None:
+            found = {
+                name: probabilities(rest, self.feed.evaluation(part), name)[: len(part)]
+                for name, part in parts.items()
+            }
+            test = parts["test"]
+            some = np.unique(np.linspace(0, len(test) - 1, PROBES).astype(int))
+            pixels = evaluation_batches(test.take(some), self.loading)
+            whole = probabilities(self.model, pixels, graph=False)[: len(some)]
+            if agree(found["test"][some], whole):
+                return found
+            logger.warning(
+                "Warning: the whole network answers otherwise than its parts do, so all figures "
+                "come from the whole. Consider --engine-error 0."
+            )
+        return {
+            name: probabilities(self.model, evaluation_batches(part, self.loading), name)[
+                : len(part)
+            ]
+            for name, part in parts.items()
+        }
+
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """What the feature engine did for each stage, by the stage's name."""
+        return {
+            self.recipe.planned[index].name: part.report
+            for index, part in sorted(self.parts.items())
+            if any(part.counts.values())
+        }
+
+    def _division(self, stage: Stage) -> Division | None:
+        freeze(self.backbone, stage.unfreeze, self.recipe.batch_norm)
+        return None if self.recipe.engine == "none" else divide(self.model)
+
+    def _part(
+        self, index: int, division: Division | None, earlier: FrozenPart | None = None
+    ) -> FrozenPart | None:
+        """The frozen part of a stage, as its weights are now; None where all runs in the loop."""
+        if division is not None and index not in self.parts:
+            self.parts[index] = FrozenPart(
+                division,
+                self.loading,
+                self.train,
+                self.means,
+                backbone=self.recipe.backbone,
+                earlier=earlier,
+            )
+        return self.parts.get(index)
+
+    def _feed(self, index: int, part: FrozenPart | None) -> Feed:
+        stage = self.recipe.planned[index]
+        shuffle, seed = (seeds.stream(self.recipe.seed, one) for one in ("shuffle", "augment"))
+        augment = Augmenter(**self.recipe.augment.model_dump())
+        more = {"seeds": (shuffle + index, seed + index), "class_weights": self.weights}
+        if part is None:
+            logger.info("The whole network runs in every epoch")
+            return feed_pixels(
+                self.train, self.loading, augment=augment, epochs=stage.epochs, **more
+            )
+        about = self.recipe.augment.model_dump(mode="json")
+        count = self._views(stage)
+        views = [CLEAN, *(View(about, number, seed, augment) for number in range(1, count))][:count]
+        return feed_features(part, self.train, views, augment=augment, epochs=stage.epochs, **more)
+
+    def _views(self, stage: Stage) -> int:
+        """How many views of each picture are kept for a stage; 0: fresh ones in every epoch."""
+        if self.recipe.augment == Augment() or stage.views == "clean":
+            return 1
+        if stage.views == "auto":
+            return 1 if stage.unfreeze in (None, "none") else min(VIEWS, stage.epochs)
+        return 0 if stage.views == "fresh" else int(stage.views)
+
+    def _fit(self, index: int) -> None:
+        stage = self.recipe.planned[index]
+        steps = self.loading.steps(len(self.train))
+        optimizer = build_optimizer(
+            stage.optimizer,
+            learning_rate=stage.learning_rate,
+            momentum=stage.momentum,
+            weight_decay=stage.weight_decay,
+            schedule=stage.schedule,
+            steps=steps * stage.epochs,
+            warmup_steps=round(steps * stage.warmup_epochs),
+            decay=stage.decay,
+        )
+        self.trainer.stage(
+            index,
+            stage.name,
+            self.feed.supply(self.samples.part("val")),
+            epochs=stage.epochs,
+            steps=steps,
+            optimizer=optimizer,
+            patience=stage.patience,
+            plateau=stage.decay if stage.schedule == "plateau" else None,
+        )

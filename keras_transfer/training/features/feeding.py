@@ -1,0 +1,127 @@
+"""What a stage is fed with: pixels for a whole network, features for the part that trains."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_transfer.data.memory import held
+from keras_transfer.data.pipeline import (
+    Augmenter,
+    Loading,
+    evaluation_batches,
+    training_batches,
+)
+from keras_transfer.data.samples import Samples
+from keras_transfer.training.features.batches import evaluation_features, training_features
+from keras_transfer.training.features.frozen import FrozenPart, View
+from keras_transfer.training.features.store import Table
+from keras_transfer.training.fit import Supply
+
+__all__ = ["Feed", "feed_features", "feed_pixels"]
+
+logger = logging.getLogger("keras_transfer")
+
+
+@dataclass(frozen=True, eq=False)
+class Feed:
+    """Batches for one stage.
+
+    Attributes:
+        part: What takes them; None: the whole network.
+        train: From the number of the first epoch to the batches from it on.
+        evaluation: From samples to their batches, in order.
+    """
+
+    part: keras.Model | None
+    train: Callable[[int], tf.data.Dataset]
+    evaluation: Callable[[Samples], tf.data.Dataset]
+
+    def supply(self, val: Samples) -> Supply:
+        """For ``Trainer.stage``, with these pictures for validation."""
+        return Supply(self.train, self.evaluation(val), self.part)
+
+
+def feed_pixels(
+    train: Samples, loading: Loading, *, augment: Augmenter | None, epochs: int, **more: Any
+) -> Feed:
+    """Feed a whole network; decoded pictures stay in memory if they fit and are used again.
+
+    Args:
+        train: The train part.
+        loading: How pictures become batches.
+        augment: Changes the train part anew in every epoch.
+        epochs: Of the stage.
+        more: As ``training_batches`` takes it.
+    """
+    again = epochs > 1
+
+    def batches(first_epoch: int) -> tf.data.Dataset:
+        samples = held(train, loading) if again else train
+        return training_batches(
+            samples, loading, epochs=epochs, first_epoch=first_epoch, augment=augment, **more
+        )
+
+    def evaluation(samples: Samples) -> tf.data.Dataset:
+        return evaluation_batches(held(samples, loading) if again else samples, loading)
+
+    return Feed(None, batches, evaluation)
+
+
+def feed_features(
+    frozen: FrozenPart,
+    train: Samples,
+    views: Sequence[View],
+    *,
+    epochs: int,
+    augment: Augmenter | None,
+    **more: Any,
+) -> Feed:
+    """Feed what comes after a frozen part with stored features, or with streamed ones.
+
+    They are streamed where there is no room for them, and where no views are given.
+
+    Args:
+        frozen: Makes the features.
+        train: The train part.
+        views: How its pictures are seen, in turn; none: augmented anew in every epoch.
+        epochs: Of the stage.
+        augment: Changes streamed pictures, unless the only view is the clean one.
+        more: As ``training_batches`` takes it.
+    """
+    loading = frozen.loading
+    clean = len(views) == 1 and views[0].augment is None
+
+    def tables() -> list[Table]:
+        pictures = train if clean else held(train, loading)
+        found = []
+        for view in views:
+            table = frozen.table(pictures, view)
+            if table is None:
+                return []
+            found.append(table)
+        return found
+
+    def batches(first_epoch: int) -> tf.data.Dataset:
+        found = tables()
+        if found:
+            return training_features(
+                found, train, loading, epochs=epochs, first_epoch=first_epoch, **more
+            )
+        logger.info("The frozen part runs in every epoch, ahead of the training")
+        fresh = None if clean else augment
+        pixels = feed_pixels(train, loading, augment=fresh, epochs=epochs, **more)
+        return frozen.stream(pixels.train(first_epoch))
+
+    def evaluation(samples: Samples) -> tf.data.Dataset:
+        table = frozen.table(samples)
+        if table is not None:
+            return evaluation_features(table, samples, loading)
+        return frozen.stream(evaluation_batches(samples, loading))
+
+    return Feed(frozen.division.rest, batches, evaluation)

@@ -1,0 +1,200 @@
+"""Cutting a classifier in two: the halves answer as the whole, and cuts lie where they can."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.networks.blocks import blocks
+from keras_transfer.networks.cutting import divide, fingerprint
+from keras_transfer.networks.freezing import freeze
+from keras_transfer.networks.heads import build_classifier, build_head
+
+
+def classifier(name, size=None, **head):
+    row = BACKBONES[name]
+    backbone = build_backbone(name, image_size=size or max(row.least, 64))
+    head = build_head(3, **{"units": (8,), "dropout": 0.3, **head})
+    return backbone, build_classifier(backbone, head, preprocessing=row.preprocessing)
+
+
+def pixels(model, n=2):
+    return np.random.default_rng(0).uniform(0, 255, (n, *model.input_shape[1:])).astype("float32")
+
+
+def answers(model, x):
+    return np.asarray(model(x, training=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "unfreeze", "boundary"),
+    [
+        ("vgg16", None, "pool"),
+        ("vgg16", "block5", "block4_pool"),
+        ("vgg16", "block5_conv2", "block5_conv1"),
+        ("resnet50", "conv5", "conv4_block6_out"),
+        # In the middle of a residual block the skip has to be carried too: the cut moves up.
+        ("resnet50", "conv5_block2_2_conv", "conv5_block1_out"),
+        ("mobilenet_v2", "block_13", "block_12_add"),
+        ("efficientnet_b0", "block4", "block3b_add"),
+        ("densenet121", "conv5", "pool4_pool"),
+        # Dense blocks grow: behind each concatenation one tensor carries all.
+        ("densenet121", "conv5_block11_1_conv", "conv5_block10_concat"),
+        ("inception_v3", "mixed10", "mixed9"),
+        # Cells of a NASNet take the outputs of the last two: only the stem can be cut off.
+        ("nasnet_mobile", "normal_12", "stem_bn1"),
+        ("convnext_tiny", "stage_0", "convnext_tiny_stem"),
+    ],
+)
+def test_the_halves_answer_as_the_whole(name, unfreeze, boundary):
+    backbone, model = classifier(name)
+    freeze(backbone, unfreeze)
+
+    division = divide(model)
+
+    x = pixels(model)
+    whole = answers(model, x)
+    assert division.boundary == boundary
+    assert answers(division.rest, answers(division.prefix, x)) == pytest.approx(whole, abs=1e-6)
+    assert not division.prefix.trainable_weights
+    trained = [id(w) for w in division.rest.trainable_weights]
+    assert sorted(trained) == sorted(id(w) for w in model.trainable_weights)
+
+
+def rest_of_the_table():
+    chosen = {"vgg16", "resnet50", "densenet121", "inception_v3", "convnext_tiny"}
+    large = {"nasnet_large", "efficientnet_v2_l", "convnext_large", "convnext_xlarge"}
+    return [
+        pytest.param(name, marks=[] if name in chosen else pytest.mark.slow)
+        for name in BACKBONES
+        if name not in large
+    ]
+
+
+@pytest.mark.parametrize("name", rest_of_the_table())
+def test_every_block_of_every_network_can_be_a_boundary(name):
+    """Whatever is unfrozen, the halves share all that trains, and answer as the whole."""
+    backbone, model = classifier(name, units=())
+    x = pixels(model, 1)
+    whole = answers(model, x)
+    names = list(blocks(backbone))
+    for unfreeze in (None, names[-1], names[len(names) // 2], names[1], 0.1):
+        freeze(backbone, unfreeze)
+        division = divide(model)
+        assert not division.prefix.trainable_weights
+        assert len(division.rest.trainable_weights) == len(model.trainable_weights)
+        halves = answers(division.rest, answers(division.prefix, x))
+        assert halves == pytest.approx(whole, abs=1e-5), unfreeze
+
+
+@pytest.mark.parametrize("name", ["vgg16", "efficientnet_b0", "convnet_small"])
+def test_where_everything_trains_nothing_is_cut_off(name):
+    """EfficientNet's first layers have weights, means of pixels, but nothing to save."""
+    backbone, model = classifier(name)
+    freeze(backbone, "all")
+
+    assert divide(model) is None
+
+
+def test_batch_normalisation_that_trains_is_not_cut_off():
+    backbone, model = classifier("mobilenet_v2")
+    freeze(backbone, "block_15", "train")
+    after = divide(model)
+
+    names = {layer.name for layer in after.prefix._flatten_layers()}
+    assert after.boundary == "block_14_add"
+    assert "block_15_expand_BN" not in names
+
+
+@pytest.mark.parametrize(
+    ("pooling", "shape"), [("avg", (128,)), ("avgmax", (256,)), ("flatten", (16 * 16 * 128,))]
+)
+def test_pooling_belongs_to_what_is_cut_off_and_dropout_does_not(pooling, shape):
+    backbone, model = classifier("convnet_small", pooling=pooling, units=(), dropout=0.5)
+    freeze(backbone)
+
+    division = divide(model)
+
+    assert division.prefix.output_shape == (None, *shape)
+    left = [layer.name for layer in division.rest._flatten_layers() if "drop" in layer.name]
+    assert left == ["dropout"]
+
+
+def test_what_the_rest_learns_the_whole_has_learnt():
+    backbone, model = classifier("convnet_small")
+    freeze(backbone, "block3")
+    division = divide(model)
+    x = pixels(model)
+    features = answers(division.prefix, x)
+    before = answers(model, x)
+
+    division.rest.compile("sgd", "mse", jit_compile=False)
+    division.rest.fit(features, np.ones((2, 3)), verbose=0)
+
+    assert not np.allclose(answers(model, x), before)
+    assert answers(division.rest, features) == pytest.approx(answers(model, x), abs=1e-6)
+
+
+def test_a_model_that_was_divided_is_saved_whole(tmp_path):
+    backbone, model = classifier("resnet50")
+    freeze(backbone, "conv5")
+    division = divide(model)
+    division.rest(answers(division.prefix, pixels(model)))
+
+    model.save(tmp_path / "m.keras")
+
+    again = keras.models.load_model(tmp_path / "m.keras")
+    assert answers(again, pixels(model)) == pytest.approx(answers(model, pixels(model)), abs=1e-6)
+
+
+def test_a_rest_can_be_divided_further():
+    """What the head stage needs is made from what the tune stage needs."""
+    backbone, model = classifier("resnet50")
+    freeze(backbone, "conv5")
+    early = divide(model)
+    freeze(backbone)
+    late, step = divide(model), early.further()
+
+    x = pixels(model)
+    through = answers(step.prefix, answers(early.prefix, x))
+    assert (late.boundary, step.boundary) == ("pool", "pool")
+    assert through == pytest.approx(answers(late.prefix, x), abs=1e-6)
+
+
+class TestFingerprint:
+    @pytest.fixture
+    def prefix(self):
+        """A function that builds the same network anew, from a fixed seed."""
+
+        def build(name="convnext_tiny", size=64, unfreeze=None, **head):
+            keras.utils.set_random_seed(0)
+            backbone, model = classifier(name, size, **head)
+            freeze(backbone, unfreeze)
+            return divide(model).prefix
+
+        return build
+
+    def test_is_the_same_for_the_same_network_built_again(self, prefix):
+        """Though Keras numbers the names of its layers on."""
+        assert fingerprint(prefix()) == fingerprint(prefix())
+
+    @pytest.mark.parametrize(
+        "other",
+        [{"size": 96}, {"unfreeze": 0.2}, {"pooling": "max"}, {"name": "convnext_small"}],
+        ids=str,
+    )
+    def test_differs_for_another(self, prefix, other):
+        assert fingerprint(prefix()) != fingerprint(prefix(**other))
+
+    def test_differs_after_one_weight_has_moved(self, prefix):
+        network = prefix("convnet_small")
+        before = fingerprint(network)
+        kernel = next(w for w in network.weights if len(w.shape) == 4)
+        value = np.array(kernel)
+        value[0, 0, 0, 0] = np.nextafter(value[0, 0, 0, 0], np.float32(9))
+        kernel.assign(value)
+
+        assert fingerprint(network) != before
+
+    def test_does_not_depend_on_the_head(self, prefix):
+        assert fingerprint(prefix(units=(5,))) == fingerprint(prefix(units=(), dropout=0.1))
