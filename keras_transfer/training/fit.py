@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from keras_transfer.training.callbacks import (
 )
 from keras_transfer.training.monitors import MONITORS
 from keras_transfer.training.state import (
+    holds_variables,
     read_progress,
     restore_variables,
     save_model,
@@ -211,9 +213,14 @@ class Trainer:
 
     def _close(self, index: int, part: keras.Model) -> None:
         """Go back to the best weights, and note that the next stage starts from them."""
-        save_model(self.folder / "last.keras", self.model)
-        if not self._keep_best(part):  # an earlier stage was better
-            self.model.load_weights(self.folder / "best.keras")
+        best, last = self.folder / "best.keras", self.folder / "last.keras"
+        if self.best.exists() and holds_variables(self.best, part):  # the last epoch was the best
+            self._keep_best(part)
+            shutil.copyfile(best, last)
+        else:
+            save_model(last, self.model)
+            if not self._keep_best(part):  # an earlier stage was better
+                self.model.load_weights(best)
         self.done.update(stage=index + 1, epoch=0, ended=False, memory={})
         save_state(self.state, self.model, self.done)
         self.best.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_transfer.errors import BadData
 
-__all__ = ["read_progress", "restore_variables", "save_model", "save_state"]
+__all__ = ["holds_variables", "read_progress", "restore_variables", "save_model", "save_state"]
 
 PROGRESS = "progress"
 
@@ -80,3 +80,12 @@ def restore_variables(path: Path, model: keras.Model) -> None:
         )
     for variable, value in zip(variables, saved, strict=True):
         variable.assign(value)
+
+
+def holds_variables(path: Path, model: keras.Model) -> bool:
+    """Whether a state file holds the very values that a model's variables have."""
+    with np.load(path) as arrays:
+        return all(
+            np.array_equal(arrays[f"v{i}"], keras.ops.convert_to_numpy(variable))
+            for i, variable in enumerate(_variables(model))
+        )

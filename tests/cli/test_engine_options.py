@@ -1,0 +1,128 @@
+"""The feature engine from the command line: what is kept, what is shared, what is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from processes import kt
+
+
+def run(work, out, *words, cache, check=0):
+    return kt(
+        "run", "tiny.py", "--out", out, *words, cwd=work, check=check, KT_CACHE_DIR=str(cache)
+    )
+
+
+def about(out):
+    return json.loads((out / "run.json").read_text())
+
+
+def probabilities(out):
+    return np.genfromtxt(out / "predictions.csv", delimiter=",", skip_header=1)[:, 3:]
+
+
+TUNED = ["--set", "stages.1.unfreeze=block3", "--set", "stages.1.name=tune"]
+
+
+@pytest.fixture(scope="module")
+def cached(work, tmp_path_factory):
+    """A cache that one run has filled, and that run's folder."""
+    folder = tmp_path_factory.mktemp("cached")
+    run(work, folder / "run", *TUNED, cache=folder / "cache")
+    return folder
+
+
+def test_a_second_run_computes_nothing(work, cached, tmp_path):
+    first = about(cached / "run")["features"]
+    assert first["tune"]["boundary"] == "block2_pool"
+    assert first["head"]["boundary"] == "pool"
+    # 24 pictures; those of the head are made from those of the later stage
+    assert first["tune"]["computed"] == 24
+
+    run(work, tmp_path / "run", *TUNED, "--lr", 0.01, cache=cached / "cache")
+
+    second = about(tmp_path / "run")["features"]
+    assert second["tune"]["computed"] == second["head"]["computed"] == 0
+    assert set(second["tune"]) >= {"engine", "precision", "error", "pictures_per_second"}
+
+
+def test_the_same_run_on_cached_features_ends_the_same(work, cached, tmp_path):
+    run(work, tmp_path / "run", *TUNED, cache=cached / "cache")
+
+    assert (tmp_path / "run/predictions.csv").read_text() == (
+        cached / "run/predictions.csv"
+    ).read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--engine", "none"],
+        ["--no-cache"],
+        ["--engine", "keras", "--engine-error", "0"],
+        ["--views", "fresh"],
+    ],
+    ids=" ".join,
+)
+def test_every_way_comes_to_the_same_model(work, cached, tmp_path, words):
+    """Without augmentation and dropout all ways show the training the same numbers."""
+    plain = [*TUNED, "--set", "head.dropout=0", "--engine-error", "0"]
+    run(work, tmp_path / "a", *plain, cache=tmp_path / "cache")
+    run(work, tmp_path / "b", *plain, *words, cache=tmp_path / "other")
+
+    assert probabilities(tmp_path / "b") == pytest.approx(probabilities(tmp_path / "a"), abs=5e-3)
+    kept = list((tmp_path / "other").glob("features/*/*.npy"))
+    assert bool(kept) == (words[0] != "--no-cache" and words != ["--engine", "none"])
+
+
+@pytest.mark.parametrize("views", ["fresh", "3", "clean"])
+def test_views_of_augmented_pictures(work, cached, tmp_path, views):
+    words = [*TUNED, "--views", views, "--set", "augment.rotation_range=30"]
+    run(work, tmp_path / "run", *words, cache=tmp_path / "cache")
+
+    computed = about(tmp_path / "run")["features"]["tune"]["computed"]
+    # 12 of the 24 pictures are for training; the first view is the clean one.
+    assert computed == {"clean": 24, "3": 24 + 2 * 12, "fresh": 12}[views]
+
+
+def test_show_and_clear(work, cached, tmp_path):
+    shutil.copytree(cached / "cache", tmp_path / "cache")
+    home = {"KT_CACHE_DIR": str(tmp_path / "cache")}
+
+    told = kt("cache", "show", cwd=work, check=0, **home).stdout
+    assert "convnet_small up to block2_pool, 16 pixels, clean" in told
+    assert ": 24 pictures" in told
+    assert "of 20 GB (KT_CACHE_GB)" in told
+    document = json.loads(kt("cache", "show", "--json", cwd=work, check=0, **home).stdout)
+    assert {row["boundary"] for row in document["features"]} == {"pool", "block2_pool"}
+    # 4 x 4 x 64 numbers of two bytes a picture, and digests beside them
+    (tuned,) = [row for row in document["features"] if row["boundary"] == "block2_pool"]
+    assert 24 * 4 * 4 * 64 * 2 < tuned["bytes"] < 24 * (4 * 4 * 64 * 2 + 100) + 2000
+
+    assert "Removed 2 sets" in kt("cache", "clear", cwd=work, check=0, **home).stderr
+    assert json.loads(kt("cache", "show", "--json", cwd=work, check=0, **home).stdout)["bytes"] == 0
+
+
+def test_nonsense_is_refused_before_anything_is_read(work, tmp_path):
+    for words, says in (
+        (["--engine", "opnvino"], "openvino"),
+        (["--views", "some"], "views"),
+        (["--views", "0"], "views"),
+        (["--engine-error", "2"], "engine_error"),
+    ):
+        refused = run(work, tmp_path / "run", *words, cache=tmp_path / "cache", check=2)
+        assert says in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_limit_that_is_no_number_is_refused(work, tmp_path):
+    refused = kt("cache", "show", cwd=work, check=2, KT_CACHE_GB="plenty")
+    assert "KT_CACHE_GB" in refused.stderr
+
+
+def test_nothing_of_the_engines_own_chatter_is_seen(work, tmp_path):
+    done = run(work, tmp_path / "run", "--engine", "keras", cache=tmp_path / "cache")
+    assert "I0000" not in done.stderr
+    assert "W0000" not in done.stderr
