@@ -1,5 +1,6 @@
 """Import TensorFlow without its chatter on the user's terminal."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,22 @@ def _without_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Collect no garbage while modules load: none of it is any, and looking takes a fifth longer.
+
+    What has been loaded by then is never looked at again.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was:
+            gc.enable()
+
+
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras silently; later imports of them find them loaded.
 
@@ -31,7 +48,7 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules or os.environ.get("KT_VERBOSE"):
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _without_stderr():
+    with _without_stderr(), _without_collections():
         import keras  # noqa: F401
         import tensorflow as tf
 

@@ -3,6 +3,10 @@
 Shapes: a picture is (height, width, 3) uint8 RGB, 0..255.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from keras_transfer.data import exif
@@ -22,28 +26,53 @@ EXTENSIONS = {
 """Endings of file names that count as pictures (lower case), with the format that they promise."""
 
 
-def picture(content: tf.Tensor) -> tf.Tensor:
+_RATIOS = (1, 2, 4, 8)  # the sizes that a JPEG can be decoded at, as parts of the full one
+
+
+def picture(content: tf.Tensor, least: tf.Tensor | int = 0, how: str = "stretch") -> tf.Tensor:
     """Decode a JPEG, PNG, GIF, BMP or WebP picture, whatever its file is called.
 
     Grey and palette pictures become RGB, alpha is dropped, of an animated GIF the first frame
     counts, and a JPEG is turned as its EXIF orientation says. EXIF in PNG and WebP is not looked
     at. WebP needs a TensorFlow that has ``tf.io.decode_webp``; animated WebP is refused.
 
+    A JPEG that is to be shrunk to less than half is decoded at 1/2, 1/4 or 1/8 of its size, such
+    that twice what is needed is left: that takes half the time for 12 megapixels, and ``resize``
+    averages the rest. With less left, pictures would differ visibly from those decoded in full.
+
     Args:
         content: Scalar string, the bytes of the file.
+        least: Scalar int32, the size that ``resize`` will bring it to; 0 to decode it in full.
+        how: A row of ``RESIZE``: says which side must keep twice as many pixels.
 
     Returns:
         (height, width, 3) uint8 RGB.
 
     Raises:
         tf.errors.InvalidArgumentError: The bytes are no such picture, or a broken one.
+        UnknownName: No way to resize is called ``how``.
     """
-    pixels = tf.cond(
+    side = RESIZE[how].side
+    reducible = (tf.strings.substr(content, 0, 3) == b"\xff\xd8\xff") & (least > 0)
+    place = tf.cond(reducible, lambda: _place(content, least, side), lambda: tf.constant(0))
+    sizes = [partial(tf.io.decode_jpeg, content, 3, ratio) for ratio in _RATIOS[1:]]
+    pixels = tf.switch_case(place, [partial(_whole, content), *sizes])
+    return exif.upright(tf.ensure_shape(pixels, (None, None, 3)), exif.orientation(content))
+
+
+def _place(content: tf.Tensor, least: tf.Tensor | int, side: Callable) -> tf.Tensor:
+    """Scalar int32, the place in ``_RATIOS`` of the largest that leaves a JPEG large enough."""
+    pixels = side(tf.image.extract_jpeg_shape(content)[:2])
+    left = -(-pixels // tf.constant(_RATIOS[1:]))  # the decoder rounds up
+    return tf.reduce_sum(tf.cast(left >= 2 * tf.cast(least, tf.int32), tf.int32))
+
+
+def _whole(content: tf.Tensor) -> tf.Tensor:
+    return tf.cond(
         tf.strings.regex_full_match(tf.strings.substr(content, 0, 21), _STILL_WEBP),
         lambda: tf.io.decode_image(content, 0, expand_animations=False)[..., :3],
         lambda: tf.io.decode_image(content, 3, expand_animations=False),
     )
-    return exif.upright(tf.ensure_shape(pixels, (None, None, 3)), exif.orientation(content))
 
 
 # DecodeImage drops the alpha of a PNG when it is asked for three channels, but refuses WebP with
@@ -71,7 +100,7 @@ def resize(pixels: tf.Tensor, size: int, how: str) -> tf.Tensor:
     Raises:
         UnknownName: No way to resize is called ``how``.
     """
-    way = RESIZE[how]
+    way = RESIZE[how].to
     if pixels.shape == (size, size, 3):
         return pixels
     return tf.ensure_shape(way(pixels, size), (size, size, 3))
@@ -97,4 +126,25 @@ def _scale(pixels: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(tf.image.resize(shrunk, sides, "bilinear")), tf.uint8)
 
 
-RESIZE = Table("way to resize", {"stretch": _stretch, "crop": _crop, "pad": _pad})
+class _Way(NamedTuple):
+    """A way to bring a picture to a square.
+
+    Attributes:
+        to: Maps pixels and the size of the square to the square.
+        side: Picks, from height and width, the side that is brought to that size: a picture
+            whose ``side`` is larger than the square is only ever shrunk.
+    """
+
+    to: Callable[[tf.Tensor, int], tf.Tensor]
+    side: Callable[[tf.Tensor], tf.Tensor]
+
+
+RESIZE = Table(
+    "way to resize",
+    {
+        # stretched, each side for itself: where the shorter one shrinks, so does the other
+        "stretch": _Way(_stretch, tf.reduce_min),
+        "crop": _Way(_crop, tf.reduce_min),
+        "pad": _Way(_pad, tf.reduce_max),
+    },
+)

@@ -34,7 +34,11 @@ class Files:
 
     def decode(self, row: tf.Tensor) -> tf.Tensor:
         """Read picture number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
-        return decode.picture(tf.io.read_file(tf.gather(self._paths, row)))
+        return self.reduced(row, 0)
+
+    def reduced(self, row: tf.Tensor, least: int, how: str = "stretch") -> tf.Tensor:
+        """As ``decode``, but a large JPEG only as large as ``decode.picture`` says is needed."""
+        return decode.picture(tf.io.read_file(tf.gather(self._paths, row)), least, how)
 
     def check(self, row: int) -> Checked:
         """Read and decode picture number ``row`` as training would, and say what is wrong.

@@ -21,6 +21,11 @@ logger = logging.getLogger("keras_transfer")
 SHARE = 0.25
 """Share of the memory that is free now, which pictures, or features, may take."""
 
+_CGROUPS = (  # version 2, version 1: folder; limit, use, and what of the use is file cache
+    ("", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
 
 def available() -> int:
     """Bytes of memory that are free: the machine's, or what its container may still take."""
@@ -28,21 +33,30 @@ def available() -> int:
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free.append(1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1]))
-    with suppress(OSError, ValueError):  # "max" where there is no limit
-        limit, used = (
-            int(Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii"))
-            for name in ("max", "current")
-        )
-        free.append(limit - used)
+    free += _left_to_container(Path("/sys/fs/cgroup"))
     if not free:
         with suppress(OSError, ValueError, AttributeError):
             free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return max(0, min(free, default=0))
 
 
-def fits(size: int) -> bool:
-    """Whether so many bytes fit into ``SHARE`` of the memory that is free."""
-    return size <= SHARE * available()
+def _left_to_container(root: Path) -> list[int]:
+    """Bytes that the control group at ``root`` may still take; none where there is no limit.
+
+    Cached files count as free: a scan has just read them all, and the kernel gives them up.
+    """
+    free = []
+    for folder, limit, used, cached in _CGROUPS:
+        with suppress(OSError, ValueError, KeyError):  # "max" is no number: there is no limit
+            texts = [(root / folder / name).read_text() for name in (limit, used, "memory.stat")]
+            cache = dict(line.split() for line in texts[2].splitlines())[cached]
+            free.append(int(texts[0]) - int(texts[1]) + int(cache))
+    return free
+
+
+def fits(size: int, share: float = SHARE) -> bool:
+    """Whether so many bytes fit into a share of the memory that is free."""
+    return size <= share * available()
 
 
 class Held:
@@ -70,12 +84,13 @@ class Held:
         return self.store.stamp(int(self.rows[row]))
 
 
-def held(samples: Samples, loading: Loading) -> Samples:
+def held(samples: Samples, loading: Loading, share: float = SHARE) -> Samples:
     """Decode and resize all pictures once, if they then fit into memory.
 
     Args:
         samples: The pictures.
         loading: To which size, and how, they are brought.
+        share: Of the memory that is free now, what they may take.
 
     Returns:
         The same table on a store that reads from memory, whose pictures need no resizing; as it
@@ -83,7 +98,10 @@ def held(samples: Samples, loading: Loading) -> Samples:
     """
     n = len(samples)
     size = 3 * n * loading.size**2
-    if isinstance(samples.store, Held) or not n or not fits(size):
+    if isinstance(samples.store, Held) or not n:
+        return samples
+    if not fits(size, share):
+        logger.info("%s pictures are decoded anew each time (%.1f GB)", f"{n:,}", size / 1e9)
         return samples
     rows = tf.data.Dataset.from_tensor_slices(samples.rows)
     load = as_written(lambda row: loading.pixels(samples, row))

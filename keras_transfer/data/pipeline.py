@@ -53,7 +53,8 @@ class Loading:
 
     def pixels(self, samples: Samples, row: tf.Tensor) -> tf.Tensor:
         """Load picture ``row``: (size, size, 3) uint8."""
-        return decode.resize(samples.store.decode(row), self.size, self.resize)
+        picture = samples.picture(row, self.size, self.resize)
+        return decode.resize(picture, self.size, self.resize)
 
 
 def training_batches(

@@ -41,10 +41,14 @@ class Records:
 
     def decode(self, row: tf.Tensor) -> tf.Tensor:
         """Read picture number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
+        return self.reduced(row, 0)
+
+    def reduced(self, row: tf.Tensor, least: int, how: str = "stretch") -> tf.Tensor:
+        """As ``decode``, but a large JPEG only as large as ``decode.picture`` says is needed."""
         record = tf.numpy_function(self._read, [row], tf.string, stateful=False)
         spec = {self.feature: tf.io.FixedLenFeature((), tf.string)}
         example = tf.io.parse_single_example(tf.ensure_shape(record, ()), spec)
-        return decode.picture(example[self.feature])
+        return decode.picture(example[self.feature], least, how)
 
     def check(self, row: int) -> Checked:
         """Read and decode picture number ``row`` as training would, and say what is wrong."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["PARTS", "Checked", "Samples", "Store"]
+__all__ = ["PARTS", "Checked", "Reducing", "Samples", "Store"]
 
 PARTS = ("train", "val", "test")
 
@@ -50,6 +50,25 @@ class Store(Protocol):
         """Name, size in bytes and change time in ns of picture ``row``: key of the scan's cache.
 
         None where looking again costs nothing (arrays) or the picture cannot be looked at.
+        """
+        ...
+
+
+@runtime_checkable
+class Reducing(Protocol):
+    """What a store of encoded pictures can do besides; one of decoded ones has no use for it."""
+
+    def reduced(self, row: tf.Tensor, least: int, how: str) -> tf.Tensor:
+        """Read picture number ``row``, inside a graph, no larger than it need be.
+
+        Args:
+            row: Scalar int64.
+            least: Side of the square that the picture is to be resized to.
+            how: A row of ``decode.RESIZE``.
+
+        Returns:
+            (height, width, 3) uint8 RGB, EXIF orientation applied; as ``decode`` gives it, or a
+            JPEG at 1/2, 1/4 or 1/8 of that, if it still need not be enlarged.
         """
         ...
 
@@ -123,6 +142,21 @@ class Samples:
     def part(self, name: str) -> Samples:
         """The pictures of one part: "train", "val" or "test"."""
         return self.take(self.parts == name)
+
+    def picture(self, row: tf.Tensor, size: int, how: str) -> tf.Tensor:
+        """Read a picture that is to become a square of ``size``, inside a graph.
+
+        Args:
+            row: Scalar int64, as in ``rows``.
+            size: Side of the square in pixels.
+            how: A row of ``decode.RESIZE``.
+
+        Returns:
+            (height, width, 3) uint8 RGB, still to be resized.
+        """
+        if isinstance(self.store, Reducing):
+            return self.store.reduced(row, size, how)
+        return self.store.decode(row)
 
     def counts(self) -> np.ndarray:
         """(classes,) int64: how many pictures each class has."""

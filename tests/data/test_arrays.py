@@ -84,6 +84,12 @@ def test_the_array_is_not_copied_into_the_graph():
     assert len(graph.get_concrete_function().graph.as_graph_def().SerializeToString()) < 10_000
 
 
+def test_pictures_that_are_decoded_already_are_read_as_they_are():
+    samples = read_arrays(np.zeros((2, 40, 50), "uint8"), [0, 1])
+
+    assert samples.picture(tf.constant(0, tf.int64), 4, "stretch").shape == (40, 50, 3)
+
+
 def test_digests_are_equal_for_equal_pixels_only():
     store = Arrays(np.array([[[1, 2]], [[2, 1]], [[1, 2]]], "uint8"))
     digests = [store.check(row).digest for row in range(3)]

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from keras_transfer.data import decode
 from keras_transfer.errors import UnknownName
@@ -83,7 +83,125 @@ def test_jpegs_differ_from_pillows_decoding_by_rounding_only(mode):
     np.testing.assert_allclose(decode.picture(content).numpy(), as_pillow(content), atol=4)
 
 
+# --- JPEGs at a reduced size ------------------------------------------------------------------
+
+
+def photograph(height, width, mode="RGB"):
+    """Blots of some twenty pixels and more: as smooth as a large photograph is."""
+    coarse = np.random.default_rng(1).integers(0, 256, (height // 20, width // 20, 3), "uint8")
+    return Image.fromarray(coarse).resize((width, height), Image.BICUBIC).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "how", "expected"),
+    [
+        (895, 1200, "stretch", (448, 600)),  # half of 895, rounded up, is twice 224
+        (894, 1200, "stretch", (894, 1200)),
+        (600, 450, "stretch", (600, 450)),
+        (3577, 4000, "crop", (448, 500)),  # an eighth of 3577, rounded up, is 448
+        (3576, 4000, "crop", (894, 1000)),
+        (200, 3577, "stretch", (200, 3577)),  # the shorter side is enlarged as it is
+        (200, 3577, "pad", (25, 448)),  # the longer side becomes 224
+        (200, 1780, "pad", (100, 890)),
+    ],
+)
+def test_as_much_is_left_as_resizing_needs(height, width, how, expected):
+    content = encoded(Image.new("RGB", (width, height)), "JPEG")
+
+    assert decode.picture(content, 224, how).shape == (*expected, 3)
+
+
+def test_all_is_left_where_nothing_is_asked_for():
+    content = encoded(Image.new("RGB", (900, 800)), "JPEG")
+
+    assert decode.picture(content).shape == (800, 900, 3)
+    assert decode.picture(content, tf.constant(0)).shape == (800, 900, 3)
+
+
+@pytest.mark.parametrize("how", decode.RESIZE)
+@settings(max_examples=25, deadline=None)
+@given(height=st.integers(2, 300), width=st.integers(2, 300), size=st.integers(1, 40))
+def test_a_reduced_jpeg_is_never_enlarged_where_the_whole_one_is_not(how, height, width, size):
+    content = encoded(Image.new("RGB", (width, height)), "JPEG")
+    whole, found = (decode.picture(content, least, how).shape[:2] for least in (0, size))
+    side = max if how == "pad" else min
+
+    assert side(found) >= 2 * size or found == whole
+    assert found in [tuple(-(-n // ratio) for n in (height, width)) for ratio in (1, 2, 4, 8)]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    ("shape", "limit"), [((1200, 1600), 1.5), ((901, 1203), 4), ((1000, 2000), 1.5)]
+)
+def test_reduced_jpegs_resize_to_nearly_what_pillow_makes_of_the_whole(shape, mode, limit):
+    """Pillow decodes all of it and averages areas; half a pixel is lost where a side is odd."""
+    content = encoded(photograph(*shape, mode), "JPEG", quality=92)
+    expected = Image.open(io.BytesIO(content)).convert("RGB").resize((224, 224), Image.BOX)
+
+    pixels = decode.picture(content, 224)
+    found = decode.resize(pixels, 224, "stretch").numpy().astype(float)
+
+    assert min(pixels.shape[:2]) < min(shape)
+    assert np.abs(found - np.asarray(expected)).mean() < limit
+
+
+@pytest.mark.parametrize("how", decode.RESIZE)
+def test_a_jpeg_slightly_too_large_is_what_it_is_in_full(how):
+    content = encoded(photograph(880, 890), "JPEG")
+
+    np.testing.assert_array_equal(decode.picture(content, 224, how), decode.picture(content))
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_other_formats_are_decoded_in_full(name):
+    if "webp" in name and not hasattr(tf.io, "decode_webp"):
+        pytest.skip("this TensorFlow has no WebP")
+
+    np.testing.assert_array_equal(decode.picture(EXACT[name], 1), as_pillow(EXACT[name]))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_jpeg_is_turned_as_its_exif_says(orientation):
+    """Pillow turns the whole picture."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    content = encoded(photograph(400, 640), "JPEG", exif=exif, quality=92)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+
+    pixels = decode.picture(content, 50)
+
+    assert pixels.shape == (upright.height // 4, upright.width // 4, 3)
+    expected = np.asarray(upright.resize((pixels.shape[1], pixels.shape[0]), Image.BOX))
+    assert np.abs(pixels.numpy().astype(float) - expected).mean() < 1.5
+
+
+def test_unknown_shapes_in_a_pipeline_give_the_same_as_eagerly():
+    contents = [
+        encoded(photograph(400, 640), "JPEG"),
+        encoded(photograph(60, 50), "JPEG"),
+        EXACT["png"],
+    ]
+    pictures = tf.data.Dataset.from_tensor_slices(contents).map(lambda c: decode.picture(c, 40))
+
+    assert pictures.element_spec.shape.as_list() == [None, None, 3]
+    for content, found in zip(contents, pictures, strict=True):
+        np.testing.assert_array_equal(found, decode.picture(content, 40))
+
+
+@pytest.mark.parametrize("least", [0, 40])
+def test_a_truncated_jpeg_is_an_error_at_any_size(least):
+    content = encoded(photograph(400, 640), "JPEG")
+
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode.picture(content[: len(content) // 2], least)
+
+
 in_graph = tf.function(decode.picture, input_signature=[tf.TensorSpec([], tf.string)])
+
+in_reduced_graph = tf.function(lambda content: decode.picture(content, 1)).get_concrete_function(
+    tf.TensorSpec([], tf.string)
+)
 
 
 @settings(max_examples=200, deadline=None)
@@ -91,6 +209,8 @@ in_graph = tf.function(decode.picture, input_signature=[tf.TensorSpec([], tf.str
 def test_hostile_bytes_are_an_error_of_the_picture_and_no_other(head, rest):
     with pytest.raises(tf.errors.InvalidArgumentError):
         in_graph(head + rest)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        in_reduced_graph(tf.constant(head + rest))
 
 
 def test_a_served_model_decodes_and_resizes_a_batch_of_files_the_same(tmp_path):

@@ -8,6 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_transfer.data.files import Files
+from keras_transfer.data.pipeline import Loading
+from keras_transfer.data.samples import Samples
 
 
 @pytest.fixture
@@ -26,6 +28,19 @@ def test_rows_are_read_in_any_order(paths):
 
     assert [one.shape for one in pictures] == [(2, 3, 3)] * 3
     assert [tuple(one[0, 0]) for one in pictures] == [(0, 0, 255), (255, 0, 0), (0, 255, 0)]
+
+
+def test_a_large_jpeg_is_read_no_larger_than_its_square_needs(tmp_path):
+    """A quarter of 400 x 640 is the smallest that leaves twice 40; the check reads all of it."""
+    Image.new("RGB", (640, 400), (9, 9, 9)).save(tmp_path / "large.jpg")
+    store = Files([str(tmp_path / "large.jpg")])
+    samples = Samples.of(store, ["a"], ["large.jpg"], [0])
+    row = tf.constant(0, tf.int64)
+
+    assert store.decode(row).shape == (400, 640, 3)
+    assert samples.picture(row, 40, "stretch").shape == (100, 160, 3)
+    assert samples.picture(row, 40, "pad").shape == (50, 80, 3)
+    assert Loading(40).pixels(samples, row).numpy().max() <= 10
 
 
 def test_paths_are_not_copied_into_the_graph(paths):

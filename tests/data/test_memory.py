@@ -5,11 +5,14 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
-from keras_transfer.data import memory, sources
+from keras_transfer.data import decode, memory, sources
+from keras_transfer.data.arrays import Arrays
 from keras_transfer.data.augment import Augmenter
 from keras_transfer.data.pipeline import Loading, evaluation_batches, training_batches
+from keras_transfer.data.samples import Samples
 from keras_transfer.data.scan import scan, sound
 
 
@@ -75,3 +78,75 @@ def test_free_memory_is_some_of_what_there_is():
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
     assert 0 < memory.available() <= total
+
+
+def test_it_says_what_is_not_kept(samples, caplog):
+    with caplog.at_level(logging.INFO, "keras_transfer"):
+        assert memory.held(samples, Loading(16), share=0) is samples
+
+    assert "10 pictures are decoded anew each time" in caplog.text
+
+
+@pytest.fixture
+def arrays():
+    x = np.random.default_rng(0).integers(0, 256, (7, 20, 30, 3), dtype="uint8")
+    return Samples.of(Arrays(x), ["a", "b"], [f"{i}" for i in range(7)], np.arange(7) % 2)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_batches_are_those_from_arrays(arrays, resize):
+    loading = Loading(16, resize, batch_size=4)
+    held = memory.held(arrays, loading)
+
+    assert held.store is not arrays.store
+    assert equal(evaluation_batches(arrays, loading), evaluation_batches(held, loading))
+    ones, others = (
+        training_batches(s, loading, epochs=2, augment=Augmenter(rotation_range=20))
+        for s in (arrays, held)
+    )
+    assert equal(ones, others)
+
+
+def test_pictures_are_not_copied_into_the_graph(arrays):
+    """A graph over 5 MB of pixels is below 20 kB."""
+    many = arrays.take(np.arange(7).repeat(1000))
+    store = memory.held(many, Loading(16)).store
+    graph = tf.function(store.decode, input_signature=[tf.TensorSpec([], tf.int64)])
+
+    assert store.pixels.shape == (7000, 16, 16, 3)
+    assert graph.get_concrete_function().graph.as_graph_def().ByteSize() < 20_000
+
+
+def test_a_held_picture_is_not_resized(arrays):
+    """Nor is any op added for it: what comes out is what the store's gather gave."""
+    held = memory.held(arrays, Loading(16))
+    pixels = tf.zeros((16, 16, 3), tf.uint8)
+
+    assert decode.resize(pixels, 16, "pad") is pixels
+    found = Loading(16).pixels(held, tf.constant(3, tf.int64))
+    np.testing.assert_array_equal(found, held.store.pixels[3])
+
+
+def container(root, folder, limit, used, cache_line):
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    prefix = {"": ("max", "current"), "memory": ("limit_in_bytes", "usage_in_bytes")}[folder]
+    for name, value in zip(prefix, (limit, used), strict=True):
+        (root / folder / f"memory.{name}").write_text(value)
+    (root / folder / "memory.stat").write_text(f"anon 5\n{cache_line}\n")
+
+
+@pytest.mark.parametrize(
+    ("folder", "cached"), [("", "inactive_file"), ("memory", "total_inactive_file")]
+)
+def test_in_a_container_cached_files_count_as_free(tmp_path, folder, cached):
+    """1000 allowed, 700 used, of which 300 cached: 600."""
+    container(tmp_path, folder, "1000\n", "700\n", f"{cached} 300")
+
+    assert memory._left_to_container(tmp_path) == [600]
+
+
+def test_a_container_without_limit_leaves_it_to_the_machine(tmp_path):
+    container(tmp_path, "", "max\n", "700\n", "inactive_file 300")
+
+    assert memory._left_to_container(tmp_path) == []
+    assert memory._left_to_container(tmp_path / "nowhere") == []

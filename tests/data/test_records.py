@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_transfer.data import records
+from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
 
 
@@ -57,6 +58,16 @@ def test_any_record_is_read_in_a_graph(two_files):
     assert [picture[0, 0].tolist() for picture in pictures] == [
         [value] * 3 for value in (50, 10, 30, 40, 20, 50)
     ]
+
+
+def test_a_large_jpeg_is_read_no_larger_than_its_square_needs(tmp_path):
+    jpeg = tf.io.encode_jpeg(np.full((400, 640, 3), 9, "uint8")).numpy()
+    store, labels = records.index([write(tmp_path / "a", [jpeg])], "picture", "class")
+    samples = Samples.of(store, ["a"], ["one"], labels)
+    row = tf.constant(0, tf.int64)
+
+    assert store.decode(row).shape == (400, 640, 3)
+    assert samples.picture(row, 40, "stretch").shape == (100, 160, 3)
 
 
 def test_offsets_are_those_of_the_format(two_files):
