@@ -20,7 +20,6 @@ import tensorflow as tf
 from keras_transfer.errors import CheckFailed
 from keras_transfer.training.features.engines import (
     Engine,
-    available,
     build_engine,
     in_precision,
 )
@@ -35,7 +34,7 @@ SAMPLE = 16
 EXACT = 1e-3
 """Largest error of features that count as float32, rounding to float16 on disk included."""
 
-SECONDS = 0.5
+SECONDS = 0.2
 """How long one engine is timed at least."""
 
 
@@ -70,7 +69,7 @@ class Chooser:
     Args:
         prefix: From (batch, size, size, 3) float32 pixels to features.
         sample: Makes about ``SAMPLE`` of the user's pictures, such as ``prefix`` takes.
-        asked: "auto", "keras" or "openvino".
+        candidates: (engine, precision) pairs, as ``engines.available`` gives them.
         tolerance: Largest error that is accepted of a precision other than float32.
         memory: The file that remembers; it and its folder need not exist.
         network: What tells this network, weights included, from others.
@@ -81,14 +80,15 @@ class Chooser:
         prefix: keras.Model,
         sample: Callable[[], np.ndarray],
         *,
-        asked: str,
+        candidates: list[tuple[str, str]],
         tolerance: float,
         memory: Path,
         network: str,
     ):
         self.prefix, self.sample, self.memory = prefix, sample, memory
-        self.asked, self.tolerance = asked, tolerance
-        self.key = "; ".join((network, machine(), asked, f"error {tolerance}"))
+        self.candidates, self.tolerance = candidates, tolerance
+        names = " or ".join(map(" in ".join, candidates))
+        self.key = "; ".join((network, machine(), names, f"error {tolerance}"))
         self._engine: Engine | None = None
         known = _recall(memory).get(self.key)
         self._choice = Choice(**known) if known else None
@@ -112,8 +112,6 @@ class Chooser:
 
     def _prove(self, choice: Choice) -> None:
         """Build what was chosen for other pictures, if it is exact enough on these too."""
-        if (choice.engine, choice.precision) not in available(self.asked):
-            return  # such as a package that was taken away
         engine = build_engine(choice.engine, choice.precision, self.prefix)
         if choice.precision != "float32":
             pixels = self.sample()
@@ -126,12 +124,13 @@ class Chooser:
         pixels = self.sample()
         wanted = reference(self.prefix, pixels)
         trials = []
-        for name, precision in available(self.asked):
+        seconds = SECONDS if len(self.candidates) > 1 else 0.0
+        for name, precision in self.candidates:
             if precision != "float32" and not self.tolerance:
                 continue
             try:
                 engine = build_engine(name, precision, self.prefix)
-                features, rate = _timed(engine, pixels)
+                features, rate = _timed(engine, pixels, seconds)
             except Exception as error:  # whatever a converter does not know
                 logger.debug("The engine %s in %s fails: %s", name, precision, error)
                 continue
@@ -141,9 +140,10 @@ class Chooser:
             if choice.error <= allowed:
                 trials.append((choice, engine))
         if not trials:
+            tried = ", ".join(sorted({name for name, _ in self.candidates}))
             raise CheckFailed(
-                f"No engine of {self.asked!r} computes this network as Keras does in float32. "
-                "Take --engine keras, or --engine none to run it whole."
+                f"No engine ({tried}) computes this network as Keras does in float32. "
+                "Take --engine none to run it whole."
             )
         self._choice, self._engine = max(trials, key=lambda trial: _worth(trial[0]))
         _remember(self.memory, self.key, self._choice)
@@ -176,17 +176,20 @@ def _error(features: np.ndarray, wanted: np.ndarray) -> float:
     return error if np.isfinite(error) else float("inf")
 
 
-def _timed(engine: Engine, pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Features of the pictures, and pictures a second once the engine is warm."""
-    features = np.concatenate(list(engine([pixels])))
-    repeats, seconds = 1, 0.0
-    while seconds < SECONDS:
-        began = time.perf_counter()
-        for _ in engine([pixels] * repeats):
-            pass
-        seconds = time.perf_counter() - began
-        count, repeats = repeats, 4 * repeats
-    return features, count * len(pixels) / seconds
+def _timed(engine: Engine, pixels: np.ndarray, least: float) -> tuple[np.ndarray, float]:
+    """Features of the pictures, and pictures a second: once warm, over some seconds at least."""
+    features, seconds = _run(engine, [pixels])
+    repeats = 1
+    while least and (seconds < least or repeats == 1):
+        _, seconds = _run(engine, repeats * [pixels])
+        repeats *= 4
+    return features, max(1, repeats // 4) * len(pixels) / seconds
+
+
+def _run(engine: Engine, batches: list[np.ndarray]) -> tuple[np.ndarray, float]:
+    began = time.perf_counter()
+    features = np.concatenate(list(engine(batches)))
+    return features, time.perf_counter() - began
 
 
 def machine() -> str:

@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,18 @@ from tqdm import tqdm
 from keras_transfer.data.memory import fits
 from keras_transfer.data.pipeline import Augmenter, Loading, plain_batches
 from keras_transfer.data.samples import Samples
+from keras_transfer.errors import CheckFailed
 from keras_transfer.networks.cutting import Division, fingerprint
 from keras_transfer.training.features.batches import streamed
 from keras_transfer.training.features.choosing import EXACT, SAMPLE, Choice, Chooser
+from keras_transfer.training.features.engines import available
 from keras_transfer.training.features.store import FOLDER, Table, make_room, open_space
 
 __all__ = ["CLEAN", "FrozenPart", "Means", "View", "sources"]
 
 logger = logging.getLogger("keras_transfer")
+
+Pairs = list[tuple[str, str]]
 
 FORMAT = 1
 """Part of every key; count up when decoding, resizing or augmenting change what they give."""
@@ -116,24 +121,34 @@ class FrozenPart:
         self.shape = division.prefix.output_shape[1:]
         few = samples.take(np.unique(np.linspace(0, len(samples) - 1, SAMPLE).astype(int)))
 
-        def chooser(network: keras.Model, sample: Callable[[], np.ndarray], which: str) -> Chooser:
+        def chooser(
+            network: keras.Model, sample: Callable[[], np.ndarray], which: str, candidates: Pairs
+        ) -> Chooser:
             return Chooser(
                 network,
                 sample,
-                asked=means.engine,
+                candidates=candidates,
                 tolerance=means.tolerance,
                 memory=means.cache / FOLDER / "engines.json",
                 network=which,
             )
 
-        self.whole = chooser(division.prefix, lambda: _pixels(few, loading), self.about["network"])
+        network = self.about["network"]
+        pairs = available(means.engine)
+        self.whole = chooser(division.prefix, lambda: _pixels(few, loading), network, pairs)
         further = earlier.division.further() if earlier else None
         self.step: tuple[FrozenPart, Chooser] | None = None
         if earlier and further:
-            which = f"{earlier.about['network']} to {self.about['network']}"
-            step = chooser(further.prefix, lambda: earlier.features(few), which)
-            if earlier.choice.error + step.choice.error <= max(means.tolerance, EXACT):
-                self.step = earlier, step
+            which, same = earlier.about["network"], earlier.choice
+            step = chooser(
+                further.prefix,
+                lambda: earlier.features(few),
+                f"{which} to {network}",
+                [(same.engine, same.precision)],
+            )
+            with suppress(CheckFailed):  # then the whole prefix is gone through
+                if same.error + step.choice.error <= max(means.tolerance, EXACT):
+                    self.step = earlier, step
 
     @property
     def choice(self) -> Choice:
