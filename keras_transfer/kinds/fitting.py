@@ -34,7 +34,7 @@ __all__ = ["Fitting"]
 
 logger = logging.getLogger("keras_transfer")
 
-VIEWS = 2
+VIEWS = 4
 """Views of a picture that a stage keeps by itself, if it tunes the backbone."""
 
 PROBES = 16

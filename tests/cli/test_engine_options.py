@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -135,3 +137,42 @@ def test_nonsense_is_refused_before_anything_is_read(work, tmp_path):
 def test_a_limit_that_is_no_number_is_refused(work, tmp_path):
     refused = kt("cache", "show", cwd=work, check=2, KT_CACHE_GB="plenty")
     assert "KT_CACHE_GB" in refused.stderr
+
+
+DEVICES = """
+import runpy, sys
+import tensorflow as tf
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+out, strategy, views = sys.argv[1:]
+recipe = runpy.run_path("tiny.py")["recipe"]
+recipe.run(
+    name="tiny", out=out, strategy=strategy, views=views, batch_size=6,
+    augment={"rotation_range": 9},
+    head={"dropout": 0.0}, engine_error=0.0, precision="float32",
+    stages=[{"name": "head", "epochs": 1}, {"name": "tune", "epochs": 2, "unfreeze": "block3"}],
+)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("views", ["clean", "fresh"])
+def test_sample_two_devices_train_on_features_as_one_does(work, tmp_path, views):
+    """12 pictures for training, in batches of 6; features stored and features streamed."""
+    for strategy in ("one_device", "mirrored"):
+        words = [sys.executable, "-c", DEVICES, str(tmp_path / strategy), strategy, views]
+        done = subprocess.run(words, cwd=work, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    one, two = (probabilities(tmp_path / name) for name in ("one_device", "mirrored"))
+    assert two == pytest.approx(one, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_sample_half_precision_trains_on_features_too(work, tmp_path):
+    done = run(
+        work, tmp_path / "run", *TUNED, "--precision", "mixed_bfloat16", cache=tmp_path / "cache"
+    )
+
+    assert about(tmp_path / "run")["features"]["tune"]["computed"] == 24
+    assert "answers otherwise" not in done.stderr

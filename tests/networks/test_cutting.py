@@ -135,6 +135,36 @@ def test_what_the_rest_learns_the_whole_has_learnt():
     assert answers(division.rest, features) == pytest.approx(answers(model, x), abs=1e-6)
 
 
+SIX = [
+    ("vgg16", "block5"),
+    ("resnet50", "conv5"),
+    ("mobilenet_v2", "block_13"),
+    ("efficientnet_b0", "block6"),
+    ("densenet121", "conv5"),
+    ("inception_v3", "mixed8"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "unfreeze"), SIX)
+def test_sample_after_training_on_features_the_whole_answers_as_its_parts_do(name, unfreeze):
+    """On raw pictures, in the graphs that ``fit`` and ``predict`` make."""
+    backbone, model = classifier(name, 96)
+    freeze(backbone, unfreeze)
+    division = divide(model)
+    x = pixels(model, 8)
+    before = model.predict(x, verbose=0)
+    features = division.prefix.predict(x, verbose=0)
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    division.rest.compile(keras.optimizers.SGD(1e-2), loss, jit_compile=False)
+    division.rest.fit(features, np.arange(8) % 3, batch_size=4, epochs=2, verbose=0)
+
+    whole, parts = model.predict(x, verbose=0), division.rest.predict(features, verbose=0)
+    assert np.abs(whole - before).max() > 1e-4
+    assert parts == pytest.approx(whole, abs=1e-4 * np.abs(whole).max())
+
+
 def test_a_model_that_was_divided_is_saved_whole(tmp_path):
     backbone, model = classifier("resnet50")
     freeze(backbone, "conv5")
