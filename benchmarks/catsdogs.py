@@ -123,7 +123,7 @@ def our_sides(network: str, asked: argparse.Namespace, seed: int, home: Path) ->
     stages = recipe_stages(network)
     for stage, epochs in zip(stages, asked.epochs, strict=True):
         # As the textbook does it: all epochs, at one rate.
-        stage.update(epochs=epochs, patience=None, schedule="constant")
+        stage.update(epochs=epochs, patience=None)
     options = ["--data", asked.data, "--weights", NETWORKS[network], "--seed", str(seed)]
     options += setting("stages", [stage for stage in stages if stage["epochs"]])
     options += setting("augment", AUGMENT)

@@ -117,6 +117,16 @@ def test_openvino_that_is_missing_is_said_with_the_cure(monkeypatch):
     assert "openvino" not in {name for name, _ in engines.available("auto")}
 
 
+class Made:
+    """An engine with a rate and an error."""
+
+    def __init__(self, rate, off, network):
+        self.rate, self.off, self.network = rate, off, network
+
+    def __call__(self, batches):
+        return (choosing.reference(self.network, one) * (1 + self.off) for one in batches)
+
+
 class TestChooser:
     @pytest.fixture
     def small(self):
@@ -152,15 +162,10 @@ class TestChooser:
         monkeypatch.setattr(
             choosing,
             "build_engine",
-            lambda name, precision, network: (name, precision, network),
+            lambda name, precision, network: Made(rates[name, precision], off[name], network),
         )
         monkeypatch.setattr(
-            choosing,
-            "_timed",
-            lambda engine, pixels, seconds: (
-                choosing.reference(engine[2], pixels) * (1 + off[engine[0]]),
-                rates[engine[:2]],
-            ),
+            choosing, "_rates", lambda engines, pixels: [engine.rate for engine in engines]
         )
 
         # b is float32 and yet off by 0.2 %: something is wrong with it. c must beat a by a fifth.
