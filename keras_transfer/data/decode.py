@@ -36,9 +36,9 @@ def picture(content: tf.Tensor, least: tf.Tensor | int = 0, how: str = "stretch"
     counts, and a JPEG is turned as its EXIF orientation says. EXIF in PNG and WebP is not looked
     at. WebP needs a TensorFlow that has ``tf.io.decode_webp``; animated WebP is refused.
 
-    A JPEG that is to be shrunk to less than half is decoded at 1/2, 1/4 or 1/8 of its size, such
-    that twice what is needed is left: that takes half the time for 12 megapixels, and ``resize``
-    averages the rest. With less left, pictures would differ visibly from those decoded in full.
+    A JPEG that is to be shrunk to a quarter or less is decoded at 1/2, 1/4 or 1/8 of its size,
+    such that twice what is needed is left: that takes about half the time for 12 megapixels, and
+    ``resize`` averages the rest. With less left, details would differ from those decoded in full.
 
     Args:
         content: Scalar string, the bytes of the file.

@@ -100,7 +100,7 @@ def held(samples: Samples, loading: Loading, share: float = SHARE) -> Samples:
     size = 3 * n * loading.size**2
     if isinstance(samples.store, Held) or not n:
         return samples
-    if not fits(size, share):
+    if not fits(2 * size, share):  # tf.data's iterators hold a copy
         logger.info("%s pictures are decoded anew each time (%.1f GB)", f"{n:,}", size / 1e9)
         return samples
     rows = tf.data.Dataset.from_tensor_slices(samples.rows)

@@ -59,11 +59,11 @@ def test_part_of_a_held_table_is_held(samples):
 
 
 def test_pictures_that_do_not_fit_stay_where_they_are(samples, monkeypatch):
-    """10 pictures of 16 x 16 x 3 bytes are 7,680 bytes: over a quarter of 30,000."""
-    monkeypatch.setattr(memory, "available", lambda: 30_000)
+    """10 pictures of 16 x 16 x 3 bytes, twice, are 15,360 bytes: over a quarter of 61,000."""
+    monkeypatch.setattr(memory, "available", lambda: 61_000)
     assert memory.held(samples, Loading(16)) is samples
 
-    monkeypatch.setattr(memory, "available", lambda: 31_000)
+    monkeypatch.setattr(memory, "available", lambda: 62_000)
     assert memory.held(samples, Loading(16)) is not samples
 
 
