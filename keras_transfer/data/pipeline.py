@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -206,12 +207,15 @@ def plain_batches(
         seeds = np.zeros((len(samples), 2), "int32")
     rows = tf.data.Dataset.from_tensor_slices((samples.rows, seeds))
     load = as_written(lambda row, seed: (loading.pixels(samples, row), seed))
-    loaded = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    cores = os.cpu_count() or 1
+    loaded = rows.map(load, num_parallel_calls=cores)
 
     @as_written
     def finish(pixels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         pixels = tf.cast(pixels, tf.float32)
         return augment(pixels, seeds) if augment else pixels
 
-    batches = loaded.batch(loading.batch_size).map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    batches = loaded.batch(loading.batch_size).map(finish, num_parallel_calls=cores).prefetch(4)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread would hold up the end of the iterator for seconds
+    return batches.with_options(options)

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,9 +24,11 @@ from keras_transfer.training.features.engines import (
     in_precision,
 )
 
-__all__ = ["EXACT", "SAMPLE", "Choice", "Chooser"]
+__all__ = ["EXACT", "SAMPLE", "Choice", "Chooser", "Pairs"]
 
 logger = logging.getLogger("keras_transfer")
+
+Pairs = Sequence[tuple[str, str]]
 
 SAMPLE = 16
 """Pictures on which speed and error are measured."""
@@ -48,7 +50,7 @@ class Choice:
         dtype: Of its features on disk: "float16" where that is exact enough, else "float32".
         error: Relative error of the features so stored, against Keras in float32:
             ``|features - theirs| / |theirs|``, the Euclidean norm over all of the sample.
-        rate: Pictures a second in the timing.
+        rate: Pictures a second in the timing; 0 where there was nothing to choose from.
     """
 
     engine: str
@@ -69,7 +71,8 @@ class Chooser:
     Args:
         prefix: From (batch, size, size, 3) float32 pixels to features.
         sample: Makes about ``SAMPLE`` of the user's pictures, such as ``prefix`` takes.
-        candidates: (engine, precision) pairs, as ``engines.available`` gives them.
+        candidates: (engine, precision) pairs, as ``engines.available`` gives them; the last one
+            is tried only if no other is exact enough.
         tolerance: Largest error that is accepted of a precision other than float32.
         memory: The file that remembers; it and its folder need not exist.
         network: What tells this network, weights included, from others.
@@ -80,7 +83,7 @@ class Chooser:
         prefix: keras.Model,
         sample: Callable[[], np.ndarray],
         *,
-        candidates: list[tuple[str, str]],
+        candidates: Pairs,
         tolerance: float,
         memory: Path,
         network: str,
@@ -120,10 +123,12 @@ class Chooser:
                 return
         self._engine = engine
 
-    def _built(self, pixels: np.ndarray) -> list[tuple[str, str, Engine, np.ndarray]]:
+    def _built(
+        self, candidates: Pairs, pixels: np.ndarray
+    ) -> list[tuple[str, str, Engine, np.ndarray]]:
         """Engines that work, with the features that they give; they are warm then."""
         built = []
-        for name, precision in self.candidates:
+        for name, precision in candidates:
             if precision != "float32" and not self.tolerance:
                 continue
             try:
@@ -138,16 +143,8 @@ class Chooser:
     def _choose(self) -> None:
         pixels = self.sample()
         wanted = reference(self.prefix, pixels)
-        built = self._built(pixels)
-        engines = [engine for _, _, engine, _ in built]
-        rates = _rates(engines, pixels) if len(self.candidates) > 1 else [0.0] * len(built)
-        trials = []
-        for (name, precision, engine, features), rate in zip(built, rates, strict=True):
-            choice = _judged(name, precision, features, wanted, rate)
-            allowed = EXACT if precision == "float32" else self.tolerance
-            logger.debug("%s: %.0f pictures/s, error %.2g", choice.label, rate, choice.error)
-            if choice.error <= allowed:
-                trials.append((choice, engine))
+        *first, last = self.candidates
+        trials = self._trials(first, pixels, wanted) or self._trials([last], pixels, wanted)
         if not trials:
             tried = ", ".join(sorted({name for name, _ in self.candidates}))
             raise CheckFailed(
@@ -156,6 +153,22 @@ class Chooser:
             )
         self._choice, self._engine = max(trials, key=lambda trial: _worth(trial[0]))
         _remember(self.memory, self.key, self._choice)
+
+    def _trials(
+        self, candidates: Pairs, pixels: np.ndarray, wanted: np.ndarray
+    ) -> list[tuple[Choice, Engine]]:
+        """Engines that are exact enough, and how they did."""
+        built = self._built(candidates, pixels)
+        engines = [engine for _, _, engine, _ in built]
+        rates = _rates(engines, pixels) if len(engines) > 1 else [0.0] * len(engines)
+        trials = []
+        for (name, precision, engine, features), rate in zip(built, rates, strict=True):
+            choice = _judged(name, precision, features, wanted, rate)
+            allowed = EXACT if precision == "float32" else self.tolerance
+            logger.debug("%s: %.0f pictures/s, error %.2g", choice.label, rate, choice.error)
+            if choice.error <= allowed:
+                trials.append((choice, engine))
+        return trials
 
 
 def _worth(choice: Choice) -> float:

@@ -23,15 +23,13 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.networks.cutting import Division, fingerprint
 from keras_transfer.training.features.batches import streamed
-from keras_transfer.training.features.choosing import EXACT, SAMPLE, Choice, Chooser
+from keras_transfer.training.features.choosing import EXACT, SAMPLE, Choice, Chooser, Pairs
 from keras_transfer.training.features.engines import available
 from keras_transfer.training.features.store import FOLDER, Table, make_room, open_space
 
 __all__ = ["CLEAN", "FrozenPart", "Means", "View", "sources"]
 
 logger = logging.getLogger("keras_transfer")
-
-Pairs = list[tuple[str, str]]
 
 FORMAT = 1
 """Part of every key; count up when decoding, resizing or augmenting change what they give."""
