@@ -162,7 +162,7 @@ def test_sample_after_training_on_features_the_whole_answers_as_its_parts_do(nam
 
     whole, parts = model.predict(x, verbose=0), division.rest.predict(features, verbose=0)
     assert np.abs(whole - before).max() > 1e-4
-    assert parts == pytest.approx(whole, abs=1e-4 * np.abs(whole).max())
+    assert parts == pytest.approx(whole, abs=1e-4 * float(np.abs(whole).max()))
 
 
 def test_a_model_that_was_divided_is_saved_whole(tmp_path):
