@@ -94,9 +94,9 @@ def test_weights_are_those_of_when_it_was_built():
 def test_a_copy_in_bfloat16_computes_in_it_but_scales_pixels_in_float32(network):
     copy = in_precision(network, "bfloat16")
 
-    policies = {layer.name: layer.dtype_policy.name for layer in copy._flatten_layers()}
-    assert policies["rescaling"] == policies["normalization"] == "float32"
-    assert policies["stem_conv"] == "mixed_bfloat16"
+    policies = {type(one).__name__: one.dtype_policy.name for one in copy._flatten_layers()}
+    assert policies["Rescaling"] == policies["Normalization"] == "float32"
+    assert policies["Conv2D"] == policies["DepthwiseConv2D"] == "mixed_bfloat16"
     assert all(np.array_equal(a, b) for a, b in zip(copy.weights, network.weights, strict=True))
 
 
