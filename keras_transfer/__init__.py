@@ -8,6 +8,7 @@ from keras_transfer.errors import (
     TransferError,
     UnknownName,
 )
+from keras_transfer.exports import Export, export
 from keras_transfer.kinds.classify import Classify
 from keras_transfer.kinds.knobs import Augment, Head, Split, Stage
 from keras_transfer.runs import Run
@@ -22,11 +23,13 @@ __all__ = [
     "BadWeights",
     "CheckFailed",
     "Classify",
+    "Export",
     "Head",
     "Run",
     "Split",
     "Stage",
     "TransferError",
     "UnknownName",
+    "export",
     "load",
 ]

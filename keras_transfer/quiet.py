@@ -6,11 +6,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["import_tensorflow"]
+__all__ = ["import_tensorflow", "silenced"]
 
 
 @contextmanager
-def _without_stderr() -> Iterator[None]:
+def silenced() -> Iterator[None]:
+    """Turn file descriptor 2 away for a while, for C++ that heeds no logging level.
+
+    ``KT_VERBOSE=1`` lets everything through.
+    """
+    if os.environ.get("KT_VERBOSE"):
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -48,7 +55,7 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules or os.environ.get("KT_VERBOSE"):
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _without_stderr(), _without_collections():
+    with silenced(), _without_collections():
         import keras  # noqa: F401
         import tensorflow as tf
 

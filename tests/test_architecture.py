@@ -17,7 +17,7 @@ LAYERS = [
     {"data", "networks"},
     {"training", "evaluation"},
     {"runs", "catalog"},
-    {"kinds"},
+    {"kinds", "exports"},
     {"__init__"},
     {"cli"},
 ]

@@ -12,6 +12,7 @@ import click
 
 from keras_transfer import __version__
 from keras_transfer.cli.cache import cache
+from keras_transfer.cli.export import export
 from keras_transfer.cli.inspect import copy, list_, show
 from keras_transfer.cli.run import run
 from keras_transfer.cli.use import evaluate, predict
@@ -62,8 +63,9 @@ def main() -> None:
     logger = logging.getLogger("keras_transfer")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # some package may set up the root logger
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
 
 
-for command in (list_, show, run, evaluate, predict, copy, weights, cache):
+for command in (list_, show, run, evaluate, predict, export, copy, weights, cache):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""``kt-recipe evaluate`` and ``predict``: use a finished run."""
+"""``kt-recipe evaluate`` and ``predict``: use a finished run, or an export of it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from pathlib import Path
 import click
 
 from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.exports import Export
 from keras_transfer.quiet import import_tensorflow
 from keras_transfer.runs import Prediction, Run
 from keras_transfer.tables import Table
 
 __all__ = ["evaluate", "predict"]
 
-RUN = click.argument("run", type=click.Path(path_type=Path))
+RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_OR_EXPORT")
+
+
+def _opened(folder: Path) -> Run | Export:
+    """A run folder holds run.json; an export does not."""
+    return Run(folder) if (folder / "run.json").exists() else Export(folder)
 
 
 @click.command()
@@ -30,11 +36,11 @@ RUN = click.argument("run", type=click.Path(path_type=Path))
 def evaluate(
     run: Path, data: str | None, data_dir: Path | None, on_bad: str, strict: bool, as_json: bool
 ) -> None:
-    """Print the figures of a finished RUN folder, on its test part or on other labelled data."""
+    """Print the figures of a finished run or an export, on its test part or on other data."""
     import_tensorflow()
     from keras_transfer.evaluation.metrics import summary
 
-    done = Run(run)
+    done = _opened(run)
     if data is None:
         figures = done.metrics["test"]
     else:
@@ -89,7 +95,7 @@ def predict(run: Path, paths: tuple[str, ...], top_k: int, form: str) -> None:
     if top_k < 1:
         raise BadConfiguration(f"--top-k {top_k}: should be 1 or more.")
     import_tensorflow()
-    done = Run(run)
+    done = _opened(run)
     predictions = done.predict(paths)
     FORMATS[form](predictions, min(top_k, len(done.classes)))
     bad = [f"{one.path}: {one.error}" for one in predictions if one.error]

@@ -1,5 +1,6 @@
 """The run folder: what is written where, and reading it back."""
 
+from keras_transfer.runs.classifier import Classifier, Prediction
 from keras_transfer.runs.folder import (
     fingerprint,
     finished,
@@ -13,9 +14,10 @@ from keras_transfer.runs.folder import (
     write_json,
     write_split,
 )
-from keras_transfer.runs.run import Prediction, Run
+from keras_transfer.runs.run import Run
 
 __all__ = [
+    "Classifier",
     "Prediction",
     "Run",
     "fingerprint",

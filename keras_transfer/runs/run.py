@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import csv
-import glob
 import json
-import logging
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,50 +13,19 @@ import numpy as np
 
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import Samples
-from keras_transfer.errors import BadConfiguration, BadData, BadWeights, CheckFailed, UnknownName
-from keras_transfer.runs.folder import read_digests, stored_knobs, write_bad_files, write_json
+from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.runs.classifier import Classifier
+from keras_transfer.runs.folder import stored_knobs
 
 if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data.pipeline import Loading
 
-__all__ = ["Prediction", "Run"]
-
-logger = logging.getLogger("keras_transfer")
+__all__ = ["Run"]
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What the model says of one picture.
-
-    Attributes:
-        path: The picture's file.
-        probabilities: (classes,) float64 that sum to 1; None where the file cannot be used.
-        classes: Class names in label order.
-        error: Why the file cannot be used; empty where it can.
-    """
-
-    path: str
-    probabilities: np.ndarray | None
-    classes: tuple[str, ...]
-    error: str = ""
-
-    @property
-    def label(self) -> str | None:
-        """Name of the most probable class; None for a file that cannot be used."""
-        top = self.top(1)
-        return top[0][0] if top else None
-
-    def top(self, k: int) -> list[tuple[str, float]]:
-        """The k most probable classes with their probabilities, best first."""
-        if self.probabilities is None:
-            return []
-        best = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(self.classes[i], float(self.probabilities[i])) for i in best]
-
-
-class Run:
+class Run(Classifier):
     """A run folder, read back: its model, figures and classes.
 
     Args:
@@ -153,143 +118,68 @@ class Run:
 
         return Loading(self.model.input_shape[1], self.knobs["resize"], self.knobs["batch_size"])
 
-    def predict(self, paths: str | Path | Iterable[str | Path]) -> list[Prediction]:
-        """Classify picture files.
+    @property
+    def split(self) -> Path:
+        """The table of all pictures of the run, with their parts."""
+        return self.folder / "split.csv"
+
+    def probabilities(self, samples: Samples) -> np.ndarray:
+        """Classify pictures that are known to be sound, by the whole model.
 
         Args:
-            paths: Files, folders (all pictures below them) and glob patterns.
+            samples: At least one.
 
         Returns:
-            One prediction a file, in the order given; a file that cannot be used has its own,
-            with the reason.
-
-        Raises:
-            BadData: A path is empty.
+            (n, classes) float64 probabilities.
         """
-        from keras_transfer.data.files import Files
-        from keras_transfer.data.scan import scan
-
-        files = _expanded([paths] if isinstance(paths, str | Path) else list(paths))
-        samples = Samples.of(Files(files), self.classes, files, [0] * len(files))
-        reasons = scan(samples, cache_dir()).reasons
-        sound = reasons == ""
-        answers = iter(self._probabilities(samples.take(sound)))
-        return [
-            Prediction(file, None if reason else next(answers), self.classes, reason)
-            for file, reason in zip(files, reasons, strict=True)
-        ]
-
-    def _probabilities(self, samples: Samples) -> np.ndarray:
         from keras_transfer.data.pipeline import evaluation_batches
         from keras_transfer.evaluation.inference import probabilities
 
-        if not len(samples):
-            return np.empty((0, len(self.classes)))
         return probabilities(self.model, evaluation_batches(samples, self.loading), "predicting")
 
-    def evaluate(
-        self,
-        data: Any,
-        *,
-        data_dir: Path | None = None,
-        on_bad: str = "fail",
-        strict: bool = False,
-    ) -> dict[str, Any]:
-        """Compute the figures of this run's model on other labelled data.
-
-        The test part of the data counts where they have one, all of the data otherwise.
-        Predictions and figures are written into ``evaluations/<n>/`` of the run folder.
+    def samples(self, parts: Sequence[str]) -> Samples:
+        """Find the pictures of this run again.
 
         Args:
-            data: A spec as for a recipe's knob ``data``, or arrays ``(x, y)``.
-            data_dir: Where TFDS data sets lie.
-            on_bad: "fail" or "skip" pictures that cannot be read.
-            strict: Fail where the model was trained on some of these pictures.
+            parts: Which parts of them: "train", "val", "test".
 
         Returns:
-            As ``metrics`` holds them for a part.
+            They, with the labels that they had in the run, in the order of ``split.csv``.
 
         Raises:
-            BadData: The data cannot be read, or have a class that the model does not know.
-            CheckFailed: With ``strict``, pictures that the run was trained on are among them.
+            BadData: They are not where they were, are other ones now, or were arrays.
         """
-        from keras_transfer.data import sources, splits
-        from keras_transfer.data.scan import scan, sound
-        from keras_transfer.evaluation.metrics import classification_metrics
-        from keras_transfer.evaluation.predictions import write_predictions
+        from keras_transfer.data import sources
+        from keras_transfer.data.scan import scan
 
-        samples = sources.read(data, data_dir)
-        if (samples.parts == "test").any():
-            samples = samples.part("test")
-            logger.info("The data have parts; these are the figures of their test part.")
-        if self.knobs.get("classes") and set(self.classes) < set(samples.classes):
-            samples = splits.keep_classes(samples, self.classes)
-        everything, found_bad = self._relabelled(samples), scan(samples, cache_dir())
-        samples = sound(everything, found_bad, on_bad)
-        self._check_unseen(samples.digests, strict)
-        found = self._probabilities(samples)
-        folder = self._next_evaluation()
-        write_bad_files(folder / "bad_files.csv", everything, found_bad.reasons)
-        write_predictions(
-            folder / "predictions.csv", samples.keys, samples.labels, found, self.classes
-        )
-        figures = classification_metrics(samples.labels, found, self.classes)
-        write_json(folder / "metrics.json", {"data": sources.describe(data), "test": figures})
-        logger.info("Written to %s", folder)
-        return figures
-
-    def _relabelled(self, samples: Samples) -> Samples:
-        """The same pictures, with this run's class order."""
-        unknown = [name for name in samples.classes if name not in self.classes]
-        if unknown:
-            cure = UnknownName("class", unknown[0], self.classes)
-            raise BadData(f"The data have a class that the model does not know. {cure}")
-        places = np.array([self.classes.index(name) for name in samples.classes], "int32")
+        with self.split.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["part"] in parts]
+        cure = "Put them back, or name other labelled pictures by --data."
+        spec = self.knobs["data"]
+        if spec is None or str(spec).startswith("arrays "):
+            raise BadData(f"The run in {self.folder} had its pictures in arrays. {cure}")
+        where = self.knobs.get("data_dir")
+        found = sources.read(spec, Path(where) if where else None)
+        places = {key: place for place, key in enumerate(found.keys)}
+        gone = [row["path"] for row in rows if row["path"] not in places]
+        if gone:
+            raise BadData(f"{len(gone)} pictures of the run are gone. {cure}", gone)
+        found = found.take(np.array([places[row["path"]] for row in rows], int))
+        digests = scan(found, cache_dir()).digests
+        other = [
+            row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
+        ]
+        if other:
+            raise BadData(f"{len(other)} pictures of the run are others now. {cure}", other)
+        labels = [self.classes.index(row["label"]) for row in rows]
+        table = [[row[name] for row in rows] for name in ("part", "group")]
         return Samples.of(
-            samples.store,
+            found.store,
             self.classes,
-            samples.keys,
-            places[samples.labels],
-            rows=samples.rows,
-            parts=samples.parts,
+            found.keys,
+            labels,
+            rows=found.rows,
+            parts=table[0],
+            groups=table[1],
+            digests=digests,
         )
-
-    def _check_unseen(self, digests: np.ndarray, strict: bool) -> None:
-        trained_on = read_digests(self.folder / "split.csv", ["train", "val"])
-        seen = sum(digest in trained_on for digest in digests)
-        if not seen:
-            return
-        message = (
-            f"{seen} of these {len(digests)} pictures are among those that this model was trained "
-            "or chosen on, so the figures flatter it."
-        )
-        if strict:
-            raise CheckFailed(message)
-        logger.warning("Warning: %s", message)
-
-    def _next_evaluation(self) -> Path:
-        home = self.folder / "evaluations"
-        taken = [int(one.name) for one in home.glob("*") if one.name.isdecimal()]
-        folder = home / str(1 + max(taken, default=0))
-        folder.mkdir(parents=True)
-        return folder
-
-
-def _expanded(paths: list[str | Path]) -> list[str]:
-    """Files, pictures in folders, and what glob patterns match, in order."""
-    files: list[str] = []
-    for path in map(str, paths):
-        if not path:
-            raise BadData("A path is empty; name files, folders or patterns.")
-        pattern = glob.has_magic(path) and not os.path.exists(path)
-        found = sorted(glob.glob(path, recursive=True)) if pattern else []
-        # What leads to no picture stays in the list itself, and gets a row that says so.
-        for one in found or [path]:
-            files += _pictures_below(one) or [one] if os.path.isdir(one) else [one]
-    return files
-
-
-def _pictures_below(folder: str) -> list[str]:
-    from keras_transfer.data.listing import identity, pictures_below
-
-    return sorted(pictures_below(folder, {identity(folder)})[0])

@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -123,23 +123,6 @@ class Chooser:
                 return
         self._engine = engine
 
-    def _built(
-        self, candidates: Pairs, pixels: np.ndarray
-    ) -> list[tuple[str, str, Engine, np.ndarray]]:
-        """Engines that work, with the features that they give; they are warm then."""
-        built = []
-        for name, precision in candidates:
-            if precision != "float32" and not self.tolerance:
-                continue
-            try:
-                engine = build_engine(name, precision, self.prefix)
-                features = np.concatenate(list(engine([pixels])))
-            except Exception as error:  # whatever a converter does not know
-                logger.debug("The engine %s in %s fails: %s", name, precision, error)
-                continue
-            built.append((name, precision, engine, features))
-        return built
-
     def _choose(self) -> None:
         pixels = self.sample()
         wanted = reference(self.prefix, pixels)
@@ -157,18 +140,28 @@ class Chooser:
     def _trials(
         self, candidates: Pairs, pixels: np.ndarray, wanted: np.ndarray
     ) -> list[tuple[Choice, Engine]]:
-        """Engines that are exact enough, and how they did."""
-        built = self._built(candidates, pixels)
-        engines = [engine for _, _, engine, _ in built]
-        rates = _rates(engines, pixels) if len(engines) > 1 else [0.0] * len(engines)
-        trials = []
-        for (name, precision, engine, features), rate in zip(built, rates, strict=True):
-            choice = _judged(name, precision, features, wanted, rate)
-            allowed = EXACT if precision == "float32" else self.tolerance
-            logger.debug("%s: %.0f pictures/s, error %.2g", choice.label, rate, choice.error)
-            if choice.error <= allowed:
-                trials.append((choice, engine))
-        return trials
+        """Engines that are exact enough, and how fast they are if there are several."""
+        exact = []
+        for name, precision in candidates:
+            if precision != "float32" and not self.tolerance:
+                continue
+            try:
+                engine = build_engine(name, precision, self.prefix)
+                features = np.concatenate(list(engine([pixels])))  # it is warm then
+            except Exception as error:  # whatever a converter does not know
+                logger.debug("The engine %s in %s fails: %s", name, precision, error)
+                continue
+            choice = _judged(name, precision, features, wanted)
+            logger.debug("%s: error %.2g", choice.label, choice.error)
+            if choice.error <= (EXACT if precision == "float32" else self.tolerance):
+                exact.append((choice, engine))
+        if len(exact) < 2:
+            return exact
+        rates = _rates([engine for _, engine in exact], pixels)
+        return [
+            (replace(choice, rate=round(rate, 1)), engine)
+            for (choice, engine), rate in zip(exact, rates, strict=True)
+        ]
 
 
 def _worth(choice: Choice) -> float:
@@ -199,15 +192,13 @@ def reference(prefix: keras.Model, pixels: np.ndarray) -> np.ndarray:
     return keras.ops.convert_to_numpy(in_precision(prefix, "float32")(pixels, training=False))
 
 
-def _judged(
-    name: str, precision: str, features: np.ndarray, wanted: np.ndarray, rate: float
-) -> Choice:
+def _judged(name: str, precision: str, features: np.ndarray, wanted: np.ndarray) -> Choice:
     """Store in half the bytes what loses next to nothing by it."""
     with np.errstate(over="ignore"):
         short = features.astype("float16").astype("float32")
     dtype = "float16" if _error(short, features) <= EXACT / 2 else "float32"
     error = _error(short if dtype == "float16" else features, wanted)
-    return Choice(name, precision, dtype, error, round(rate, 1))
+    return Choice(name, precision, dtype, error, rate=0.0)
 
 
 def _error(features: np.ndarray, wanted: np.ndarray) -> float:

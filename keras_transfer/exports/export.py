@@ -1,0 +1,165 @@
+"""The story of an export: written beside, held against the model, then moved into its place."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.exports.exported import ABOUT, Export
+from keras_transfer.exports.formats import Format, Source, check_format
+from keras_transfer.exports.versions import publish, unfinished
+from keras_transfer.runs import Run, write_json
+
+if TYPE_CHECKING:
+    from keras_transfer.data.samples import Samples
+
+__all__ = ["LEAST", "export"]
+
+logger = logging.getLogger("keras_transfer")
+
+LEAST = 64
+"""Pictures on which an export is held against its model, if the run has so many."""
+
+TYPICAL = 200
+"""Pictures of the train part from which int8 takes its ranges."""
+
+
+def export(
+    run: Run | str | Path,
+    to: str | Path | None = None,
+    *,
+    format: str = "saved_model",
+    quantize: str = "none",
+    name: str | None = None,
+    data: Any = None,
+    max_changed: float | None = None,
+    max_difference: float | None = None,
+) -> Export:
+    """Write the best model of a run for production, if it then answers as the model does.
+
+    Args:
+        run: A finished run, or its folder.
+        to: The version goes to ``to/<name>/<version>``; ``export/`` of the run if None.
+        format: A row of ``formats.FORMATS``.
+        quantize: What is done to the weights: "none", or for LiteRT "float16", "dynamic" or
+            "int8".
+        name: Of the model; the recipe's if None, with format and quantization where a server
+            of SavedModels would stumble over them.
+        data: Labelled pictures for the comparison; the run's test part if None (and more of the
+            run's pictures, if it has fewer than ``LEAST``).
+        max_changed: Largest share of pictures with another best class; ``parity.LIMITS`` if None.
+        max_difference: Largest difference of a probability; the same.
+
+    Returns:
+        The export, which answers by the written files.
+
+    Raises:
+        BadConfiguration: Format, quantization, name or folder will not do.
+        BadData: The pictures of the run are not to be had.
+        CheckFailed: It does not answer as the model does; nothing is left behind.
+    """
+    row = check_format(format, quantize)
+    run = run if isinstance(run, Run) else Run(run)
+    base = Path(to or run.folder / "export") / _checked_name(
+        name or _default_name(run.about["recipe"], format, quantize)
+    )
+    samples = _pictures(run, data)
+    from keras_transfer.exports.parity import LIMITS, Limits
+
+    limits = Limits(
+        LIMITS[quantize].changed if max_changed is None else max_changed,
+        LIMITS[quantize].difference if max_difference is None else max_difference,
+    )
+    source = _source(run, base.name, format, quantize)
+    with unfinished(base) as folder:
+        row.write(folder, source, quantize)
+        about = source.about | _checked(row, folder, run, samples, limits)
+        write_json(folder / ABOUT, about)
+        version = publish(folder, base)
+    logger.info("Written to %s", version)
+    return Export(version)
+
+
+def _checked(row: Format, folder: Path, run: Run, samples: Samples, limits: Any) -> dict[str, Any]:
+    """Figures of the written files, once they have passed the gate."""
+    from keras_transfer.evaluation.metrics import classification_metrics
+    from keras_transfer.exports.parity import compare, gate
+
+    loading = replace(run.loading, batch_size=32, replicas=1)
+    theirs = run.probabilities(samples)
+    ours = np.asarray(row.answers(folder, loading)(samples), "float64")
+    found = compare(theirs, ours, samples.labels)
+    logger.info(
+        "Held against the model on %s pictures: another class for %s, probabilities up to %.2g "
+        "apart; accuracy %.4f, the model's %.4f",
+        *(found["pictures"], found["changed"], found["largest_difference"]),
+        *(found["accuracy"], found["model_accuracy"]),
+    )
+    gate(found, limits)
+    figures = classification_metrics(samples.labels, ours, samples.classes)
+    return {"parity": {**found, "limits": limits._asdict()}, "test": figures}
+
+
+def _pictures(run: Run, data: Any) -> Samples:
+    """The test part; of small runs some of the others too."""
+    if data is not None:
+        return run.labelled(data)
+    test = run.samples(("test",))
+    if len(test) >= LEAST:
+        return test
+    everything = run.samples(("test", "val", "train"))
+    order = np.argsort([("test", "val", "train").index(part) for part in everything.parts])
+    more = everything.take(order[:LEAST])
+    logger.info("The test part has %s pictures only; %s are compared", len(test), len(more))
+    return more
+
+
+def _source(run: Run, name: str, format: str, quantize: str) -> Source:
+    from keras_transfer.training.features.engines import in_precision
+
+    loading = replace(run.loading, replicas=1)
+    about = {
+        "format": format,
+        "quantize": quantize,
+        "name": name,
+        "recipe": run.about["recipe"],
+        "run": str(run.folder.resolve()),
+        "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "versions": run.about["versions"],
+        "classes": list(run.classes),
+        "image_size": loading.size,
+        "resize": loading.resize,
+        "knobs": run.knobs,
+    }
+    # Weights are float32 under any precision; a server's CPU computes best in it.
+    model = in_precision(run.model, "float32")
+    return Source(name, model, run.classes, loading, about, run.knobs, lambda: _typical(run))
+
+
+def _typical(run: Run) -> Iterator[np.ndarray]:
+    from keras_transfer.data.pipeline import plain_batches
+
+    train = run.samples(("train",))
+    some = np.random.default_rng(0).permutation(len(train))[:TYPICAL]
+    return plain_batches(train.take(np.sort(some)), run.loading).as_numpy_iterator()
+
+
+def _default_name(recipe: str, format: str, quantize: str) -> str:
+    parts = [recipe, *([format] if format != "saved_model" else [])]
+    return "_".join([*parts, *([quantize] if quantize != "none" else [])])
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name.isdecimal():
+        raise BadConfiguration(
+            f"--name {name!r}: should be letters, digits, '_', '-' and '.', and no bare number."
+        )
+    return name

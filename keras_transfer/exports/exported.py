@@ -1,0 +1,108 @@
+"""An export, read back: what evaluates and predicts as the server will."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.exports.formats import Answers, check_format
+from keras_transfer.exports.versions import numbered
+from keras_transfer.runs import Classifier
+
+if TYPE_CHECKING:
+    from keras_transfer.data.pipeline import Loading
+
+__all__ = ["ABOUT", "Export"]
+
+ABOUT = "export.json"
+
+
+class Export(Classifier):
+    """What ``kt-recipe export`` has written, in any format.
+
+    Args:
+        folder: Of a version (``DIR/<model>/<version>``), or of the model: its last version.
+
+    Raises:
+        BadConfiguration: The folder holds no export, or its format needs what is not installed.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = _version_in(Path(folder))
+        self.format = check_format(self.about["format"])
+
+    def __repr__(self) -> str:
+        return f"Export({str(self.folder)!r})"
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What ``export.json`` says: format, classes, picture size, parity, versions."""
+        try:
+            return json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadConfiguration(f"{self.folder / ABOUT} cannot be read: {error}") from None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        return tuple(self.about["classes"])
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Every knob of the recipe as it was run."""
+        return self.about["knobs"]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Figures on the pictures of the parity check, as "test"."""
+        return {"test": self.about["test"]}
+
+    @property
+    def split(self) -> Path | None:
+        """The table of the run that this comes from, if that is still where it was."""
+        split = Path(self.about["run"]) / "split.csv"
+        return split if split.is_file() else None
+
+    @property
+    def loading(self) -> Loading:
+        """How its pictures become batches."""
+        from keras_transfer.data.pipeline import Loading
+
+        return Loading(self.about["image_size"], self.about["resize"], 32)
+
+    @cached_property
+    def _answers_of(self) -> Answers:
+        return self.format.answers(self.folder, self.loading)
+
+    def probabilities(self, samples: Samples) -> np.ndarray:
+        """Classify pictures that are known to be sound, by the exported files alone.
+
+        Args:
+            samples: At least one.
+
+        Returns:
+            (n, classes) float64 probabilities; each row sums to 1.
+        """
+        found = np.asarray(self._answers_of(samples), "float64")
+        return found / found.sum(axis=1, keepdims=True)  # float32, and int8 more so, miss 1
+
+
+def _version_in(folder: Path) -> Path:
+    if (folder / ABOUT).is_file():
+        return folder
+    versions = [n for n in numbered(folder) if (folder / str(n) / ABOUT).is_file()]
+    if versions:
+        return folder / str(versions[-1])
+    models = [one for one in folder.glob("*") if numbered(one)] if folder.is_dir() else []
+    if models:
+        names = ", ".join(sorted(one.name for one in models))
+        raise BadConfiguration(f"{folder} holds models, not a version. Name one: {names}.")
+    raise BadConfiguration(
+        f"{folder} is neither a run folder nor an export: there is no run.json or {ABOUT} in it."
+    )

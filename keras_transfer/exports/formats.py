@@ -1,0 +1,116 @@
+"""The table of formats: which module writes and reads each, and what it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.tables import Table
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from keras_transfer.data.pipeline import Loading
+    from keras_transfer.data.samples import Samples
+
+__all__ = ["FORMATS", "QUANTIZATIONS", "Format", "Source", "check_format"]
+
+Answers = Callable[["Samples"], "np.ndarray"]
+"""Maps n sound pictures to (n, classes) float probabilities, by class index."""
+
+QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What is exported.
+
+    Attributes:
+        name: Of the model, as a server calls it.
+        model: (batch, size, size, 3) float32 RGB pixels 0..255 to (batch, classes) logits.
+        classes: Class names in label order.
+        loading: How pictures become those pixels.
+        about: JSON-ready; what ``export.json`` says.
+        knobs: Of the recipe.
+        typical: Batches of (batch, size, size, 3) float32 pixels of the train part, anew by each
+            call: int8 takes its ranges from them.
+    """
+
+    name: str
+    model: keras.Model
+    classes: tuple[str, ...]
+    loading: Loading
+    about: dict[str, Any]
+    knobs: dict[str, Any]
+    typical: Callable[[], Iterator[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to keep a model in files.
+
+    Attributes:
+        module: Has ``write(folder, source, quantize)`` and ``answers(folder, loading)``.
+        quantizations: What it can do to the weights, of ``QUANTIZATIONS``.
+        packages: What must be installed.
+        extra: Of this package, that installs them.
+    """
+
+    module: str
+    quantizations: tuple[str, ...] = ("none",)
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+
+    def write(self, folder: Path, source: Source, quantize: str) -> None:
+        """Write the model into an empty folder."""
+        import_module(self.module).write(folder, source, quantize)
+
+    def answers(self, folder: Path, loading: Loading) -> Answers:
+        """Read the model back, by nothing but what is in the folder."""
+        return import_module(self.module).answers(folder, loading)
+
+
+FORMATS: Table[Format] = Table(
+    "format",
+    {
+        "saved_model": Format("keras_transfer.exports.saved_model"),
+        "litert": Format(
+            "keras_transfer.exports.litert", QUANTIZATIONS, ("ai_edge_litert",), "litert"
+        ),
+        "onnx": Format(
+            "keras_transfer.exports.onnx", packages=("tf2onnx", "onnxruntime"), extra="onnx"
+        ),
+        "keras": Format("keras_transfer.exports.keras_file"),
+    },
+)
+
+
+def check_format(name: str, quantize: str = "none") -> Format:
+    """Look a format up, and make sure that it can be written here.
+
+    Raises:
+        UnknownName: There is no such format or quantization.
+        BadConfiguration: The format does not have this quantization, or a package is missing.
+    """
+    row = FORMATS[name]
+    if quantize not in QUANTIZATIONS:
+        raise UnknownName("quantization", quantize, QUANTIZATIONS)
+    if quantize not in row.quantizations:
+        able = [name for name, one in FORMATS.items() if quantize in one.quantizations]
+        raise BadConfiguration(
+            f"The format {name} has no quantization {quantize!r}. Take --format {able[0]}, or "
+            "leave --quantize out."
+        )
+    missing = [package for package in row.packages if find_spec(package) is None]
+    if missing:
+        raise BadConfiguration(
+            f"The format {name} needs {' and '.join(missing)}: "
+            f"pip install 'keras_transfer[{row.extra}]'."
+        )
+    return row

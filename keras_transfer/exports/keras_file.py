@@ -1,0 +1,45 @@
+"""A ``.keras`` file for scripts: pixels of the right size in, probabilities out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_transfer.data.pipeline import Loading, plain_batches
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadData
+from keras_transfer.exports.formats import Answers, Source
+
+__all__ = ["answers", "with_probabilities", "write"]
+
+FILE = "model.keras"
+
+
+def write(folder: Path, source: Source, quantize: str = "none") -> None:
+    """Write ``model.keras``; it loads without this package."""
+    with_probabilities(source.model).save(folder / FILE)
+
+
+def with_probabilities(model: keras.Model) -> keras.Model:
+    """Put the softmax on a model that gives logits."""
+    softmax = keras.layers.Softmax(dtype="float32", name="probabilities")
+    return keras.Model(model.input, softmax(model.output), name="classifier")
+
+
+def answers(folder: Path, loading: Loading) -> Answers:
+    """Read it back; pictures become pixels as in training.
+
+    Raises:
+        BadData: It cannot be loaded.
+    """
+    try:
+        model = keras.models.load_model(folder / FILE, compile=False)
+    except (OSError, ValueError) as error:
+        raise BadData(f"{folder / FILE} cannot be loaded: {error}") from None
+
+    def probabilities(samples: Samples) -> np.ndarray:
+        return model.predict(plain_batches(samples, loading), verbose=0)
+
+    return probabilities

@@ -1,0 +1,69 @@
+"""ONNX for other runtimes: pixels of the right size in, probabilities out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.data.pipeline import Loading, plain_batches
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadData
+from keras_transfer.exports.formats import Answers, Source
+from keras_transfer.quiet import silenced
+
+__all__ = ["answers", "write"]
+
+FILE = "model.onnx"
+OPSET = 17
+
+
+def write(folder: Path, source: Source, quantize: str = "none") -> None:
+    """Write ``model.onnx``.
+
+    ``pixels``, (batch, size, size, 3) float32 RGB 0..255, to ``probabilities``, (batch, classes)
+    float32; the metadata ``classes`` (JSON, by index), ``image_size`` and ``resize`` are inside.
+    """
+    import onnx
+    import tf2onnx
+
+    size, model = source.loading.size, source.model
+
+    @tf.function(autograph=False)
+    def forward(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": tf.nn.softmax(model(pixels, training=False))}
+
+    picture = tf.TensorSpec([None, size, size, 3], tf.float32, name="pixels")
+    with silenced():
+        converted, _ = tf2onnx.convert.from_function(forward, [picture], opset=OPSET)
+    about = {
+        "classes": json.dumps(source.classes, ensure_ascii=False),
+        "image_size": str(size),
+        "resize": source.loading.resize,
+    }
+    onnx.helper.set_model_props(converted, about)
+    onnx.save(converted, folder / FILE)
+
+
+def answers(folder: Path, loading: Loading) -> Answers:
+    """Read it back by onnxruntime.
+
+    Raises:
+        BadData: It cannot be loaded.
+    """
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(
+            str(folder / FILE), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its exceptions have no other common base
+        raise BadData(f"{folder / FILE} cannot be loaded: {error}") from None
+
+    def probabilities(samples: Samples) -> np.ndarray:
+        batches = plain_batches(samples, loading).as_numpy_iterator()
+        return np.concatenate([session.run(None, {"pixels": batch})[0] for batch in batches])
+
+    return probabilities

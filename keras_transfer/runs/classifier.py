@@ -1,0 +1,257 @@
+"""What a finished run and an export have in common: classes, predictions, figures on other data."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_transfer.cache import cache_dir
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadData, CheckFailed, UnknownName
+from keras_transfer.runs.folder import read_digests, write_bad_files, write_json
+
+if TYPE_CHECKING:
+    from keras_transfer.data.pipeline import Loading
+
+__all__ = ["Classifier", "Prediction"]
+
+logger = logging.getLogger("keras_transfer")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the model says of one picture.
+
+    Attributes:
+        path: The picture's file.
+        probabilities: (classes,) float64 that sum to 1; None where the file cannot be used.
+        classes: Class names in label order.
+        error: Why the file cannot be used; empty where it can.
+    """
+
+    path: str
+    probabilities: np.ndarray | None
+    classes: tuple[str, ...]
+    error: str = ""
+
+    @property
+    def label(self) -> str | None:
+        """Name of the most probable class; None for a file that cannot be used."""
+        top = self.top(1)
+        return top[0][0] if top else None
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """The k most probable classes with their probabilities, best first."""
+        if self.probabilities is None:
+            return []
+        best = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.classes[i], float(self.probabilities[i])) for i in best]
+
+
+class Classifier:
+    """Answers which class a picture shows; what it is made of is its subclass's business.
+
+    Attributes:
+        folder: Where it lies, and where evaluations are written.
+    """
+
+    folder: Path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order."""
+        raise NotImplementedError
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Every knob of the recipe as it was run."""
+        raise NotImplementedError
+
+    @property
+    def split(self) -> Path | None:
+        """The table of the pictures it was trained on; None where it is not at hand."""
+        raise NotImplementedError
+
+    @property
+    def loading(self) -> Loading:
+        """How its pictures become batches."""
+        raise NotImplementedError
+
+    def probabilities(self, samples: Samples) -> np.ndarray:
+        """Classify pictures that are known to be sound.
+
+        Args:
+            samples: At least one.
+
+        Returns:
+            (n, classes) float64 probabilities.
+        """
+        raise NotImplementedError
+
+    def predict(self, paths: str | Path | Iterable[str | Path]) -> list[Prediction]:
+        """Classify picture files.
+
+        Args:
+            paths: Files, folders (all pictures below them) and glob patterns.
+
+        Returns:
+            One prediction a file, in the order given; a file that cannot be used has its own,
+            with the reason.
+
+        Raises:
+            BadData: A path is empty.
+        """
+        from keras_transfer.data.files import Files
+        from keras_transfer.data.scan import scan
+
+        files = _expanded([paths] if isinstance(paths, str | Path) else list(paths))
+        samples = Samples.of(Files(files), self.classes, files, [0] * len(files))
+        reasons = scan(samples, cache_dir()).reasons
+        sound = reasons == ""
+        answers = iter(self._answers(samples.take(sound)))
+        return [
+            Prediction(file, None if reason else next(answers), self.classes, reason)
+            for file, reason in zip(files, reasons, strict=True)
+        ]
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        data_dir: Path | None = None,
+        on_bad: str = "fail",
+        strict: bool = False,
+    ) -> dict[str, Any]:
+        """Compute the figures of this model on other labelled data.
+
+        The test part of the data counts where they have one, all of the data otherwise.
+        Predictions and figures are written into ``evaluations/<n>/`` of its folder.
+
+        Args:
+            data: A spec as for a recipe's knob ``data``, or arrays ``(x, y)``.
+            data_dir: Where TFDS data sets lie.
+            on_bad: "fail" or "skip" pictures that cannot be read.
+            strict: Fail where the model was trained on some of these pictures.
+
+        Returns:
+            As ``metrics`` holds them for a part.
+
+        Raises:
+            BadData: The data cannot be read, or have a class that the model does not know.
+            CheckFailed: With ``strict``, pictures that the model was trained on are among them.
+        """
+        from keras_transfer.data.scan import scan, sound
+        from keras_transfer.data.sources import describe
+        from keras_transfer.evaluation.metrics import classification_metrics
+        from keras_transfer.evaluation.predictions import write_predictions
+
+        everything = self._read(data, data_dir)
+        found_bad = scan(everything, cache_dir())
+        samples = sound(everything, found_bad, on_bad)
+        self._check_unseen(samples.digests, strict)
+        found = self._answers(samples)
+        folder = self._next_evaluation()
+        write_bad_files(folder / "bad_files.csv", everything, found_bad.reasons)
+        write_predictions(
+            folder / "predictions.csv", samples.keys, samples.labels, found, self.classes
+        )
+        figures = classification_metrics(samples.labels, found, self.classes)
+        write_json(folder / "metrics.json", {"data": describe(data), "test": figures})
+        logger.info("Written to %s", folder)
+        return figures
+
+    def labelled(self, data: Any, data_dir: Path | None = None) -> Samples:
+        """Read other labelled pictures, all of them sound, with this model's classes.
+
+        Args:
+            data: As for ``evaluate``.
+            data_dir: Where TFDS data sets lie.
+
+        Raises:
+            BadData: The data cannot be read, or have a class that the model does not know.
+        """
+        from keras_transfer.data.scan import scan, sound
+
+        samples = self._read(data, data_dir)
+        return sound(samples, scan(samples, cache_dir()), "fail")
+
+    def _read(self, data: Any, data_dir: Path | None) -> Samples:
+        from keras_transfer.data import sources, splits
+
+        samples = sources.read(data, data_dir)
+        if (samples.parts == "test").any():
+            samples = samples.part("test")
+            logger.info("The data have parts; these are the figures of their test part.")
+        if self.knobs.get("classes") and set(self.classes) < set(samples.classes):
+            samples = splits.keep_classes(samples, self.classes)
+        return self._relabelled(samples)
+
+    def _relabelled(self, samples: Samples) -> Samples:
+        """The same pictures, with this model's class order."""
+        unknown = [name for name in samples.classes if name not in self.classes]
+        if unknown:
+            cure = UnknownName("class", unknown[0], self.classes)
+            raise BadData(f"The data have a class that the model does not know. {cure}")
+        places = np.array([self.classes.index(name) for name in samples.classes], "int32")
+        return Samples.of(
+            samples.store,
+            self.classes,
+            samples.keys,
+            places[samples.labels],
+            rows=samples.rows,
+            parts=samples.parts,
+        )
+
+    def _check_unseen(self, digests: np.ndarray, strict: bool) -> None:
+        if self.split is None:
+            return
+        trained_on = read_digests(self.split, ["train", "val"])
+        seen = sum(digest in trained_on for digest in digests)
+        if not seen:
+            return
+        message = (
+            f"{seen} of these {len(digests)} pictures are among those that this model was trained "
+            "or chosen on, so the figures flatter it."
+        )
+        if strict:
+            raise CheckFailed(message)
+        logger.warning("Warning: %s", message)
+
+    def _next_evaluation(self) -> Path:
+        home = self.folder / "evaluations"
+        taken = [int(one.name) for one in home.glob("*") if one.name.isdecimal()]
+        folder = home / str(1 + max(taken, default=0))
+        folder.mkdir(parents=True)
+        return folder
+
+    def _answers(self, samples: Samples) -> np.ndarray:
+        if not len(samples):
+            return np.empty((0, len(self.classes)))
+        return self.probabilities(samples)
+
+
+def _expanded(paths: list[str | Path]) -> list[str]:
+    """Files, pictures in folders, and what glob patterns match, in order."""
+    files: list[str] = []
+    for path in map(str, paths):
+        if not path:
+            raise BadData("A path is empty; name files, folders or patterns.")
+        pattern = glob.has_magic(path) and not os.path.exists(path)
+        found = sorted(glob.glob(path, recursive=True)) if pattern else []
+        # What leads to no picture stays in the list itself, and gets a row that says so.
+        for one in found or [path]:
+            files += _pictures_below(one) or [one] if os.path.isdir(one) else [one]
+    return files
+
+
+def _pictures_below(folder: str) -> list[str]:
+    from keras_transfer.data.listing import identity, pictures_below
+
+    return sorted(pictures_below(folder, {identity(folder)})[0])
