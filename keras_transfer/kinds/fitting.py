@@ -34,8 +34,8 @@ __all__ = ["Fitting"]
 
 logger = logging.getLogger("keras_transfer")
 
-VIEWS = 4
-"""Views of a picture that a stage keeps by itself, if it tunes the backbone."""
+VIEWS, EPOCHS_A_VIEW = 4, 5
+"""Most views of a picture that a stage keeps by itself; for how many epochs each of them serves."""
 
 PROBES = 16
 """Test pictures that the whole network answers too, beside its parts."""
@@ -153,7 +153,9 @@ class Fitting:
         if self.recipe.augment == Augment() or stage.views == "clean":
             return 1
         if stage.views == "auto":
-            return 1 if stage.unfreeze in (None, "none") else min(VIEWS, stage.epochs)
+            if stage.unfreeze in (None, "none"):
+                return 1
+            return min(VIEWS, max(1, stage.epochs // EPOCHS_A_VIEW))
         return 0 if stage.views == "fresh" else int(stage.views)
 
     def _fit(self, index: int) -> None:

@@ -166,8 +166,8 @@ def test_what_show_prints_is_what_config_takes(work):
         (["run", "tiny.py", "--weights", "gone.weights.h5"], 3, "gone.weights.h5"),
         (["run", "tiny.py", "--out", "pictures/out"], 2, "inside"),
         (["run", "tiny.py", "--resume"], 2, "unfinished"),
-        (["evaluate", "pictures"], 2, "no run folder"),
-        (["predict", "runs/none", "a.png"], 2, "no run folder"),
+        (["evaluate", "pictures"], 2, "neither a run folder nor an export"),
+        (["predict", "runs/none", "a.png"], 2, "neither a run folder nor an export"),
     ],
 )
 def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, said):

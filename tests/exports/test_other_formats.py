@@ -1,0 +1,204 @@
+"""LiteRT, ONNX and Keras files: read by their own runtimes, without this package."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from flatbuffers import encode, number_types
+from flatbuffers.table import Table as Flat
+
+import keras_transfer
+from keras_transfer.errors import BadConfiguration, BadData, UnknownName
+from keras_transfer.exports.formats import FORMATS, check_format
+
+PACKAGES = {"litert": "ai_edge_litert", "onnx": "onnxruntime", "keras": "keras"}
+
+
+@pytest.fixture(scope="module")
+def write(run, tmp_path_factory):
+    folder, made = tmp_path_factory.mktemp("formats"), {}
+
+    def write(form, quantize="none"):
+        pytest.importorskip(PACKAGES[form])
+        if (form, quantize) not in made:
+            made[form, quantize] = keras_transfer.export(
+                run, folder, format=form, quantize=quantize
+            )
+        return made[form, quantize]
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def squares(run):
+    """Pictures of the network's own size, and what the run says of them."""
+    pixels = np.random.default_rng(5).integers(0, 256, (6, 16, 16, 3), "uint8")
+    logits = keras.ops.convert_to_numpy(run.model(pixels.astype("float32"), training=False))
+    odds = np.exp(logits.astype(float))
+    return pixels, odds / odds.sum(axis=1, keepdims=True)
+
+
+WAYS = [
+    (form, q) for form, row in FORMATS.items() if form != "saved_model" for q in row.quantizations
+]
+
+
+@pytest.mark.parametrize(("form", "quantize"), WAYS)
+def test_it_answers_as_the_run_does_by_the_same_commands(run, odd, write, form, quantize):
+    done = write(form, quantize)
+
+    name = f"colours_{form}" + (f"_{quantize}" if quantize != "none" else "")
+    assert done.folder.parts[-2:] == (name, "1")
+    atol = {"none": 1e-6, "float16": 1e-2, "dynamic": 0.05, "int8": 0.1}[quantize]
+    for ours, theirs in zip(done.predict(odd), run.predict(odd), strict=True):
+        np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=atol)
+    assert done.about["parity"]["changed"] == 0
+
+
+def test_litert_by_its_own_interpreter(write, squares):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    pixels, wanted = squares
+    runner = interpreter.Interpreter(str(write("litert").folder / "model.tflite"))
+    ask = runner.get_signature_runner()
+
+    for picture, row in zip(pixels, wanted, strict=True):
+        found = ask(pixels=picture[np.newaxis].astype("float32"))["probabilities"]
+        np.testing.assert_allclose(found, [row], atol=1e-5)
+
+
+def test_litert_int8_takes_bytes(write, squares):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    pixels, wanted = squares
+    runner = interpreter.Interpreter(str(write("litert", "int8").folder / "model.tflite"))
+    ask = runner.get_signature_runner()
+
+    found = np.concatenate([ask(pixels=one[np.newaxis])["probabilities"] for one in pixels])
+
+    np.testing.assert_allclose(found, wanted, atol=0.1)
+
+
+def test_quantized_files_are_smaller(write):
+    sizes = {
+        q: (write("litert", q).folder / "model.tflite").stat().st_size
+        for q in FORMATS["litert"].quantizations
+    }
+
+    assert sizes["float16"] < 0.6 * sizes["none"]
+    assert sizes["dynamic"] < 0.35 * sizes["none"]
+    assert sizes["int8"] < 0.35 * sizes["none"]
+
+
+class Fields:
+    """A table of flatbuffers by the numbers of its fields."""
+
+    def __init__(self, content, at):
+        self.flat = Flat(bytearray(content), at)
+
+    def _at(self, number):
+        return self.flat.Pos + self.flat.Offset(4 + 2 * number)
+
+    def text(self, number):
+        return self.flat.String(self._at(number)).decode()
+
+    def byte(self, number):
+        return self.flat.Get(number_types.Uint8Flags, self._at(number))
+
+    def uint(self, number):
+        return self.flat.Get(number_types.Uint32Flags, self._at(number))
+
+    def table(self, number):
+        return Fields(self.flat.Bytes, self.flat.Indirect(self._at(number)))
+
+    def only(self, number):
+        """The one table of a vector."""
+        assert self.flat.VectorLen(self.flat.Offset(4 + 2 * number)) == 1
+        start = self.flat.Vector(self.flat.Offset(4 + 2 * number))
+        return Fields(self.flat.Bytes, self.flat.Indirect(start))
+
+
+def test_litert_says_what_it_takes_and_holds_its_labels(write):
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    file = write("litert").folder / "model.tflite"
+    model = schema.ModelT.InitFromPackedBuf(file.read_bytes(), 0)
+    entry = next(one for one in model.metadata if one.name == b"TFLITE_METADATA")
+    content = bytes(model.buffers[entry.buffer].data)
+
+    assert content[4:8] == b"M001"
+    root = Fields(content, encode.Get(number_types.UOffsetTFlags.packer_type, content, 0))
+    assert root.text(0) == "colours_litert"
+    graph = root.only(3)
+    picture, answer = graph.only(2), graph.only(3)
+    assert picture.text(0) == "pixels"
+    assert picture.table(3).byte(0) == 2  # ContentProperties: ImageProperties
+    properties = picture.table(3).table(1)
+    assert (properties.byte(0), properties.table(1).uint(0), properties.table(1).uint(1)) == (
+        1,  # RGB
+        16,
+        16,
+    )
+    assert picture.only(4).byte(0) == 1  # ProcessUnitOptions: NormalizationOptions
+    labels = answer.only(6)
+    assert (labels.text(0), labels.byte(2)) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
+    with zipfile.ZipFile(file) as archive:
+        assert archive.read("labels.txt") == b"blue\nred\n"
+    assert (file.parent / "labels.txt").read_text() == "blue\nred\n"
+
+
+def test_onnx_by_its_own_runtime(write, squares):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pixels, wanted = squares
+    session = onnxruntime.InferenceSession(str(write("onnx").folder / "model.onnx"))
+
+    (found,) = session.run(["probabilities"], {"pixels": pixels.astype("float32")})
+
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["classes"]) == ["blue", "red"]
+    assert (about["image_size"], about["resize"]) == ("16", "crop")
+
+
+def test_keras_by_keras(write, squares):
+    pixels, wanted = squares
+    model = keras.models.load_model(write("keras").folder / "model.keras")
+
+    np.testing.assert_allclose(model.predict(pixels, verbose=0), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("form", "quantize", "kind", "said"),
+    [
+        ("tflite", "none", UnknownName, "litert"),
+        ("litert", "int16", UnknownName, "int8"),
+        ("saved_model", "int8", BadConfiguration, "--format litert"),
+        ("onnx", "float16", BadConfiguration, "--format litert"),
+    ],
+)
+def test_what_does_not_go_together_is_said_before_anything_is_read(form, quantize, kind, said):
+    with pytest.raises(kind, match=said):
+        check_format(form, quantize)
+
+
+def test_a_package_that_is_missing_is_said_with_the_cure(monkeypatch):
+    monkeypatch.setattr("keras_transfer.exports.formats.find_spec", lambda name: None)
+
+    with pytest.raises(BadConfiguration, match=r"pip install 'keras_transfer\[onnx\]'"):
+        check_format("onnx")
+
+
+@pytest.mark.parametrize(("form", "file"), [("litert", "model.tflite"), ("onnx", "model.onnx")])
+def test_a_broken_file_is_said(run, write, tmp_path, form, file):
+    done = keras_transfer.export(run, tmp_path, format=form)
+    (done.folder / file).write_bytes(b"broken")
+
+    with pytest.raises(BadData, match="cannot be loaded"):
+        done.predict([*(run.folder.parent / "odd").iterdir()])
+
+
+def test_a_folder_without_an_export_is_said(tmp_path):
+    with pytest.raises(BadConfiguration, match="neither a run folder nor an export"):
+        keras_transfer.Export(tmp_path)
+    (tmp_path / "pets" / "1").mkdir(parents=True)
+    with pytest.raises(BadConfiguration, match="Name one: pets"):
+        keras_transfer.Export(tmp_path)
