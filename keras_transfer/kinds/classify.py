@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.cache import cache_dir
@@ -20,6 +20,7 @@ from keras_transfer.kinds.knobs import (
     Augment,
     ClassName,
     Count,
+    Decay,
     Head,
     Split,
     Stage,
@@ -27,7 +28,7 @@ from keras_transfer.kinds.knobs import (
     row_of,
 )
 from keras_transfer.kinds.pretrained import load_pretrained, settled
-from keras_transfer.kinds.recipe import Recipe
+from keras_transfer.kinds.recipe import Recipe, readable
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.training.monitors import MONITORS
 
@@ -75,6 +76,9 @@ class Classify(Recipe):
     lr: Annotated[float, Field(gt=0)] | None = Field(
         None, description="of the first stage; the others keep their proportion to it"
     )
+    layer_decay: Decay | None = Field(
+        None, description="of every stage: factor of the rate from each block to the one before it"
+    )
     views: Views | None = Field(
         None, description="of every stage: auto, clean, fresh, or how many augmented ones are kept"
     )
@@ -101,16 +105,25 @@ class Classify(Recipe):
     deterministic: bool = Field(False, description="repeatable on GPUs too, somewhat slower")
     baseline: bool = Field(False, description="also train without pretraining, for comparison")
 
+    def model_post_init(self, context: Any) -> None:
+        """Refuse knobs that make no sense in a stage, where they come from outside of it."""
+        try:
+            assert self.planned
+        except ValidationError as error:
+            raise readable(error, Stage) from None
+
     @property
     def planned(self) -> tuple[Stage, ...]:
-        """The stages as they are run: with ``epochs``, ``lr`` and ``views`` put in."""
+        """The stages as they are run: with ``epochs``, ``lr``, ``views`` and such put in."""
         factor = 1.0 if self.lr is None else self.lr / self.stages[0].learning_rate
         return tuple(
-            stage.model_copy(
-                update={
+            Stage.model_validate(
+                {
+                    **stage.model_dump(),
                     "epochs": self.epochs or stage.epochs,
                     "learning_rate": stage.learning_rate * factor,
                     "views": self.views or stage.views,
+                    "layer_decay": self.layer_decay or stage.layer_decay,
                 }
             )
             for stage in self.stages

@@ -25,7 +25,9 @@ from keras_transfer.networks.freezing import freeze, parameter_counts
 from keras_transfer.training.features.feeding import Feed, feed_features, feed_pixels
 from keras_transfer.training.features.frozen import CLEAN, FrozenPart, Means, View, sources
 from keras_transfer.training.fit import Trainer
+from keras_transfer.training.layer_rates import layer_factors
 from keras_transfer.training.optimizers import build_optimizer
+from keras_transfer.training.penalties import l2_sp, origin
 
 if TYPE_CHECKING:
     from keras_transfer.kinds.classify import Classify
@@ -64,6 +66,8 @@ class Fitting:
         logger.info("%s", weight_table(samples.classes, counts, self.weights))
         self.means = Means(recipe.engine, recipe.engine_error, cache_dir(), recipe.cache)
         self.parts: dict[int, FrozenPart] = {}
+        pulled = any(stage.l2_sp for stage in recipe.planned)
+        self.origin = origin(self.backbone) if pulled else {}
         self.feed: Feed
 
     def run(self) -> None:
@@ -161,23 +165,32 @@ class Fitting:
     def _fit(self, index: int) -> None:
         stage = self.recipe.planned[index]
         steps = self.loading.steps(len(self.train))
+        even = stage.layer_decay == 1
         optimizer = build_optimizer(
             stage.optimizer,
             learning_rate=stage.learning_rate,
-            momentum=stage.momentum,
-            weight_decay=stage.weight_decay,
             schedule=stage.schedule,
             steps=steps * stage.epochs,
             warmup_steps=round(steps * stage.warmup_epochs),
             decay=stage.decay,
+            factor_of=None if even else layer_factors(self.model, stage.layer_decay),
+            momentum=stage.momentum,
+            weight_decay=stage.weight_decay,
+            global_clipnorm=stage.clipnorm,
+            clipvalue=stage.clipvalue,
+            gradient_accumulation_steps=stage.accumulate if stage.accumulate > 1 else None,
+            use_ema=stage.ema is not None,
+            ema_momentum=stage.ema,
         )
-        self.trainer.stage(
-            index,
-            stage.name,
-            self.feed.supply(self.samples.part("val")),
-            epochs=stage.epochs,
-            steps=steps,
-            optimizer=optimizer,
-            patience=stage.patience,
-            plateau=stage.decay if stage.schedule == "plateau" else None,
-        )
+        pulls = {"backbone": stage.l2_sp, "head": stage.l2_sp_head}
+        with l2_sp(self.model, self.origin, **pulls):
+            self.trainer.stage(
+                index,
+                stage.name,
+                self.feed.supply(self.samples.part("val")),
+                epochs=stage.epochs,
+                steps=steps,
+                optimizer=optimizer,
+                patience=stage.patience,
+                plateau=stage.decay if stage.schedule == "plateau" else None,
+            )

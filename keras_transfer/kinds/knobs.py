@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES
+from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES, WARMING
 
-__all__ = ["Augment", "ClassName", "Count", "Group", "Head", "Split", "Stage", "Views", "row_of"]
+__all__ = [
+    "Augment",
+    "ClassName",
+    "Count",
+    "Decay",
+    "Group",
+    "Head",
+    "Split",
+    "Stage",
+    "Views",
+    "row_of",
+]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(gt=0)]
 Symmetric = Annotated[float, Field(ge=0)]
 Zoom = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
 Views = Literal["auto", "clean", "fresh"] | Count
 Shift = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0)]
 
@@ -113,10 +126,21 @@ class Stage(Group):
     schedule: Annotated[str, row_of(SCHEDULES)] = Field(
         "constant", description=" | ".join(SCHEDULES)
     )
-    warmup_epochs: Symmetric = Field(0.0, description="of a cosine schedule, from rate 0")
-    decay: Annotated[float, Field(gt=0, le=1)] = Field(
+    warmup_epochs: Symmetric = Field(0.0, description="from rate 0; before " + ", ".join(WARMING))
+    decay: Decay = Field(
         0.1, description="factor of exponential (at the end), step and plateau schedules"
     )
+    layer_decay: Decay = Field(
+        1.0, description="factor of the rate from each block of the backbone to the one before it"
+    )
+    clipnorm: Positive | None = Field(None, description="largest norm of all gradients together")
+    clipvalue: Positive | None = Field(None, description="largest value in a gradient")
+    accumulate: Count = Field(1, description="batches whose mean gradient makes one update")
+    ema: Share | None = Field(
+        None, description="momentum, such as 0.99: train, judge and keep a moving average"
+    )
+    l2_sp: Symmetric = Field(0.0, description="pull of tuned kernels to the pretrained ones")
+    l2_sp_head: Symmetric = Field(0.0, description="pull of the head's kernels to 0, beside l2_sp")
     views: Views = Field(
         "auto", description="auto, clean, fresh, or so many: augmentations a frozen part sees"
     )
@@ -126,3 +150,15 @@ class Stage(Group):
 
     def __init__(self, name: str = "head", **knobs: Any):
         super().__init__(**{"name": name, **knobs})
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Stage:
+        if self.warmup_epochs and self.schedule not in WARMING:
+            raise ValueError(
+                f"warmup_epochs goes with the schedules {', '.join(WARMING)}, not {self.schedule}"
+            )
+        if self.l2_sp and self.unfreeze in (None, "none"):
+            raise ValueError("l2_sp pulls tuned blocks, and this stage tunes none; see unfreeze")
+        if self.layer_decay < 1 and self.optimizer == "ftrl":
+            raise ValueError("ftrl works weights out anew from sums, so no block can learn slower")
+        return self

@@ -31,7 +31,7 @@ class Recipe(Group):
         try:
             super().__init__(**knobs)
         except ValidationError as error:
-            raise _readable(error, type(self)) from None
+            raise readable(error, type(self)) from None
 
     def changed(self, **knobs: Any) -> Self:
         """A copy with other values of some knobs.
@@ -140,7 +140,7 @@ def _merged(knobs: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def _readable(error: ValidationError, kind: type[BaseModel]) -> BadConfiguration:
+def readable(error: ValidationError, kind: type[BaseModel]) -> BadConfiguration:
     """The first thing that pydantic minds, in our words."""
     # Names before values; of the branches of a union, the one that came nearest.
     first = max(error.errors(), key=lambda one: (one["type"] == "extra_forbidden", len(one["loc"])))
@@ -153,6 +153,8 @@ def _readable(error: ValidationError, kind: type[BaseModel]) -> BadConfiguration
         return UnknownName(f"value of {where}", first["input"], allowed)
     if first["type"] == "missing":
         return BadConfiguration(f"The knob {where} is not given, and has no default.")
+    if first["type"] == "value_error":
+        return BadConfiguration(f"{where or kind.__name__}: {first['ctx']['error']}.")
     return BadConfiguration(f"{where} = {first['input']!r}: {first['msg'].lower()}.")
 
 

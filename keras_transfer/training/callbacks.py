@@ -16,7 +16,15 @@ from keras_transfer.errors import CheckFailed
 from keras_transfer.training.monitors import better
 from keras_transfer.training.state import save_state
 
-__all__ = ["AfterEpoch", "KeepBest", "Progress", "Remember", "StopOnNaN", "memory_of"]
+__all__ = [
+    "AfterEpoch",
+    "JudgeAverages",
+    "KeepBest",
+    "Progress",
+    "Remember",
+    "StopOnNaN",
+    "memory_of",
+]
 
 Log = dict[str, Any]
 
@@ -77,7 +85,36 @@ class KeepBest(keras.callbacks.Callback):
         value = float((logs or {})[self.monitor])
         if better(self.monitor, value, self.best):
             self.best = value
+            swap_averages(self.model)
             save_state(self.path, self.kept, {self.monitor: value})
+            swap_averages(self.model)
+
+
+def swap_averages(model: keras.Model) -> None:
+    """Put the moving averages in the place of the weights, and those in theirs; or back.
+
+    Args:
+        model: Compiled with an optimizer that has them; without, nothing happens.
+    """
+    if not model.optimizer.use_ema:
+        return
+    averages = model.optimizer._model_variables_moving_average
+    for variable, average in zip(model.trainable_variables, averages, strict=True):
+        value = keras.ops.copy(variable.value)
+        variable.assign(average.value)
+        average.assign(value)
+
+
+class JudgeAverages(keras.callbacks.Callback):
+    """Have validation look at the moving averages, if the optimizer keeps some."""
+
+    def on_test_begin(self, logs: Log | None = None) -> None:
+        """Put them in."""
+        swap_averages(self.model)
+
+    def on_test_end(self, logs: Log | None = None) -> None:
+        """Go on with the weights."""
+        swap_averages(self.model)
 
 
 class StopOnNaN(keras.callbacks.Callback):

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from keras_transfer.training.callbacks import (
     AfterEpoch,
+    JudgeAverages,
     KeepBest,
     Progress,
     Remember,
@@ -113,6 +114,8 @@ class Trainer:
             if not self.done["ended"]:
                 watching = self._watching(part, patience, plateau)
                 self._fit(fitted, name, supply, epochs, steps, watching)
+            # Of an optimizer that averages, what counts is the average; Keras does so after fit.
+            fitted.optimizer.finalize_variable_values(fitted.trainable_variables)
         except BaseException:  # nothing that was learnt is lost, whatever stops the training
             self._keep_best(part)
             raise
@@ -195,6 +198,7 @@ class Trainer:
             shuffle=False,  # the batches come shuffled
             callbacks=[
                 StopOnNaN(name),
+                JudgeAverages(),
                 *watching,
                 keras.callbacks.TensorBoard(self.folder / "tensorboard" / name, write_graph=False),
                 Progress(name, epochs, logger.info),

@@ -8,22 +8,44 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.tables import Table
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["OPTIMIZERS", "SCHEDULES", "build_optimizer"]
+    from keras_transfer.training.layer_rates import Factor
+
+__all__ = ["OPTIMIZERS", "SCHEDULES", "WARMING", "build_optimizer"]
 
 
 OPTIMIZERS: Table[str] = Table(
-    "optimizer", {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
+    "optimizer",
+    {
+        "sgd": "SGD",
+        "adam": "Adam",
+        "adamw": "AdamW",
+        "rmsprop": "RMSprop",
+        "nadam": "Nadam",
+        "adamax": "Adamax",
+        "adagrad": "Adagrad",
+        "adadelta": "Adadelta",
+        "adafactor": "Adafactor",
+        "ftrl": "Ftrl",
+        "lamb": "Lamb",
+        "lion": "Lion",
+        "muon": "Muon",
+    },
 )
 """Constructors in ``keras.optimizers``."""
 
 
-def _constant(rate: float, steps: int, warmup: int, decay: float) -> float:
-    return rate
+def _constant(rate: float, steps: int, warmup: int, decay: float) -> Any:
+    import keras
+
+    if not warmup:
+        return rate
+    return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, end_learning_rate=rate)
 
 
 def _cosine(rate: float, steps: int, warmup: int, decay: float) -> Any:
@@ -33,6 +55,16 @@ def _cosine(rate: float, steps: int, warmup: int, decay: float) -> Any:
         return keras.optimizers.schedules.CosineDecay(rate, steps)
     return keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup
+    )
+
+
+def _one_cycle(rate: float, steps: int, warmup: int, decay: float) -> Any:
+    """A third of the stage up, unless there is a warm-up; then down by a cosine."""
+    import keras
+
+    up = warmup or max(1, round(0.3 * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        rate / 25, max(1, steps - up), alpha=1e-4, warmup_target=rate, warmup_steps=up
     )
 
 
@@ -55,49 +87,62 @@ SCHEDULES: Table[Callable[[float, int, int, float], Any]] = Table(
     {
         "constant": _constant,
         "cosine": _cosine,  # Loshchilov and Hutter 2017, arXiv:1608.03983, one period
+        "one_cycle": _one_cycle,  # Smith and Topin 2018, arXiv:1708.07120
         "exponential": _exponential,
         "step": _step,
-        "plateau": _constant,  # callbacks.plateau lowers it while the stage runs
+        "plateau": lambda rate, *rest: rate,  # callbacks.plateau lowers it while the stage runs
     },
 )
+
+WARMING = ("constant", "cosine", "one_cycle")
+"""Schedules that can begin with a warm-up."""
 
 
 def build_optimizer(
     name: str,
     *,
     learning_rate: float,
-    momentum: float = 0.9,
-    weight_decay: float | None = None,
     schedule: str = "constant",
     steps: int = 1,
     warmup_steps: int = 0,
     decay: float = 0.1,
+    factor_of: Factor | None = None,
+    **knobs: Any,
 ) -> keras.optimizers.Optimizer:
     """Make an optimizer whose rate follows a schedule over one stage.
 
     Args:
         name: A row of ``OPTIMIZERS``.
         learning_rate: At the start; after the warm-up where there is one.
-        momentum: Of sgd.
-        weight_decay: Decoupled decay of kernels (Loshchilov and Hutter 2019,
-            arXiv:1711.05101); biases and normalisation layers are left out. None leaves it
-            at Keras's default: 0.004 for adamw, none for the others.
-        schedule: A row of ``SCHEDULES``: constant; cosine to 0; exponential, reaching
-            ``learning_rate * decay`` at the end; step, times ``decay`` after half and after
-            three quarters of the stage; plateau (constant here, lowered by a callback).
+        schedule: A row of ``SCHEDULES``: constant; cosine to 0; one_cycle, up from a 25th in
+            three tenths of the stage and down to a 10,000th of that by a cosine; exponential,
+            reaching ``learning_rate * decay`` at the end; step, times ``decay`` after half and
+            after three quarters of the stage; plateau (constant here, lowered by a callback).
         steps: Batches in the whole stage.
-        warmup_steps: Batches of linear warm-up from 0, for cosine.
+        warmup_steps: Batches of linear warm-up from 0 (one_cycle: from a 25th), for ``WARMING``.
         decay: Factor of exponential and step.
+        factor_of: From a variable to the factor of its rate, as ``layer_factors`` gives it.
+        knobs: Others of Keras's constructor; None leaves its default. ``momentum`` is for sgd,
+            others ignore it. ``weight_decay`` is decoupled (Loshchilov and Hutter 2019,
+            arXiv:1711.05101), and leaves out biases and normalisation layers; by default 0.004
+            for adamw, none for the others.
 
     Raises:
         UnknownName: No such optimizer or schedule.
+        BadConfiguration: This Keras does not have the optimizer yet.
     """
     import keras
 
-    rate = SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay)
-    knobs = {"momentum": momentum} if name == "sgd" else {}
-    if weight_decay is not None:
-        knobs["weight_decay"] = weight_decay
-    optimizer = getattr(keras.optimizers, OPTIMIZERS[name])(rate, **knobs)
+    kind = getattr(keras.optimizers, OPTIMIZERS[name], None)
+    if kind is None:
+        raise BadConfiguration(f"Keras {keras.__version__} has no {OPTIMIZERS[name]}; upgrade it.")
+    given = {knob: value for knob, value in knobs.items() if value is not None}
+    if name != "sgd":
+        given.pop("momentum", None)
+    if factor_of is not None:
+        from keras_transfer.training.layer_rates import layerwise
+
+        kind = layerwise(kind, factor_of)
+    optimizer = kind(SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay), **given)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

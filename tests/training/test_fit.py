@@ -214,3 +214,82 @@ def test_the_state_of_another_network_is_refused(tmp_path, monkeypatch):
             steps=1,
             optimizer=build_optimizer("sgd", learning_rate=1.0),
         )
+
+
+def averaging():
+    return build_optimizer("sgd", learning_rate=0.1, use_ema=True, ema_momentum=0.5)
+
+
+def train_averaging(folder, train=batches):
+    trainer = Trainer(network(), folder, "val_loss")
+    supply = Supply(train, validation())
+    trainer.stage(0, "s0", supply, epochs=EPOCHS, steps=STEPS, optimizer=averaging())
+    return trainer
+
+
+def test_moving_averages_are_what_is_judged_and_kept(tmp_path):
+    """By Keras's own training, and averages taken outside it."""
+    model = network()
+    optimizer = build_optimizer("sgd", learning_rate=0.1)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    averages, wanted = None, []
+    feed = iter(batches(0))
+    for _ in range(EPOCHS):
+        for _ in range(STEPS):
+            x, y, w = next(feed)
+            with tf.GradientTape() as tape:
+                value = loss(y, model(x, training=True), sample_weight=w)
+            optimizer.apply(
+                tape.gradient(value, model.trainable_variables), model.trainable_variables
+            )
+            now = model.get_weights()
+            averages = [
+                0.5 * a + 0.5 * b for a, b in zip(averages if averages else now, now, strict=True)
+            ]
+        raw = model.get_weights()
+        model.set_weights(averages)
+        total, n = 0.0, 0
+        for x, y, _ in validation():
+            total, n = total + float(loss(y, model(x))) * len(y), n + len(y)
+        wanted.append(total / n)
+        model.set_weights(raw)
+
+    train_averaging(tmp_path)
+
+    assert [float(row["val_loss"]) for row in rows(tmp_path)] == pytest.approx(wanted, rel=1e-4)
+    best = keras.models.load_model(tmp_path / "best.keras")
+    total = sum(float(loss(y, best(x))) * len(y) for x, y, _ in validation()) / 12
+    assert total == pytest.approx(min(wanted), rel=1e-4)
+
+
+def test_an_interrupted_training_with_averages_ends_as_if_never_stopped(tmp_path):
+    whole = train_averaging(tmp_path_of(tmp_path, "whole"))
+
+    def stopping(first_epoch):
+        return batches(first_epoch).take(2 * STEPS + 1).concatenate(broken())
+
+    with pytest.raises(Exception, match="stop"):
+        train_averaging(tmp_path_of(tmp_path, "stopped"), stopping)
+    resumed = train_averaging(tmp_path / "stopped")
+
+    assert rows(tmp_path / "whole") == rows(tmp_path / "stopped")
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def tmp_path_of(tmp_path, name):
+    (tmp_path / name).mkdir(exist_ok=True)
+    return tmp_path / name
+
+
+def broken():
+    """A batch that cannot be had."""
+
+    def stop(i):
+        raise RuntimeError("stop")
+
+    def batch(i):
+        x = tf.numpy_function(stop, [i], tf.float32)
+        return tf.ensure_shape(x, (None, 5)), tf.zeros(8, tf.int32), tf.ones(8)
+
+    return tf.data.Dataset.range(1).map(batch)

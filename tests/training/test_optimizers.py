@@ -38,6 +38,42 @@ def test_step_decays_after_half_and_three_quarters():
     assert found == pytest.approx([1] * 5 + [0.1] * 2 + [0.01] * 2)
 
 
+def test_one_cycle_rises_from_a_25th_and_falls_to_a_10000th_of_it():
+    """Ten steps: three up in a line, seven down by a cosine."""
+    found = rates(10, schedule="one_cycle")
+
+    assert found[:4] == pytest.approx([0.04, 0.36, 0.68, 1.0], abs=1e-6)
+    assert found[10] == pytest.approx(1e-4, abs=1e-6)
+    assert (np.diff(found[3:]) < 0).all()
+
+
+def test_a_constant_rate_may_be_warmed_up_to():
+    assert rates(4, warmup_steps=2) == pytest.approx([0, 0.5, 1, 1, 1])
+
+
+def test_gradients_are_clipped_together_or_one_by_one():
+    """3 and 4 have the norm 5; cut to 1 they are 0.6 and 0.8."""
+    for knobs, wanted in (
+        ({"global_clipnorm": 1.0}, [-0.6, -0.8]),
+        ({"clipvalue": 3.5}, [-3.0, -3.5]),
+    ):
+        variables = [keras.Variable([0.0]), keras.Variable([0.0])]
+        optimizer = build_optimizer("sgd", learning_rate=1.0, momentum=0.0, **knobs)
+        optimizer.apply([keras.ops.array([3.0]), keras.ops.array([4.0])], variables)
+        assert [float(v[0]) for v in variables] == pytest.approx(wanted)
+
+
+def test_accumulated_gradients_make_one_update_of_their_mean():
+    variable = keras.Variable([0.0])
+    optimizer = build_optimizer(
+        "sgd", learning_rate=1.0, momentum=0.0, gradient_accumulation_steps=2
+    )
+    optimizer.apply([keras.ops.array([1.0])], [variable])
+    assert float(variable[0]) == 0.0
+    optimizer.apply([keras.ops.array([3.0])], [variable])
+    assert float(variable[0]) == pytest.approx(-2.0)
+
+
 @pytest.mark.parametrize("schedule", ["constant", "plateau"])
 def test_the_others_stay(schedule):
     assert set(rates(3, schedule=schedule)) == {1.0}

@@ -1,0 +1,67 @@
+"""Penalties on the weights while a stage trains: how far they are from where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+__all__ = ["l2_sp", "origin"]
+
+Origin = dict[int, Any]
+
+
+def origin(backbone: keras.Model) -> Origin:
+    """Note where the kernels of a backbone start, for ``l2_sp``."""
+    return {id(one): keras.ops.copy(one.value) for one in _kernels(backbone)}
+
+
+@contextmanager
+def l2_sp(
+    classifier: keras.Model, start: Origin, *, backbone: float, head: float
+) -> Iterator[None]:
+    """Pull the backbone to its pretrained weights and the head to 0, in what is compiled inside.
+
+    Adds ``backbone / 2 * |w - w0|^2 + head / 2 * |v|^2`` to the loss, over the kernels w of the
+    backbone and v of the head that train; w0 are the pretrained ones. L2-SP of Li, Grandvalet and
+    Davoine 2018, arXiv:1802.01483, equation 3 (alpha, beta); as there, biases and normalisation
+    are left out.
+
+    Args:
+        classifier: As ``build_classifier`` makes it.
+        start: As ``origin`` gave it before any training.
+        backbone: alpha; 0 for no pull.
+        head: beta; 0 for no pull.
+    """
+    network = classifier.get_layer("backbone")
+    inside = {id(one) for one in network.variables}
+    kept = []
+    for one in _kernels(classifier):
+        mine = id(one) in inside
+        strength = backbone if mine else head
+        if strength and one.trainable:
+            kept.append((one, one.regularizer))
+            target = start[id(one)] if mine else 0.0
+            one.regularizer = _both(one.regularizer, strength, target)
+    try:
+        yield
+    finally:
+        for one, before in kept:
+            one.regularizer = before
+
+
+def _kernels(model: keras.Model) -> list[Any]:
+    """Weights with two axes and more: of convolutions and dense layers."""
+    return [one for one in model.weights if len(one.shape) > 1]
+
+
+def _both(before: Callable | None, strength: float, target: Any) -> Callable[[Any], Any]:
+    """A layer's own penalty, and ours."""
+
+    def penalty(weight: Any) -> Any:
+        own = before(weight) if before is not None else 0.0
+        return own + strength / 2 * keras.ops.sum(keras.ops.square(weight - target))
+
+    return penalty
