@@ -18,6 +18,7 @@ LAYERS = [
     {"training", "evaluation"},
     {"runs", "catalog"},
     {"kinds", "exports"},
+    {"serving"},
     {"__init__"},
     {"cli"},
 ]

@@ -15,6 +15,7 @@ from keras_transfer.cli.cache import cache
 from keras_transfer.cli.export import export
 from keras_transfer.cli.inspect import copy, list_, show
 from keras_transfer.cli.run import run
+from keras_transfer.cli.serve import serve
 from keras_transfer.cli.use import evaluate, predict
 from keras_transfer.cli.weights import weights
 from keras_transfer.errors import TransferError, UnknownName
@@ -67,5 +68,5 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
 
 
-for command in (list_, show, run, evaluate, predict, export, copy, weights, cache):
+for command in (list_, show, run, evaluate, predict, export, serve, copy, weights, cache):
     main.add_command(command)

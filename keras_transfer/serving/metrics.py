@@ -1,0 +1,74 @@
+"""Counts and latencies for Prometheus, under TensorFlow Serving's names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from keras_transfer.serving.refusals import Refused
+
+__all__ = ["Metrics"]
+
+MICROSECONDS = [10.0 * 1.8**power for power in range(26)]
+
+
+class Metrics:
+    """What has been asked, how it ended, and how long it took.
+
+    Args:
+        model: Its name.
+    """
+
+    def __init__(self, model: str):
+        self.model, self.registry = model, CollectorRegistry()
+        self._counts = Counter(
+            ":tensorflow:serving:request_count",
+            "Requests by how they ended.",
+            ["model_name", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            ":tensorflow:serving:request_latency",
+            "Microseconds from the request to its answer.",
+            ["model_name", "API", "entrypoint"],
+            buckets=MICROSECONDS,
+            registry=self.registry,
+        )
+        self._waiting = Gauge(
+            ":tensorflow:serving:batching_session:queue_size",
+            "Pictures that wait for their batch.",
+            registry=self.registry,
+        )
+
+    def watch_queue(self, waiting: Callable[[], float]) -> None:
+        """Ask for the length of the queue whenever the metrics are asked for."""
+        self._waiting.set_function(waiting)
+
+    @contextmanager
+    def request(self, api: str, entrypoint: str) -> Iterator[None]:
+        """Count what happens inside as one request.
+
+        Args:
+            api: "Predict", "Classify" or such.
+            entrypoint: "REST" or "GRPC".
+        """
+        began, status = time.perf_counter(), "OK"
+        try:
+            yield
+        except Refused as error:
+            status = error.code
+            raise
+        except BaseException:
+            status = "INTERNAL"
+            raise
+        finally:
+            self._counts.labels(self.model, status).inc()
+            seconds = time.perf_counter() - began
+            self._seconds.labels(self.model, api, entrypoint).observe(1e6 * seconds)
+
+    def page(self) -> bytes:
+        """All of it in Prometheus's text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,81 @@
+"""The page at ``/``: static files, what they need to know, and example pictures."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from keras_transfer.data.decode import EXTENSIONS
+from keras_transfer.exports.versions import numbered
+
+__all__ = ["routes"]
+
+TYPES = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+MOST_EXAMPLES = 24
+
+
+def routes(name: str, base: Path, examples: Path | None) -> list[BaseRoute]:
+    """Make the routes.
+
+    Args:
+        name: Of the model.
+        base: The folder of its versions.
+        examples: Folder of pictures to choose from; None for none.
+    """
+    pictures = {one.name: one for one in _pictures(examples)}
+
+    async def file(request: Request) -> Response:
+        wanted = request.path_params.get("file", "index.html")
+        if wanted not in TYPES:
+            return JSONResponse({"error": "Not Found"}, 404)
+        content = resources.files(__package__).joinpath("page", wanted).read_bytes()
+        return Response(content, media_type=TYPES[wanted], headers=HEADERS)
+
+    async def about(request: Request) -> Response:
+        document = {"name": name, "resize": _resize(base), "examples": list(pictures)}
+        return JSONResponse(document, headers=HEADERS)
+
+    async def example(request: Request) -> Response:
+        path = pictures.get(request.path_params["file"])  # of those that were listed, no other
+        if path is None or not path.is_file():
+            return JSONResponse({"error": "Not Found"}, 404)
+        return FileResponse(path, headers=HEADERS)
+
+    return [
+        Route("/", file),
+        Route("/page/about.json", about),
+        Route("/page/examples/{file}", example),
+        Route("/page/{file}", file),
+    ]
+
+
+def _pictures(folder: Path | None) -> list[Path]:
+    if folder is None:
+        return []
+    found = (one for one in sorted(folder.iterdir()) if one.suffix.lower() in EXTENSIONS)
+    return [one for one in found if one.is_file()][:MOST_EXAMPLES]
+
+
+def _resize(base: Path) -> str:
+    """How the newest version makes a square of a picture; "" where it does not say."""
+    for version in reversed(numbered(base)):
+        try:
+            text = (base / str(version) / "export.json").read_text(encoding="utf-8")
+            return str(json.loads(text).get("resize", ""))
+        except (OSError, ValueError, AttributeError):
+            continue
+    return ""

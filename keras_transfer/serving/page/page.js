@@ -1,0 +1,243 @@
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const SHOWN = 5;
+let about = { name: "", resize: "", examples: [] };
+let token = "";
+let turn = 0; // an answer to an earlier picture is not shown for a later one
+
+async function ask(path, body) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  let response;
+  try {
+    response = await fetch(path, body
+      ? { method: "POST", headers, body: JSON.stringify(body) }
+      : { headers });
+  } catch {
+    throw new Error("The server does not answer.");
+  }
+  if (response.status === 401) {
+    $("access").hidden = false;
+    $("token").focus();
+    throw new Error("The server wants a token.");
+  }
+  const document = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(document.error || `The server answered ${response.status}.`);
+  return document;
+}
+
+const model = () => `/v1/models/${encodeURIComponent(about.name)}`;
+
+function say(text, wrong = false) {
+  $("message").textContent = text;
+  $("message").classList.toggle("wrong", wrong);
+}
+
+function base64(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new Error("The file cannot be read."));
+    reader.readAsDataURL(file);
+  });
+}
+
+async function classify(file) {
+  const mine = ++turn;
+  $("answer").replaceChildren();
+  $("more").hidden = true;
+  clearHeat();
+  show(file);
+  say("Looking at it …");
+  try {
+    const instances = [{ image_bytes: { b64: await base64(file) } }];
+    const answer = await ask(`${model()}:predict`, { instances });
+    if (mine !== turn) return;
+    say("");
+    list(answer.predictions[0]);
+    const heat = await explained(instances);
+    if (mine === turn && heat) keepHeat(heat);
+  } catch (error) {
+    if (mine === turn) say(error.message, true);
+  }
+}
+
+async function explained(instances) {
+  try {
+    const answer = await ask(`${model()}:predict`, { signature_name: "explain", instances });
+    return answer.predictions[0].heat;
+  } catch {
+    return null; // not every export can say where it looked
+  }
+}
+
+function show(file) {
+  const picture = $("picture");
+  if (picture.src) URL.revokeObjectURL(picture.src);
+  picture.src = URL.createObjectURL(file);
+  $("shown").hidden = false;
+}
+
+function list({ classes, probabilities }) {
+  const rows = classes.map((name, place) => {
+    const row = document.createElement("li");
+    const bar = document.createElement("progress");
+    bar.max = 1;
+    bar.value = probabilities[place];
+    bar.setAttribute("aria-hidden", "true");
+    const label = document.createElement("span");
+    label.textContent = name;
+    const share = document.createElement("span");
+    share.className = "share";
+    share.textContent = `${(100 * probabilities[place]).toFixed(1)} %`;
+    row.append(bar, label, share);
+    row.hidden = place >= SHOWN;
+    return row;
+  });
+  $("answer").replaceChildren(...rows);
+  $("more").hidden = rows.length <= SHOWN;
+}
+
+/* The heat map covers the square that the network saw. */
+let heat = null;
+
+function clearHeat() {
+  heat = null;
+  $("heat").hidden = true;
+  $("switch").hidden = true;
+  $("note").textContent = "";
+}
+
+function keepHeat(found) {
+  heat = found;
+  $("switch").hidden = false;
+  if (about.resize === "crop") $("note").textContent = "The model saw the middle square.";
+  drawHeat();
+}
+
+function seen(width, height) {
+  const short = Math.min(width, height);
+  const long = Math.max(width, height);
+  if (about.resize === "crop") return [(width - short) / 2, (height - short) / 2, short, short];
+  if (about.resize === "pad") return [(width - long) / 2, (height - long) / 2, long, long];
+  return [0, 0, width, height];
+}
+
+function drawHeat() {
+  const canvas = $("heat");
+  canvas.hidden = !heat || !$("heated").checked;
+  if (canvas.hidden) return;
+  const picture = $("picture");
+  const small = document.createElement("canvas");
+  small.height = heat.length;
+  small.width = heat[0].length;
+  const pixels = small.getContext("2d").createImageData(small.width, small.height);
+  heat.flat().forEach((value, place) => pixels.data.set(colour(value), 4 * place));
+  small.getContext("2d").putImageData(pixels, 0, 0);
+  const { clientWidth: width, clientHeight: height } = picture;
+  canvas.width = width;
+  canvas.height = height;
+  canvas.style.left = `${picture.offsetLeft}px`;
+  canvas.style.top = `${picture.offsetTop}px`;
+  const pen = canvas.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(small, ...seen(width, height));
+}
+
+function colour(value) {
+  const hot = Math.max(0, Math.min(1, value));
+  const red = Math.round(255 * Math.min(1, 2 * hot));
+  const green = Math.round(255 * (1 - Math.abs(2 * hot - 1)));
+  const blue = Math.round(255 * Math.max(0, 1 - 2 * hot));
+  return [red, green, blue, Math.round(40 + 215 * hot)];
+}
+
+async function example(name) {
+  const response = await fetch(`/page/examples/${encodeURIComponent(name)}`);
+  if (response.ok) classify(await response.blob());
+  else say("The example is gone.", true);
+}
+
+function listExamples() {
+  const items = about.examples.map((name) => {
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    const picture = document.createElement("img");
+    button.type = "button";
+    picture.src = `/page/examples/${encodeURIComponent(name)}`;
+    picture.alt = `Example ${name}`;
+    picture.loading = "lazy";
+    button.append(picture);
+    button.addEventListener("click", () => example(name));
+    item.append(button);
+    return item;
+  });
+  $("examples").replaceChildren(...items);
+  $("examples").hidden = items.length === 0;
+}
+
+function snippets() {
+  const url = `${location.origin}${model()}:predict`;
+  $("curl").textContent = [
+    `base64 -w0 photo.jpg | sed 's/.*/{"instances": [{"image_bytes": {"b64": "&"}}]}/' \\`,
+    `  | curl -s --data-binary @- ${url}`,
+  ].join("\n");
+  $("python").textContent = [
+    "import base64, json, urllib.request",
+    "",
+    'picture = base64.b64encode(open("photo.jpg", "rb").read()).decode()',
+    'body = json.dumps({"instances": [{"image_bytes": {"b64": picture}}]}).encode()',
+    `answer = json.load(urllib.request.urlopen("${url}", body))`,
+    'print(answer["predictions"][0]["classes"][0], answer["predictions"][0]["probabilities"][0])',
+  ].join("\n");
+}
+
+async function start() {
+  try {
+    about = await ask("/page/about.json");
+    $("name").textContent = about.name;
+    document.title = about.name;
+    snippets();
+    listExamples();
+    const status = await ask(model());
+    const there = status.model_version_status.find((one) => one.state === "AVAILABLE");
+    $("version").textContent = there ? `version ${there.version}` : "not available";
+    say("");
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+function take(files) {
+  const file = [...files].find((one) => one.type.startsWith("image/")) || files[0];
+  if (file) classify(file);
+}
+
+$("file").addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
+document.addEventListener("paste", (event) => take(event.clipboardData.files));
+for (const kind of ["dragover", "dragenter"]) {
+  document.addEventListener(kind, (event) => { event.preventDefault(); $("drop").classList.add("over"); });
+}
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) $("drop").classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  $("drop").classList.remove("over");
+  take(event.dataTransfer.files);
+});
+$("heated").addEventListener("change", drawHeat);
+$("picture").addEventListener("load", drawHeat);
+addEventListener("resize", drawHeat);
+$("more").addEventListener("click", () => {
+  for (const row of $("answer").children) row.hidden = false;
+  $("more").hidden = true;
+});
+$("access").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = $("token").value;
+  $("access").hidden = true;
+  start();
+});
+clearHeat();
+start();

@@ -1,0 +1,254 @@
+"""JSON to tensors and back, as TensorFlow Serving's REST interface has it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.serving.models import Tensors
+from keras_transfer.serving.refusals import Refused
+
+__all__ = ["classify_outputs", "examples", "parse", "predict_inputs", "predict_outputs"]
+
+Specs = Mapping[str, tf.TensorSpec]
+
+
+def _bad(message: str) -> Refused:
+    return Refused("INVALID_ARGUMENT", message)
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Read a request's body.
+
+    Raises:
+        Refused: It is no JSON object, or its ``signature_name`` is no string.
+    """
+    if not body:
+        raise _bad("JSON Parse error: The document is empty")
+    try:
+        document = json.loads(body)
+    except RecursionError:
+        raise _bad("JSON Parse error: Nested too deeply") from None
+    except ValueError as error:  # UnicodeDecodeError is one, as are numbers with too many digits
+        raise _bad(f"JSON Parse error: {error}") from None
+    if not isinstance(document, dict):
+        raise _bad(f"JSON Value: {_shown(document)} Is not object")
+    if not isinstance(document.get("signature_name", ""), str):
+        raise _bad("'signature_name' key must be a string value.")
+    return document
+
+
+def predict_inputs(document: Mapping[str, Any], specs: Specs) -> tuple[Tensors, bool]:
+    """Find the inputs of a predict request.
+
+    Args:
+        document: The request.
+        specs: Of the signature's inputs, by name.
+
+    Returns:
+        The inputs by name; and whether they came in row format.
+
+    Raises:
+        Refused: They are missing, or are not what the signature takes.
+    """
+    rows, columns = "instances" in document, "inputs" in document
+    if rows and columns:
+        raise _bad("Not formatted correctly expecting only one of 'inputs' or 'instances' keys")
+    if not rows and not columns:
+        raise _bad("Missing 'inputs' or 'instances' key")
+    given = _from_rows(document["instances"], specs) if rows else _named(document["inputs"], specs)
+    return {name: _array(name, given[name], specs[name]) for name in specs}, rows
+
+
+def _from_rows(instances: Any, specs: Specs) -> Mapping[str, Any]:
+    if not isinstance(instances, list):
+        raise _bad("Expecting 'instances' to be an list/array")
+    if not instances:
+        raise _bad("No values in 'instances' array")
+    named = [isinstance(one, dict) and not _is_b64(one) for one in instances]
+    if not any(named):
+        return _named(instances, specs)
+    for place, (one, is_named) in enumerate(zip(instances, named, strict=True)):
+        if not is_named or set(one) != set(specs):
+            raise _bad(
+                f"Failed to process element: {place} of 'instances' list. JSON object: "
+                f"{_shown(one)} keys must be equal to: {','.join(sorted(specs))}"
+            )
+    return {name: [one[name] for one in instances] for name in specs}
+
+
+def _named(value: Any, specs: Specs) -> Mapping[str, Any]:
+    if isinstance(value, dict) and not _is_b64(value):
+        for name in specs:
+            if name not in value:
+                raise _bad(f"Missing named input: {name} in 'inputs' object.")
+        unknown = sorted(set(value) - set(specs))
+        if unknown:
+            raise _bad(f"JSON object: does not have named input: {unknown[0]}")
+        return value
+    if len(specs) != 1:
+        raise _bad(
+            "The request has a plain value/list, but expecting an object as multiple input tensors "
+            f"are required: {', '.join(sorted(specs))}"
+        )
+    return {next(iter(specs)): value}
+
+
+def _array(name: str, value: Any, spec: tf.TensorSpec) -> np.ndarray:
+    found = _strings(value) if spec.dtype == tf.string else _numbers(value, spec.dtype)
+    if not spec.shape.is_compatible_with(found.shape):
+        wanted = ", ".join("any" if side is None else str(side) for side in spec.shape)
+        raise _bad(f"Input {name!r} should have the shape ({wanted}); got {found.shape}.")
+    return found
+
+
+def _strings(value: Any) -> np.ndarray:
+    """An object array of bytes; lists must be even."""
+    flat: list[bytes] = []
+
+    def shape_of(one: Any) -> tuple[int, ...]:
+        if not isinstance(one, list):
+            flat.append(_bytes(one))
+            return ()
+        shapes = {shape_of(part) for part in one}
+        if len(shapes) > 1:
+            raise _bad("Encountered list at unexpected size: lists of one level differ in length")
+        return (len(one), *(shapes.pop() if shapes else ()))
+
+    try:
+        shape = shape_of(value)
+    except RecursionError:
+        raise _bad("JSON Parse error: Nested too deeply") from None
+    found = np.empty(len(flat), object)
+    found[:] = flat
+    return found.reshape(shape)
+
+
+def _is_b64(value: Mapping[str, Any]) -> bool:
+    return list(value) == ["b64"] and isinstance(value["b64"], str)
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, str):
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            raise _bad("A string holds half of a surrogate pair") from None
+    if not isinstance(value, dict):
+        raise _bad(f"JSON Value: {_shown(value)} is not of expected type: string")
+    if not _is_b64(value):
+        raise _bad(f"JSON Value: {_shown(value)} not formatted correctly for base64 data")
+    text = "".join(value["b64"].split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise _bad("Unable to base64 decode") from None
+
+
+def _numbers(value: Any, dtype: tf.DType) -> np.ndarray:
+    kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.as_numpy_dtype().dtype.kind]
+    try:
+        found = np.array(value)
+    except (ValueError, OverflowError, RecursionError):
+        raise _bad("Encountered list at unexpected size: the lists are not even") from None
+    if not found.size:
+        return found.astype(dtype.as_numpy_dtype)
+    if found.dtype.kind not in kinds:
+        raise _bad(f"JSON Value: {_shown(value)} is not of expected type: {dtype.name}")
+    if kinds == "iu" and not dtype.min <= found.min() <= found.max() <= dtype.max:
+        raise _bad(f"Values should lie in {dtype.min}..{dtype.max}; got {_shown(value)}")
+    with np.errstate(over="ignore"):
+        return found.astype(dtype.as_numpy_dtype)
+
+
+def predict_outputs(outputs: Tensors, rows: bool) -> dict[str, Any]:
+    """Lay the outputs out as the request did its inputs.
+
+    Args:
+        outputs: By name.
+        rows: Whether in row format: an object for each row; else an object of columns. Where
+            there is one output alone, its name is left out.
+    """
+    columns = {name: _plain(name, one) for name, one in sorted(outputs.items())}
+    if len(columns) == 1:
+        (alone,) = columns.values()
+        return {"predictions" if rows else "outputs": alone}
+    if not rows:
+        return {"outputs": columns}
+    if len({len(one) for one in columns.values()}) > 1:
+        raise _bad("Outputs have inconsistent batch sizes; ask in column format ('inputs')")
+    each = zip(*columns.values(), strict=True)
+    return {"predictions": [dict(zip(columns, row, strict=True)) for row in each]}
+
+
+def classify_outputs(outputs: Tensors) -> dict[str, Any]:
+    """Pairs of label and score, best first, for each example."""
+    labels, scores = (_plain(name, outputs[name]) for name in ("classes", "scores"))
+    pairs = zip(labels, scores, strict=True)
+    return {"results": [[list(pair) for pair in zip(*one, strict=True)] for one in pairs]}
+
+
+def _plain(name: str, array: np.ndarray) -> Any:
+    if array.dtype.kind in "OS":
+        return _texts(array.tolist(), name.endswith("_bytes"))
+    if array.dtype == np.float32:  # 0.2, not 0.20000000298023224
+        return array.astype("U32").astype("float64").tolist()
+    return array.tolist()
+
+
+def _texts(value: Any, binary: bool) -> Any:
+    if isinstance(value, list):
+        return [_texts(one, binary) for one in value]
+    if binary:
+        return {"b64": base64.b64encode(value).decode("ascii")}
+    return value.decode("utf-8", "replace")
+
+
+def examples(document: Mapping[str, Any]) -> list[tf.train.Example]:
+    """The examples of a classify or regress request, each with the context they share.
+
+    Raises:
+        Refused: There are none, or they are not lists of values by name.
+    """
+    given = document.get("examples")
+    if given is None:
+        raise _bad("When method is classify, key 'examples' is expected and was not found")
+    if not isinstance(given, list):
+        raise _bad("Expecting 'examples' value to be an list/array")
+    if not given:
+        raise _bad("'examples' value is an empty array")
+    context = _features(document.get("context", {}))
+    return [tf.train.Example(features={"feature": context | _features(one)}) for one in given]
+
+
+def _features(example: Any) -> dict[str, tf.train.Feature]:
+    if not isinstance(example, dict):
+        raise _bad(f"Example must be JSON object but got JSON {type(example).__name__}")
+    return {
+        name: _feature(name, content if isinstance(content, list) else [content])
+        for name, content in example.items()
+    }
+
+
+def _feature(name: str, values: list[Any]) -> tf.train.Feature:
+    if all(isinstance(one, str | dict) for one in values):
+        return tf.train.Feature(bytes_list={"value": [_bytes(one) for one in values]})
+    try:
+        if all(isinstance(one, int) for one in values):
+            return tf.train.Feature(int64_list={"value": values})
+        if all(isinstance(one, float) for one in values):
+            return tf.train.Feature(float_list={"value": values})
+    except (ValueError, OverflowError):
+        raise _bad(f"Feature: {name} has a number that is too large") from None
+    raise _bad(f"Feature: {name} has element with unexpected JSON type")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) < 200 else text[:200] + "..."

@@ -1,0 +1,26 @@
+"""Why a request is not answered, in the codes that REST and gRPC share."""
+
+from __future__ import annotations
+
+__all__ = ["HTTP", "Refused"]
+
+HTTP = {
+    "INVALID_ARGUMENT": 400,
+    "UNAUTHENTICATED": 401,
+    "NOT_FOUND": 404,
+    "UNAVAILABLE": 503,
+}
+"""HTTP status by gRPC code, as TensorFlow Serving maps them."""
+
+
+class Refused(Exception):
+    """A request that is not answered.
+
+    Args:
+        code: A key of ``HTTP``.
+        message: Why, for the client.
+    """
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code

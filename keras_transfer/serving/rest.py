@@ -1,0 +1,168 @@
+"""TensorFlow Serving's REST interface on Starlette."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import re
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from keras_transfer.serving import page, payload
+from keras_transfer.serving.refusals import HTTP, Refused
+from keras_transfer.serving.service import Asked, Service
+
+__all__ = ["METRICS", "build_app"]
+
+METRICS = "/monitoring/prometheus/metrics"
+
+_VERSION = r"(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
+ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<api>classify|regress|predict)", re.I)
+LOOK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}(?P<metadata>/metadata)?", re.I)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def build_app(service: Service, *, token: str = "", examples: Path | None = None) -> Starlette:
+    """Make the application.
+
+    Args:
+        service: Answers.
+        token: What ``Authorization: Bearer`` must say; "" for no such demand.
+        examples: Folder of pictures that the page shows.
+    """
+
+    async def health(request: Request) -> Response:
+        ready = service.versions.ready
+        return _json({"ready": ready}, 200 if ready else 503)
+
+    async def metrics(request: Request) -> Response:
+        return Response(service.metrics.page(), media_type="text/plain; version=0.0.4")
+
+    def guarded(endpoint: Endpoint) -> Endpoint:
+        async def guarded_endpoint(request: Request) -> Response:
+            try:
+                _authorize(request, token)
+                return await endpoint(request)
+            except Refused as error:
+                return _json({"error": str(error)}, HTTP[error.code])
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody reads it
+
+        return guarded_endpoint
+
+    async def v1(request: Request) -> Response:
+        return await _v1(service, request)
+
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+    routes = [
+        Route("/healthz", health, methods=["GET"]),
+        Route(METRICS, guarded(metrics), methods=["GET"]),
+        Route("/v1/{rest:path}", guarded(v1), methods=methods),
+        *page.routes(service.versions.name, service.versions.base, examples),
+    ]
+    return Starlette(routes=routes)
+
+
+def _authorize(request: Request, token: str) -> None:
+    given = request.headers.get("authorization", "")
+    if token and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        raise Refused("UNAUTHENTICATED", "A bearer token is wanted: Authorization: Bearer TOKEN")
+
+
+async def _v1(service: Service, request: Request) -> Response:
+    path = request.url.path
+    ask, look = ASK.fullmatch(path), LOOK.fullmatch(path)
+    if request.method == "POST" and ask:
+        return await _ask(service, request, ask)
+    if request.method == "GET" and look:
+        version = _version(look)
+        if look["metadata"]:
+            return _json(service.metadata(look["name"], version))
+        return _json(service.status(look["name"], version))
+    raise Refused("INVALID_ARGUMENT", f"Malformed request: {request.method} {path}")
+
+
+def _version(found: re.Match) -> int | None:
+    if found["label"]:
+        raise Refused("INVALID_ARGUMENT", f"Unrecognized servable version label: {found['label']}")
+    return int(found["version"]) if found["version"] else None
+
+
+async def _ask(service: Service, request: Request, found: re.Match) -> Response:
+    api = found["api"].lower()
+    try:
+        with service.metrics.request(api.capitalize(), "REST"):
+            model = service.versions.get(found["name"], _version(found))
+            body = await asyncio.wait_for(
+                _body(request, service.limits.body), service.limits.seconds
+            )
+            content = await run_in_threadpool(_parsed, service, model, api, body)
+            asked, finish = content
+            outputs = await asyncio.wait_for(_answer(asked.answer), service.limits.seconds)
+            text = await run_in_threadpool(lambda: _text(finish(outputs)))
+            return Response(text, media_type="application/json")
+    except TimeoutError:
+        return _json({"error": "The request took too long"}, 503)
+    except _TooLarge as error:
+        return _json({"error": str(error)}, 413)
+
+
+def _parsed(
+    service: Service, model: Any, api: str, body: bytes
+) -> tuple[Asked, Callable[[Any], dict[str, Any]]]:
+    """Take a request on; and how to lay out its answer."""
+    document = payload.parse(body)
+    signature = document.get("signature_name", "")
+    if api == "predict":
+        specs = model.signature(signature).inputs
+        inputs, rows = payload.predict_inputs(document, specs)
+        asked = service.predict(model, signature, inputs)
+        return asked, lambda outputs: payload.predict_outputs(outputs, rows)
+    if api == "regress":
+        row = model.signature(signature)
+        raise Refused(
+            "INVALID_ARGUMENT",
+            "Expected regression signature method_name to be tensorflow/serving/regress. "
+            f"Was: {row.method}",
+        )
+    asked = service.classify(model, signature, payload.examples(document))
+    return asked, payload.classify_outputs
+
+
+async def _answer(answer: Future) -> Any:
+    return await asyncio.wrap_future(answer)
+
+
+class _TooLarge(Exception):
+    pass
+
+
+async def _body(request: Request, most: int) -> bytes:
+    said = request.headers.get("content-length", "0")
+    content = bytearray()
+    if not said.isdecimal() or int(said) <= most:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > most:
+                break
+        else:
+            return bytes(content)
+    raise _TooLarge(f"The request has more than {most:,} bytes")
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(_text(document), status_code=status, media_type="application/json")
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False)

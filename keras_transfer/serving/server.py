@@ -1,0 +1,140 @@
+"""Start everything, say where it is, and end it when asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.serving.batching import Batcher
+from keras_transfer.serving.grpc_api import build_grpc
+from keras_transfer.serving.metrics import Metrics
+from keras_transfer.serving.rest import build_app
+from keras_transfer.serving.service import Limits, Service
+from keras_transfer.serving.versions import Versions, locate
+
+__all__ = ["Settings", "serve"]
+
+logger = logging.getLogger("keras_transfer")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to serve.
+
+    Attributes:
+        host: Address to listen at.
+        port: For REST; 0 for a free one.
+        grpc_port: For gRPC; 0 for a free one, None for none.
+        name: Of the model; its folder's if "".
+        max_batch: Most pictures that are answered together.
+        max_wait: Seconds that a request waits for others.
+        max_queue: Pictures that may wait.
+        limits: What a request may cost.
+        token: Bearer token that requests must carry; "" for none.
+        poll: Seconds between looks for a new version.
+        examples: Folder of pictures for the page.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    grpc_port: int | None = 8500
+    name: str = ""
+    max_batch: int = 32
+    max_wait: float = 0.0
+    max_queue: int = 256
+    limits: Limits = field(default_factory=Limits)
+    token: str = ""
+    poll: float = 2.0
+    examples: Path | None = None
+
+
+def serve(export: Path, settings: Settings) -> None:
+    """Serve an export until SIGINT or SIGTERM; what was begun is answered first.
+
+    Args:
+        export: ``DIR/<model>``, or ``DIR/<model>/<version>``.
+        settings: How.
+
+    Raises:
+        BadConfiguration: There is nothing to serve, or a port is taken.
+        BadData: No version can be loaded.
+    """
+    base, only = locate(export)
+    name = settings.name or base.name
+    versions = Versions(base, name, only)
+    versions.look()
+    if not versions.ready:
+        raise BadData(f"No version of {name} in {base} can be served; see above.")
+    metrics = Metrics(name)
+    batcher = Batcher(settings.max_batch, settings.max_wait, settings.max_queue)
+    metrics.watch_queue(lambda: batcher.waiting)
+    service = Service(versions, batcher, settings.limits, metrics)
+    versions.watch(settings.poll)
+    try:
+        _listen(service, settings)
+    finally:
+        versions.close()
+        batcher.close()
+
+
+def _listen(service: Service, settings: Settings) -> None:
+    app = build_app(service, token=settings.token, examples=settings.examples)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
+    )
+    grpc_server, grpc_port = None, None
+    if settings.grpc_port is not None:
+        where = f"{settings.host}:{settings.grpc_port}"
+        grpc_server, grpc_port = build_grpc(service, where, token=settings.token)
+        if not grpc_port:
+            raise BadConfiguration(f"Port {settings.grpc_port} is taken; name a --grpc-port.")
+        grpc_server.start()
+    try:
+        asyncio.run(_Server(config, service, grpc_port).run_until_stopped())
+    except KeyboardInterrupt:  # uvicorn hands the signal on once it has ended
+        pass
+    finally:
+        if grpc_server is not None:
+            grpc_server.stop(settings.limits.seconds).wait()
+
+
+class _Server(uvicorn.Server):
+    """Says when and where it listens, and when its port is taken."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, grpc_port: int | None):
+        super().__init__(config)
+        self.service, self.grpc_port = service, grpc_port
+
+    async def run_until_stopped(self) -> None:
+        try:
+            await self.serve()
+        except SystemExit:
+            raise BadConfiguration(
+                f"{self.config.host}:{self.config.port} cannot be listened at: the port is taken, "
+                "or the address is not this machine's. Name a --port or --host."
+            ) from None
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.should_exit:
+            return
+        port = self.servers[0].sockets[0].getsockname()[1]
+        model = self.service.versions.get(self.service.versions.name)
+        beside = f", gRPC at {self.config.host}:{self.grpc_port}" if self.grpc_port else ""
+        logger.info(
+            "Serving %s version %s at http://%s:%s%s",
+            *(model.name, model.version, self.config.host, port, beside),
+        )

@@ -1,0 +1,205 @@
+"""What can be asked of a server, whichever way the question comes in."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.json_format import MessageToDict
+from PIL import Image, UnidentifiedImageError
+
+from keras_transfer.data.flaws import MOST_PIXELS
+from keras_transfer.serving.batching import Batcher
+from keras_transfer.serving.metrics import Metrics
+from keras_transfer.serving.models import DEFAULT, Model, Tensors
+from keras_transfer.serving.refusals import Refused
+from keras_transfer.serving.versions import Versions
+
+__all__ = ["CLASSIFY", "Asked", "Limits", "Service"]
+
+CLASSIFY = "tensorflow/serving/classify"
+BYTES = "image_bytes"
+"""Inputs and features of this name hold encoded pictures."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may cost.
+
+    Attributes:
+        body: Most bytes of a request.
+        pixels: Most pixels of a picture.
+        seconds: How long an answer may take.
+    """
+
+    body: int = 32 << 20
+    pixels: int = MOST_PIXELS
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A request that has been taken on.
+
+    Attributes:
+        model: Who answers it.
+        signature: By what.
+        answer: Outputs by name, to come; or ``Refused``.
+    """
+
+    model: Model
+    signature: str
+    answer: Future
+
+
+class Service:
+    """Answers for one model.
+
+    Args:
+        versions: Of the model.
+        batcher: Puts requests together.
+        limits: What they may cost.
+        metrics: Counts them.
+    """
+
+    def __init__(self, versions: Versions, batcher: Batcher, limits: Limits, metrics: Metrics):
+        self.versions, self.batcher, self.limits = versions, batcher, limits
+        self.metrics = metrics
+
+    def predict(self, model: Model, signature: str, inputs: Tensors) -> Asked:
+        """Ask a signature.
+
+        Args:
+            model: As ``versions`` gives it.
+            signature: "" for the default one.
+            inputs: Arrays by name.
+
+        Raises:
+            Refused: The inputs are not what it takes, or too many are waiting.
+        """
+        row = model.signature(signature)
+        if set(inputs) != set(row.inputs):
+            wanted, got = ", ".join(sorted(row.inputs)), ", ".join(sorted(inputs)) or "none"
+            raise Refused("INVALID_ARGUMENT", f"The inputs should be {wanted}; got {got}")
+        for name, array in inputs.items():
+            spec = row.inputs[name]
+            kind = (
+                np.dtype(object) if spec.dtype == tf.string else np.dtype(spec.dtype.as_numpy_dtype)
+            )
+            if array.dtype != kind or not spec.shape.is_compatible_with(array.shape):
+                raise Refused(
+                    "INVALID_ARGUMENT",
+                    f"Input {name!r} should be {spec.dtype.name} of shape {spec.shape}; got "
+                    f"{array.dtype} of shape {array.shape}",
+                )
+            if name == BYTES:
+                for content in array.ravel():
+                    self._check_picture(content)
+        signature = signature or DEFAULT
+        answer = self.batcher.submit(model, signature, inputs, self.limits.seconds)
+        return Asked(model, signature, answer)
+
+    def classify(self, model: Model, signature: str, given: list[tf.train.Example]) -> Asked:
+        """Ask a signature of the Classify API.
+
+        Args:
+            model: As ``versions`` gives it.
+            signature: "" for the default one.
+            given: At least one example.
+
+        Raises:
+            Refused: The signature is for something else, or the examples are not what it takes.
+        """
+        row = model.signature(signature)
+        if row.method != CLASSIFY:
+            raise Refused(
+                "INVALID_ARGUMENT",
+                f"Expected classification signature method_name to be {CLASSIFY}. "
+                f"Was: {row.method}",
+            )
+        if not given:
+            raise Refused("INVALID_ARGUMENT", "Input is empty.")
+        for one in given:
+            for content in one.features.feature[BYTES].bytes_list.value:
+                self._check_picture(content)
+        serialized = np.array([one.SerializeToString() for one in given], object)
+        return self.predict(model, signature, {next(iter(row.inputs)): serialized})
+
+    def _check_picture(self, content: bytes) -> None:
+        """By its header alone: a small file may hold more pixels than there is memory for."""
+        try:
+            with Image.open(io.BytesIO(content)) as picture:
+                width, height = picture.size
+        except (
+            UnidentifiedImageError,
+            OSError,
+            ValueError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ):
+            raise Refused(
+                "INVALID_ARGUMENT", "The bytes are no picture (JPEG, PNG, GIF, BMP or WebP)"
+            ) from None
+        if width * height > self.limits.pixels:
+            raise Refused(
+                "INVALID_ARGUMENT",
+                f"The picture has {width} x {height} pixels, over {self.limits.pixels:,}",
+            )
+
+    def status(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """What became of the versions, as ``GetModelStatusResponse`` in JSON has it.
+
+        Raises:
+            Refused: There is no such model or version.
+        """
+        states = self.versions.states if name == self.versions.name else {}
+        if not states:
+            raise Refused("NOT_FOUND", f"Could not find any versions of model {name}")
+        if version is not None and version not in states:
+            raise Refused("NOT_FOUND", f"Could not find version {version} of model {name}")
+        chosen = sorted(states) if version is None else [version]
+        return {
+            "model_version_status": [
+                {
+                    "version": str(number),
+                    "state": states[number].state,
+                    "status": {
+                        "error_code": "UNKNOWN" if states[number].error else "OK",
+                        "error_message": states[number].error,
+                    },
+                }
+                for number in reversed(chosen)
+            ]
+        }
+
+    def metadata(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """Signatures of a version, as ``GetModelMetadataResponse`` in JSON has them.
+
+        Raises:
+            Refused: There is no such model or version.
+        """
+        model = self.versions.get(name, version)
+        return {
+            "model_spec": {
+                "name": name,
+                "signature_name": "",
+                "version": str(model.version),
+            },
+            "metadata": {"signature_def": {"signature_def": _definitions(model)}},
+        }
+
+
+def _definitions(model: Model) -> Mapping[str, Any]:
+    return {
+        name: MessageToDict(
+            row.definition,
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )
+        for name, row in model.signatures.items()
+    }
