@@ -65,7 +65,9 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _told(context, self.token), self.service.metrics.request("Predict", "GRPC"):
             model = _model(self.service, request.model_spec)
-            inputs = {name: _array(one) for name, one in request.inputs.items()}
+            inputs = {
+                name: _array(one, self.service.limits.body) for name, one in request.inputs.items()
+            }
             asked = self.service.predict(model, request.model_spec.signature_name, inputs)
             outputs = _wait(asked, self.service)
             wanted = list(request.output_filter) or list(outputs)
@@ -149,8 +151,12 @@ def _model(service: Service, spec: Any) -> Model:
     return service.versions.get(spec.name, _version(spec))
 
 
-def _array(tensor: Any) -> np.ndarray:
+def _array(tensor: Any, most: int) -> np.ndarray:
+    shape = [side.size for side in tensor.tensor_shape.dim]
     try:
+        # A message may stand for more values than it holds: the last one counts for all others.
+        if np.prod(shape, dtype=float) > most:
+            raise ValueError(f"its shape is {shape}, more than the message can hold")
         return np.asarray(tf.make_ndarray(tensor))
     except (TypeError, ValueError, KeyError) as error:
         raise Refused("INVALID_ARGUMENT", f"A tensor cannot be read: {error}") from None
