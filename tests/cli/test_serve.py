@@ -72,7 +72,7 @@ def test_it_answers_and_ends_when_asked_to(work, model, serve, how):
 
 
 def test_new_versions_are_switched_to_while_it_runs(work, model, serve):
-    process, url = serve(model, "--poll", "0.1")
+    _, url = serve(model, "--poll", "0.1")
     shutil.copytree(model / "1", model / ".part")
     (model / ".part").rename(model / "2")
 

@@ -122,7 +122,7 @@ GOOD = {"instances": [b64(encoded(20, 20))]}
 @pytest.mark.parametrize(
     ("method", "path", "document", "status", "said"),
     [
-        ("POST", "/v1/models/half:predict", GOOD, 404, "Servable not found for request: Latest(half"),
+        ("POST", "/v1/models/half:predict", GOOD, 404, "for request: Latest(half)"),
         (
             "POST",
             "/v1/models/colours/versions/7:predict",
@@ -139,8 +139,8 @@ GOOD = {"instances": [b64(encoded(20, 20))]}
             "Could not find version 7 of model colours",
         ),
         ("GET", "/v1/models/half/metadata", None, 404, "Servable not found"),
-        ("GET", "/v1/models/colours/labels/x", None, 400, "Unrecognized servable version label: x"),
-        ("POST", "/v1/models/colours:no", GOOD, 400, "Malformed request: POST /v1/models/colours:no"),
+        ("GET", "/v1/models/colours/labels/x", None, 400, "version label: x"),
+        ("POST", "/v1/models/colours:no", GOOD, 400, "Malformed request: POST /v1/mod"),
         ("GET", ASK, None, 400, "Malformed request: GET"),
         ("DELETE", "/v1/models/colours", None, 400, "Malformed request: DELETE"),
         ("POST", ASK, {}, 400, "Missing 'inputs' or 'instances' key"),
