@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_transfer.data import exif
 from keras_transfer.tables import Table
 
-__all__ = ["EXTENSIONS", "RESIZE", "picture", "resize"]
+__all__ = ["EXTENSIONS", "RESIZE", "picture", "resize", "whole"]
 
 EXTENSIONS = {
     ".jpg": "JPEG",
@@ -56,7 +56,7 @@ def picture(content: tf.Tensor, least: tf.Tensor | int = 0, how: str = "stretch"
     reducible = (tf.strings.substr(content, 0, 3) == b"\xff\xd8\xff") & (least > 0)
     place = tf.cond(reducible, lambda: _place(content, least, side), lambda: tf.constant(0))
     sizes = [partial(tf.io.decode_jpeg, content, 3, ratio) for ratio in _RATIOS[1:]]
-    pixels = tf.switch_case(place, [partial(_whole, content), *sizes])
+    pixels = tf.switch_case(place, [partial(whole, content), *sizes])
     return exif.upright(tf.ensure_shape(pixels, (None, None, 3)), exif.orientation(content))
 
 
@@ -67,7 +67,8 @@ def _place(content: tf.Tensor, least: tf.Tensor | int, side: Callable) -> tf.Ten
     return tf.reduce_sum(tf.cast(left >= 2 * tf.cast(least, tf.int32), tf.int32))
 
 
-def _whole(content: tf.Tensor) -> tf.Tensor:
+def whole(content: tf.Tensor) -> tf.Tensor:
+    """Decode a picture in full, as it lies in the file: what in ``picture`` can fail."""
     return tf.cond(
         tf.strings.regex_full_match(tf.strings.substr(content, 0, 21), _STILL_WEBP),
         lambda: tf.io.decode_image(content, 0, expand_animations=False)[..., :3],

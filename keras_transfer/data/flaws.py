@@ -127,4 +127,4 @@ def _decoding_flaw(found: str, header: ImageFile.ImageFile, content: bytes) -> s
 
 @functools.cache
 def _decoder() -> Callable[[bytes], tf.Tensor]:
-    return tf.function(decode.picture, input_signature=[tf.TensorSpec([], tf.string)])
+    return tf.function(decode.whole, input_signature=[tf.TensorSpec([], tf.string)])

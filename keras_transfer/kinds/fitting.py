@@ -39,7 +39,7 @@ logger = logging.getLogger("keras_transfer")
 VIEWS, EPOCHS_A_VIEW = 4, 5
 """Most views of a picture that a stage keeps by itself; for how many epochs each of them serves."""
 
-PROBES = 16
+PROBES = 8
 """Test pictures that the whole network answers too, beside its parts."""
 
 
