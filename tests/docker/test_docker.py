@@ -73,6 +73,7 @@ def test_the_compose_file_mounts_the_files_that_it_names():
 
 FIELDS = {
     "batching.config": {
+        "value",
         "max_batch_size",
         "batch_timeout_micros",
         "max_enqueued_batches",
