@@ -33,6 +33,13 @@ PORT = click.IntRange(0, 65535)
 @click.option("--max-pixels", type=COUNT, help="Of a picture; 89,478,485 by default.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, help="Seconds for an answer.")
 @click.option("--token", envvar="KT_SERVE_TOKEN", default="", help="Bearer token of requests.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "tensorflow", "openvino"]),
+    default="auto",
+    show_default=True,
+    help="What runs the network.",
+)
 @click.option("--poll", type=click.FloatRange(0.1), default=2.0, help="Seconds to a new version.")
 @click.option(
     "--examples",

@@ -15,7 +15,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from keras_transfer.errors import BadData
 from keras_transfer.serving.refusals import Refused
 
-__all__ = ["DEFAULT", "Model", "Signature", "Tensors"]
+__all__ = ["DEFAULT", "WARMUP", "Model", "Signature", "Tensors", "warmup_requests"]
 
 DEFAULT = "serving_default"
 WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
@@ -68,7 +68,7 @@ class Model:
                 name: _signature(function, definitions[name])
                 for name, function in self._loaded.signatures.items()
             }
-            for signature, inputs in _warmup(folder / WARMUP):
+            for signature, inputs in warmup_requests(folder / WARMUP):
                 self.run(signature, inputs)
         except (OSError, ValueError, KeyError, DecodeError, Refused, tf.errors.OpError) as error:
             raise BadData(f"Version {version} in {folder} cannot be served: {error}") from None
@@ -116,7 +116,7 @@ def _definitions(file: Path) -> Mapping[str, meta_graph_pb2.SignatureDef]:
     return graph.signature_def
 
 
-def _warmup(file: Path) -> list[tuple[str, Tensors]]:
+def warmup_requests(file: Path) -> list[tuple[str, Tensors]]:
     """The requests that a model brings along, as far as they are for Predict."""
     from tensorflow_serving.apis import prediction_log_pb2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.grpc_api import build_grpc
 from keras_transfer.serving.metrics import Metrics
+from keras_transfer.serving.models import Model
 from keras_transfer.serving.rest import build_app
 from keras_transfer.serving.service import Limits, Service
 from keras_transfer.serving.versions import Versions, locate
@@ -39,6 +41,7 @@ class Settings:
         token: Bearer token that requests must carry; "" for none.
         poll: Seconds between looks for a new version.
         examples: Folder of pictures for the page.
+        engine: "tensorflow", "openvino", or "auto": OpenVINO where it pays.
     """
 
     host: str = "127.0.0.1"
@@ -52,6 +55,7 @@ class Settings:
     token: str = ""
     poll: float = 2.0
     examples: Path | None = None
+    engine: str = "auto"
 
 
 def serve(export: Path, settings: Settings) -> None:
@@ -67,7 +71,7 @@ def serve(export: Path, settings: Settings) -> None:
     """
     base, only = locate(export)
     name = settings.name or base.name
-    versions = Versions(base, name, only)
+    versions = Versions(base, name, only, _loader(settings.engine))
     versions.look()
     if not versions.ready:
         raise BadData(f"No version of {name} in {base} can be served; see above.")
@@ -81,6 +85,16 @@ def serve(export: Path, settings: Settings) -> None:
     finally:
         versions.close()
         batcher.close()
+
+
+def _loader(engine: str) -> type[Model]:
+    if engine == "tensorflow":
+        return Model
+    from keras_transfer.serving.openvino_model import OpenVinoModel, pays
+
+    if engine == "openvino" and find_spec("openvino") is None:
+        raise BadConfiguration("openvino is not installed: pip install 'keras_transfer[openvino]'.")
+    return OpenVinoModel if engine == "openvino" or pays() else Model
 
 
 def _listen(service: Service, settings: Settings) -> None:

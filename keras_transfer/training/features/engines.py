@@ -15,7 +15,15 @@ import tensorflow as tf
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.tables import Table
 
-__all__ = ["ENGINES", "Engine", "available", "build_engine", "in_precision"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "available",
+    "build_engine",
+    "in_precision",
+    "openvino_engine",
+    "openvino_network",
+]
 
 Engine = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 """Maps batches of (batch, size, size, 3) float32 pixels to float32 features, in their order."""
@@ -162,19 +170,59 @@ def _openvino_precisions() -> list[str]:
 
 
 def _openvino(prefix: keras.Model, precision: str) -> Engine:
-    core = _openvino_core()
     if prefix not in _CONVERTED:
-        _CONVERTED[prefix] = _converted(prefix)
+        _CONVERTED[prefix] = openvino_network(_traced(prefix), _CHUNK)
+    return openvino_engine(_CONVERTED[prefix], precision)
+
+
+_CONVERTED: WeakKeyDictionary[keras.Model, Any] = WeakKeyDictionary()
+"""Networks in OpenVINO's form, for as long as Keras's own live: two precisions, one conversion."""
+
+
+def openvino_network(function: Any, chunk: int) -> Any:
+    """Convert a concrete function of pictures to OpenVINO's form.
+
+    Args:
+        function: Of one input, (any, height, width, channels), and one output.
+        chunk: Pictures a request; fixed, so that nothing is compiled twice.
+
+    Raises:
+        BadConfiguration: OpenVINO is not installed.
+    """
+    _openvino_core()
+    import openvino
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
+
+    # What openvino.convert_model does, which would also report to its makers over the network.
+    frontend = FrontEndManager().load_by_framework("tf")
+    graph = GraphIteratorTFGraph(function.graph, True)  # must live while it is converted
+    model = frontend.convert(frontend.load(graph))
+    # Swish brings outputs of its own (it has a gradient of its own), which would not be fused.
+    wanted = model.output(function.outputs[0].name).get_node().input_value(0)
+    model = openvino.Model([wanted], model.get_parameters())
+    model.reshape({0: [chunk, *function.inputs[0].shape[1:]]})
+    return model
+
+
+def openvino_engine(network: Any, precision: str) -> Engine:
+    """Compile a network for throughput.
+
+    Args:
+        network: As ``openvino_network`` makes it.
+        precision: "float32" or "bfloat16".
+    """
     hints = {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
     }
-    compiled = core.compile_model(_CONVERTED[prefix], "CPU", hints)
+    compiled = _openvino_core().compile_model(network, "CPU", hints)
+    chunk = network.input().shape[0]
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         lengths: deque[int] = deque()
         parts: list[np.ndarray] = []
-        for features in _in_flight(compiled, _chunks(batches, lengths)):
+        for features in _in_flight(compiled, _chunks(batches, lengths, chunk), chunk):
             parts.append(features)
             if sum(map(len, parts)) == lengths[0]:
                 yield np.concatenate(parts)
@@ -184,34 +232,13 @@ def _openvino(prefix: keras.Model, precision: str) -> Engine:
     return run
 
 
-_CONVERTED: WeakKeyDictionary[keras.Model, Any] = WeakKeyDictionary()
-"""Networks in OpenVINO's form, for as long as Keras's own live: two precisions, one conversion."""
-
-
-def _converted(prefix: keras.Model) -> Any:
-    import openvino
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
-
-    function = _traced(prefix)
-    # What openvino.convert_model does, which would also report to its makers over the network.
-    frontend = FrontEndManager().load_by_framework("tf")
-    graph = GraphIteratorTFGraph(function.graph, True)  # must live while it is converted
-    model = frontend.convert(frontend.load(graph))
-    # Swish brings outputs of its own (it has a gradient of its own), which would not be fused.
-    wanted = model.output(function.outputs[0].name).get_node().input_value(0)
-    model = openvino.Model([wanted], model.get_parameters())
-    model.reshape({0: [_CHUNK, *prefix.input_shape[1:]]})
-    return model
-
-
-def _chunks(batches: Iterable[np.ndarray], lengths: deque[int]) -> Iterator[np.ndarray]:
+def _chunks(batches: Iterable[np.ndarray], lengths: deque[int], chunk: int) -> Iterator[np.ndarray]:
     for batch in batches:
         lengths.append(len(batch))
-        yield from (batch[start : start + _CHUNK] for start in range(0, len(batch), _CHUNK))
+        yield from (batch[start : start + chunk] for start in range(0, len(batch), chunk))
 
 
-def _in_flight(compiled: Any, chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def _in_flight(compiled: Any, chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """Keep several requests going; their answers are taken in the order of the chunks."""
     count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 2
     idle = [compiled.create_infer_request() for _ in range(count)]
@@ -219,7 +246,7 @@ def _in_flight(compiled: Any, chunks: Iterable[np.ndarray]) -> Iterator[np.ndarr
     for chunk in chunks:
         if not idle:
             yield _answer(busy, idle)
-        missing = _CHUNK - len(chunk)  # one shape only, so that nothing is compiled twice
+        missing = size - len(chunk)
         padding = ((0, missing), (0, 0), (0, 0), (0, 0))
         idle[-1].start_async({0: np.pad(chunk, padding) if missing else chunk}, share_inputs=False)
         busy.append((idle.pop(), len(chunk)))
