@@ -50,7 +50,8 @@ class Batcher:
     Batches form by themselves while the thread is busy; ``max_wait`` makes it wait for more.
 
     Args:
-        max_batch: Most pictures that are answered together; a request with more goes alone.
+        max_batch: Most pictures that are answered together; a request with more goes
+            alone, piece by piece.
         max_wait: Seconds that the first of a batch waits for others.
         max_queue: Pictures that may wait; further requests are refused at once.
     """
@@ -135,7 +136,7 @@ class Batcher:
 
     def _answer(self, batch: Sequence[_Request]) -> None:
         try:
-            answers = _together(batch)
+            answers = _together(batch, self.max_batch)
         except Exception as error:
             if len(batch) > 1:  # one of them is at fault: the others shall not suffer for it
                 for one in batch:
@@ -159,12 +160,12 @@ def _settle(request: _Request, answer: Tensors | Refused) -> None:
             request.answer.set_result(answer)
 
 
-def _together(batch: Sequence[_Request]) -> list[Tensors]:
+def _together(batch: Sequence[_Request], most: int) -> list[Tensors]:
     if not batch:
         return []
     first = batch[0]
     if len(batch) == 1:
-        return [first.model.run(first.signature, first.inputs)]
+        return [_alone(first, most)]
     inputs = {name: np.concatenate([one.inputs[name] for one in batch]) for name in first.inputs}
     outputs = first.model.run(first.signature, inputs)
     ends = np.cumsum([one.size for one in batch])
@@ -172,3 +173,19 @@ def _together(batch: Sequence[_Request]) -> list[Tensors]:
         raise ValueError("an output has no row for each input")  # then each request goes alone
     parts = {name: np.split(one, ends[:-1]) for name, one in outputs.items()}
     return [{name: rows[place] for name, rows in parts.items()} for place in range(len(batch))]
+
+
+def _alone(request: _Request, most: int) -> Tensors:
+    """Answer one request, in pieces if it is larger than a batch: memory goes with the piece."""
+    run, name, inputs = request.model.run, request.signature, request.inputs
+    even = all(one.ndim and len(one) == request.size for one in inputs.values())
+    if request.size <= most or not even or not request.model.signature(name).batched:
+        return run(name, inputs)
+    pieces = []
+    for start in range(0, request.size, most):
+        part = {key: one[start : start + most] for key, one in inputs.items()}
+        pieces.append(run(name, part))
+        rows = min(most, request.size - start)
+        if any(one.ndim == 0 or len(one) != rows for one in pieces[-1].values()):
+            return run(name, inputs)  # it does not answer row by row
+    return {key: np.concatenate([one[key] for one in pieces]) for key in pieces[0]}

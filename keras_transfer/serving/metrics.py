@@ -71,4 +71,5 @@ class Metrics:
 
     def page(self) -> bytes:
         """All of it in Prometheus's text format."""
-        return generate_latest(self.registry)
+        page = generate_latest(self.registry)  # its counters end in _total, TF Serving's do not
+        return page.replace(b":request_count_total", b":request_count")

@@ -103,6 +103,8 @@ class Model:
             return {name: one.numpy() for name, one in row.function(**tensors).items()}
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
             raise Refused("INVALID_ARGUMENT", _plain(error)) from None
+        except tf.errors.ResourceExhaustedError:
+            raise Refused("UNAVAILABLE", "Not enough memory for this request now") from None
 
 
 def _signature(function: Any, definition: meta_graph_pb2.SignatureDef) -> Signature:

@@ -32,7 +32,10 @@ def parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise _bad("JSON Parse error: The document is empty")
     try:
-        document = json.loads(body)
+        text = body.decode()  # json.loads would let halves of surrogate pairs through
+        document = json.loads(text)
+        if "\\ud" in text.lower():  # no answer could quote half a pair
+            json.dumps(document, ensure_ascii=False).encode()
     except RecursionError:
         raise _bad("JSON Parse error: Nested too deeply") from None
     except ValueError as error:  # UnicodeDecodeError is one, as are numbers with too many digits
@@ -240,7 +243,7 @@ def _feature(name: str, values: list[Any]) -> tf.train.Feature:
     if all(isinstance(one, str | dict) for one in values):
         return tf.train.Feature(bytes_list={"value": [_bytes(one) for one in values]})
     try:
-        if all(isinstance(one, int) for one in values):
+        if all(isinstance(one, int) and not isinstance(one, bool) for one in values):
             return tf.train.Feature(int64_list={"value": values})
         if all(isinstance(one, float) for one in values):
             return tf.train.Feature(float_list={"value": values})

@@ -8,6 +8,7 @@ HTTP = {
     "INVALID_ARGUMENT": 400,
     "UNAUTHENTICATED": 401,
     "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 413,
     "UNAVAILABLE": 503,
 }
 """HTTP status by gRPC code, as TensorFlow Serving maps them."""

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def _authorize(request: Request, token: str) -> None:
 
 
 async def _v1(service: Service, request: Request) -> Response:
-    path = request.url.path
+    path = request.scope["path"]  # request.url would parse the Host header, too
     ask, look = ASK.fullmatch(path), LOOK.fullmatch(path)
     if request.method == "POST" and ask:
         return await _ask(service, request, ask)
@@ -100,21 +100,21 @@ def _version(found: re.Match) -> int | None:
 
 async def _ask(service: Service, request: Request, found: re.Match) -> Response:
     api = found["api"].lower()
+    seconds = service.limits.seconds
+    with service.metrics.request(api.capitalize(), "REST"):
+        model = service.versions.get(found["name"], _version(found))
+        body = await _in_time(_body(request, service.limits.body), seconds)
+        asked, finish = await run_in_threadpool(_parsed, service, model, api, body)
+        outputs = await _in_time(_answer(asked.answer), seconds)
+        text = await run_in_threadpool(lambda: _text(finish(outputs)))
+        return Response(text, media_type="application/json")
+
+
+async def _in_time(awaited: Coroutine[Any, Any, Any], seconds: float) -> Any:
     try:
-        with service.metrics.request(api.capitalize(), "REST"):
-            model = service.versions.get(found["name"], _version(found))
-            body = await asyncio.wait_for(
-                _body(request, service.limits.body), service.limits.seconds
-            )
-            content = await run_in_threadpool(_parsed, service, model, api, body)
-            asked, finish = content
-            outputs = await asyncio.wait_for(_answer(asked.answer), service.limits.seconds)
-            text = await run_in_threadpool(lambda: _text(finish(outputs)))
-            return Response(text, media_type="application/json")
-    except TimeoutError:
-        return _json({"error": "The request took too long"}, 503)
-    except _TooLarge as error:
-        return _json({"error": str(error)}, 413)
+        return await asyncio.wait_for(awaited, seconds)
+    except asyncio.TimeoutError:  # not the builtin one before Python 3.11
+        raise Refused("UNAVAILABLE", "The request took too long") from None
 
 
 def _parsed(
@@ -143,10 +143,6 @@ async def _answer(answer: Future) -> Any:
     return await asyncio.wrap_future(answer)
 
 
-class _TooLarge(Exception):
-    pass
-
-
 async def _body(request: Request, most: int) -> bytes:
     said = request.headers.get("content-length", "0")
     content = bytearray()
@@ -157,7 +153,7 @@ async def _body(request: Request, most: int) -> bytes:
                 break
         else:
             return bytes(content)
-    raise _TooLarge(f"The request has more than {most:,} bytes")
+    raise Refused("RESOURCE_EXHAUSTED", f"The request has more than {most:,} bytes")
 
 
 def _json(document: Any, status: int = 200) -> Response:
@@ -165,4 +161,4 @@ def _json(document: Any, status: int = 200) -> Response:
 
 
 def _text(document: Any) -> str:
-    return json.dumps(document, indent=1, ensure_ascii=False)
+    return json.dumps(document, ensure_ascii=False)

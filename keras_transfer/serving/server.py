@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from PIL import Image
 
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.serving.batching import Batcher
@@ -69,6 +71,8 @@ def serve(export: Path, settings: Settings) -> None:
         BadConfiguration: There is nothing to serve, or a port is taken.
         BadData: No version can be loaded.
     """
+    # The service has a limit of its own, and Python remembers each warning's text for ever.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     base, only = locate(export)
     name = settings.name or base.name
     versions = Versions(base, name, only, _loader(settings.engine))

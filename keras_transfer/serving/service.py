@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from keras_transfer.data.flaws import MOST_PIXELS
 from keras_transfer.serving.batching import Batcher
@@ -23,6 +23,7 @@ from keras_transfer.serving.versions import Versions
 __all__ = ["CLASSIFY", "Asked", "Limits", "Service"]
 
 CLASSIFY = "tensorflow/serving/classify"
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 BYTES = "image_bytes"
 """Inputs and features of this name hold encoded pictures."""
 
@@ -86,6 +87,8 @@ class Service:
         if set(inputs) != set(row.inputs):
             wanted, got = ", ".join(sorted(row.inputs)), ", ".join(sorted(inputs)) or "none"
             raise Refused("INVALID_ARGUMENT", f"The inputs should be {wanted}; got {got}")
+        if row.batched:
+            self._check_count(max((len(one) for one in inputs.values() if one.ndim), default=1))
         for name, array in inputs.items():
             spec = row.inputs[name]
             kind = (
@@ -124,24 +127,29 @@ class Service:
             )
         if not given:
             raise Refused("INVALID_ARGUMENT", "Input is empty.")
+        self._check_count(len(given))
         for one in given:
             for content in one.features.feature[BYTES].bytes_list.value:
                 self._check_picture(content)
         serialized = np.array([one.SerializeToString() for one in given], object)
         return self.predict(model, signature, {next(iter(row.inputs)): serialized})
 
+    def _check_count(self, count: int) -> None:
+        """Thousands of tiny pictures fit in a small body, but not in memory once resized."""
+        most = self.batcher.max_queue
+        if count > most:
+            raise Refused(
+                "INVALID_ARGUMENT", f"A request may hold {most:,} pictures; this one has {count:,}"
+            )
+
     def _check_picture(self, content: bytes) -> None:
         """By its header alone: a small file may hold more pixels than there is memory for."""
         try:
-            with Image.open(io.BytesIO(content)) as picture:
+            with Image.open(io.BytesIO(content), "r", FORMATS) as picture:
                 width, height = picture.size
-        except (
-            UnidentifiedImageError,
-            OSError,
-            ValueError,
-            SyntaxError,
-            Image.DecompressionBombError,
-        ):
+        except Image.DecompressionBombError as error:
+            raise Refused("INVALID_ARGUMENT", str(error)) from None
+        except Exception:  # whatever a reader of some format makes of broken bytes
             raise Refused(
                 "INVALID_ARGUMENT", "The bytes are no picture (JPEG, PNG, GIF, BMP or WebP)"
             ) from None

@@ -70,7 +70,7 @@ def test_no_batch_is_larger_than_allowed(held):
     for future in futures:
         future.result(30)
     assert sum(held.batches) == 12
-    assert sorted(held.batches) == [1, 1, 3, 3, 4]  # what is larger by itself goes alone
+    assert sorted(held.batches) == [1, 1, 1, 3, 3, 3]  # the four go alone, as three and one
     batcher.close()
 
 

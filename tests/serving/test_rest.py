@@ -3,7 +3,9 @@
 import base64
 import io
 import json
+import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +157,7 @@ GOOD = {"instances": [b64(encoded(20, 20))]}
         ("POST", ASK, {"instances": [b64(b"no picture")]}, 400, "The bytes are no picture"),
         ("POST", ASK, {"instances": [b64(encoded(20, 20)[:-30])]}, 400, ""),
         ("POST", ASK, {"instances": [b64(encoded(500, 500))]}, 400, "500 x 500 pixels, over 2"),
+        ("POST", ASK, {"instances": [b64(encoded(1, 1))] * 257}, 400, "hold 256 pictures"),
         ("POST", ASK, {"instances": [b64(b"x" * 300_000)]}, 413, "more than 300,000 bytes"),
         (
             "POST",
@@ -171,6 +174,13 @@ GOOD = {"instances": [b64(encoded(20, 20))]}
             "image_bytes",
         ),
         ("POST", "/v1/models/colours:classify", {"signature_name": "classify"}, 400, "'examples'"),
+        (
+            "POST",
+            "/v1/models/colours:classify",
+            {"signature_name": "classify", "examples": [{"image_bytes": True}]},
+            400,
+            "unexpected JSON type",
+        ),
         ("POST", "/v1/models/colours:regress", GOOD, 400, "tensorflow/serving/regress"),
         ("GET", "/v1/../setup.cfg", None, 404, ""),
         ("GET", "/page/..%2f..%2f..%2fsetup.cfg", None, 404, ""),
@@ -191,6 +201,53 @@ def test_a_bad_picture_beside_good_ones_is_refused_whole(client, pictures):
     instances = [b64(pictures.contents[0]), b64(b"no picture")]
 
     assert client.post(ASK, json={"instances": instances}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"signature_name": "\ud800", "instances": [""]}',
+        rb'{"inputs": {"image_bytes": [""], "\uDFFF": 1}}',
+        b'{"signature_name": "\xed\xa0\x80", "instances": [""]}',
+        '{"instances": [""]}'.encode("utf-16"),
+    ],
+)
+def test_text_that_cannot_be_quoted_is_refused(client, body):
+    found = client.post(ASK, content=body)
+
+    assert (found.status_code, found.json()["error"][:16]) == (400, "JSON Parse error")
+
+
+@pytest.mark.parametrize("host", ["[", "a]b", "x?y", "#", ""])
+def test_the_host_header_does_not_matter(client, host):
+    assert client.get("/v1/models/colours", headers={"Host": host}).status_code == 200
+
+
+def test_a_large_request_has_the_answers_of_small_ones(make_service, saved, pictures):
+    client = TestClient(build_app(make_service(saved.folder.parent, max_batch=2)))
+    instances = [b64(one) for one in pictures.contents[:1] * 4 + pictures.contents[1:2]]
+
+    rows = client.post(ASK, json={"instances": instances}).json()["predictions"]
+
+    wanted = [pictures.wanted[0]] * 4 + [pictures.wanted[1]]
+    np.testing.assert_allclose([row["scores"] for row in rows], wanted, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_requests(client, pictures):
+    """10,000 requests, good and bad, after as many as fill the caches."""
+    bodies = [{"instances": [b64(one)]} for one in [*pictures.contents[:3], b"no picture"]]
+
+    def resident():
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    for number in range(12_000):
+        if number == 2_000:
+            before = resident()
+        client.post(ASK, json=bodies[number % 4])
+
+    assert resident() - before < 50e6
 
 
 def test_a_token_is_wanted(service):
@@ -254,7 +311,7 @@ def test_metrics_count_requests(make_service, saved):
 
     text = client.get("/monitoring/prometheus/metrics").text
 
-    count = ':tensorflow:serving:request_count_total{model_name="colours",status='
+    count = ':tensorflow:serving:request_count{model_name="colours",status='
     assert f'{count}"OK"}} 1.0' in text
     assert f'{count}"INVALID_ARGUMENT"}} 1.0' in text
     assert ':tensorflow:serving:request_latency_count{API="Predict",entrypoint="REST"' in text
