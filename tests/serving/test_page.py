@@ -117,6 +117,16 @@ def test_the_program_that_the_page_shows_can_be_run(page, browser, address):
     assert f"{address}v1/models/colours:predict" in text
 
 
+def test_programs_are_copied_and_name_the_token_but_do_not_hold_it(page, browser):
+    browser.execute_script("document.querySelector('details').open = true")
+    for button in browser.find_elements("css selector", "[data-copies]"):
+        text = browser.find_element("id", button.get_attribute("data-copies")).text
+        assert "KT_SERVE_TOKEN" in text
+        assert "sesame" not in text
+        button.click()
+    page("[...document.querySelectorAll('[data-copies]')].every(b => b.innerText !== 'Copy')")
+
+
 def test_nothing_comes_from_elsewhere(service):
     client = TestClient(build_app(service))
     for path in ("/", "/page/page.css", "/page/page.js"):

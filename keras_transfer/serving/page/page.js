@@ -176,20 +176,35 @@ function listExamples() {
   $("examples").hidden = items.length === 0;
 }
 
-function snippets() {
+function snippets() { // they name the variable that holds the token, never the token
   const url = `${location.origin}${model()}:predict`;
+  const header = token ? `-H "Authorization: Bearer $KT_SERVE_TOKEN" ` : "";
+  const headers = token ? `{"Authorization": "Bearer " + os.environ["KT_SERVE_TOKEN"]}` : "{}";
   $("curl").textContent = [
-    `base64 -w0 photo.jpg | sed 's/.*/{"instances": [{"image_bytes": {"b64": "&"}}]}/' \\`,
-    `  | curl -s --data-binary @- ${url}`,
+    `base64 < photo.jpg | tr -d '\\n' \\`,
+    `  | sed 's/.*/{"instances": [{"image_bytes": {"b64": "&"}}]}/' \\`,
+    `  | curl -s ${header}--data-binary @- ${url}`,
   ].join("\n");
   $("python").textContent = [
-    "import base64, json, urllib.request",
+    `import base64, json, ${token ? "os, " : ""}urllib.request`,
     "",
     'picture = base64.b64encode(open("photo.jpg", "rb").read()).decode()',
     'body = json.dumps({"instances": [{"image_bytes": {"b64": picture}}]}).encode()',
-    `answer = json.load(urllib.request.urlopen("${url}", body))`,
+    `request = urllib.request.Request("${url}", body, ${headers})`,
+    "answer = json.load(urllib.request.urlopen(request))",
     'print(answer["predictions"][0]["classes"][0], answer["predictions"][0]["probabilities"][0])',
   ].join("\n");
+}
+
+async function copy(button) {
+  const program = $(button.dataset.copies);
+  try {
+    await navigator.clipboard.writeText(program.textContent);
+    button.textContent = "Copied";
+  } catch { // browsers lend the clipboard to https and localhost only
+    getSelection().selectAllChildren(program);
+    button.textContent = "Selected";
+  }
 }
 
 async function start() {
@@ -234,6 +249,9 @@ $("more").addEventListener("click", () => {
   for (const row of $("answer").children) row.hidden = false;
   $("more").hidden = true;
 });
+for (const button of document.querySelectorAll("[data-copies]")) {
+  button.addEventListener("click", () => copy(button));
+}
 $("access").addEventListener("submit", (event) => {
   event.preventDefault();
   token = $("token").value;
