@@ -3,9 +3,7 @@
 import base64
 import io
 import json
-import os
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,23 +229,6 @@ def test_a_large_request_has_the_answers_of_small_ones(make_service, saved, pict
 
     wanted = [pictures.wanted[0]] * 4 + [pictures.wanted[1]]
     np.testing.assert_allclose([row["scores"] for row in rows], wanted, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_requests(client, pictures):
-    """10,000 requests, good and bad, after as many as fill the caches."""
-    bodies = [{"instances": [b64(one)]} for one in [*pictures.contents[:3], b"no picture"]]
-
-    def resident():
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-    for number in range(12_000):
-        if number == 2_000:
-            before = resident()
-        client.post(ASK, json=bodies[number % 4])
-
-    assert resident() - before < 50e6
 
 
 def test_a_token_is_wanted(service):
