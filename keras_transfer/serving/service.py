@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,19 +10,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
-from PIL import Image
 
 from keras_transfer.data.flaws import MOST_PIXELS
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.metrics import Metrics
 from keras_transfer.serving.models import DEFAULT, Model, Tensors
+from keras_transfer.serving.pictures import check_picture
 from keras_transfer.serving.refusals import Refused
 from keras_transfer.serving.versions import Versions
 
 __all__ = ["CLASSIFY", "Asked", "Limits", "Service"]
 
 CLASSIFY = "tensorflow/serving/classify"
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 BYTES = "image_bytes"
 """Inputs and features of this name hold encoded pictures."""
 
@@ -102,7 +100,7 @@ class Service:
                 )
             if name == BYTES:
                 for content in array.ravel():
-                    self._check_picture(content)
+                    check_picture(content, self.limits.pixels)
         signature = signature or DEFAULT
         answer = self.batcher.submit(model, signature, inputs, self.limits.seconds)
         return Asked(model, signature, answer)
@@ -130,7 +128,7 @@ class Service:
         self._check_count(len(given))
         for one in given:
             for content in one.features.feature[BYTES].bytes_list.value:
-                self._check_picture(content)
+                check_picture(content, self.limits.pixels)
         serialized = np.array([one.SerializeToString() for one in given], object)
         return self.predict(model, signature, {next(iter(row.inputs)): serialized})
 
@@ -140,23 +138,6 @@ class Service:
         if count > most:
             raise Refused(
                 "INVALID_ARGUMENT", f"A request may hold {most:,} pictures; this one has {count:,}"
-            )
-
-    def _check_picture(self, content: bytes) -> None:
-        """By its header alone: a small file may hold more pixels than there is memory for."""
-        try:
-            with Image.open(io.BytesIO(content), "r", FORMATS) as picture:
-                width, height = picture.size
-        except Image.DecompressionBombError as error:
-            raise Refused("INVALID_ARGUMENT", str(error)) from None
-        except Exception:  # whatever a reader of some format makes of broken bytes
-            raise Refused(
-                "INVALID_ARGUMENT", "The bytes are no picture (JPEG, PNG, GIF, BMP or WebP)"
-            ) from None
-        if width * height > self.limits.pixels:
-            raise Refused(
-                "INVALID_ARGUMENT",
-                f"The picture has {width} x {height} pixels, over {self.limits.pixels:,}",
             )
 
     def status(self, name: str, version: int | None = None) -> dict[str, Any]:

@@ -154,7 +154,7 @@ GOOD = {"instances": [b64(encoded(20, 20))]}
         ),
         ("POST", ASK, {"instances": [b64(b"no picture")]}, 400, "The bytes are no picture"),
         ("POST", ASK, {"instances": [b64(encoded(20, 20)[:-30])]}, 400, ""),
-        ("POST", ASK, {"instances": [b64(encoded(500, 500))]}, 400, "500 x 500 pixels, over 2"),
+        ("POST", ASK, {"instances": [b64(encoded(500, 500))]}, 400, "250,000 pixels, over 200,000"),
         ("POST", ASK, {"instances": [b64(encoded(1, 1))] * 257}, 400, "hold 256 pictures"),
         ("POST", ASK, {"instances": [b64(b"x" * 300_000)]}, 413, "more than 300,000 bytes"),
         (
