@@ -267,7 +267,7 @@ class Classifier:
             return np.empty((1, 0, len(self.classes)))
         if tta is None:
             return self.probabilities(samples)[None]
-        from keras_transfer.data.test_time import views
+        from keras_transfer.data.tta import views
 
         seen = views(samples, self.loading, tta, self.knobs["augment"])
         return np.stack([self.probabilities(one) for one in seen])
@@ -276,7 +276,7 @@ class Classifier:
         """Refuse what makes no sense before pictures are read."""
         if tta is None:
             return
-        from keras_transfer.data.test_time import check_views
+        from keras_transfer.data.tta import check_views
 
         check_views(tta, self.knobs["augment"])
 

@@ -6,9 +6,12 @@ import json
 from PIL import Image
 from processes import kt
 
-WORDS = """--mixup 0.4 --cutmix 1 --label-smoothing 0.1 --mixup-off-epoch 1 --class-weight balanced
---set augment.randaugment=0.3 --set augment.random_erasing=0.2 --set augment.horizontal_flip=true
---set augment.color_jitter=0.2 --precision mixed_bfloat16""".split()
+WORDS = [
+    *("--mixup", "0.4", "--cutmix", "1", "--label-smoothing", "0.1", "--mixup-off-epoch", "1"),
+    *("--class-weight", "balanced", "--precision", "mixed_bfloat16"),
+    *("--set", "augment.randaugment=0.3", "--set", "augment.random_erasing=0.2"),
+    *("--set", "augment.horizontal_flip=true", "--set", "augment.color_jitter=0.2"),
+]
 
 
 def test_all_of_it_at_once_and_views_at_test_time(work):

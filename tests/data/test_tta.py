@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_transfer.data.pipeline import Loading, plain_batches
 from keras_transfer.data.samples import Checked, Samples
-from keras_transfer.data.test_time import views
+from keras_transfer.data.tta import views
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs import Classifier
 
