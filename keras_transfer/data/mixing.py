@@ -27,7 +27,8 @@ class Mixing:
 
     Args:
         classes: How many there are.
-        mixup: Alpha of Zhang et al. 2017: proportions are drawn from Beta(alpha, alpha); 0: none.
+        mixup: Alpha of Zhang et al. 2017: proportions are drawn from Beta(alpha, alpha); 0: none;
+            otherwise at least 0.05, below which Keras's float32 makes many of them 1/2.
         cutmix: Alpha of Yun et al. 2019, at most 1, likewise; for batches of pixels only.
         label_smoothing: Share of a label that all classes divide evenly.
         off_epoch: In how many first epochs inputs are blended; None: in all.
@@ -102,8 +103,6 @@ def _mixup(alpha: float) -> Way:
     def blend(inputs: tf.Tensor, shares: tf.Tensor, weights: tf.Tensor, key: tf.Tensor) -> Batch:
         flat = tf.reshape(inputs, [tf.shape(inputs)[0], -1, 1, 1])  # features have any shape
         drawn = layer.get_random_transformation(flat, seed=Keyed(key))
-        weight = drawn["mix_weight"]  # both of its gamma numbers may round to 0, and make it 0 / 0
-        drawn["mix_weight"] = tf.where(tf.math.is_nan(weight), 1.0, weight)
         mixed = tf.reshape(layer.transform_images(flat, drawn), tf.shape(inputs))
         return tf.ensure_shape(mixed, inputs.shape), *_labelled(layer, drawn, shares, weights)
 

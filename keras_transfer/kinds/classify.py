@@ -45,6 +45,9 @@ __all__ = ["Classify"]
 
 logger = logging.getLogger("keras_transfer")
 
+LEAST_ALPHA = 0.05
+"""Below it float32 cuts off the gamma numbers that Keras makes proportions of; they become 1/2."""
+
 
 class Classify(Recipe):
     """Fine-tune a pretrained network to tell classes of pictures apart."""
@@ -129,6 +132,12 @@ class Classify(Recipe):
         blending = self.mixup or self.cutmix
         if self.mixup_off_epoch and not blending:
             raise BadConfiguration("mixup_off_epoch ends mixup and cutmix, and neither is on.")
+        for name in ("mixup", "cutmix"):
+            if 0 < getattr(self, name) < LEAST_ALPHA:
+                raise BadConfiguration(
+                    f"{name} = {getattr(self, name):g}: so small an alpha leaves pictures as they "
+                    f"are; 0 turns {name} off, {LEAST_ALPHA:g} is the least there is."
+                )
         if blending and self.batch_size == 1:
             raise BadConfiguration("mixup and cutmix blend pictures of one batch; batch_size is 1.")
         kept = [stage.name for stage in self.planned if isinstance(stage.views, int)]

@@ -153,7 +153,8 @@ class Fitting:
             return feed_pixels(
                 self.train, self.loading, augment=self.augment, epochs=stage.epochs, **more
             )
-        augment, views = self.augment, self._views(stage)
+        augment: Augmentation | None = self.augment
+        views = self._views(stage)
         if self.recipe.cutmix:
             logger.info("cutmix shows new pictures in every epoch, so no features are kept of them")
             augment, views = (None if stage.views == "clean" else augment), []

@@ -14,7 +14,7 @@ WORDS = [
 ]
 
 
-def test_all_of_it_at_once_and_views_at_test_time(work):
+def test_all_of_it_at_once(work):
     done = kt("run", "tiny.py", *WORDS, "--out", "mixed", cwd=work, check=0)
 
     assert "cutmix shows new pictures in every epoch" in done.stderr
@@ -29,13 +29,3 @@ def test_all_of_it_at_once_and_views_at_test_time(work):
     figures = json.loads(said.stdout)["metrics"]["test"]
     assert figures["n"] == 6
     assert set(figures["plain"]) == {"accuracy", "macro_f1", "log_loss"}
-    shown = kt("predict", "mixed", "pictures/red/1.png", "--tta", "3", cwd=work, check=0)
-    assert shown.stdout.startswith("pictures/red/1.png  ")
-
-
-def test_mixup_alone_trains_on_stored_features(work):
-    done = kt("run", "tiny.py", "--mixup", "0.2", "--out", "mixup", cwd=work, check=0)
-    assert "cutmix" not in done.stderr
-    assert "Features up to" in done.stderr
-    refused = kt("evaluate", "mixup", "--tta", "4", cwd=work, check=2)
-    assert "Try --tta flip" in refused.stderr

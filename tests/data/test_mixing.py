@@ -86,20 +86,13 @@ def test_cutmix_pastes_a_rectangle_as_large_as_the_label_says():
     assert any(len(np.unique(picture)) == 2 for picture in pixels)
 
 
-@pytest.mark.parametrize("alpha", [0.2, 1.0])
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 1.0])
 def test_proportions_come_from_the_papers_beta_distribution(alpha):
     _, shares, _ = mixed(Mixing(2000, mixup=alpha), shape=(1,), n=2000)
     kept = np.diag(shares)
     kept = kept[kept < 1 - 1e-6] if alpha == 1.0 else kept
 
     assert stats.kstest(kept, stats.beta(alpha, alpha).cdf).pvalue > 0.001
-
-
-def test_the_smallest_alpha_leaves_every_picture_whole():
-    """Both gamma numbers then round to 0, and their proportion would not be a number."""
-    inputs, shares, _ = mixed(Mixing(500, mixup=1e-3), shape=(1,), n=500)
-    assert np.isfinite(inputs).all()
-    assert shares.max(axis=1).min() > 0.5
 
 
 def test_where_both_are_on_a_batch_takes_one_of_them():

@@ -105,6 +105,7 @@ def test_a_wrong_value_says_which_knob_and_what_it_was(knobs, said):
     [
         ({"mixup_off_epoch": 3}, "neither is on"),
         ({"mixup": 0.2, "batch_size": 1}, "batch_size is 1"),
+        ({"mixup": 0.01}, "0.05 is the least"),
         ({"cutmix": 1, "views": 4}, "keeps features of whole pictures"),
         ({"cutmix": 1, "stages": [{"name": "a"}, {"name": "b", "views": 2}]}, "The stage 'b'"),
         ({"cutmix": 1.5}, "cutmix = 1.5"),
