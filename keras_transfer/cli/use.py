@@ -18,6 +18,12 @@ from keras_transfer.tables import Table
 
 __all__ = ["evaluate", "predict"]
 
+TTA = click.option(
+    "--tta",
+    metavar="flip|N",
+    help="Test-time augmentation: average over the picture and its mirror image, or over N views "
+    "by the run's own augmentation.",
+)
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_OR_EXPORT")
 
 
@@ -29,27 +35,40 @@ def _opened(folder: Path) -> Run | Export:
 @click.command()
 @RUN
 @click.option("--data", help="Other data to evaluate on; the figures of the run itself if none.")
+@TTA
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where TFDS data sets lie.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", show_default=True)
 @click.option("--strict", is_flag=True, help="Fail if the run was trained on these pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def evaluate(
-    run: Path, data: str | None, data_dir: Path | None, on_bad: str, strict: bool, as_json: bool
+    run: Path,
+    data: str | None,
+    tta: str | None,
+    data_dir: Path | None,
+    on_bad: str,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Print the figures of a finished run or an export, on its test part or on other data."""
     import_tensorflow()
     from keras_transfer.evaluation.metrics import summary
 
     done = _opened(run)
-    if data is None:
+    if data is None and tta is None:
         figures = done.metrics["test"]
     else:
-        figures = done.evaluate(data, data_dir=data_dir, on_bad=on_bad, strict=strict)
+        figures = done.evaluate(data, data_dir=data_dir, on_bad=on_bad, strict=strict, tta=tta)
     if as_json:
         document = {"recipe": done.about["recipe"], "run": str(run), "data": data}
         click.echo(json.dumps({**document, "metrics": {"test": figures}}, ensure_ascii=False))
     else:
         click.echo(summary(figures))
+        if tta is not None:
+            plain = figures["plain"]
+            click.echo(
+                f"\nWithout --tta: accuracy {plain['accuracy']:.3f}, macro F1 "
+                f"{plain['macro_f1']:.3f}, log loss {plain['log_loss']:.3f}"
+            )
 
 
 def _table(predictions: list[Prediction], k: int) -> None:
@@ -85,9 +104,10 @@ FORMATS: Table[Callable[[list[Prediction], int], None]] = Table(
 @click.command()
 @RUN
 @click.argument("paths", nargs=-1, required=True)
+@TTA
 @click.option("--top-k", default=1, show_default=True, help="Classes to print, best first.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table")
-def predict(run: Path, paths: tuple[str, ...], top_k: int, form: str) -> None:
+def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form: str) -> None:
     """Classify PATHS: picture files, folders and glob patterns. One row a file, in their order.
 
     A file that cannot be used has a row with the reason, and the exit code is 3.
@@ -96,7 +116,7 @@ def predict(run: Path, paths: tuple[str, ...], top_k: int, form: str) -> None:
         raise BadConfiguration(f"--top-k {top_k}: should be 1 or more.")
     import_tensorflow()
     done = _opened(run)
-    predictions = done.predict(paths)
+    predictions = done.predict(paths, tta=tta)
     FORMATS[form](predictions, min(top_k, len(done.classes)))
     bad = [f"{one.path}: {one.error}" for one in predictions if one.error]
     if bad:

@@ -14,6 +14,7 @@ from keras_transfer.data.samples import Samples
 
 __all__ = [
     "Loading",
+    "epoch_fold",
     "epoch_order",
     "evaluation_batches",
     "evaluation_table",
@@ -23,6 +24,8 @@ __all__ = [
 ]
 
 Augmenter = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+Mixer = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Batch]
 
 as_written = tf.autograph.experimental.do_not_convert
 """Marks functions without Python's ifs and loops: AutoGraph would take a second to see that."""
@@ -67,6 +70,7 @@ def training_batches(
     seeds: tuple[int, int] = (0, 0),
     class_weights: np.ndarray | None = None,
     augment: Augmenter | None = None,
+    mix: Mixer | None = None,
 ) -> tf.data.Dataset:
     """Batches of all epochs of a stage, one epoch after the other, for ``fit(steps_per_epoch=)``.
 
@@ -82,10 +86,12 @@ def training_batches(
         seeds: Of the order of the pictures and of their augmentation.
         class_weights: (classes,) float32 factors of the samples' own weights.
         augment: Maps (batch, size, size, 3) float32 pixels and (batch, 2) int32 seeds to pixels.
+        mix: As ``data.mixing.Mixing``: comes after ``augment``, and makes labels soft.
 
     Returns:
-        Dataset of (batch, size, size, 3) float32 pixels in [0, 255], (batch,) int32 labels and
-        (batch,) float32 weights; ``loading.steps(len(samples))`` batches an epoch.
+        Dataset of (batch, size, size, 3) float32 pixels in [0, 255], (batch,) int32 labels (or
+        (batch, classes) float32, of ``mix``) and (batch,) float32 weights;
+        ``loading.steps(len(samples))`` batches an epoch.
     """
     n, pad = len(samples), loading.padding(len(samples))
     columns = (samples.rows, *training_table(samples, loading, class_weights))
@@ -100,19 +106,20 @@ def training_batches(
     @as_written
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = epoch_order(n, pad, seeds[0], epoch)
-        fold = tf.random.stateless_uniform(
-            [], [tf.constant(seeds[1], tf.int64), epoch], 0, 2**31 - 1, tf.int32
-        )
+        fold = epoch_fold(seeds[1], epoch)
         places = tf.data.Dataset.from_tensor_slices((order, tf.range(n + pad, dtype=tf.int64)))
         loaded = places.map(
             as_written(lambda p, at: load(p, at, fold)), num_parallel_calls=tf.data.AUTOTUNE
         )
-        return loaded.batch(loading.batch_size)
+        return loaded.batch(loading.batch_size).map(as_written(lambda *batch: (*batch, epoch)))
 
     @as_written
-    def finish(pixels: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, seeds: tf.Tensor) -> tuple:
+    def finish(
+        pixels: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, seeds: tf.Tensor, epoch: tf.Tensor
+    ) -> tuple:
         pixels = tf.cast(pixels, tf.float32)
-        return (augment(pixels, seeds) if augment else pixels), labels, weights
+        batch = (augment(pixels, seeds) if augment else pixels), labels, weights
+        return mix(*batch, seeds[0], epoch) if mix else batch
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -123,6 +130,12 @@ def epoch_order(n: int, pad: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     key = tf.stack([tf.constant(seed, tf.int64), epoch])
     order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=key)
     return tf.gather(order, tf.range(n + pad) % n)
+
+
+def epoch_fold(seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Scalar int32: what an epoch adds to the seed of each of its pictures."""
+    key = [tf.constant(seed, tf.int64), epoch]
+    return tf.random.stateless_uniform([], key, 0, 2**31 - 1, tf.int32)
 
 
 def training_table(

@@ -22,8 +22,10 @@ from keras_transfer.kinds.knobs import (
     Count,
     Decay,
     Head,
+    Portion,
     Split,
     Stage,
+    Symmetric,
     Views,
     row_of,
 )
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["Classify"]
 
 logger = logging.getLogger("keras_transfer")
+
+LEAST_ALPHA = 0.05
+"""Below it float32 cuts off the gamma numbers that Keras makes proportions of; they become 1/2."""
 
 
 class Classify(Recipe):
@@ -86,6 +91,16 @@ class Classify(Recipe):
     class_weight: Annotated[str, row_of(WEIGHTINGS)] | dict[ClassName, float] = Field(
         "auto", description="auto, none, balanced or {class: weight}"
     )
+    mixup: Symmetric = Field(0.0, description="alpha, such as 0.2, of blending pictures by twos")
+    cutmix: Portion = Field(
+        0.0, description="alpha, such as 1, of pasting pieces of pictures into others"
+    )
+    mixup_off_epoch: Count | None = Field(
+        None, description="mixup and cutmix in so many first epochs of a stage; in all if none"
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of a label that all classes divide evenly"
+    )
     monitor: Annotated[str, row_of(MONITORS)] = Field(
         "val_loss", description="figure that chooses the best epoch"
     )
@@ -111,6 +126,27 @@ class Classify(Recipe):
             assert self.planned
         except ValidationError as error:
             raise readable(error, Stage) from None
+        self._check_mixing()
+
+    def _check_mixing(self) -> None:
+        blending = self.mixup or self.cutmix
+        if self.mixup_off_epoch and not blending:
+            raise BadConfiguration("mixup_off_epoch ends mixup and cutmix, and neither is on.")
+        for name in ("mixup", "cutmix"):
+            if 0 < getattr(self, name) < LEAST_ALPHA:
+                raise BadConfiguration(
+                    f"{name} = {getattr(self, name):g}: so small an alpha leaves pictures as they "
+                    f"are; 0 turns {name} off, {LEAST_ALPHA:g} is the least there is."
+                )
+        if blending and self.batch_size == 1:
+            raise BadConfiguration("mixup and cutmix blend pictures of one batch; batch_size is 1.")
+        kept = [stage.name for stage in self.planned if isinstance(stage.views, int)]
+        if self.cutmix and kept:
+            raise BadConfiguration(
+                f"The stage {kept[0]!r} keeps features of whole pictures (its knob views), and "
+                "cutmix shows new pictures in every epoch. Choose one of them, or mixup, which "
+                "blends features too."
+            )
 
     @property
     def planned(self) -> tuple[Stage, ...]:

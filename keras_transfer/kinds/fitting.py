@@ -14,9 +14,11 @@ import numpy as np
 
 from keras_transfer import seeds
 from keras_transfer.cache import cache_dir
-from keras_transfer.data.augment import Augmenter
 from keras_transfer.data.balance import class_weights, weight_table
+from keras_transfer.data.mixing import Mixing
 from keras_transfer.data.pipeline import Loading, evaluation_batches
+from keras_transfer.data.policies import Augmentation
+from keras_transfer.data.preview import first_batch, write_preview
 from keras_transfer.data.samples import Samples
 from keras_transfer.evaluation.inference import agree, probabilities
 from keras_transfer.kinds.knobs import Augment, Stage
@@ -58,12 +60,17 @@ class Fitting:
         self, recipe: Classify, folder: Path, model: keras.Model, samples: Samples, loading: Loading
     ):
         self.recipe, self.model, self.samples, self.loading = recipe, model, samples, loading
+        self.folder = folder
         self.backbone = model.get_layer("backbone")
         self.trainer = Trainer(model, folder, recipe.monitor)
         self.train = samples.part("train")
         counts = self.train.counts()
         self.weights = class_weights(recipe.class_weight, samples.classes, counts)
         logger.info("%s", weight_table(samples.classes, counts, self.weights))
+        self.augment = Augmentation(**recipe.augment.model_dump())
+        self.mixing = mixing_of(recipe, len(samples.classes))
+        if self.mixing:
+            self.weights = self.mixing.class_weights(self.weights)
         self.means = Means(recipe.engine, recipe.engine_error, cache_dir(), recipe.cache)
         self.parts: dict[int, FrozenPart] = {}
         pulled = any(stage.l2_sp for stage in recipe.planned)
@@ -72,6 +79,7 @@ class Fitting:
 
     def run(self) -> None:
         """Fit all stages, or what is left of them."""
+        self._preview()
         divisions = [self._division(stage) for stage in self.recipe.planned]
         for index, (stage, source) in enumerate(
             zip(self.recipe.planned, sources(divisions), strict=True)
@@ -139,20 +147,44 @@ class Fitting:
 
     def _feed(self, index: int, part: FrozenPart | None) -> Feed:
         stage = self.recipe.planned[index]
-        shuffle, seed = (seeds.stream(self.recipe.seed, one) for one in ("shuffle", "augment"))
-        augment = Augmenter(**self.recipe.augment.model_dump())
-        more = {"seeds": (shuffle + index, seed + index), "class_weights": self.weights}
+        more = {"seeds": self._seeds(index), "class_weights": self.weights, "mix": self.mixing}
         if part is None:
             logger.info("The whole network runs in every epoch")
             return feed_pixels(
-                self.train, self.loading, augment=augment, epochs=stage.epochs, **more
+                self.train, self.loading, augment=self.augment, epochs=stage.epochs, **more
             )
-        about = self.recipe.augment.model_dump(mode="json")
-        count = self._views(stage)
-        views = [CLEAN, *(View(about, number, seed, augment) for number in range(1, count))][:count]
+        augment: Augmentation | None = self.augment
+        views = self._views(stage)
+        if self.recipe.cutmix:
+            logger.info("cutmix shows new pictures in every epoch, so no features are kept of them")
+            augment, views = (None if stage.views == "clean" else augment), []
         return feed_features(part, self.train, views, augment=augment, epochs=stage.epochs, **more)
 
-    def _views(self, stage: Stage) -> int:
+    def _seeds(self, index: int) -> tuple[int, int]:
+        """Of a stage: for the order of the pictures and for their augmentation."""
+        shuffle, augment = (seeds.stream(self.recipe.seed, one) for one in ("shuffle", "augment"))
+        return shuffle + index, augment + index
+
+    def _preview(self) -> None:
+        path = self.folder / "augmented.png"
+        if not path.exists():
+            pixels, labels = first_batch(
+                self.train,
+                self.loading,
+                seeds=self._seeds(0),
+                augment=self.augment,
+                mix=self.mixing,
+            )
+            write_preview(path, pixels, labels, self.samples.classes)
+
+    def _views(self, stage: Stage) -> list[View]:
+        """The views of each picture that are kept for a stage, the clean one first."""
+        about, (_, seed) = self.recipe.augment.model_dump(mode="json"), self._seeds(0)
+        count = self._view_count(stage)
+        others = [View(about, number, seed, self.augment) for number in range(1, count)]
+        return [CLEAN, *others][:count]
+
+    def _view_count(self, stage: Stage) -> int:
         """How many views of each picture are kept for a stage; 0: fresh ones in every epoch."""
         if self.recipe.augment == Augment() or stage.views == "clean":
             return 1
@@ -182,15 +214,31 @@ class Fitting:
             use_ema=stage.ema is not None,
             ema_momentum=stage.ema,
         )
+        supply = self.feed.supply(self.samples.part("val"))
+        if self.mixing:
+            supply = supply._replace(val=self.mixing.judged(supply.val))
         pulls = {"backbone": stage.l2_sp, "head": stage.l2_sp_head}
         with l2_sp(self.model, self.origin, **pulls):
             self.trainer.stage(
                 index,
                 stage.name,
-                self.feed.supply(self.samples.part("val")),
+                supply,
                 epochs=stage.epochs,
                 steps=steps,
                 optimizer=optimizer,
                 patience=stage.patience,
                 plateau=stage.decay if stage.schedule == "plateau" else None,
             )
+
+
+def mixing_of(recipe: Classify, classes: int) -> Mixing | None:
+    """What makes labels soft; None where the recipe leaves them as they are."""
+    if not (recipe.mixup or recipe.cutmix or recipe.label_smoothing):
+        return None
+    return Mixing(
+        classes,
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+        label_smoothing=recipe.label_smoothing,
+        off_epoch=recipe.mixup_off_epoch,
+    )

@@ -15,13 +15,16 @@ __all__ = [
     "Decay",
     "Group",
     "Head",
+    "Portion",
     "Split",
     "Stage",
+    "Symmetric",
     "Views",
     "row_of",
 ]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Portion = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(gt=0)]
 Symmetric = Annotated[float, Field(ge=0)]
 Zoom = Annotated[float, Field(gt=0)]
@@ -74,7 +77,7 @@ class Head(Group):
 
 
 class Augment(Group):
-    """ImageDataGenerator's random changes to the pictures of the train part, in its words."""
+    """Random changes to the pictures of the train part: ImageDataGenerator's words, and newer."""
 
     rotation_range: Symmetric = Field(0.0, description="degrees to either side")
     width_shift_range: Shift = Field(0.0, description="share of the width; pixels from 1 up")
@@ -95,6 +98,16 @@ class Augment(Group):
     )
     horizontal_flip: bool = Field(False, description="mirror half of the pictures")
     vertical_flip: bool = Field(False, description="turn half of the pictures upside down")
+    color_jitter: Portion = Field(0.0, description="brightness, contrast, saturation, up to this")
+    randaugment: Portion = Field(0.0, description="magnitude of two operations a picture; 0: none")
+    augmix: Portion = Field(0.0, description="magnitude in AugMix's three chains; 0: none")
+    random_erasing: Portion = Field(0.0, description="share of the pictures that lose a rectangle")
+
+    @model_validator(mode="after")
+    def _one_policy(self) -> Augment:
+        if self.randaugment and self.augmix:
+            raise ValueError("randaugment and augmix draw from the same operations; choose one")
+        return self
 
 
 class Split(Group):

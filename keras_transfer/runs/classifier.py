@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import Samples
-from keras_transfer.errors import BadData, CheckFailed, UnknownName
+from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.runs.folder import read_digests, write_bad_files, write_json
 
 if TYPE_CHECKING:
@@ -95,11 +95,15 @@ class Classifier:
         """
         raise NotImplementedError
 
-    def predict(self, paths: str | Path | Iterable[str | Path]) -> list[Prediction]:
+    def predict(
+        self, paths: str | Path | Iterable[str | Path], *, tta: str | int | None = None
+    ) -> list[Prediction]:
         """Classify picture files.
 
         Args:
             paths: Files, folders (all pictures below them) and glob patterns.
+            tta: Test-time augmentation: "flip" averages the probabilities of a picture and its
+                mirror image, a number those of so many views, by the run's own augmentation.
 
         Returns:
             One prediction a file, in the order given; a file that cannot be used has its own,
@@ -107,15 +111,17 @@ class Classifier:
 
         Raises:
             BadData: A path is empty.
+            BadConfiguration: ``tta`` makes no sense, or the run had no augmentation for it.
         """
         from keras_transfer.data.files import Files
         from keras_transfer.data.scan import scan
 
+        self._check_tta(tta)
         files = _expanded([paths] if isinstance(paths, str | Path) else list(paths))
         samples = Samples.of(Files(files), self.classes, files, [0] * len(files))
         reasons = scan(samples, cache_dir()).reasons
         sound = reasons == ""
-        answers = iter(self._answers(samples.take(sound)))
+        answers = iter(self._answers(samples.take(sound), tta).mean(axis=0))
         return [
             Prediction(file, None if reason else next(answers), self.classes, reason)
             for file, reason in zip(files, reasons, strict=True)
@@ -123,28 +129,33 @@ class Classifier:
 
     def evaluate(
         self,
-        data: Any,
+        data: Any = None,
         *,
         data_dir: Path | None = None,
         on_bad: str = "fail",
         strict: bool = False,
+        tta: str | int | None = None,
     ) -> dict[str, Any]:
-        """Compute the figures of this model on other labelled data.
+        """Compute the figures of this model on labelled data.
 
         The test part of the data counts where they have one, all of the data otherwise.
         Predictions and figures are written into ``evaluations/<n>/`` of its folder.
 
         Args:
-            data: A spec as for a recipe's knob ``data``, or arrays ``(x, y)``.
+            data: A spec as for a recipe's knob ``data``, or arrays ``(x, y)``; None: the test part
+                of the run.
             data_dir: Where TFDS data sets lie.
             on_bad: "fail" or "skip" pictures that cannot be read.
             strict: Fail where the model was trained on some of these pictures.
+            tta: As for ``predict``.
 
         Returns:
-            As ``metrics`` holds them for a part.
+            As ``metrics`` holds them for a part; with ``tta`` also "plain": accuracy, macro F1 and
+            log loss without it.
 
         Raises:
             BadData: The data cannot be read, or have a class that the model does not know.
+            BadConfiguration: As for ``predict``; or there are no data.
             CheckFailed: With ``strict``, pictures that the model was trained on are among them.
         """
         from keras_transfer.data.scan import scan, sound
@@ -152,20 +163,39 @@ class Classifier:
         from keras_transfer.evaluation.metrics import classification_metrics
         from keras_transfer.evaluation.predictions import write_predictions
 
-        everything = self._read(data, data_dir)
+        self._check_tta(tta)
+        own = data is None
+        everything = self.samples(["test"]) if own else self._read(data, data_dir)
         found_bad = scan(everything, cache_dir())
         samples = sound(everything, found_bad, on_bad)
-        self._check_unseen(samples.digests, strict)
-        found = self._answers(samples)
+        if not own:
+            self._check_unseen(samples.digests, strict)
+        answers = self._answers(samples, tta)
+        found = answers.mean(axis=0)
         folder = self._next_evaluation()
         write_bad_files(folder / "bad_files.csv", everything, found_bad.reasons)
         write_predictions(
             folder / "predictions.csv", samples.keys, samples.labels, found, self.classes
         )
         figures = classification_metrics(samples.labels, found, self.classes)
-        write_json(folder / "metrics.json", {"data": describe(data), "test": figures})
+        if tta is not None:
+            plain = classification_metrics(samples.labels, answers[0], self.classes)
+            figures["plain"] = {name: plain[name] for name in ("accuracy", "macro_f1", "log_loss")}
+        about = {"data": self.knobs["data"] if own else describe(data), "tta": tta}
+        write_json(folder / "metrics.json", {**about, "test": figures})
         logger.info("Written to %s", folder)
         return figures
+
+    def samples(self, parts: Sequence[str]) -> Samples:
+        """Find the pictures again that it was trained on; a run can.
+
+        Args:
+            parts: Which parts of them: "train", "val", "test".
+
+        Raises:
+            BadConfiguration: This one cannot.
+        """
+        raise BadConfiguration(f"{self.folder} holds no table of pictures; name some by --data.")
 
     def labelled(self, data: Any, data_dir: Path | None = None) -> Samples:
         """Read other labelled pictures, all of them sound, with this model's classes.
@@ -231,10 +261,24 @@ class Classifier:
         folder.mkdir(parents=True)
         return folder
 
-    def _answers(self, samples: Samples) -> np.ndarray:
+    def _answers(self, samples: Samples, tta: str | int | None) -> np.ndarray:
+        """(views, n, classes) probabilities, of the pictures as they are in the first place."""
         if not len(samples):
-            return np.empty((0, len(self.classes)))
-        return self.probabilities(samples)
+            return np.empty((1, 0, len(self.classes)))
+        if tta is None:
+            return self.probabilities(samples)[None]
+        from keras_transfer.data.tta import views
+
+        seen = views(samples, self.loading, tta, self.knobs["augment"])
+        return np.stack([self.probabilities(one) for one in seen])
+
+    def _check_tta(self, tta: str | int | None) -> None:
+        """Refuse what makes no sense before pictures are read."""
+        if tta is None:
+            return
+        from keras_transfer.data.tta import check_views
+
+        check_views(tta, self.knobs["augment"])
 
 
 def _expanded(paths: list[str | Path]) -> list[str]:

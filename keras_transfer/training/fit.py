@@ -44,7 +44,8 @@ class Supply(NamedTuple):
     Attributes:
         train: From the number of the first epoch (from 0) to the batches of all epochs from it
             on.
-        val: Batches that are gone through after each epoch.
+        val: Batches that are gone through after each epoch; their labels are (batch,) class
+            numbers, or (batch, classes) shares where those of ``train`` are such.
         part: What takes these batches where they hold features of a frozen part instead of
             pixels: it shares with the whole model all layers that train. None: the whole model.
     """
@@ -108,7 +109,7 @@ class Trainer:
         if self.passed(index):
             return
         part = supply.part or self.model
-        fitted = self._compile(part, optimizer)
+        fitted = self._compile(part, optimizer, _loss_of(supply.val))
         self._take_up(fitted)
         try:
             if not self.done["ended"]:
@@ -136,11 +137,13 @@ class Trainer:
         if self.state.exists():
             restore_variables(self.state, self.model)
 
-    def _compile(self, part: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras.Model:
+    def _compile(
+        self, part: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss
+    ) -> keras.Model:
         fitted = keras.Model(part.inputs, part.outputs)
         fitted.compile(
             optimizer,
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            loss=loss,
             weighted_metrics=["accuracy"],
             # XLA compiles for long, and its convolutions are slower than oneDNN's on a CPU.
             jit_compile="auto" if tf.config.list_logical_devices("GPU") else False,
@@ -228,6 +231,13 @@ class Trainer:
         self.done.update(stage=index + 1, epoch=0, ended=False, memory={})
         save_state(self.state, self.model, self.done)
         self.best.unlink(missing_ok=True)
+
+
+def _loss_of(batches: tf.data.Dataset) -> keras.losses.Loss:
+    """Cross-entropy with labels as the batches have them: class numbers, or shares of classes."""
+    if batches.element_spec[1].shape.rank == 2:
+        return keras.losses.CategoricalCrossentropy(from_logits=True)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def _learning_rate(optimizer: keras.optimizers.Optimizer) -> float:

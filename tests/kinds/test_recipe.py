@@ -100,6 +100,31 @@ def test_a_wrong_value_says_which_knob_and_what_it_was(knobs, said):
     assert "pydantic" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"mixup_off_epoch": 3}, "neither is on"),
+        ({"mixup": 0.2, "batch_size": 1}, "batch_size is 1"),
+        ({"mixup": 0.01}, "0.05 is the least"),
+        ({"cutmix": 1, "views": 4}, "keeps features of whole pictures"),
+        ({"cutmix": 1, "stages": [{"name": "a"}, {"name": "b", "views": 2}]}, "The stage 'b'"),
+        ({"cutmix": 1.5}, "cutmix = 1.5"),
+        ({"label_smoothing": 1}, "label_smoothing = 1"),
+        ({"augment": {"randaugment": 0.5, "augmix": 0.3}}, "choose one"),
+        ({"augment": {"random_erasing": 2}}, "augment.random_erasing = 2"),
+    ],
+)
+def test_augmentation_that_makes_no_sense_is_refused_with_a_reason(knobs, said):
+    with pytest.raises(BadConfiguration, match=said):
+        RECIPE.changed(**knobs)
+
+
+def test_mixing_goes_with_everything_else():
+    mixed = {"mixup": 0.2, "cutmix": 1, "label_smoothing": 0.1, "mixup_off_epoch": 5}
+    recipe = RECIPE.changed(**mixed, class_weight="balanced", augment={"augmix": 0.3})
+    assert Classify(**yaml.safe_load(yaml.safe_dump(recipe.knobs()))) == recipe
+
+
 def test_a_missing_knob_is_named():
     with pytest.raises(BadConfiguration, match="backbone"):
         Classify(data="photos")

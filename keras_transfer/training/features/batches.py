@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from keras_transfer.data.pipeline import (
     Loading,
+    Mixer,
     as_written,
+    epoch_fold,
     epoch_order,
     evaluation_table,
     training_table,
@@ -32,6 +34,7 @@ def training_features(
     first_epoch: int = 0,
     seeds: tuple[int, int] = (0, 0),
     class_weights: np.ndarray | None = None,
+    mix: Mixer | None = None,
 ) -> tf.data.Dataset:
     """What ``data.pipeline.training_batches`` gives, with stored features in the pixels' place.
 
@@ -46,9 +49,11 @@ def training_features(
         first_epoch: Number of the first epoch, counted from 0.
         seeds: Of the order of the pictures and of their views.
         class_weights: (classes,) float32 factors of the samples' own weights.
+        mix: As for ``training_batches``: it draws what it would draw there, and mixes features.
 
     Returns:
-        Dataset of (batch, ...) float32 features, (batch,) int32 labels, (batch,) float32 weights.
+        Dataset of (batch, ...) float32 features, (batch,) int32 labels (or (batch, classes)
+        float32, of ``mix``), (batch,) float32 weights.
     """
     n = len(samples)
     labels, weights, factors = map(tf.constant, training_table(samples, loading, class_weights))
@@ -73,8 +78,12 @@ def training_features(
     def load(positions: tf.Tensor, places: tf.Tensor, epoch: tf.Tensor) -> tuple:
         features = tf.numpy_function(take, [positions, epoch], tf.float32, stateful=False)
         weight = tf.gather(weights, positions) * tf.gather(factors, places)
-        shape = (None, *views[0].shape)
-        return tf.ensure_shape(features, shape), tf.gather(labels, positions), weight
+        features = tf.ensure_shape(features, (None, *views[0].shape))
+        batch = features, tf.gather(labels, positions), weight
+        if mix is None:
+            return batch
+        seed = tf.stack([epoch_fold(seeds[1], epoch), tf.cast(positions[0], tf.int32)])
+        return mix(*batch, seed, epoch)
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return batches.prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,95 @@
+"""A picture of the first batch that a training sees, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw
+
+from keras_transfer.data.pipeline import (
+    Augmenter,
+    Loading,
+    Mixer,
+    epoch_fold,
+    epoch_order,
+    plain_batches,
+)
+from keras_transfer.data.samples import Samples
+
+__all__ = ["first_batch", "write_preview"]
+
+COLUMNS, ROWS, CELL, LINE = 6, 4, 160, 14
+
+
+def first_batch(
+    samples: Samples,
+    loading: Loading,
+    *,
+    seeds: tuple[int, int],
+    augment: Augmenter,
+    mix: Mixer | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first batch of ``training_batches``, without what it takes to make all the others.
+
+    Args:
+        samples: The train part.
+        loading: How pictures become batches.
+        seeds: As for ``training_batches``, and so are ``augment`` and ``mix``.
+        augment: Changes the pictures.
+        mix: Mixes them, if it is given.
+
+    Returns:
+        (batch, size, size, 3) float32 pixels in [0, 255], and their labels: (batch,) int32 or
+        (batch, classes) float32.
+    """
+    epoch = tf.constant(0, tf.int64)
+    order = epoch_order(len(samples), loading.padding(len(samples)), seeds[0], epoch)
+    places = order.numpy()[: loading.batch_size]
+    some = samples.take(places)
+    pixels = next(iter(plain_batches(some, loading)))
+    own = np.stack([np.full(len(places), epoch_fold(seeds[1], epoch)), places], 1).astype("int32")
+    pixels, labels = augment(pixels, tf.constant(own)), some.labels
+    if mix is not None:
+        ones = tf.ones(len(places))
+        pixels, labels, _ = mix(pixels, tf.constant(labels), ones, tf.constant(own[0]), epoch)
+    return np.asarray(pixels), np.asarray(labels)
+
+
+def write_preview(
+    path: Path, pixels: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+) -> None:
+    """Write a PNG of some pictures of a batch, each above its label.
+
+    Args:
+        path: The file; an old one is replaced.
+        pixels: (batch, size, size, 3) float, 0..255.
+        labels: (batch,) int or (batch, classes) float shares.
+        classes: Class names in label order.
+    """
+    shown = pixels[: COLUMNS * ROWS]
+    rows = -(-len(shown) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * CELL, rows * (CELL + 2 * LINE)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, (picture, label) in enumerate(zip(shown, labels[: len(shown)], strict=True)):
+        x, y = place % COLUMNS * CELL, place // COLUMNS * (CELL + 2 * LINE)
+        whole = np.clip(np.round(picture), 0, 255).astype("uint8")
+        sheet.paste(Image.fromarray(whole).resize((CELL - 4, CELL - 4)), (x + 2, y + 2))
+        draw.text((x + 3, y + CELL - 1), _caption(label, classes), fill="black")
+    sheet.save(path, "PNG")
+
+
+def _caption(label: np.ndarray, classes: Sequence[str]) -> str:
+    """The class, or the two classes with the largest shares, a line each."""
+    if np.ndim(label) == 0:
+        return _plain(classes[int(label)])
+    best = np.argsort(-label, kind="stable")[:2]
+    lines = [f"{label[i]:.2f} {_plain(classes[i])}" for i in best if label[i] > 0]
+    return "\n".join(lines)
+
+
+def _plain(name: str) -> str:
+    """Short enough for a cell, and without letters that the font may lack."""
+    return name[:22].encode("ascii", "replace").decode()

@@ -1,0 +1,58 @@
+"""Runs with mixed pictures go on as if never stopped."""
+
+import keras
+import numpy as np
+import pytest
+from processes import paint
+
+from keras_transfer import Classify, Head, Split, Stage
+from keras_transfer.training import fit
+
+RECIPE = Classify(
+    data="pictures",
+    backbone="convnet_small",
+    weights="none",
+    image_size=16,
+    batch_size=8,
+    split=Split(val=0.25, test=0.25),
+    head=Head(dropout=0.2),
+    stages=(Stage("head", epochs=3),),
+    engine="keras",
+    label_smoothing=0.1,
+    class_weight={"blue": 1, "red": 2},
+)
+EVERYTHING = {"cutmix": 1, "augment": {"randaugment": 0.3, "horizontal_flip": True}}
+
+
+@pytest.mark.parametrize(("knobs", "kept"), [({}, 12), (EVERYTHING, 0)], ids=["mixup", "all"])
+def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, knobs, kept):
+    """With stored features of the 12 pictures, and with the frozen part in every epoch."""
+    monkeypatch.chdir(tmp_path)
+    paint(tmp_path / "pictures")
+    recipe = RECIPE.changed(mixup=0.4, mixup_off_epoch=2, **knobs)
+    whole = recipe.run(out="whole", name="tiny")
+
+    class Stop(fit.Progress):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+            super().on_epoch_begin(epoch, logs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit, "Progress", Stop)
+        with pytest.raises(KeyboardInterrupt):
+            recipe.run(out="stopped", name="tiny")
+    again = recipe.run(out="stopped", name="tiny", resume=True)
+
+    assert len(whole.history) == 3
+    assert again.history == whole.history
+    for one, other in zip(
+        *(
+            keras.models.load_model(f"{name}/last.keras").get_weights()
+            for name in ("whole", "stopped")
+        ),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    # Those of val and test, 6 each, are kept in any case.
+    assert whole.about["features"]["head"]["computed"] == 12 + kept
