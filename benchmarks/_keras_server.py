@@ -42,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+ThreadingHTTPServer.request_queue_size = 128  # 32 clients come at once
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 print(f"Serving at http://127.0.0.1:{server.server_port}", file=sys.stderr, flush=True)
 server.serve_forever()

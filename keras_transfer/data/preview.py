@@ -78,7 +78,7 @@ def write_preview(
         whole = np.clip(np.round(picture), 0, 255).astype("uint8")
         sheet.paste(Image.fromarray(whole).resize((CELL - 4, CELL - 4)), (x + 2, y + 2))
         draw.text((x + 3, y + CELL - 1), _caption(label, classes), fill="black")
-    sheet.save(path, "PNG")
+    sheet.save(path, "PNG", compress_level=1)
 
 
 def _caption(label: np.ndarray, classes: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ Imported when a run begins, not before: it needs TensorFlow.
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,13 @@ class Fitting:
         self.feed: Feed
 
     def run(self) -> None:
-        """Fit all stages, or what is left of them."""
-        self._preview()
+        """Fit all stages, or what is left of them; the preview is made beside that."""
+        with ThreadPoolExecutor(1) as beside:
+            preview = beside.submit(self._preview)
+            self._stages()
+            preview.result()
+
+    def _stages(self) -> None:
         divisions = [self._division(stage) for stage in self.recipe.planned]
         for index, (stage, source) in enumerate(
             zip(self.recipe.planned, sources(divisions), strict=True)
