@@ -174,7 +174,9 @@ def recording(
     """
     folder.mkdir(parents=True, exist_ok=True)
     about: dict[str, Any] = {"recipe": name, "kind": kind, "status": "running"}
-    about.update(versions=_versions(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    about.update(
+        cwd=os.getcwd(), versions=_versions(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    )
     began, fresh = time.perf_counter(), not (folder / "run.json").exists()
     handler = _locked_log(folder)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(knobs, sort_keys=False), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -158,9 +159,12 @@ class Run(Classifier):
         spec = self.knobs["data"]
         if spec is None or str(spec).startswith("arrays "):
             raise BadData(f"The run in {self.folder} had its pictures in arrays. {cure}")
-        where = self.knobs.get("data_dir")
+        where, before = self.knobs.get("data_dir"), ""
+        began = Path(self.about.get("cwd", "."))  # what the run's paths are relative to
+        if not Path(spec).exists() and (began / spec).exists():
+            spec, before = str(began / spec), f"{began}{os.sep}"
         found = sources.read(spec, Path(where) if where else None)
-        places = {key: place for place, key in enumerate(found.keys)}
+        places = {key.removeprefix(before): place for place, key in enumerate(found.keys)}
         gone = [row["path"] for row in rows if row["path"] not in places]
         if gone:
             raise BadData(f"{len(gone)} pictures of the run are gone. {cure}", gone)

@@ -55,6 +55,13 @@ def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, run, words, c
     assert [one for one in sorted(run.rglob("*")) if one not in before] == []
 
 
+def test_pictures_are_found_from_another_folder_too(work, run, tmp_path):
+    done = kt("export", run, "--format", "keras", "--to", "here", cwd=tmp_path, check=0)
+
+    assert "24 pictures" in done.stderr
+    assert (tmp_path / "here" / "tiny_keras" / "1" / "model.keras").exists()
+
+
 def test_a_folder_that_is_no_run(work):
     assert "no run folder" in kt("export", "pictures", cwd=work, check=2).stderr
 

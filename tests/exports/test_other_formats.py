@@ -55,6 +55,8 @@ def test_it_answers_as_the_run_does_by_the_same_commands(run, odd, write, form, 
     for ours, theirs in zip(done.predict(odd), run.predict(odd), strict=True):
         np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=atol)
     assert done.about["parity"]["changed"] == 0
+    pictures = str(run.folder.parent / "pictures")
+    assert done.evaluate(pictures)["accuracy"] == run.evaluate(pictures)["accuracy"]
 
 
 def test_litert_by_its_own_interpreter(write, squares):
