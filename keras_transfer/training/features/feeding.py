@@ -18,12 +18,15 @@ from keras_transfer.data.pipeline import (
     training_batches,
 )
 from keras_transfer.data.samples import Samples
+from keras_transfer.errors import CheckFailed
 from keras_transfer.training.features.batches import evaluation_features, training_features
 from keras_transfer.training.features.frozen import FrozenPart, View
 from keras_transfer.training.features.store import Table
 from keras_transfer.training.fit import Supply
 
 __all__ = ["Feed", "feed_features", "feed_pixels"]
+
+Resample = Callable[[Table, Samples], tuple[Table, Samples]]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -80,6 +83,7 @@ def feed_features(
     *,
     epochs: int,
     augment: Augmenter | None,
+    resample: Resample | None = None,
     **more: Any,
 ) -> Feed:
     """Feed what comes after a frozen part with stored features, or with streamed ones.
@@ -92,6 +96,7 @@ def feed_features(
         views: How its pictures are seen, in turn; none: augmented anew in every epoch.
         epochs: Of the stage.
         augment: Changes streamed pictures, unless the only view is the clean one.
+        resample: Makes another table of features, and the samples to it; for one view.
         more: As ``training_batches`` takes it.
     """
     loading = frozen.loading
@@ -107,8 +112,21 @@ def feed_features(
             found.append(table)
         return found
 
+    def resampled(resample: Resample, first_epoch: int, found: list[Table]) -> tf.data.Dataset:
+        if not found:
+            raise CheckFailed(
+                "smote needs the features of all training pictures, and there is no room for them. "
+                "Raise KT_CACHE_GB, or take --imbalance oversample."
+            )
+        table, samples = resample(found[0], train)
+        return training_features(
+            [table], samples, loading, epochs=epochs, first_epoch=first_epoch, **more
+        )
+
     def batches(first_epoch: int) -> tf.data.Dataset:
         found = tables()
+        if resample is not None:
+            return resampled(resample, first_epoch, found)
         if found:
             return training_features(
                 found, train, loading, epochs=epochs, first_epoch=first_epoch, **more
