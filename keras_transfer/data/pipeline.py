@@ -62,7 +62,7 @@ class Loading:
         return decode.resize(picture, self.size, self.resize)
 
 
-def training_batches(
+def training_batches(  # noqa: PLR0913
     samples: Samples,
     loading: Loading,
     *,
@@ -166,7 +166,7 @@ def training_table(
 
     Returns:
         (n,) int32 labels; (n,) float32 weights, those of the samples times their class's;
-        (pictures of an epoch + padding,) float32 factors that make a padded last batch count as unpadded.
+        (drawn + padding,) float32 factors that make a padded last batch count as unpadded.
     """
     weights = samples.weights * (1 if class_weights is None else class_weights[samples.labels])
     drawn = len(samples if sampling is None else sampling)

@@ -1,4 +1,4 @@
-"""Which pictures an epoch goes through where rare classes are to be seen as often as common ones."""
+"""Which pictures an epoch draws where rare classes are to be seen as often as common ones."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ class Sampling:
         places, times = (np.stack(one, axis=1) for one in zip(*drawn, strict=True))
         if self.even:  # one picture of each class, in any order, then the next of each
             order = rng.permuted(np.tile(np.arange(places.shape[1]), (self.each, 1)), axis=1)
-            return tuple(np.take_along_axis(one, order, 1).ravel() for one in (places, times))
+            places, times = (np.take_along_axis(one, order, 1) for one in (places, times))
+            return places.ravel(), times.ravel()
         order = rng.permutation(places.size)
         return places.ravel()[order], times.ravel()[order]
 

@@ -47,7 +47,7 @@ class Balancing:
         self.length = len(train if self.sampling is None else self.sampling)
         if self.name == "smote":
             self.length = int(counts.max()) * len(counts)
-        self.seed = seeds.stream(recipe.seed, "smote")
+        self.seed = seeds.stream(recipe.seed, "shuffle")
         why = "weights as given" if own and asked == "auto" else why
         logger.info("Imbalance: %s (%s); an epoch has %s pictures", self.name, why, self.length)
         logger.info("%s", weight_table(train.classes, counts, self.weights))

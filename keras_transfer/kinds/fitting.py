@@ -225,6 +225,7 @@ class Fitting:
         supply = self.feed.supply(self.samples.part("val"))
         if self.mixing:
             supply = supply._replace(val=self.mixing.judged(supply.val))
+        supply = supply._replace(focusing=self.balancing.focusing)
         pulls = {"backbone": stage.l2_sp, "head": stage.l2_sp_head}
         with l2_sp(self.model, self.origin, **pulls):
             self.trainer.stage(
@@ -236,7 +237,6 @@ class Fitting:
                 optimizer=optimizer,
                 patience=stage.patience,
                 plateau=stage.decay if stage.schedule == "plateau" else None,
-                focusing=self.balancing.focusing,
             )
 
 

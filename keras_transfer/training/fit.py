@@ -48,11 +48,14 @@ class Supply(NamedTuple):
             numbers, or (batch, classes) shares where those of ``train`` are such.
         part: What takes these batches where they hold features of a frozen part instead of
             pixels: it shares with the whole model all layers that train. None: the whole model.
+        focusing: Gamma of the focal loss (Lin et al. 2017), which takes labels as shares of
+            classes; 0: cross-entropy.
     """
 
     train: Batches
     val: tf.data.Dataset
     part: keras.Model | None = None
+    focusing: float = 0.0
 
 
 class Trainer:
@@ -88,7 +91,6 @@ class Trainer:
         optimizer: keras.optimizers.Optimizer,
         patience: int | None = None,
         plateau: float | None = None,
-        focusing: float = 0.0,
     ) -> None:
         """Train one stage, or what is left of it; the model then holds the best weights so far.
 
@@ -103,8 +105,6 @@ class Trainer:
             optimizer: New.
             patience: Epochs without a better figure after which the stage ends; None: never.
             plateau: Factor on the learning rate after 2 epochs without a better figure.
-            focusing: Gamma of the focal loss (Lin et al. 2017), which takes labels as shares of
-                classes; 0: cross-entropy.
 
         Raises:
             CheckFailed: The loss became NaN or infinite; the best model so far is in the folder.
@@ -112,7 +112,7 @@ class Trainer:
         if self.passed(index):
             return
         part = supply.part or self.model
-        fitted = self._compile(part, optimizer, _loss_of(supply.val, focusing))
+        fitted = self._compile(part, optimizer, _loss_of(supply))
         self._take_up(fitted)
         try:
             if not self.done["ended"]:
@@ -236,13 +236,13 @@ class Trainer:
         self.best.unlink(missing_ok=True)
 
 
-def _loss_of(batches: tf.data.Dataset, focusing: float) -> keras.losses.Loss:
+def _loss_of(supply: Supply) -> keras.losses.Loss:
     """A loss for labels as the batches have them: class numbers, or shares of classes."""
-    if focusing:
+    if supply.focusing:
         return keras.losses.CategoricalFocalCrossentropy(
-            alpha=1.0, gamma=focusing, from_logits=True
+            alpha=1.0, gamma=supply.focusing, from_logits=True
         )
-    if batches.element_spec[1].shape.rank == 2:
+    if supply.val.element_spec[1].shape.rank == 2:
         return keras.losses.CategoricalCrossentropy(from_logits=True)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

@@ -26,7 +26,7 @@ from keras_transfer.training.features.store import Table
 __all__ = ["evaluation_features", "streamed", "training_features"]
 
 
-def training_features(
+def training_features(  # noqa: PLR0913
     views: Sequence[Table],
     samples: Samples,
     loading: Loading,
