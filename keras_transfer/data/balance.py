@@ -8,10 +8,39 @@ import numpy as np
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 from keras_transfer.tables import Table
 
-__all__ = ["WEIGHTINGS", "class_weights", "weight_table"]
+__all__ = ["WEIGHTINGS", "class_weights", "remedy", "weight_table"]
 
-# Times the smallest class that the largest may have before "auto" balances them.
-UNEVEN = 1.5
+UNEVEN, EXTREME = 1.5, 20
+"""Times the smallest class that the largest has: beyond them "auto" weighs classes, or samples."""
+
+BETA = 0.999
+"""Of effective numbers, as Cui et al. 2019 take it for data of some thousands."""
+
+
+def remedy(imbalance: str, counts: np.ndarray) -> tuple[str, str]:
+    """Settle "auto" by the class counts.
+
+    * Up to 1.5 times the smallest class, which a collection meant to be even has by accident,
+      weights would only make the gradient noisier: "none".
+    * Up to 20 times: "class_weight", which sees every picture once an epoch and repeats none.
+    * Beyond: "balanced_batches", for a weight that large lets single pictures rule a batch.
+
+    Args:
+        imbalance: What the user asks for; "auto" leaves it to the counts.
+        counts: (classes,) int, training pictures of each class.
+
+    Returns:
+        What to do, never "auto", and why.
+    """
+    if imbalance != "auto":
+        return imbalance, "asked for"
+    ratio = counts.max() / max(1, counts.min())
+    found = f"the largest class has {ratio:.1f} times the pictures of the smallest"
+    if ratio <= UNEVEN:
+        return "none", f"{found}, which is even enough"
+    if ratio <= EXTREME:
+        return "class_weight", f"{found}, and weights make up for that"
+    return "balanced_batches", f"{found}, and weights so large would let single pictures rule"
 
 
 def class_weights(
@@ -19,16 +48,14 @@ def class_weights(
 ) -> np.ndarray:
     """Weigh the classes by their share of the training pictures, or as the user says.
 
-    * "balanced": weight = pictures / (classes * pictures of the class), scikit-learn's
-      ``compute_class_weight``, so that every class has the same say in the loss.
     * "none": every picture counts 1.
-    * "auto": balanced where the largest class has more than 1.5 times the pictures of the
-      smallest, none otherwise. Weights cost something: they push the predicted probabilities
-      away from the classes' shares and make the gradient noisier. Below that ratio, which a
-      collection meant to be even has by accident, there is nothing to win by them.
+    * "class_weight": weight = pictures / (classes * pictures of the class), scikit-learn's
+      "balanced", so that every class has the same say in the loss.
+    * "effective_number" (Cui et al. 2019): in proportion to (1 - b) / (1 - b^n) for n pictures
+      and b = 0.999, scaled as those above are: the mean over all pictures is 1.
 
     Args:
-        choice: "auto", "balanced", "none", or a weight for each class by its name.
+        choice: A row of ``WEIGHTINGS``, or a weight for each class by its name.
         classes: Class names in label order.
         counts: (classes,) int, training pictures of each class.
 
@@ -65,11 +92,15 @@ def _balanced(classes: Sequence[str], counts: np.ndarray) -> np.ndarray:
     return counts.sum() / (len(counts) * counts)
 
 
-def _auto(classes: Sequence[str], counts: np.ndarray) -> np.ndarray:
-    return (_balanced if counts.max() > UNEVEN * counts.min() else _none)(classes, counts)
+def _effective(classes: Sequence[str], counts: np.ndarray) -> np.ndarray:
+    _balanced(classes, counts)  # refuses empty classes
+    weights = (1 - BETA) / (1 - BETA**counts)
+    return weights * counts.sum() / (weights @ counts)
 
 
-WEIGHTINGS = Table("class_weight", {"auto": _auto, "balanced": _balanced, "none": _none})
+WEIGHTINGS = Table(
+    "weighting", {"none": _none, "class_weight": _balanced, "effective_number": _effective}
+)
 
 
 def _by_name(weights: Mapping[str, float], classes: Sequence[str]) -> np.ndarray:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_transfer.data import decode
 from keras_transfer.data.samples import Samples
+from keras_transfer.data.sampling import Sampling
 
 __all__ = [
     "Loading",
@@ -61,7 +62,7 @@ class Loading:
         return decode.resize(picture, self.size, self.resize)
 
 
-def training_batches(
+def training_batches(  # noqa: PLR0913
     samples: Samples,
     loading: Loading,
     *,
@@ -71,6 +72,7 @@ def training_batches(
     class_weights: np.ndarray | None = None,
     augment: Augmenter | None = None,
     mix: Mixer | None = None,
+    sampling: Sampling | None = None,
 ) -> tf.data.Dataset:
     """Batches of all epochs of a stage, one epoch after the other, for ``fit(steps_per_epoch=)``.
 
@@ -87,29 +89,30 @@ def training_batches(
         class_weights: (classes,) float32 factors of the samples' own weights.
         augment: Maps (batch, size, size, 3) float32 pixels and (batch, 2) int32 seeds to pixels.
         mix: As ``data.mixing.Mixing``: comes after ``augment``, and makes labels soft.
+        sampling: Which pictures an epoch draws; all, once each, if None. A picture that is drawn
+            again gets another seed for its augmentation.
 
     Returns:
         Dataset of (batch, size, size, 3) float32 pixels in [0, 255], (batch,) int32 labels (or
         (batch, classes) float32, of ``mix``) and (batch,) float32 weights;
-        ``loading.steps(len(samples))`` batches an epoch.
+        ``loading.steps(len(sampling or samples))`` batches an epoch.
     """
-    n, pad = len(samples), loading.padding(len(samples))
-    columns = (samples.rows, *training_table(samples, loading, class_weights))
+    n = len(samples)
+    columns = (samples.rows, *training_table(samples, loading, class_weights, sampling))
     rows, labels, weights, factors = (tf.constant(column) for column in columns)
 
     @as_written
-    def load(position: tf.Tensor, place: tf.Tensor, epoch: tf.Tensor) -> tuple:
+    def load(position: tf.Tensor, time: tf.Tensor, place: tf.Tensor, epoch: tf.Tensor) -> tuple:
         pixels = loading.pixels(samples, rows[position])
-        seed = tf.stack([epoch, tf.cast(position, tf.int32)])
+        seed = tf.stack([epoch, tf.cast(position + n * time, tf.int32)])
         return pixels, labels[position], weights[position] * factors[place], seed
 
     @as_written
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = epoch_order(n, pad, seeds[0], epoch)
+        order = epoch_order(n, loading, seeds[0], epoch, sampling)
         fold = epoch_fold(seeds[1], epoch)
-        places = tf.data.Dataset.from_tensor_slices((order, tf.range(n + pad, dtype=tf.int64)))
-        loaded = places.map(
-            as_written(lambda p, at: load(p, at, fold)), num_parallel_calls=tf.data.AUTOTUNE
+        loaded = tf.data.Dataset.from_tensor_slices(order).map(
+            as_written(lambda *drawn: load(*drawn, fold)), num_parallel_calls=tf.data.AUTOTUNE
         )
         return loaded.batch(loading.batch_size).map(as_written(lambda *batch: (*batch, epoch)))
 
@@ -125,11 +128,26 @@ def training_batches(
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def epoch_order(n: int, pad: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """(n + pad,) int64: in which order an epoch takes n pictures; the first ones pad the end."""
-    key = tf.stack([tf.constant(seed, tf.int64), epoch])
-    order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=key)
-    return tf.gather(order, tf.range(n + pad) % n)
+def epoch_order(
+    n: int, loading: Loading, seed: int, epoch: tf.Tensor, sampling: Sampling | None = None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """In which order an epoch takes n pictures; its first ones pad the end.
+
+    Returns:
+        Three of (pictures + padding,) int64: place in the table, for the how manieth time in this
+        epoch (from 0), and place in the epoch.
+    """
+    if sampling is None:
+        key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=key)
+        times = tf.zeros_like(order)
+    else:
+        draw = as_written(lambda epoch: sampling.draw(seed, int(epoch)))
+        order, times = tf.numpy_function(draw, [epoch], [tf.int64, tf.int64], stateful=False)
+        n = len(sampling)
+        order, times = tf.ensure_shape(order, [n]), tf.ensure_shape(times, [n])
+    at = tf.range(n + loading.padding(n), dtype=tf.int64)
+    return tf.gather(order, at % n), tf.gather(times, at % n), at
 
 
 def epoch_fold(seed: int, epoch: tf.Tensor) -> tf.Tensor:
@@ -139,17 +157,21 @@ def epoch_fold(seed: int, epoch: tf.Tensor) -> tf.Tensor:
 
 
 def training_table(
-    samples: Samples, loading: Loading, class_weights: np.ndarray | None
+    samples: Samples,
+    loading: Loading,
+    class_weights: np.ndarray | None,
+    sampling: Sampling | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Columns of training: labels and weights by picture, factors by place in the epoch.
 
     Returns:
         (n,) int32 labels; (n,) float32 weights, those of the samples times their class's;
-        (n + padding,) float32 factors that make a padded last batch count as unpadded.
+        (drawn + padding,) float32 factors that make a padded last batch count as unpadded.
     """
     weights = samples.weights * (1 if class_weights is None else class_weights[samples.labels])
-    pad = loading.padding(len(samples))
-    return samples.labels, weights.astype("float32"), _last_batch(len(samples), pad, loading)
+    drawn = len(samples if sampling is None else sampling)
+    factors = _last_batch(drawn, loading.padding(drawn), loading)
+    return samples.labels, weights.astype("float32"), factors
 
 
 def _last_batch(n: int, pad: int, loading: Loading) -> np.ndarray:

@@ -46,7 +46,7 @@ def first_batch(
         (batch, classes) float32.
     """
     epoch = tf.constant(0, tf.int64)
-    order = epoch_order(len(samples), loading.padding(len(samples)), seeds[0], epoch)
+    order, _, _ = epoch_order(len(samples), loading, seeds[0], epoch)
     places = order.numpy()[: loading.batch_size]
     some = samples.take(places)
     pixels = next(iter(plain_batches(some, loading)))

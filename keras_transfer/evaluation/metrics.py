@@ -11,7 +11,7 @@ from sklearn import metrics as sklearn_metrics
 
 from keras_transfer.errors import BadData, CheckFailed
 
-__all__ = ["classification_metrics", "majority_baseline", "summary"]
+__all__ = ["classification_metrics", "majority_baseline", "precision_recall_curves", "summary"]
 
 # Widest confusion matrix that a terminal shows well.
 SHOWN_CLASSES = 12
@@ -27,6 +27,8 @@ def classification_metrics(
     * macro_f1, weighted_f1: over the classes that have pictures or predictions;
     * roc_auc: of the second class of two; of more, the mean of each class against the rest;
       None where a class has no pictures;
+    * minority_class, minority_recall: the rarest class among these pictures, and its recall;
+    * pr_auc: mean of the average precision of each class that has pictures;
     * log_loss: mean -log of the true class's probability, rows scaled to sum to 1;
     * per_class: precision (None for a class never predicted), recall (None for one without
       pictures), f1 and support by class name;
@@ -51,6 +53,8 @@ def classification_metrics(
     return {
         "n": len(true),
         **_scores(true, predicted),
+        **_rarest(true, predicted, classes),
+        "pr_auc": _pr_auc(true, probabilities),
         "accuracy_interval": _wilson(true, predicted),
         "roc_auc": _roc_auc(true, probabilities),
         "log_loss": _log_loss(true, probabilities),
@@ -118,6 +122,40 @@ def _wilson(true: np.ndarray, predicted: np.ndarray) -> list[float]:
     return [float(interval.low), float(interval.high)]
 
 
+def _rarest(true: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    labels, counts = np.unique(true, return_counts=True)
+    rarest = labels[counts.argmin()]
+    recall = float(np.mean(predicted[true == rarest] == rarest))
+    return {"minority_class": classes[rarest], "minority_recall": recall}
+
+
+def _pr_auc(true: np.ndarray, probabilities: np.ndarray) -> float:
+    average = sklearn_metrics.average_precision_score
+    return float(np.mean([average(true == one, probabilities[:, one]) for one in np.unique(true)]))
+
+
+def precision_recall_curves(
+    true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> list[tuple[str, float, float, float]]:
+    """Class, threshold, precision, recall: a point for each probability that a class was given.
+
+    Args:
+        true: (n,) int, index into ``classes``; pictures of unknown class (-1) are left out.
+        probabilities: (n, classes) float.
+        classes: Class names in label order; those without pictures have no curve.
+    """
+    known = np.asarray(true) >= 0
+    true, probabilities = np.asarray(true)[known], np.asarray(probabilities, float)[known]
+    points = []
+    for label in np.unique(true):
+        found = sklearn_metrics.precision_recall_curve(
+            true == label, probabilities[:, label], drop_intermediate=True
+        )
+        rows = zip(found[2], found[0], found[1], strict=False)  # the last point has no threshold
+        points += [(classes[label], *map(float, row)) for row in rows]
+    return points
+
+
 def _roc_auc(true: np.ndarray, probabilities: np.ndarray) -> float | None:
     classes = probabilities.shape[1]
     if len(np.unique(true)) < max(classes, 2):
@@ -161,7 +199,10 @@ def summary(metrics: dict[str, Any]) -> str:
             f"accuracy           {_shown(metrics['accuracy'])}{interval}",
             f"balanced accuracy  {_shown(metrics['balanced_accuracy'])}",
             f"macro F1           {_shown(metrics['macro_f1'])}",
+            f"rarest class       {_shown(metrics.get('minority_recall'))}  "
+            f"(recall of {metrics.get('minority_class')})",
             f"ROC AUC            {_shown(metrics['roc_auc'])}",
+            f"PR AUC             {_shown(metrics.get('pr_auc'))}",
             f"log loss           {_shown(metrics['log_loss'])}",
         ]
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_transfer.errors import BadData
 
-__all__ = ["UNKNOWN", "Predictions", "read_predictions", "write_predictions"]
+__all__ = ["UNKNOWN", "Predictions", "read_predictions", "write_curves", "write_predictions"]
 
 UNKNOWN = -1
 FIRST = ["path", "true", "predicted"]
@@ -124,3 +124,18 @@ def _parse(path: Path, rows: Iterable[list[str]], classes: tuple[str, ...]) -> P
         np.array(probabilities).reshape(-1, len(classes)),
         classes,
     )
+
+
+def write_curves(path: Path, points: Iterable[tuple[str, float, float, float]]) -> None:
+    """Write curves of precision and recall, a row a point, whole or not at all.
+
+    Args:
+        path: File to write, CSV in UTF-8; an old one is replaced.
+        points: As ``metrics.precision_recall_curves`` gives them.
+    """
+    beside = path.with_name(path.name + ".tmp")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", "threshold", "precision", "recall"])
+        writer.writerows(points)
+    os.replace(beside, path)

@@ -13,15 +13,18 @@ from pydantic import Field, ValidationError
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.cache import cache_dir
 from keras_transfer.data import sources, splits
-from keras_transfer.data.balance import WEIGHTINGS, class_weights
+from keras_transfer.data.balance import class_weights
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
+from keras_transfer.kinds.balancing import check_imbalance
 from keras_transfer.kinds.knobs import (
     Augment,
     ClassName,
     Count,
     Decay,
     Head,
+    Imbalance,
+    OwnWeights,
     Portion,
     Split,
     Stage,
@@ -88,8 +91,9 @@ class Classify(Recipe):
         None, description="of every stage: auto, clean, fresh, or how many augmented ones are kept"
     )
     batch_size: Count = Field(32, description="pictures a step, over all devices")
-    class_weight: Annotated[str, row_of(WEIGHTINGS)] | dict[ClassName, float] = Field(
-        "auto", description="auto, none, balanced or {class: weight}"
+    imbalance: Imbalance = Field("auto", description="what is done about classes of unlike size")
+    class_weight: dict[ClassName, float] | OwnWeights | None = Field(
+        None, description="{class: weight}, of your own instead of those of imbalance"
     )
     mixup: Symmetric = Field(0.0, description="alpha, such as 0.2, of blending pictures by twos")
     cutmix: Portion = Field(
@@ -127,6 +131,7 @@ class Classify(Recipe):
         except ValidationError as error:
             raise readable(error, Stage) from None
         self._check_mixing()
+        check_imbalance(self)
 
     def _check_mixing(self) -> None:
         blending = self.mixup or self.cutmix
@@ -219,7 +224,8 @@ class Classify(Recipe):
         samples = sources.read(source, Path(self.data_dir) if self.data_dir else None)
         if self.classes:
             samples = splits.keep_classes(samples, self.classes)
-        class_weights(self.class_weight, samples.classes, samples.counts())  # wrong names show now
+        if self.class_weight:  # wrong names show now
+            class_weights(self.class_weight, samples.classes, samples.counts())
         if self.limit:
             samples = splits.limit(samples, self.limit, seed)
         found = scan(samples, cache_dir())
@@ -261,17 +267,21 @@ class Classify(Recipe):
 
     def _evaluate(self, folder: Path, samples: Samples, fitting: Fitting) -> dict[str, Any]:
         """Figures of the best model from predictions made once."""
-        from keras_transfer.evaluation.metrics import classification_metrics, majority_baseline
-        from keras_transfer.evaluation.predictions import write_predictions
+        from keras_transfer.evaluation import metrics as figures
+        from keras_transfer.evaluation.predictions import write_curves, write_predictions
 
         metrics: dict[str, Any] = {}
         predictions = fitting.predictions()
         for name, file in (("val", "predictions_val.csv"), ("test", "predictions.csv")):
             part, found = samples.part(name), predictions[name]
             write_predictions(folder / file, part.keys, part.labels, found, part.classes)
-            metrics[name] = classification_metrics(part.labels, found, part.classes)
+            metrics[name] = figures.classification_metrics(part.labels, found, part.classes)
         counts, test = samples.part("train").counts(), samples.part("test")
-        metrics["baselines"] = {"majority": majority_baseline(counts, test.labels, test.classes)}
+        metrics["baselines"] = {
+            "majority": figures.majority_baseline(counts, test.labels, test.classes)
+        }
+        curves = figures.precision_recall_curves(test.labels, predictions["test"], test.classes)
+        write_curves(folder / "pr_curves.csv", curves)
         return metrics
 
     def _from_scratch(self, folder: Path, source: Any) -> dict[str, Any]:

@@ -15,13 +15,13 @@ import numpy as np
 
 from keras_transfer import seeds
 from keras_transfer.cache import cache_dir
-from keras_transfer.data.balance import class_weights, weight_table
 from keras_transfer.data.mixing import Mixing
 from keras_transfer.data.pipeline import Loading, evaluation_batches
 from keras_transfer.data.policies import Augmentation
 from keras_transfer.data.preview import first_batch, write_preview
 from keras_transfer.data.samples import Samples
 from keras_transfer.evaluation.inference import agree, probabilities
+from keras_transfer.kinds.balancing import Balancing
 from keras_transfer.kinds.knobs import Augment, Stage
 from keras_transfer.networks.cutting import Division, divide
 from keras_transfer.networks.freezing import freeze, parameter_counts
@@ -65,11 +65,11 @@ class Fitting:
         self.backbone = model.get_layer("backbone")
         self.trainer = Trainer(model, folder, recipe.monitor)
         self.train = samples.part("train")
-        counts = self.train.counts()
-        self.weights = class_weights(recipe.class_weight, samples.classes, counts)
-        logger.info("%s", weight_table(samples.classes, counts, self.weights))
+        self.balancing = Balancing(recipe, self.train)
+        self.weights = self.balancing.weights
         self.augment = Augmentation(**recipe.augment.model_dump())
-        self.mixing = mixing_of(recipe, len(samples.classes))
+        soft = bool(self.balancing.focusing)
+        self.mixing = mixing_of(recipe, len(samples.classes), soft)
         if self.mixing:
             self.weights = self.mixing.class_weights(self.weights)
         self.means = Means(recipe.engine, recipe.engine_error, cache_dir(), recipe.cache)
@@ -153,7 +153,12 @@ class Fitting:
 
     def _feed(self, index: int, part: FrozenPart | None) -> Feed:
         stage = self.recipe.planned[index]
-        more = {"seeds": self._seeds(index), "class_weights": self.weights, "mix": self.mixing}
+        more: dict[str, Any] = {
+            "seeds": self._seeds(index),
+            "class_weights": self.weights,
+            "mix": self.mixing,
+            "sampling": self.balancing.sampling,
+        }
         if part is None:
             logger.info("The whole network runs in every epoch")
             return feed_pixels(
@@ -164,6 +169,7 @@ class Fitting:
         if self.recipe.cutmix:
             logger.info("cutmix shows new pictures in every epoch, so no features are kept of them")
             augment, views = (None if stage.views == "clean" else augment), []
+        more |= {"resample": self.balancing.resample}
         return feed_features(part, self.train, views, augment=augment, epochs=stage.epochs, **more)
 
     def _seeds(self, index: int) -> tuple[int, int]:
@@ -192,17 +198,19 @@ class Fitting:
 
     def _view_count(self, stage: Stage) -> int:
         """How many views of each picture are kept for a stage; 0: fresh ones in every epoch."""
-        if self.recipe.augment == Augment() or stage.views == "clean":
+        resampled = self.balancing.resample is not None
+        if self.recipe.augment == Augment() or stage.views == "clean" or resampled:
             return 1
         if stage.views == "auto":
+            drawn = self.balancing.rounds  # one picture in one epoch, each time another view
             if stage.unfreeze in (None, "none"):
-                return 1
-            return min(VIEWS, max(1, stage.epochs // EPOCHS_A_VIEW))
+                return min(VIEWS, drawn)
+            return min(VIEWS, max(drawn, stage.epochs // EPOCHS_A_VIEW))
         return 0 if stage.views == "fresh" else int(stage.views)
 
     def _fit(self, index: int) -> None:
         stage = self.recipe.planned[index]
-        steps = self.loading.steps(len(self.train))
+        steps = self.loading.steps(self.balancing.length)
         even = stage.layer_decay == 1
         optimizer = build_optimizer(
             stage.optimizer,
@@ -223,6 +231,7 @@ class Fitting:
         supply = self.feed.supply(self.samples.part("val"))
         if self.mixing:
             supply = supply._replace(val=self.mixing.judged(supply.val))
+        supply = supply._replace(focusing=self.balancing.focusing)
         pulls = {"backbone": stage.l2_sp, "head": stage.l2_sp_head}
         with l2_sp(self.model, self.origin, **pulls):
             self.trainer.stage(
@@ -237,9 +246,9 @@ class Fitting:
             )
 
 
-def mixing_of(recipe: Classify, classes: int) -> Mixing | None:
-    """What makes labels soft; None where the recipe leaves them as they are."""
-    if not (recipe.mixup or recipe.cutmix or recipe.label_smoothing):
+def mixing_of(recipe: Classify, classes: int, soft: bool = False) -> Mixing | None:
+    """What makes labels soft; None where neither the recipe nor its loss (``soft``) asks for it."""
+    if not (soft or recipe.mixup or recipe.cutmix or recipe.label_smoothing):
         return None
     return Mixing(
         classes,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES, WARMING
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "Decay",
     "Group",
     "Head",
+    "Imbalance",
+    "OwnWeights",
     "Portion",
     "Split",
     "Stage",
@@ -52,6 +55,29 @@ def row_of(table: Any) -> AfterValidator:
         return name
 
     return AfterValidator(check)
+
+
+def _own_weights(text: str) -> Any:
+    raise BadConfiguration(
+        f"class_weight = {text!r} should be {{class: weight}}; weights that balance the classes "
+        "are imbalance = class_weight, none at all are imbalance = none."
+    )
+
+
+OwnWeights = Annotated[str, AfterValidator(_own_weights)]
+"""Refuses all, and says what to say instead; makes an option of the mapping that it stands by."""
+
+Imbalance = Literal[
+    "auto",
+    "none",
+    "class_weight",
+    "effective_number",
+    "oversample",
+    "undersample",
+    "balanced_batches",
+    "focal",
+    "smote",
+]
 
 
 class Group(BaseModel):

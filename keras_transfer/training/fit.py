@@ -48,11 +48,14 @@ class Supply(NamedTuple):
             numbers, or (batch, classes) shares where those of ``train`` are such.
         part: What takes these batches where they hold features of a frozen part instead of
             pixels: it shares with the whole model all layers that train. None: the whole model.
+        focusing: Gamma of the focal loss (Lin et al. 2017), which takes labels as shares of
+            classes; 0: cross-entropy.
     """
 
     train: Batches
     val: tf.data.Dataset
     part: keras.Model | None = None
+    focusing: float = 0.0
 
 
 class Trainer:
@@ -109,7 +112,7 @@ class Trainer:
         if self.passed(index):
             return
         part = supply.part or self.model
-        fitted = self._compile(part, optimizer, _loss_of(supply.val))
+        fitted = self._compile(part, optimizer, _loss_of(supply))
         self._take_up(fitted)
         try:
             if not self.done["ended"]:
@@ -233,9 +236,13 @@ class Trainer:
         self.best.unlink(missing_ok=True)
 
 
-def _loss_of(batches: tf.data.Dataset) -> keras.losses.Loss:
-    """Cross-entropy with labels as the batches have them: class numbers, or shares of classes."""
-    if batches.element_spec[1].shape.rank == 2:
+def _loss_of(supply: Supply) -> keras.losses.Loss:
+    """A loss for labels as the batches have them: class numbers, or shares of classes."""
+    if supply.focusing:
+        return keras.losses.CategoricalFocalCrossentropy(
+            alpha=1.0, gamma=supply.focusing, from_logits=True
+        )
+    if supply.val.element_spec[1].shape.rank == 2:
         return keras.losses.CategoricalCrossentropy(from_logits=True)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

@@ -8,7 +8,7 @@ from processes import kt
 
 WORDS = [
     *("--mixup", "0.4", "--cutmix", "1", "--label-smoothing", "0.1", "--mixup-off-epoch", "1"),
-    *("--class-weight", "balanced", "--precision", "mixed_bfloat16"),
+    *("--imbalance", "class_weight", "--precision", "mixed_bfloat16"),
     *("--set", "augment.randaugment=0.3", "--set", "augment.random_erasing=0.2"),
     *("--set", "augment.horizontal_flip=true", "--set", "augment.color_jitter=0.2"),
 ]

@@ -1,12 +1,14 @@
 """Class weights: scikit-learn's, or the user's by class name, and never a class forgotten."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from keras_transfer.data.balance import class_weights, weight_table
+from keras_transfer.data.balance import class_weights, remedy, weight_table
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
 CLASSES = ("cat", "dog", "bird")
@@ -17,7 +19,7 @@ def test_balanced_is_scikit_learns(counts):
     labels = np.arange(len(counts))
     expected = compute_class_weight("balanced", classes=labels, y=np.repeat(labels, counts))
 
-    weights = class_weights("balanced", [str(label) for label in labels], np.array(counts))
+    weights = class_weights("class_weight", [str(label) for label in labels], np.array(counts))
 
     assert weights.dtype == np.float32
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
@@ -25,7 +27,7 @@ def test_balanced_is_scikit_learns(counts):
 
 def test_balanced_worked_by_hand():
     """100 pictures in 3 classes: 100 / (3 * 60), 100 / (3 * 30), 100 / (3 * 10)."""
-    weights = class_weights("balanced", CLASSES, np.array([60, 30, 10]))
+    weights = class_weights("class_weight", CLASSES, np.array([60, 30, 10]))
 
     assert weights == pytest.approx([0.55556, 1.11111, 3.33333], abs=1e-5)
 
@@ -35,13 +37,31 @@ def test_none_counts_every_picture_once():
 
 
 @pytest.mark.parametrize(
-    ("counts", "balanced"), [([15, 10], False), ([16, 10], True), ([10, 16], True)]
+    ("counts", "chosen", "why"),
+    [
+        ([15, 10], "none", "1.5 times .* even enough"),
+        ([16, 10], "class_weight", "1.6 times"),
+        ([10, 200], "class_weight", "20.0 times"),
+        ([10, 201], "balanced_batches", "20.1 times"),
+    ],
 )
-def test_auto_balances_beyond_one_and_a_half_times(counts, balanced):
-    weights = class_weights("auto", CLASSES[:2], np.array(counts))
+def test_auto_looks_at_the_counts_and_says_why(counts, chosen, why):
+    found, reason = remedy("auto", np.array(counts))
 
-    expected = class_weights("balanced" if balanced else "none", CLASSES[:2], np.array(counts))
-    np.testing.assert_array_equal(weights, expected)
+    assert found == chosen
+    assert re.search(why, reason)
+
+
+def test_what_is_asked_for_is_done():
+    assert remedy("smote", np.array([1, 1]))[0] == "smote"
+
+
+def test_effective_numbers_worked_by_hand():
+    """E(1) = 1, E(2) = 1.999: weights 1 and 1/1.999, scaled to (1 w1 + 2 w2) / 3 = 1."""
+    weights = class_weights("effective_number", CLASSES[:2], np.array([1, 2]))
+
+    scale = 3 / (1 + 2 / 1.999)
+    assert weights == pytest.approx([scale, scale / 1.999], rel=1e-5)
 
 
 def test_weights_by_name_go_to_their_class_whatever_their_order():
@@ -54,9 +74,9 @@ def test_weights_by_name_go_to_their_class_whatever_their_order():
     ("choice", "error", "message"),
     [
         (
-            "ballanced",
+            "clas_weight",
             UnknownName,
-            "No class_weight is called 'ballanced'. Did you mean 'balanced'",
+            "No weighting is called 'clas_weight'. Did you mean 'class_weight'",
         ),
         ({"cat": 1, "dgo": 1, "bird": 1}, UnknownName, "No class is called 'dgo'. .* 'dog'"),
         ({"cat": 1}, BadConfiguration, "names 1 of 3 classes; .*: dog, bird"),
@@ -72,7 +92,7 @@ def test_what_cannot_be_meant_is_refused(choice, error, message):
         class_weights(choice, CLASSES, np.array([10, 10, 10]))
 
 
-@pytest.mark.parametrize("choice", ["balanced", "auto"])
+@pytest.mark.parametrize("choice", ["class_weight", "effective_number"])
 def test_a_class_without_pictures_cannot_be_balanced(choice):
     with pytest.raises(BadData, match="without training pictures:\n  dog"):
         class_weights(choice, CLASSES, np.array([10, 0, 10]))

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from keras_transfer.errors import BadData, CheckFailed
-from keras_transfer.evaluation.metrics import classification_metrics, majority_baseline, summary
+from keras_transfer.evaluation.metrics import (
+    classification_metrics,
+    majority_baseline,
+    precision_recall_curves,
+    summary,
+)
 from keras_transfer.evaluation.predictions import read_predictions, write_predictions
 
 # Six pictures; rows of the confusion matrix: cats 2 1 0, dogs 0 1 1, bird 0 0 1.
@@ -198,7 +203,9 @@ def test_the_summary():
         "accuracy           0.667  (95 % interval 0.300 to 0.903, 6 pictures)",
         "balanced accuracy  0.722",
         "macro F1           0.656",
+        "rarest class       1.000  (recall of bird)",
         "ROC AUC            0.809",
+        "PR AUC             0.650",
         "log loss           0.774",
         "",
         "class  precision  recall     F1  pictures",
@@ -221,3 +228,19 @@ def test_the_summary_leaves_out_a_matrix_too_wide_for_a_terminal_and_shows_gaps(
     assert "true \\ predicted" not in text
     assert "ROC AUC            -" in text
     assert "c12            -       -      -         0" in text
+
+
+def test_the_rarest_class_and_precision_recall_worked_by_hand():
+    """Average precision: mean precision at each right picture, ties counted together.
+
+    cat: ranks 1, 2 and 5 of 0.8 0.5 0.3 0.25 0.2: (1 + 1 + 3/5) / 3. dog: 0.6 is second, 0.4 is
+    third: (1/2 + 2/3) / 2. bird: one of two at 0.5: 1/2.
+    """
+    figures = classification_metrics(TRUE, PROBABILITIES, CLASSES)
+
+    assert (figures["minority_class"], figures["minority_recall"]) == ("bird", 1.0)
+    wanted = ((1 + 1 + 3 / 5) / 3 + (1 / 2 + 2 / 3) / 2 + 1 / 2) / 3
+    assert figures["pr_auc"] == pytest.approx(wanted)
+    curves = precision_recall_curves(TRUE, PROBABILITIES, CLASSES)
+    assert ("bird", 0.5, 0.5, 1.0) in curves
+    assert ("dog", 0.4, pytest.approx(2 / 3), 1.0) in curves

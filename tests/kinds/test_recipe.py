@@ -65,7 +65,7 @@ def test_epochs_and_rate_reach_the_stages():
         ({"backbone": "vgg_16"}, "No backbone is called 'vgg_16'. Did you mean 'vgg16'?"),
         ({"resize": "strech"}, "No value of resize is called 'strech'. Did you mean 'stretch'?"),
         ({"monitor": "val_acc"}, "No monitor is called 'val_acc'. Did you mean 'val_accuracy'?"),
-        ({"class_weight": "balancd"}, "Did you mean 'balanced'?"),
+        ({"imbalance": "oversampl"}, "Did you mean 'oversample'"),
         ({"stages": [{"name": "a", "optimizer": "adm"}]}, "Did you mean 'adam'?"),
         ({"stages": [{"name": "a", "schedule": "cosin"}]}, "Did you mean 'cosine'?"),
         ({"stages": [{"name": "a", "epoch": 1}]}, "Did you mean 'stages.0.epochs'?"),
@@ -121,7 +121,7 @@ def test_augmentation_that_makes_no_sense_is_refused_with_a_reason(knobs, said):
 
 def test_mixing_goes_with_everything_else():
     mixed = {"mixup": 0.2, "cutmix": 1, "label_smoothing": 0.1, "mixup_off_epoch": 5}
-    recipe = RECIPE.changed(**mixed, class_weight="balanced", augment={"augmix": 0.3})
+    recipe = RECIPE.changed(**mixed, imbalance="class_weight", augment={"augmix": 0.3})
     assert Classify(**yaml.safe_load(yaml.safe_dump(recipe.knobs()))) == recipe
 
 

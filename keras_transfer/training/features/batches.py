@@ -19,13 +19,14 @@ from keras_transfer.data.pipeline import (
     training_table,
 )
 from keras_transfer.data.samples import Samples
+from keras_transfer.data.sampling import Sampling
 from keras_transfer.training.features.engines import Engine
 from keras_transfer.training.features.store import Table
 
 __all__ = ["evaluation_features", "streamed", "training_features"]
 
 
-def training_features(
+def training_features(  # noqa: PLR0913
     views: Sequence[Table],
     samples: Samples,
     loading: Loading,
@@ -35,6 +36,7 @@ def training_features(
     seeds: tuple[int, int] = (0, 0),
     class_weights: np.ndarray | None = None,
     mix: Mixer | None = None,
+    sampling: Sampling | None = None,
 ) -> tf.data.Dataset:
     """What ``data.pipeline.training_batches`` gives, with stored features in the pixels' place.
 
@@ -50,17 +52,20 @@ def training_features(
         seeds: Of the order of the pictures and of their views.
         class_weights: (classes,) float32 factors of the samples' own weights.
         mix: As for ``training_batches``: it draws what it would draw there, and mixes features.
+        sampling: As for ``training_batches``; a picture that an epoch draws again is in its next
+            view.
 
     Returns:
         Dataset of (batch, ...) float32 features, (batch,) int32 labels (or (batch, classes)
         float32, of ``mix``), (batch,) float32 weights.
     """
     n = len(samples)
-    labels, weights, factors = map(tf.constant, training_table(samples, loading, class_weights))
+    columns = training_table(samples, loading, class_weights, sampling)
+    labels, weights, factors = map(tf.constant, columns)
     first_view = np.random.default_rng(seeds[1]).integers(len(views), size=n)
 
-    def take(positions: np.ndarray, epoch: np.ndarray) -> np.ndarray:
-        view = (first_view[positions] + epoch) % len(views)
+    def take(positions: np.ndarray, times: np.ndarray, epoch: np.ndarray) -> np.ndarray:
+        view = (first_view[positions] + times + epoch) % len(views)
         features = np.empty((len(positions), *views[0].shape), "float32")
         for number in np.unique(view):
             here = view == number
@@ -69,20 +74,21 @@ def training_features(
 
     @as_written
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = epoch_order(n, loading.padding(n), seeds[0], epoch)
-        places = tf.range(tf.size(order, tf.int64), dtype=tf.int64)
-        batches = tf.data.Dataset.from_tensor_slices((order, places)).batch(loading.batch_size)
-        return batches.map(as_written(lambda positions, at: load(positions, at, epoch)), 2)
+        order = epoch_order(n, loading, seeds[0], epoch, sampling)
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(loading.batch_size)
+        return batches.map(as_written(lambda *drawn: load(*drawn, epoch)), 2)
 
     @as_written
-    def load(positions: tf.Tensor, places: tf.Tensor, epoch: tf.Tensor) -> tuple:
-        features = tf.numpy_function(take, [positions, epoch], tf.float32, stateful=False)
+    def load(positions: tf.Tensor, times: tf.Tensor, places: tf.Tensor, epoch: tf.Tensor) -> tuple:
+        features = tf.numpy_function(take, [positions, times, epoch], tf.float32, stateful=False)
         weight = tf.gather(weights, positions) * tf.gather(factors, places)
         features = tf.ensure_shape(features, (None, *views[0].shape))
         batch = features, tf.gather(labels, positions), weight
         if mix is None:
             return batch
-        seed = tf.stack([epoch_fold(seeds[1], epoch), tf.cast(positions[0], tf.int32)])
+        seed = tf.stack(
+            [epoch_fold(seeds[1], epoch), tf.cast(positions[0] + n * times[0], tf.int32)]
+        )
         return mix(*batch, seed, epoch)
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)

@@ -1,0 +1,82 @@
+"""Which pictures an epoch draws where rare classes are to be seen as often as common ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from keras_transfer.errors import BadData
+from keras_transfer.tables import Table
+
+__all__ = ["SAMPLINGS", "Sampling"]
+
+
+class Sampling:
+    """Draws as many pictures of each class, anew in every epoch.
+
+    A class is gone through in rounds, each in another order: no picture is drawn again before all
+    others of its class were. What an epoch holds depends on the seed and its number alone.
+
+    Args:
+        name: A row of ``SAMPLINGS``.
+        labels: (n,) int, of the train part.
+        classes: Class names in label order.
+
+    Raises:
+        BadData: A class has no pictures.
+        UnknownName: There is no such sampling.
+    """
+
+    def __init__(self, name: str, labels: np.ndarray, classes: Sequence[str]):
+        self.members = [np.flatnonzero(labels == label) for label in range(len(classes))]
+        counts = np.array([len(one) for one in self.members])
+        empty = [one for one, count in zip(classes, counts, strict=True) if not count]
+        if empty:
+            raise BadData(f"{name} draws from every class; these have no training pictures:", empty)
+        self.each = SAMPLINGS[name](counts)
+        self.even = name == "balanced_batches"
+        self.rounds = int(-(-self.each // counts.min()))
+
+    def __len__(self) -> int:
+        """How many pictures an epoch draws."""
+        return self.each * len(self.members)
+
+    def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """What one epoch goes through, in its order.
+
+        Args:
+            seed: At least 0.
+            epoch: Counted from 0.
+
+        Returns:
+            (len,) int64 places in the table of the train part, and (len,) int64: for the how
+            manieth time, counted from 0, this epoch draws that picture.
+        """
+        rng = np.random.default_rng([seed, epoch])
+        drawn = [self._class(members, rng) for members in self.members]
+        places, times = (np.stack(one, axis=1) for one in zip(*drawn, strict=True))
+        if self.even:  # one picture of each class, in any order, then the next of each
+            order = rng.permuted(np.tile(np.arange(places.shape[1]), (self.each, 1)), axis=1)
+            places, times = (np.take_along_axis(one, order, 1) for one in (places, times))
+            return places.ravel(), times.ravel()
+        order = rng.permutation(places.size)
+        return places.ravel()[order], times.ravel()[order]
+
+    def _class(self, members: np.ndarray, rng: np.random.Generator) -> tuple:
+        rounds = -(-self.each // len(members))
+        places = np.concatenate([rng.permutation(members) for _ in range(rounds)])
+        return places[: self.each], np.repeat(np.arange(rounds), len(members))[: self.each]
+
+
+Each = Callable[[np.ndarray], int]
+
+SAMPLINGS: Table[Each] = Table(
+    "sampling",
+    {
+        "oversample": lambda counts: int(counts.max()),
+        "undersample": lambda counts: int(counts.min()),
+        "balanced_batches": lambda counts: int(-(-counts.sum() // len(counts))),
+    },
+)
+"""How many pictures of each class an epoch draws, by the counts of the classes."""

@@ -1,0 +1,108 @@
+"""What a recipe does about classes of different size, put together for the stages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from keras_transfer import seeds
+from keras_transfer.data.balance import WEIGHTINGS, class_weights, remedy, weight_table
+from keras_transfer.data.samples import Samples
+from keras_transfer.data.sampling import SAMPLINGS, Sampling
+from keras_transfer.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from keras_transfer.kinds.classify import Classify
+
+__all__ = ["Balancing", "check_imbalance"]
+
+logger = logging.getLogger("keras_transfer")
+
+FOCUSING = 2.0
+"""Gamma of the focal loss: that of its authors, and of Keras."""
+
+
+class Balancing:
+    """The remedy for imbalance, by the counts of the train part alone.
+
+    Attributes:
+        name: The remedy, "auto" settled.
+        weights: (classes,) float32, of a picture by its class.
+        sampling: What an epoch draws; None: every picture once.
+        focusing: Gamma of the focal loss; 0: cross-entropy.
+        length: Pictures an epoch.
+    """
+
+    def __init__(self, recipe: Classify, train: Samples):
+        counts = train.counts()
+        own, asked = recipe.class_weight, recipe.imbalance
+        self.name, why = remedy("none" if own and asked == "auto" else asked, counts)
+        weighting = self.name if self.name in WEIGHTINGS else "none"
+        self.weights = class_weights(own or weighting, train.classes, counts)
+        drawing = self.name in SAMPLINGS
+        self.sampling = Sampling(self.name, train.labels, train.classes) if drawing else None
+        self.focusing = FOCUSING if self.name == "focal" else 0.0
+        self.length = len(train if self.sampling is None else self.sampling)
+        if self.name == "smote":
+            self.length = int(counts.max()) * len(counts)
+        self.seed = seeds.stream(recipe.seed, "shuffle")
+        why = "weights as given" if own and asked == "auto" else why
+        logger.info("Imbalance: %s (%s); an epoch has %s pictures", self.name, why, self.length)
+        logger.info("%s", weight_table(train.classes, counts, self.weights))
+
+    @property
+    def rounds(self) -> int:
+        """How often an epoch draws a picture at most."""
+        return 1 if self.sampling is None else self.sampling.rounds
+
+    @property
+    def resample(self) -> Callable[..., Any] | None:
+        """What makes new features, as ``feed_features`` takes it."""
+        if self.name != "smote":
+            return None
+        from keras_transfer.training.features.smote import smote
+
+        return partial(smote, seed=self.seed)
+
+
+def check_imbalance(recipe: Classify) -> None:
+    """Refuse what cannot be done together, before anything is read.
+
+    Raises:
+        BadConfiguration: Says which two knobs, and why.
+    """
+    if recipe.class_weight and recipe.imbalance in ("class_weight", "effective_number"):
+        raise BadConfiguration(
+            f"class_weight gives the weights, and imbalance = {recipe.imbalance} would work them "
+            "out. Leave one of them out."
+        )
+    if recipe.imbalance != "smote":
+        return
+    why = (
+        "Between the pixels of two pictures lies no picture, so smote works on the stored "
+        "features of a frozen backbone alone. "
+    )
+    if recipe.engine == "none":
+        raise BadConfiguration(f"{why}With engine = none there are none: leave that out.")
+    for number, stage in enumerate(recipe.planned):
+        if stage.unfreeze not in (None, "none"):
+            raise BadConfiguration(
+                f"{why}The stage {stage.name!r} tunes blocks (stages.{number}.unfreeze). Take "
+                "stages that train the head only, such as --set 'stages=[{name: head}]', or "
+                "--imbalance oversample."
+            )
+        if stage.views not in ("auto", "clean"):
+            raise BadConfiguration(
+                f"{why}views = {stage.views} shows other pictures: leave it out."
+            )
+    if recipe.cutmix:
+        raise BadConfiguration(f"{why}cutmix needs pixels: leave it out, or take mixup.")
+    from importlib.util import find_spec
+
+    if find_spec("imblearn") is None:
+        raise BadConfiguration(
+            "imbalance = smote needs imbalanced-learn: pip install imbalanced-learn, or take "
+            "imbalance = oversample."
+        )

@@ -1,0 +1,94 @@
+"""What an epoch draws where classes are to be seen equally often."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transfer.data.pipeline import Loading, training_batches
+from keras_transfer.data.samples import Samples
+from keras_transfer.data.sampling import Sampling
+from keras_transfer.errors import BadData
+
+LABELS = np.array([0, 1, 0, 0, 2, 0, 1, 0, 0])  # 6, 2 and 1 pictures
+CLASSES = ("cat", "dog", "bird")
+
+
+class Plain:
+    """A store whose picture number i is i everywhere."""
+
+    def decode(self, row):
+        return tf.fill([4, 4, 3], tf.cast(row, tf.uint8))
+
+
+@pytest.mark.parametrize(
+    ("name", "each"), [("oversample", 6), ("undersample", 1), ("balanced_batches", 3)]
+)
+def test_every_class_is_drawn_equally_often(name, each):
+    sampling = Sampling(name, LABELS, CLASSES)
+    places, _ = sampling.draw(7, 0)
+
+    assert len(places) == len(sampling) == 3 * each
+    assert np.bincount(LABELS[places]).tolist() == [each] * 3
+
+
+def test_a_picture_is_drawn_again_only_after_all_others_of_its_class():
+    places, times = Sampling("oversample", LABELS, CLASSES).draw(1, 4)
+
+    drawn = sorted(zip(places.tolist(), times.tolist(), strict=True))
+    cats = [(place, 0) for place in (0, 2, 3, 5, 7, 8)]
+    dogs = [(place, time) for place in (1, 6) for time in range(3)]
+    assert drawn == sorted([*cats, *dogs, *((4, time) for time in range(6))])
+
+
+def test_balanced_batches_hold_each_class_once_in_every_three_places():
+    places, _ = Sampling("balanced_batches", LABELS, CLASSES).draw(1, 0)
+
+    assert [sorted(three) for three in LABELS[places].reshape(-1, 3).tolist()] == [[0, 1, 2]] * 3
+
+
+def test_undersampling_takes_other_pictures_in_other_epochs():
+    sampling = Sampling("undersample", LABELS, CLASSES)
+    seen = {place for epoch in range(40) for place in sampling.draw(0, epoch)[0].tolist()}
+
+    assert seen == set(range(9))
+
+
+def test_a_class_without_pictures_is_refused():
+    with pytest.raises(BadData, match="no training pictures:\n  fish"):
+        Sampling("oversample", LABELS, (*CLASSES, "fish"))
+
+
+def seeds_as_pixels(pixels, seeds):
+    shown = tf.cast(seeds % 999_983, tf.float32)
+    return tf.zeros_like(pixels) + tf.pad(shown, [[0, 0], [0, 1]])[:, None, None, :]
+
+
+def batches(epochs=2, **more):
+    samples = Samples.of(Plain(), CLASSES, [f"p{i}" for i in range(9)], LABELS)
+    sampling = Sampling("oversample", LABELS, CLASSES)
+    loading = Loading(4, batch_size=5, replicas=5)
+    return list(training_batches(samples, loading, epochs=epochs, sampling=sampling, **more))
+
+
+def test_each_draw_of_a_picture_has_a_seed_of_its_own():
+    found = [
+        tuple(one[0, 0, :2].astype(int))
+        for pixels, _, weights in batches(augment=seeds_as_pixels)
+        for one in pixels.numpy()[weights.numpy() > 0]
+    ]
+    assert len(found) == len(set(found)) == 2 * 18
+
+
+def test_padding_counts_by_the_length_of_the_drawn_epoch():
+    """18 pictures in batches of 5: the last one has 3, and is padded to 5."""
+    found = batches(epochs=1)
+
+    assert [len(pixels) for pixels, *_ in found] == [5] * 4
+    assert found[-1][2].numpy().tolist() == pytest.approx([5 / 3] * 3 + [0] * 2)
+
+
+def test_a_later_epoch_does_not_depend_on_those_before_it():
+    whole, rest = batches(epochs=3), batches(epochs=3, first_epoch=2)
+
+    for one, other in zip(whole[8:], rest, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])

@@ -1,0 +1,92 @@
+"""The knob imbalance: refusals, and runs that go on as if never stopped."""
+
+import csv
+import logging
+
+import keras
+import numpy as np
+import pytest
+from processes import paint
+
+from keras_transfer import Classify, Head, Split, Stage
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.training import fit
+
+RECIPE = Classify(
+    data="pictures",
+    backbone="convnet_small",
+    weights="none",
+    image_size=16,
+    batch_size=4,
+    split=Split(val=0.25, test=0.25),
+    head=Head(dropout=0.2),
+    stages=(Stage("head", epochs=2),),
+    engine="keras",
+)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"imbalance": "smote", "engine": "none"}, "no picture, so smote .* engine = none"),
+        ({"imbalance": "smote", "stages": [{"name": "tune", "unfreeze": "all"}]}, "'tune' tunes"),
+        ({"imbalance": "smote", "cutmix": 1}, "cutmix needs pixels"),
+        ({"imbalance": "smote", "views": "fresh"}, "views = fresh"),
+        ({"imbalance": "class_weight", "class_weight": {"a": 1}}, "Leave one of them out"),
+        ({"class_weight": "balanced"}, "imbalance = class_weight"),
+    ],
+)
+def test_what_cannot_go_together_is_refused_before_anything_is_read(knobs, message):
+    with pytest.raises(BadConfiguration, match=message):
+        RECIPE.changed(**knobs)
+
+
+def lopsided(folder):
+    """12 red pictures and 5 blue ones."""
+    paint(folder)
+    for path in sorted((folder / "blue").iterdir())[5:]:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"imbalance": "oversample", "augment": {"horizontal_flip": True}, "mixup": 0.4},
+        {"imbalance": "balanced_batches", "engine": "none"},
+        {"imbalance": "smote"},
+        {"imbalance": "focal"},
+    ],
+    ids=lambda knobs: knobs["imbalance"],
+)
+def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, caplog, knobs):
+    monkeypatch.chdir(tmp_path)
+    lopsided(tmp_path / "pictures")
+    recipe = RECIPE.changed(**knobs)
+    caplog.set_level(logging.INFO, "keras_transfer")
+    whole = recipe.run(out="whole", name="tiny")
+
+    class Stop(fit.Progress):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+            super().on_epoch_begin(epoch, logs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit, "Progress", Stop)
+        with pytest.raises(KeyboardInterrupt):
+            recipe.run(out="stopped", name="tiny")
+    again = recipe.run(out="stopped", name="tiny", resume=True)
+
+    assert again.history == whole.history
+    for one, other in zip(
+        *(
+            keras.models.load_model(f"{name}/last.keras").get_weights()
+            for name in ("whole", "stopped")
+        ),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert f"Imbalance: {recipe.imbalance} (asked for)" in caplog.text
+    assert whole.metrics["test"]["minority_class"] == "blue"
+    with (whole.folder / "pr_curves.csv").open() as file:
+        assert {row["class"] for row in csv.DictReader(file)} == {"blue", "red"}
