@@ -12,6 +12,8 @@ import click
 
 from keras_transfer import __version__
 from keras_transfer.cli.cache import cache
+from keras_transfer.cli.compare import compare
+from keras_transfer.cli.curve import curve
 from keras_transfer.cli.export import export
 from keras_transfer.cli.inspect import copy, list_, show
 from keras_transfer.cli.run import run
@@ -68,5 +70,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
 
 
-for command in (list_, show, run, evaluate, predict, export, serve, copy, weights, cache):
+COMMANDS = (
+    list_,
+    show,
+    run,
+    compare,
+    curve,
+    evaluate,
+    predict,
+    export,
+    serve,
+    copy,
+    weights,
+    cache,
+)
+for command in COMMANDS:
     main.add_command(command)

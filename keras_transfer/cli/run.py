@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
@@ -16,11 +17,22 @@ from keras_transfer.errors import BadConfiguration
 from keras_transfer.kinds.recipe import Recipe, read_options, with_setting
 from keras_transfer.runs import interrupted
 
-__all__ = ["run"]
+__all__ = ["Recipes", "chosen", "knob_options", "run", "run_options"]
 
 
 class Recipes(click.Group):
-    """One subcommand a recipe; it is imported only when it is asked for."""
+    """One subcommand a recipe; it is imported only when it is asked for.
+
+    Args:
+        make: Makes the subcommand from the recipe's name and module; that of ``run`` if None.
+        attrs: As click's groups take them.
+    """
+
+    def __init__(
+        self, *, make: Callable[[str, ModuleType], click.Command] | None = None, **attrs: Any
+    ):
+        super().__init__(**attrs)
+        self.make = make or _command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all installed recipes."""
@@ -32,7 +44,7 @@ class Recipes(click.Group):
         Raises:
             UnknownName: There is no such recipe.
         """
-        return _command(Path(cmd_name).stem, catalog.find(cmd_name))
+        return self.make(Path(cmd_name).stem, catalog.find(cmd_name))
 
 
 @click.group(cls=Recipes, subcommand_metavar="NAME [OPTIONS]")
@@ -44,17 +56,20 @@ def _command(name: str, module: ModuleType) -> click.Command:
     def act(**given: Any) -> None:
         _run(name, module.recipe, given)
 
+    seeds = click.Option(
+        ["--seeds"], type=int, help="repeat by so many seeds on one split; see docs/comparing.md"
+    )
     return click.Command(
         name,
         callback=act,
-        params=[*_run_options(), *_knob_options(module.recipe)],
+        params=[seeds, *run_options(), *knob_options(module.recipe)],
         help=module.__doc__,
         short_help=catalog.summary(module),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
 
 
-def _run_options() -> list[click.Parameter]:
+def run_options() -> list[click.Parameter]:
     """Options that say how to run, not what."""
     return [
         click.Option(["--out"], type=click.Path(), help="run folder  [runs/<recipe>/<n>]"),
@@ -72,7 +87,7 @@ def _run_options() -> list[click.Parameter]:
     ]
 
 
-def _knob_options(recipe: Recipe) -> list[click.Parameter]:
+def knob_options(recipe: Recipe) -> list[click.Parameter]:
     """An option for each knob that one word can say; the others are for --set and -c."""
     return [
         _option(name, field.annotation, f"{field.description}  [{_shown(getattr(recipe, name))}]")
@@ -107,16 +122,23 @@ def _metavar(annotation: Any) -> str:
     return next((found for one in get_args(annotation) if (found := _metavar(one))), "")
 
 
-def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
-    out, resume, config, settings, as_json = (
-        given.pop(key) for key in ("out", "resume", "config", "settings", "as_json")
-    )
-    base = recipe.stored_in(interrupted(name, out)) if resume else recipe
+def chosen(base: Recipe, given: dict[str, Any]) -> Recipe:
+    """The recipe with what the command line says of its knobs: file, options, --set, in turn."""
+    config, settings = given.pop("config"), given.pop("settings")
     said = {knob: _value(text) for knob, text in given.items() if text is not None}
     knobs = base.changed(**read_options(Path(config)) if config else {}).changed(**said).knobs()
     for setting in settings:
         knobs = with_setting(knobs, setting)
-    knobs = base.changed(**knobs).knobs()
+    return base.changed(**knobs)
+
+
+def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
+    out, resume, as_json, seeds = (given.pop(key) for key in ("out", "resume", "as_json", "seeds"))
+    if seeds is not None:
+        _repeat(name, recipe, given, seeds, out=out, resume=resume, as_json=as_json)
+        return
+    base = recipe.stored_in(interrupted(name, out)) if resume else recipe
+    knobs = chosen(base, given).knobs()
     done = recipe.run(out=out, resume=resume, name=name, **knobs)
     if as_json:
         parts = {part: done.metrics[part] for part in ("test", "val")}
@@ -131,6 +153,41 @@ def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
         click.echo()
     else:
         click.echo(done.report())
+
+
+def _repeat(
+    name: str,
+    recipe: Recipe,
+    given: dict[str, Any],
+    seeds: int,
+    *,
+    out: str | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    from keras_transfer.kinds.series import repeat
+    from keras_transfer.runs.series import interrupted_series
+
+    base = recipe.stored_in(interrupted_series(name, "seeds", out)) if resume else recipe
+    asked: Any = chosen(base, given)
+    folder = repeat(asked, seeds, out=out, resume=resume, name=name)
+    about = json.loads((folder / "series.json").read_text(encoding="utf-8"))
+    if as_json:
+        document = {
+            "recipe": name,
+            "run": str(folder),
+            "runs": about["runs"],
+            "metrics": {"test": about["figures"]},
+        }
+        click.echo(json.dumps(document, ensure_ascii=False))
+        return
+    click.echo(f"Test part by {seeds} seeds in {folder}")
+    for figure, found in about["figures"].items():
+        low, high = found["interval"]
+        click.echo(
+            f"{figure.replace('_', ' '):<18} {found['mean']:.4f}  (standard deviation "
+            f"{found['std']:.4f}, 95 % interval of the mean {low:.4f} to {high:.4f})"
+        )
 
 
 def _value(text: Any) -> Any:

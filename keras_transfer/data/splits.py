@@ -89,6 +89,7 @@ def split(
     test: float | int,
     train: float | int | None = None,
     seed: int,
+    train_seed: int | None = None,
 ) -> Samples:
     """Give every picture a part: "train", "val" or "test".
 
@@ -105,6 +106,8 @@ def split(
         train: Share or count of the train part to keep, class-balanced, dropping the rest of
             it; None keeps all.
         seed: Of the draw.
+        train_seed: Of the draw of ``train``, where that is to change without val and test;
+            subsets of rising size contain each other. ``seed`` if None.
 
     Returns:
         The pictures in the same order, less those that ``train`` drops.
@@ -119,7 +122,11 @@ def split(
     parts[order] = _decide(samples.take(order), families, {"test": test, "val": val}, seed)
     result = replace(samples, parts=parts)
     _check_every_class(result, {"train": True, "val": val, "test": test})
-    return result if train is None else _fewer(result, train, seed)
+    return (
+        result
+        if train is None
+        else _fewer(result, train, seed if train_seed is None else train_seed)
+    )
 
 
 def _families(*relations: np.ndarray) -> np.ndarray:

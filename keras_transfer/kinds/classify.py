@@ -220,7 +220,8 @@ class Classify(Recipe):
         """Read the table of samples, check every picture, and decide what is trained on."""
         from keras_transfer.data.scan import scan, sound
 
-        seed = seeds.stream(self.seed, "split")
+        own = seeds.stream(self.seed, "split")
+        seed = own if self.split.seed is None else seeds.stream(self.split.seed, "split")
         samples = sources.read(source, Path(self.data_dir) if self.data_dir else None)
         if self.classes:
             samples = splits.keep_classes(samples, self.classes)
@@ -234,7 +235,8 @@ class Classify(Recipe):
         if (found.reasons != "").any():
             logger.warning("Their paths and reasons are in %s", folder / "bad_files.csv")
         self._check_leaks(samples)
-        samples = splits.split(samples, seed=seed, **self.split.model_dump())
+        asked = self.split.model_dump(exclude={"seed"})
+        samples = splits.split(samples, seed=seed, train_seed=own, **asked)
         runs.write_split(folder / "split.csv", samples)
         runs.write_json(folder / "classes.json", samples.classes)
         return samples

@@ -144,6 +144,9 @@ class Split(Group):
     train: Share | Count | None = Field(
         None, description="class-balanced subset of what is left; all of it by default"
     )
+    seed: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="of limit, val and test; the recipe's own if none. train has the recipe's"
+    )
 
 
 class Stage(Group):

@@ -1,0 +1,80 @@
+"""``kt-recipe compare RUN RUN...``: which is better on the same test pictures, and how sure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from keras_transfer.errors import BadConfiguration
+
+__all__ = ["compare"]
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--resamples", default=2000, show_default=True, help="Of the bootstrap.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def compare(runs: tuple[str, ...], resamples: int, as_json: bool) -> None:
+    """Compare finished runs, or series over --seeds, with the first one.
+
+    They are paired picture by picture on the test part that they share: differences of accuracy
+    and macro F1 with 95 % bootstrap intervals, and McNemar's exact test.
+    """
+    if len(runs) < 2:
+        raise BadConfiguration(
+            "compare takes two runs or more; the first is the one compared with."
+        )
+    if resamples < 100:
+        raise BadConfiguration(f"--resamples {resamples}: 100 is the least for a 95 % interval.")
+    document = _compared(list(runs), resamples)
+    if as_json:
+        click.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        click.echo(_report(document))
+
+
+def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
+    from keras_transfer.evaluation.comparing import align, compare
+    from keras_transfer.evaluation.predictions import read_predictions
+    from keras_transfer.runs.series import runs_of
+
+    members = [runs_of(folder) for folder in folders]
+    answers = align(
+        [[read_predictions(run.folder / "predictions.csv") for run in one] for one in members]
+    )
+    others = [
+        {"run": folder, "runs": len(members[i]), **compare(answers, 0, i, resamples=resamples)}
+        for i, folder in enumerate(folders[1:], start=1)
+    ]
+    return {
+        "first": folders[0],
+        "runs": len(members[0]),
+        "pictures": len(answers.true),
+        "left_out": answers.left_out,
+        "others": others,
+    }
+
+
+def _report(document: dict[str, Any]) -> str:
+    lines = [f"Compared with {document['first']}, on {document['pictures']} test pictures"]
+    if document["left_out"]:
+        lines.append(f"{document['left_out']} more are not in all of the runs, and left out")
+    for one in document["others"]:
+        lines.append("")
+        lines.append(one["run"])
+        for name, shown in (("accuracy", "accuracy"), ("macro_f1", "macro F1")):
+            figure = one[name]
+            low, high = figure["interval"]
+            lines.append(
+                f"  {shown}  {figure['second']:.4f}, was {figure['first']:.4f}: "
+                f"{figure['difference']:+.4f}  (95 % interval {low:+.4f} to {high:+.4f})"
+            )
+        several = len(one["mcnemar"]) > 1
+        for number, test in enumerate(one["mcnemar"], start=1):
+            lines.append(
+                f"  McNemar{f', pair {number}' if several else ''}: {test['only_second']} pictures "
+                f"are right here alone, {test['only_first']} only in the first, p = {test['p']:.3g}"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,198 @@
+"""Which of two models is better, from what both say of the same pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.stats import binomtest, t
+
+from keras_transfer.errors import BadData
+from keras_transfer.evaluation.predictions import Predictions
+
+__all__ = ["Answers", "align", "compare", "mcnemar", "resampled", "spread"]
+
+CHUNK = 50
+"""Resamples drawn at a time: what is in memory is so many times the pictures."""
+
+
+class Answers(NamedTuple):
+    """What several models say of the same n pictures; a model may have been trained several times.
+
+    Attributes:
+        true: (n,) int, index into ``classes``.
+        predicted: For each model an (its runs, n) int array.
+        classes: Class names in label order.
+        left_out: How many pictures not all of them have answered.
+    """
+
+    true: np.ndarray
+    predicted: list[np.ndarray]
+    classes: tuple[str, ...]
+    left_out: int
+
+
+def align(models: Sequence[Sequence[Predictions]]) -> Answers:
+    """Find the pictures that all have answered, by their keys.
+
+    Args:
+        models: For each model the predictions of its runs.
+
+    Raises:
+        BadData: They have other classes or labels, or no picture in common.
+    """
+    first = models[0][0]
+    everything = [one for runs in models for one in runs]
+    for one in everything:
+        if set(one.classes) != set(first.classes):
+            raise BadData(
+                f"The runs tell other classes apart: {', '.join(first.classes)}; "
+                f"{', '.join(one.classes)}. Compare runs on the same classes."
+            )
+    tables = [_table(one, first.classes) for one in everything]
+    keys = [key for key in tables[0] if all(key in table for table in tables)]
+    if not keys:
+        raise BadData(
+            "The runs share no test picture, so nothing can be paired. Give them the same data "
+            "and the same split.seed."
+        )
+    found = np.array([[table[key] for key in keys] for table in tables])
+    torn = [
+        key for key, row in zip(keys, (found[..., 0] != found[0, :, 0]).T, strict=True) if any(row)
+    ]
+    if torn:
+        raise BadData("The runs disagree about what is true of these pictures:", torn)
+    ends = np.cumsum([len(runs) for runs in models])[:-1]
+    union = len(set().union(*tables))
+    return Answers(found[0, :, 0], np.split(found[..., 1], ends), first.classes, union - len(keys))
+
+
+def _table(one: Predictions, classes: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """True and predicted class by key, in another label order; unknown ones are left out."""
+    places = np.array([classes.index(name) for name in one.classes])
+    predicted = places[one.probabilities.argmax(axis=1)] if len(one.keys) else []
+    rows = zip(one.keys, one.true, predicted, strict=True)
+    return {key: (int(places[true]), int(said)) for key, true, said in rows if true >= 0}
+
+
+def mcnemar(true: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
+    """McNemar's exact test: of the pictures that one of two models gets right, is it half and half?
+
+    Args:
+        true: (n,) int labels.
+        first: (n,) int, what one model says.
+        second: (n,) int, what the other says.
+
+    Returns:
+        ``only_first`` and ``only_second``, how many only that one gets right, and ``p``,
+        two-sided; 1 where there is none of either.
+    """
+    a, b = first == true, second == true
+    only = int(np.sum(a & ~b)), int(np.sum(b & ~a))
+    p = binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
+    return {"only_first": only[0], "only_second": only[1], "p": float(p)}
+
+
+def compare(
+    answers: Answers, first: int, second: int, *, resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """Compare two models on the same pictures; differences are the second less the first.
+
+    Args:
+        answers: Of both.
+        first: Position of the one that is compared with.
+        second: Position of the other.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Returns:
+        ``accuracy`` and ``macro_f1``, each with ``first``, ``second``, ``difference`` and its 95 %
+        ``interval`` by the paired bootstrap over pictures, and over runs where a model has several;
+        ``mcnemar``, a list with a test for each run of the first beside that of the second.
+    """
+    pair = [answers.predicted[first], answers.predicted[second]]
+    whole = np.ones((1, len(answers.true)))
+    draws = list(resampled(answers.true, pair, len(answers.classes), resamples, seed))
+    found: dict[str, Any] = {}
+    for name, figure in FIGURES.items():
+        a, b = (figure(whole, answers.true, one, len(answers.classes)).mean() for one in pair)
+        differences = np.concatenate([draw[name][1] - draw[name][0] for draw in draws])
+        low, high = np.quantile(differences, [0.025, 0.975])
+        found[name] = {"first": float(a), "second": float(b), "difference": float(b - a)}
+        found[name]["interval"] = [float(low), float(high)]
+    found["mcnemar"] = [mcnemar(answers.true, *both) for both in zip(*pair, strict=False)]
+    return found
+
+
+def resampled(
+    true: np.ndarray, models: Sequence[np.ndarray], classes: int, resamples: int, seed: int
+) -> Iterator[dict[str, list[np.ndarray]]]:
+    """Draw pictures with replacement, the same for all models, and of each model its runs.
+
+    Args:
+        true: (n,) int labels.
+        models: For each model (runs, n) int predictions.
+        classes: How many there are.
+        resamples: How often.
+        seed: Of the draw.
+
+    Yields:
+        By figure, for each model, (some,) figures; all together ``resamples``.
+    """
+    rng, n = np.random.default_rng(seed), len(true)
+    for start in range(0, resamples, CHUNK):
+        size = min(CHUNK, resamples - start)
+        weights = rng.multinomial(n, np.full(n, 1 / n), size).astype(float)
+        shares = [
+            rng.multinomial(len(one), np.full(len(one), 1 / len(one)), size) for one in models
+        ]
+        yield {
+            name: [
+                (figure(weights, true, one, classes) * share).sum(axis=1) / len(one)
+                for one, share in zip(models, shares, strict=True)
+            ]
+            for name, figure in FIGURES.items()
+        }
+
+
+def _accuracy(
+    weights: np.ndarray, true: np.ndarray, predicted: np.ndarray, classes: int
+) -> np.ndarray:
+    """(samples, runs) of weights (samples, n) and predictions (runs, n)."""
+    return weights @ (predicted == true).T / weights.sum(axis=1, keepdims=True)
+
+
+def _macro_f1(
+    weights: np.ndarray, true: np.ndarray, predicted: np.ndarray, classes: int
+) -> np.ndarray:
+    """(samples, runs), over the classes that have pictures or predictions in the sample."""
+
+    def sums(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
+        n = len(labels)
+        chosen = csr_array((values.astype(float), (labels, np.arange(n))), shape=(classes, n))
+        return chosen @ weights.T
+
+    columns = []
+    for said in predicted:
+        both = sums(true, np.ones(len(true))) + sums(said, np.ones(len(true)))
+        f1 = 2 * sums(true, said == true) / np.maximum(both, 1)
+        columns.append(f1.sum(axis=0) / (both > 0).sum(axis=0))
+    return np.stack(columns, axis=1)
+
+
+FIGURES = {"accuracy": _accuracy, "macro_f1": _macro_f1}
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean of two or more figures, standard deviation (n - 1), and 95 % t interval of the mean."""
+    numbers = np.asarray(values, float)
+    mean, std = numbers.mean(), numbers.std(ddof=1)
+    reach = t.ppf(0.975, len(numbers) - 1) * std / np.sqrt(len(numbers))
+    return {
+        "mean": float(mean),
+        "std": float(std),
+        "interval": [float(mean - reach), float(mean + reach)],
+        "values": numbers.tolist(),
+    }

@@ -1,0 +1,87 @@
+"""How much better a model would be with more pictures: a power law through its errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import curve_fit
+
+from keras_transfer.evaluation.comparing import resampled
+
+__all__ = ["doubling", "power_law"]
+
+LEAST_SIZES = 4
+RESAMPLES = 200
+
+
+def power_law(sizes: np.ndarray, errors: np.ndarray, pictures: int) -> np.ndarray:
+    """Fit error = a (n / largest n)^-b + c, with a and c in [0, 1] and b in [0.01, 2].
+
+    Args:
+        sizes: (k,) pictures trained on.
+        errors: (k,) share of wrong answers.
+        pictures: Of the test; the fewer, the less an error near 0 is trusted alone.
+
+    Returns:
+        (3,) float64 a, b, c. a + c is the error at the largest size.
+    """
+    smooth = (errors * pictures + 1) / (pictures + 2)  # an error of 0 is not known exactly
+    deviations = np.sqrt(smooth * (1 - smooth) / pictures)
+    start = [max(errors[-1], 0.01) / 2, 0.5, errors[-1] / 2]
+    bounds = ([0, 0.01, 0], [1, 2, 1])
+    return curve_fit(
+        _law, sizes / sizes[-1], errors, p0=start, sigma=deviations, bounds=bounds, maxfev=5000
+    )[0]
+
+
+def _law(n: np.ndarray, a: float, b: float, c: float) -> np.ndarray:
+    return a * n**-b + c
+
+
+def doubling(
+    sizes: np.ndarray, true: np.ndarray, predicted: list[np.ndarray], classes: int
+) -> dict[str, Any]:
+    """Extrapolate what twice the pictures would bring.
+
+    Args:
+        sizes: (k,) pictures trained on, rising.
+        true: (n,) int labels of the test pictures, the same for all sizes.
+        predicted: For each size (runs, n) int, what its runs say.
+        classes: How many there are.
+
+    Returns:
+        Either ``refused``, the reason why not; or ``gain``, the accuracy that doubling the largest
+        size would add, its 95 % ``interval`` over resampled test pictures and runs, and the ``law``
+        error = a n^-b + c with n in pictures. The interval knows nothing of whether a power law
+        goes on to hold.
+    """
+    if len(sizes) < LEAST_SIZES:
+        return {
+            "refused": f"a power law has three unknowns, so it needs {LEAST_SIZES} sizes or more; "
+            f"there are {len(sizes)}"
+        }
+    errors = np.array([np.mean(one != true) for one in predicted])
+    if errors[-1] >= errors[0]:
+        return {"refused": "the largest size errs no less than the smallest; there is no trend"}
+    n, sizes = len(true), np.asarray(sizes, float)
+    draws = [
+        np.stack(draw["accuracy"], axis=1)
+        for draw in resampled(true, predicted, classes, RESAMPLES, 0)
+    ]
+    try:
+        a, b, c = power_law(sizes, errors, n)
+        gains = [_gain(*power_law(sizes, 1 - row, n)) for row in np.concatenate(draws)]
+    except RuntimeError:
+        return {"refused": "no power law can be fitted to these errors"}
+    low, high = np.quantile(gains, [0.025, 0.975])
+    return {
+        "gain": float(_gain(a, b, c)),
+        "interval": [float(low), float(high)],
+        "law": {"a": float(a * sizes[-1] ** b), "b": float(b), "c": float(c)},
+    }
+
+
+def _gain(a: float, b: float, c: float) -> float:
+    """What is left out of the error at the largest size once that is doubled."""
+    return a * (1 - 2**-b)

@@ -1,0 +1,104 @@
+"""Several runs that belong together, in one folder: one recipe by several seeds, or a curve."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from keras_transfer.errors import BadConfiguration, TransferError
+from keras_transfer.runs.folder import ROOT, write_json
+from keras_transfer.runs.run import Run
+
+__all__ = ["interrupted_series", "recorded_series", "runs_of", "stored_series"]
+
+FILE = "series.json"
+
+
+@contextlib.contextmanager
+def recorded_series(
+    folder: Path, about: dict[str, Any], knobs: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Write what is run, and how it ended, around a series.
+
+    Args:
+        folder: Of the series; its runs lie in folders below it.
+        about: "recipe", "kind" ("seeds" or "curve"), and what was asked for.
+        knobs: Of the recipe that all have in common.
+
+    Yields:
+        What ``series.json`` will say; whoever runs it adds "runs", their folders, and figures.
+    """
+    about = {**about, "status": "running"}
+    text = yaml.safe_dump(knobs, sort_keys=False)
+    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+    write_json(folder / FILE, about)
+    try:
+        yield about
+        about["status"] = "done"
+    except BaseException as error:
+        about["status"] = "failed" if isinstance(error, Exception) else "interrupted"
+        raise
+    finally:
+        if about["status"] == "failed" and not any(one.is_dir() for one in folder.iterdir()):
+            shutil.rmtree(folder)  # the first run could not even begin: leave the name free
+        else:
+            write_json(folder / FILE, about)
+
+
+def stored_series(folder: str | Path) -> dict[str, Any] | None:
+    """What ``series.json`` says; None where the folder holds no series."""
+    try:
+        return json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def interrupted_series(name: str, kind: str, out: str | Path | None = None) -> Path:
+    """The folder of an unfinished series: ``out``, or the last one of a recipe.
+
+    Raises:
+        BadConfiguration: There is none, or it is finished, or another one.
+    """
+    home = ROOT / name
+    numbered = [one for one in home.glob("*") if one.name.isdecimal()]
+    places = [Path(out)] if out is not None else sorted(numbered, key=lambda one: int(one.name))
+    wanted = {"recipe": name, "kind": kind}
+    for place in reversed(places):
+        about = stored_series(place)
+        if about and about["status"] != "done" and about.items() >= wanted.items():
+            return place
+    raise BadConfiguration(
+        f"{out or home.resolve()} holds no unfinished series of {name!r} ({kind}), so there is "
+        "nothing to resume."
+    )
+
+
+def runs_of(folder: str | Path) -> list[Run]:
+    """The runs in a folder: that of a run itself, or those of a series over seeds.
+
+    Raises:
+        BadConfiguration: It holds neither, or one that is not finished.
+    """
+    about = stored_series(folder)
+    if about is None:
+        return [Run(folder)]
+    if about["status"] != "done":
+        raise BadConfiguration(
+            f"The series in {folder} is not finished (it is {about['status']!r}). Finish it: the "
+            f"command that began it, with --out {folder} --resume."
+        )
+    if about["kind"] != "seeds":
+        raise BadConfiguration(
+            f"{folder} is a {about['kind']} of runs on different pictures; name one of its runs: "
+            f"{', '.join(about['runs'][:6])}."
+        )
+    try:
+        return [Run(Path(folder) / place) for place in about["runs"]]
+    except TransferError as error:
+        raise BadConfiguration(f"The series in {folder} is not whole. {error}") from None

@@ -1,0 +1,156 @@
+"""Runs by several seeds, comparisons and learning curves from the command line."""
+
+import csv
+import itertools
+import json
+
+import pytest
+from processes import kt
+
+SHORT = ["--epochs", "1"]
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def keys(run, part):
+    return sorted(row["path"] for row in rows(run / "split.csv") if row["part"] == part)
+
+
+@pytest.fixture(scope="module")
+def series(work):
+    return kt(
+        "run", "tiny.py", *SHORT, "--seeds", 2, "--seed", 4, "--out", "series", "--json",
+        cwd=work, check=0, KT_CACHE_DIR=str(work / "cache"),
+    )  # fmt: skip
+
+
+def test_seeds_give_mean_and_deviation_of_their_runs(work, series):
+    document = json.loads(series.stdout)
+
+    each = [
+        json.loads((work / "series" / run / "metrics.json").read_text())["test"]["log_loss"]
+        for run in ("seed_4", "seed_5")
+    ]
+    found = document["metrics"]["test"]["log_loss"]
+    assert document["runs"] == ["seed_4", "seed_5"]
+    assert found["values"] == each
+    assert found["mean"] == pytest.approx(sum(each) / 2)
+    assert found["std"] == pytest.approx(abs(each[0] - each[1]) / 2**0.5)
+    assert each[0] != each[1]
+
+
+def test_all_seeds_have_the_same_parts(work, series):
+    for part in ("train", "val", "test"):
+        assert keys(work / "series/seed_4", part) == keys(work / "series/seed_5", part)
+
+
+def test_a_run_of_a_series_is_the_run_alone(work, series):
+    """The second of a process comes to what it comes to in a process of its own."""
+    kt(
+        "run", "tiny.py", *SHORT, "--seed", 5, "--set", "split.seed=4", "--out", "alone",
+        cwd=work, check=0, KT_CACHE_DIR=str(work / "cache"),
+    )  # fmt: skip
+    assert (work / "alone/predictions.csv").read_text() == (
+        work / "series/seed_5/predictions.csv"
+    ).read_text()
+
+
+def test_a_series_goes_on_with_what_is_missing(work, series):
+    folder = work / "series"
+    about = json.loads((folder / "series.json").read_text())
+    (folder / "series.json").write_text(json.dumps({**about, "status": "interrupted"}))
+    before = (folder / "seed_4/metrics.json").stat().st_mtime_ns
+
+    other = kt("run", "tiny.py", "--seeds", 3, "--resume", "--out", "series", cwd=work, check=2)
+    assert "seeds = 2, not 3" in other.stderr
+    kt("run", "tiny.py", "--seeds", 2, "--resume", "--out", "series", cwd=work, check=0)
+
+    assert json.loads((folder / "series.json").read_text()) == about
+    assert (folder / "seed_4/metrics.json").stat().st_mtime_ns == before
+
+
+def test_compare_pairs_a_run_with_another_and_with_a_series(work, series):
+    said = kt(
+        "compare", "series/seed_4", "series/seed_5", "series", "--json", cwd=work, check=0
+    )  # fmt: skip
+    document = json.loads(said.stdout)
+    right = [
+        [row["true"] == row["predicted"] for row in rows(work / f"series/seed_{n}/predictions.csv")]
+        for n in (4, 5)
+    ]
+
+    assert (document["pictures"], document["left_out"]) == (6, 0)
+    run, both = document["others"]
+    assert run["accuracy"]["first"] == sum(right[0]) / 6
+    assert run["accuracy"]["second"] == sum(right[1]) / 6
+    (test,) = run["mcnemar"]
+    assert test["only_second"] == sum(b and not a for a, b in zip(*right, strict=True))
+    assert both["runs"] == 2
+    assert both["accuracy"]["second"] == pytest.approx((sum(right[0]) + sum(right[1])) / 12)
+    assert "McNemar: " in kt("compare", "series/seed_4", "series/seed_5", cwd=work, check=0).stdout
+
+
+@pytest.fixture(scope="module")
+def curve(work):
+    return kt(
+        "curve", "tiny.py", *SHORT, "--sizes", "2,25%,50%,100%", "--out", "curve", "--json",
+        cwd=work, check=0, KT_CACHE_DIR=str(work / "cache"),
+    )  # fmt: skip
+
+
+def test_a_curve_has_a_point_a_size_on_one_test_part(work, curve):
+    """12 pictures to train on: a quarter is 3, two a class are 4, half are 6."""
+    document = json.loads(curve.stdout)
+
+    assert [one["pictures"] for one in document["points"]] == [3, 4, 6, 12]
+    for one in document["points"]:
+        assert one["low"] <= one["accuracy"] <= one["high"]
+    table = [int(row["pictures"]) for row in rows(work / "curve/curve.csv")]
+    assert table == [3, 4, 6, 12]
+    folders = [work / "curve" / name / "seed_0" for name in ("3", "4", "6", "all")]
+    for part in ("val", "test"):
+        assert len({tuple(keys(one, part)) for one in folders}) == 1
+    trains = [set(keys(one, "train")) for one in folders]
+    assert all(a < b for a, b in itertools.pairwise(trains))
+    assert "doubling" in document
+
+
+def test_a_smaller_size_gets_as_many_steps(work, curve):
+    """Batches of 8: 12 pictures are two steps, 3 are one, so that has two epochs for one."""
+    epochs = {name: len(rows(work / f"curve/{name}/seed_0/history.csv")) for name in ("3", "all")}
+    assert epochs == {"3": 4, "all": 2}
+
+
+def test_features_of_the_whole_serve_the_smaller_sizes(work, curve):
+    about = json.loads((work / "curve/3/seed_0/run.json").read_text())
+    assert all(one["computed"] == 0 for one in about["features"].values())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["run", "tiny.py", "--seeds", "1"], 2, "2 or more"),
+        (["run", "tiny.py", "--seeds", "2", "--resume"], 2, "nothing to resume"),
+        (["run", "tiny.py", "--seeds", "2", "--data", "picturs", "--out", "no"], 3, "picturs"),
+        (["curve", "tiny.py", "--sizes", "5%,many"], 2, "'many' is no size"),
+        (["curve", "tiny.py", "--sizes", "120%"], 2, "1.2"),
+        (["curve", "tiny.py", "--sizes", "0"], 2, "size 0"),
+        (["curve", "tini.py"], 2, "tini.py"),
+        (["compare", "pictures"], 2, "two runs or more"),
+        (["compare", "pictures", "pictures"], 2, "no run folder"),
+    ],
+)
+def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, said):
+    done = kt(*words, cwd=work)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert said in done.stderr
+    assert not (work / "no").exists()
+
+
+def test_a_curve_is_not_compared_as_one(work, curve):
+    refused = kt("compare", "curve", "curve", cwd=work, check=2)
+    assert "all/seed_0" in refused.stderr

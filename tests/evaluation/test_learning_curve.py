@@ -1,0 +1,43 @@
+"""Extrapolation: what a known law gives back, and where nothing is said."""
+
+import numpy as np
+import pytest
+
+from keras_transfer.evaluation.learning_curve import doubling, power_law
+
+SIZES = np.array([50, 100, 200, 400, 800])
+
+
+def answers(errors, n=10_000):
+    """Predictions of so many wrong answers; which ones varies."""
+    rng = np.random.default_rng(0)
+    true = np.arange(n) % 2
+    wrong = [rng.permutation(n) < round(error * n) for error in errors]
+    return true, [np.where(one, 1 - true, true)[None] for one in wrong]
+
+
+def test_an_exact_law_is_found_again():
+    errors = 0.1 * (SIZES / 800) ** -0.5 + 0.02
+    assert power_law(SIZES, errors, 1000) == pytest.approx([0.1, 0.5, 0.02], abs=1e-4)
+
+
+def test_the_gain_of_doubling():
+    """Errors of 0.1 (n/800)^-0.5 + 0.02: doubling takes 0.1 (1 - 2^-0.5) = 0.0293 away."""
+    true, predicted = answers(0.1 * (SIZES / 800) ** -0.5 + 0.02)
+
+    found = doubling(SIZES, true, predicted, 2)
+
+    low, high = found["interval"]
+    assert found["gain"] == pytest.approx(0.0293, abs=1e-3)
+    assert low < 0.0293 < high < 0.06
+    assert found["law"]["a"] == pytest.approx(0.1 * 800**0.5, rel=0.05)
+
+
+def test_too_few_sizes_are_refused():
+    true, predicted = answers([0.3, 0.2, 0.1])
+    assert "4 sizes or more; there are 3" in doubling(SIZES[:3], true, predicted, 2)["refused"]
+
+
+def test_errors_that_do_not_fall_are_refused():
+    true, predicted = answers([0.1, 0.1, 0.1, 0.1, 0.1])
+    assert "no trend" in doubling(SIZES, true, predicted, 2)["refused"]
