@@ -113,65 +113,6 @@ def feed_features(
         return found
 
     def batches(first_epoch: int) -> tf.data.Dataset:
-        samples = held(train, loading) if again else train
-        return training_batches(
-            samples, loading, epochs=epochs, first_epoch=first_epoch, augment=augment, **more
-        )
-
-    def evaluation(samples: Samples) -> tf.data.Dataset:
-        return evaluation_batches(held(samples, loading) if again else samples, loading)
-
-    return Feed(None, batches, evaluation)
-
-
-def feed_features(
-    frozen: FrozenPart,
-    train: Samples,
-    views: Sequence[View],
-    *,
-    epochs: int,
-    augment: Augmenter | None,
-    resample: Resample | None = None,
-    **more: Any,
-) -> Feed:
-    """Feed what comes after a frozen part with stored features, or with streamed ones.
-
-    They are streamed where there is no room for them, and where no views are given.
-
-    Args:
-        frozen: Makes the features.
-        train: The train part.
-        views: How its pictures are seen, in turn; none: augmented anew in every epoch.
-        epochs: Of the stage.
-        augment: Changes streamed pictures, unless the only view is the clean one.
-        resample: Makes another table of features, and the samples to it; for one view.
-        more: As ``training_batches`` takes it.
-    """
-    loading = frozen.loading
-    clean = len(views) == 1 and views[0].augment is None
-
-    def tables() -> list[Table]:
-        pictures = train if clean else held(train, loading)
-        found = []
-        for view in views:
-            table = frozen.table(pictures, view)
-            if table is None:
-                return []
-            found.append(table)
-        return found
-
-    def resampled(resample: Resample, first_epoch: int, found: list[Table]) -> tf.data.Dataset:
-        if not found:
-            raise CheckFailed(
-                "smote needs the features of all training pictures, and there is no room for them. "
-                "Raise KT_CACHE_GB, or take --imbalance oversample."
-            )
-        table, samples = resample(found[0], train)
-        return training_features(
-            [table], samples, loading, epochs=epochs, first_epoch=first_epoch, **more
-        )
-
-    def batches(first_epoch: int) -> tf.data.Dataset:
         found, samples = _resampled(tables(), train, resample)
         if found:
             return training_features(
