@@ -103,6 +103,6 @@ def check_imbalance(recipe: Classify) -> None:
 
     if find_spec("imblearn") is None:
         raise BadConfiguration(
-            "imbalance = smote needs imbalanced-learn: pip install 'keras_transfer[smote]', or take "
-            "imbalance = oversample."
+            "imbalance = smote needs imbalanced-learn: pip install 'keras_transfer[smote]', or "
+            "take imbalance = oversample."
         )
