@@ -32,7 +32,7 @@ class Recipes(click.Group):
         self, *, make: Callable[[str, ModuleType], click.Command] | None = None, **attrs: Any
     ):
         super().__init__(**attrs)
-        self.make = make or _command
+        self.make = make
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all installed recipes."""
@@ -44,7 +44,7 @@ class Recipes(click.Group):
         Raises:
             UnknownName: There is no such recipe.
         """
-        return self.make(Path(cmd_name).stem, catalog.find(cmd_name))
+        return (self.make or _command)(Path(cmd_name).stem, catalog.find(cmd_name))
 
 
 @click.group(cls=Recipes, subcommand_metavar="NAME [OPTIONS]")

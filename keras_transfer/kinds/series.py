@@ -224,7 +224,7 @@ def _smaller(recipe: Classify, size: int, whole: int) -> Classify:
         }
         for stage in recipe.planned
     ]
-    settled = {"epochs": None, "lr": None, "views": None, "layer_decay": None}
+    settled = {"epochs": None, "lr": None, "views": None, "layer_decay": None, "baseline": False}
     mixing = {"mixup_off_epoch": more(recipe.mixup_off_epoch)}
     return recipe.changed(stages=stages, split={"train": size}, **settled, **mixing)
 
