@@ -341,3 +341,16 @@ def test_a_million_pictures_take_seconds(grouped):
     assert time.perf_counter() - start < 40
     assert len(parted.part("test")) == 100_000
     assert parted.part("val").counts().tolist() == [15_000] * 10
+
+
+def test_a_seed_of_its_own_changes_the_subset_of_train_and_nothing_else():
+    samples = table([0, 1] * 50)
+
+    def parts(train, train_seed):
+        found = split(samples, val=0.2, test=0.2, train=train, seed=0, train_seed=train_seed)
+        return {part: set(found.part(part).keys) for part in ("train", "val", "test")}
+
+    one, other, larger = parts(10, 1), parts(10, 2), parts(20, 1)
+    assert (one["val"], one["test"]) == (other["val"], other["test"])
+    assert one["train"] != other["train"]
+    assert one["train"] < larger["train"]
