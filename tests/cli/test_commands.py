@@ -32,7 +32,7 @@ def test_the_run_folder_holds_what_it_should(work, done):
     assert names == {
         "recipe.yaml", "run.json", "classes.json", "split.csv", "history.csv", "metrics.json",
         "predictions.csv", "predictions_val.csv", "best.keras", "last.keras", "log.txt",
-        "tensorboard", "augmented.png",
+        "tensorboard", "augmented.png", "pr_curves.csv",
     }  # fmt: skip
     assert json.loads((folder / "classes.json").read_text()) == ["blue", "red"]
     about = json.loads((folder / "run.json").read_text())
