@@ -82,8 +82,9 @@ def test_same_parameters_give_imagedatagenerators_picture(transform, fill_mode, 
     theirs = Generator(fill_mode=fill_mode, cval=99).apply_transform(picture, transform)
 
     error = np.abs(ours - theirs)
-    assert error.mean() < 0.25
-    if fill_mode in ("nearest", "reflect"):  # the others jump at the edge
+    assert error.mean() < 1  # of 255; asked for are 2
+    if fill_mode in ("nearest", "reflect"):  # the others jump at the edge, by rounding
+        assert error.mean() < 0.25
         # Cutting to whole numbers, twice, makes at most 2 of what interpolation leaves.
         assert error.max() <= (2 if "brightness" in transform else 0.01)
 

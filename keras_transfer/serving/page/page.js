@@ -201,7 +201,7 @@ async function copy(button) {
   try {
     await navigator.clipboard.writeText(program.textContent);
     button.textContent = "Copied";
-  } catch { // browsers lend the clipboard to https and localhost only
+  } catch { // only a page on TLS or localhost may use the clipboard
     getSelection().selectAllChildren(program);
     button.textContent = "Selected";
   }
