@@ -5,10 +5,17 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from keras_transfer import catalog
 
+# The same cases in every run; --hypothesis-profile=default looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, database=None)
+hypothesis.settings.load_profile("repeatable")
+
+# What the tests serve is on this machine: a proxy, where one is set, is not asked for it.
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,::1,[::1],localhost"
 SHARED = Path(os.environ.get("KT_SHARED", Path(__file__).parents[2] / "shared"))
 
 

@@ -43,7 +43,11 @@ class Root(click.Group):
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            click.echo("Error: The disk is full. Make room, then go on with --resume.", err=True)
+            click.echo(
+                "Error: The disk is full. Make room, then give the command again; a run goes on "
+                "with --resume.",
+                err=True,
+            )
             ctx.exit(1)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.exported import ABOUT, Export
 from keras_transfer.exports.formats import Format, Source, check_format
-from keras_transfer.exports.versions import publish, unfinished
+from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.runs import Run, write_json
 
 if TYPE_CHECKING:
@@ -68,7 +66,7 @@ def export(
     """
     row = check_format(format, quantize)
     run = run if isinstance(run, Run) else Run(run)
-    base = Path(to or run.folder / "export") / _checked_name(
+    base = Path(to or run.folder / "export") / checked_name(
         name or _default_name(run.about["recipe"], format, quantize)
     )
     samples = _pictures(run, data)
@@ -155,11 +153,3 @@ def _typical(run: Run) -> Iterator[np.ndarray]:
 def _default_name(recipe: str, format: str, quantize: str) -> str:
     parts = [recipe, *([format] if format != "saved_model" else [])]
     return "_".join([*parts, *([quantize] if quantize != "none" else [])])
-
-
-def _checked_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name.isdecimal():
-        raise BadConfiguration(
-            f"--name {name!r}: should be letters, digits, '_', '-' and '.', and no bare number."
-        )
-    return name

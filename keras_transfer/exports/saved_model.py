@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,10 +25,17 @@ WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
 
 
 def write(folder: Path, source: Source, quantize: str = "none") -> None:
-    """Write ``saved_model.pb``, ``variables/``, ``assets/`` and ``assets.extra/``."""
+    """Write ``saved_model.pb``, ``variables/``, ``assets/`` and ``assets.extra/``.
+
+    Raises:
+        OSError: The disk is full, or cannot be written to.
+    """
     with tempfile.TemporaryDirectory() as assets:
         served = Served(source, Path(assets))
-        tf.saved_model.save(served, str(folder), signatures=served.signatures())
+        try:
+            tf.saved_model.save(served, str(folder), signatures=served.signatures())
+        except tf.errors.ResourceExhaustedError as error:  # TensorFlow's word for a full disk
+            raise OSError(errno.ENOSPC, str(error)) from None
     _name_method(folder / "saved_model.pb", "classify", CLASSIFY)
     _write_warmup(folder / WARMUP, source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,20 @@ from pathlib import Path
 
 from keras_transfer.errors import BadConfiguration
 
-__all__ = ["numbered", "publish", "unfinished"]
+__all__ = ["checked_name", "numbered", "publish", "unfinished"]
+
+
+def checked_name(name: str) -> str:
+    """Give the name of a model back if it can stand in a path and in a URL.
+
+    Raises:
+        BadConfiguration: It cannot.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name.isdecimal():
+        raise BadConfiguration(
+            f"--name {name!r}: should be letters, digits, '_', '-' and '.', and no bare number."
+        )
+    return name
 
 
 def numbered(base: Path) -> list[int]:

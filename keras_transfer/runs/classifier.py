@@ -172,18 +172,21 @@ class Classifier:
             self._check_unseen(samples.digests, strict)
         answers = self._answers(samples, tta)
         found = answers.mean(axis=0)
-        folder = self._next_evaluation()
-        write_bad_files(folder / "bad_files.csv", everything, found_bad.reasons)
-        write_predictions(
-            folder / "predictions.csv", samples.keys, samples.labels, found, self.classes
-        )
         figures = classification_metrics(samples.labels, found, self.classes)
         if tta is not None:
             plain = classification_metrics(samples.labels, answers[0], self.classes)
             figures["plain"] = {name: plain[name] for name in ("accuracy", "macro_f1", "log_loss")}
         about = {"data": self.knobs["data"] if own else describe(data), "tta": tta}
-        write_json(folder / "metrics.json", {**about, "test": figures})
-        logger.info("Written to %s", folder)
+        try:
+            folder = self._next_evaluation()
+            write_bad_files(folder / "bad_files.csv", everything, found_bad.reasons)
+            write_predictions(
+                folder / "predictions.csv", samples.keys, samples.labels, found, self.classes
+            )
+            write_json(folder / "metrics.json", {**about, "test": figures})
+            logger.info("Written to %s", folder)
+        except OSError as error:  # the folder of a deployed export may be read-only
+            logger.warning("Warning: predictions and figures are not written: %s.", error)
         return figures
 
     def samples(self, parts: Sequence[str]) -> Samples:

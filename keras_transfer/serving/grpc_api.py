@@ -22,6 +22,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from keras_transfer.quiet import silenced
 from keras_transfer.serving.models import Model
 from keras_transfer.serving.refusals import Refused
 from keras_transfer.serving.service import Asked, Service
@@ -53,7 +54,8 @@ def build_grpc(service: Service, address: str, *, token: str = "") -> tuple[grpc
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Models(service, token), server)
     try:
-        return server, server.add_insecure_port(address)
+        with silenced():  # what it minds is said by the caller
+            return server, server.add_insecure_port(address)
     except RuntimeError:
         return server, 0
 

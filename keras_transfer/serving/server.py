@@ -14,6 +14,7 @@ import uvicorn
 from PIL import Image
 
 from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.exports.versions import checked_name
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.grpc_api import build_grpc
 from keras_transfer.serving.metrics import Metrics
@@ -74,7 +75,7 @@ def serve(export: Path, settings: Settings) -> None:
     # The service has a limit of its own, and Python remembers each warning's text for ever.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     base, only = locate(export)
-    name = settings.name or base.name
+    name = checked_name(settings.name or base.name)
     versions = Versions(base, name, only, _loader(settings.engine))
     versions.look()
     if not versions.ready:
@@ -115,10 +116,10 @@ def _listen(service: Service, settings: Settings) -> None:
     )
     grpc_server, grpc_port = None, None
     if settings.grpc_port is not None:
-        where = f"{settings.host}:{settings.grpc_port}"
+        where = _address(settings.host, settings.grpc_port)
         grpc_server, grpc_port = build_grpc(service, where, token=settings.token)
         if not grpc_port:
-            raise BadConfiguration(f"Port {settings.grpc_port} is taken; name a --grpc-port.")
+            raise BadConfiguration(_unheard(where, "--grpc-port"))
         grpc_server.start()
     try:
         asyncio.run(_Server(config, service, grpc_port).run_until_stopped())
@@ -127,6 +128,18 @@ def _listen(service: Service, settings: Settings) -> None:
     finally:
         if grpc_server is not None:
             grpc_server.stop(settings.limits.seconds).wait()
+
+
+def _address(host: str, port: int) -> str:
+    """``host:port``, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _unheard(where: str, option: str) -> str:
+    return (
+        f"{where} cannot be listened at: the port is taken, or the address is not this machine's. "
+        f"Name a {option} or --host."
+    )
 
 
 class _Server(uvicorn.Server):
@@ -140,10 +153,8 @@ class _Server(uvicorn.Server):
         try:
             await self.serve()
         except SystemExit:
-            raise BadConfiguration(
-                f"{self.config.host}:{self.config.port} cannot be listened at: the port is taken, "
-                "or the address is not this machine's. Name a --port or --host."
-            ) from None
+            where = _address(self.config.host, self.config.port)
+            raise BadConfiguration(_unheard(where, "--port")) from None
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
@@ -151,8 +162,9 @@ class _Server(uvicorn.Server):
             return
         port = self.servers[0].sockets[0].getsockname()[1]
         model = self.service.versions.get(self.service.versions.name)
-        beside = f", gRPC at {self.config.host}:{self.grpc_port}" if self.grpc_port else ""
+        host = self.config.host
+        beside = f", gRPC at {_address(host, self.grpc_port)}" if self.grpc_port else ""
         logger.info(
-            "Serving %s version %s at http://%s:%s%s",
-            *(model.name, model.version, self.config.host, port, beside),
+            "Serving %s version %s at http://%s%s",
+            *(model.name, model.version, _address(host, port), beside),
         )

@@ -66,6 +66,26 @@ def test_a_folder_that_is_no_run(work):
     assert "no run folder" in kt("export", "pictures", cwd=work, check=2).stderr
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_middle_nothing_is_left(work, run, tmp_path, how):
+    to = tmp_path / "models"
+    process = subprocess.Popen(
+        [*KT, "export", "run", "--to", str(to)],
+        cwd=work,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while not to.is_dir():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(how)
+    _, told = process.communicate()
+
+    assert (process.returncode, told.splitlines()[-1]) == (130, "Interrupted.")
+    assert not to.exists()
+
+
 def test_killed_in_the_middle_the_models_are_as_they_were(work, run, tmp_path):
     to = tmp_path / "models"
     kt("export", "run", "--to", to, cwd=work, check=0)

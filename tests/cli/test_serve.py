@@ -86,6 +86,13 @@ def test_new_versions_are_switched_to_while_it_runs(work, model, serve):
     shutil.rmtree(model / "2")
 
 
+def test_it_listens_at_an_ipv6_address(work, model, serve):
+    _, url = serve(model, "--host", "::1")
+
+    assert url.startswith("http://[::1]:")
+    assert ask(f"{url}/v1/models/tiny:predict", instances(work))["predictions"]
+
+
 def test_a_taken_port_is_said(work, model, serve):
     _, url = serve(model)
     port = url.rpartition(":")[2]
@@ -103,6 +110,8 @@ def test_a_taken_port_is_said(work, model, serve):
         (["models/tiny", "--port", "99999"], 2, "--port"),
         (["models/tiny", "--max-batch", "0"], 2, "--max-batch"),
         (["models/tiny", "--examples", "gone"], 2, "gone"),
+        (["models/tiny", "--name", "a/b"], 2, "--name 'a/b'"),
+        (["models/tiny", "--host", "192.0.2.1", "--port", "0"], 2, "not this machine's"),
     ],
 )
 def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, model, words, code, said):

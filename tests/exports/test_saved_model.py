@@ -1,6 +1,7 @@
 """What TensorFlow Serving gets: that it answers as the model does, alone."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -229,6 +230,16 @@ def test_an_export_evaluates_and_predicts_as_a_run_does(run, saved, odd):
     figures = keras_transfer.Export(saved.folder.parent).evaluate(str(pictures))
     assert figures["n"] == 48
     assert figures["accuracy"] == run.evaluate(str(pictures))["accuracy"]
+
+
+def test_figures_are_given_where_nothing_can_be_written(run, saved, tmp_path, caplog):
+    shutil.copytree(saved.folder, tmp_path / "1", ignore=shutil.ignore_patterns("evaluations"))
+    (tmp_path / "1" / "evaluations").write_text("in the way of the folder")
+
+    figures = keras_transfer.Export(tmp_path / "1").evaluate(str(run.folder.parent / "pictures"))
+
+    assert figures["n"] == 48
+    assert "are not written" in caplog.text
 
 
 def test_arrays_are_evaluated_too(run, saved):

@@ -354,4 +354,4 @@ def test_whatever_bytes_stand_for_a_picture_nothing_breaks(client, content, plac
 def test_whatever_path_and_body_nothing_breaks(client, body, path):
     for method in ("GET", "POST"):
         found = client.request(method, f"/v1/{path}", content=body)
-        assert 400 <= found.status_code < 500
+        assert found.status_code < 500  # 200 where ".." leads to the page or the health
