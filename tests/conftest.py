@@ -11,7 +11,7 @@ import pytest
 from keras_transfer import catalog
 
 # The same cases in every run; --hypothesis-profile=default looks for new ones.
-hypothesis.settings.register_profile("repeatable", derandomize=True, database=None)
+hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("repeatable")
 
 # What the tests serve is on this machine: a proxy, where one is set, is not asked for it.

@@ -73,7 +73,7 @@ def augmented(picture, transform, **edge):
     return Augmenter(**edge).apply(picture[None], one)[0].numpy()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TRANSFORMS, st.sampled_from(sorted(FILL_MODES)), SIZES, st.integers(0, 10**6))
 def test_same_parameters_give_imagedatagenerators_picture(transform, fill_mode, size, seed):
     picture = smooth(seed, *size)

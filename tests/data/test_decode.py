@@ -119,7 +119,7 @@ def test_all_is_left_where_nothing_is_asked_for():
 
 
 @pytest.mark.parametrize("how", decode.RESIZE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(height=st.integers(2, 300), width=st.integers(2, 300), size=st.integers(1, 40))
 def test_a_reduced_jpeg_is_never_enlarged_where_the_whole_one_is_not(how, height, width, size):
     content = encoded(Image.new("RGB", (width, height)), "JPEG")
@@ -204,7 +204,7 @@ in_reduced_graph = tf.function(lambda content: decode.picture(content, 1)).get_c
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rest=st.binary(max_size=300), head=st.sampled_from([b"\xff\xd8", b"\xff\xd8\xff\xe1", b""]))
 def test_hostile_bytes_are_an_error_of_the_picture_and_no_other(head, rest):
     with pytest.raises(tf.errors.InvalidArgumentError):
@@ -267,7 +267,7 @@ def test_pad_keeps_all_between_black_bars():
 
 
 @pytest.mark.parametrize("how", decode.RESIZE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), size=st.integers(1, 40))
 def test_any_picture_becomes_a_square_within_its_range(how, height, width, size):
     pixels = np.full((height, width, 3), 200, "uint8")

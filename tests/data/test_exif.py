@@ -100,7 +100,7 @@ def test_what_is_no_orientation_turns_nothing(segments):
     np.testing.assert_array_equal(decode.picture(with_segments(*segments)), upright())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     start=st.sampled_from([b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II*\0\x08\0\0\0\x01\0"]),
     rest=st.binary(max_size=80),
@@ -109,7 +109,7 @@ def test_garbage_in_exif_is_at_worst_a_turn(start, rest):
     assert 1 <= in_graph(with_segments(segment(0xE1, b"Exif\0\0" + start + rest))) <= 8
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     rest=st.binary(max_size=200), head=st.sampled_from([b"", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1"])
 )

@@ -122,7 +122,7 @@ def test_what_only_tensorflow_cannot_read_is_not_called_damaged():
     assert "is a WebP that TensorFlow" in flaws.check(frames, "frames.webp").reason
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     begin=st.sampled_from([JPEG, PNG, SOUND["frames.gif"], SOUND["picture.bmp"]]),
     kept=st.integers(0, 400),
@@ -132,7 +132,7 @@ def test_no_bytes_are_an_error(begin, kept, rest):
     assert isinstance(flaws.check(begin[:kept] + rest, "any.jpg").reason, str)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(at=st.integers(0, len(PNG) - 13), value=st.integers(0, 255))
 def test_a_png_with_a_changed_byte_is_found(at, value):
     """A PNG carries checksums: up to its end mark, nothing but the very same bytes is sound."""

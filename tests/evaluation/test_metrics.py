@@ -83,7 +83,7 @@ def labelled(draw):
     return np.concatenate([np.arange(classes), rest]), raw / raw.sum(axis=1, keepdims=True)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(labelled())
 def test_figures_are_scikit_learns(case):
     true, probabilities = case
@@ -112,7 +112,7 @@ def test_figures_are_scikit_learns(case):
         assert ours == pytest.approx(theirs, nan_ok=True)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 3), st.integers(1, 6))
 def test_classes_without_pictures_give_null_and_no_warning(label, n):
     """All pictures of one class of four, answers all over."""

@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("predictions")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(NAMES, st.data())
 def test_what_is_written_is_read(folder, classes, data):
     n = data.draw(st.integers(0, 5))

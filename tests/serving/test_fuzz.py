@@ -80,7 +80,7 @@ OPERATIONS = [(path, method) for path, methods in SCHEMA["paths"].items() for me
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_no_request_of_the_schema_breaks_it(schema, path, method):
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(schema[path][method].as_strategy())
     def attack(case):
         answer = case.call()

@@ -304,9 +304,7 @@ def test_health(client, tmp_path, make_service):
     assert empty.get("/healthz").status_code == 503
 
 
-QUIET = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+QUIET = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
     | st.builds(lambda content: b64(content), st.binary(max_size=60)),

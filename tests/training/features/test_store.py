@@ -35,7 +35,7 @@ def bytes_of(folder):
 DIGESTS = st.lists(st.from_regex(r"[a-z]{1,4}", fullmatch=True), min_size=1, unique=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(kept=st.lists(DIGESTS, min_size=1, max_size=4), data=st.data())
 def test_what_was_added_is_found_in_any_order(tmp_path_factory, kept, data):
     """In several goes, with repetitions, like a dictionary."""
