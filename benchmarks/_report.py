@@ -12,6 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy import stats
+
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("keras_transfer", "tensorflow", "keras", "numpy", "openvino")
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -58,6 +61,20 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _shown(cell: Any) -> str:
     return "-" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def paired(values: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
+    """Mean difference of pairs, and half the width of Student's 95 % interval."""
+    differences = np.subtract(values, others)
+    mean, n = float(np.mean(differences)), len(differences)
+    if n < 2:
+        return mean, float("inf")
+    return mean, float(stats.t.ppf(0.975, n - 1) * stats.sem(differences))
+
+
+def shown(difference: tuple[float, float]) -> str:
+    """Such as +0.012 ± 0.004."""
+    return f"{difference[0]:+.3f} ± {difference[1]:.3f}"
 
 
 def machine() -> dict[str, Any]:

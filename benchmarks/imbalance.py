@@ -13,24 +13,15 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
-from scipy import stats
 
 from benchmarks._child import SHARED, WEIGHTS
-from benchmarks._report import report
+from benchmarks._report import paired, report, shown
+from keras_transfer.kinds.knobs import Imbalance
 
-OPTIONS = (
-    "none",
-    "class_weight",
-    "effective_number",
-    "oversample",
-    "undersample",
-    "balanced_batches",
-    "focal",
-    "smote",
-)
+OPTIONS = tuple(one for one in get_args(Imbalance) if one != "auto")
 FIGURES = ("minority_recall", "macro_f1", "balanced_accuracy", "accuracy")
 COLUMNS = ("imbalance", *FIGURES, "recall - none", "F1 - none", "verdict")
 
@@ -79,23 +70,10 @@ def trained(
 
 def row(option: str, figures: list[dict[str, float]], plain: list[dict[str, float]]) -> list[Any]:
     means = [float(np.mean([one[name] for one in figures])) for name in FIGURES]
-    recall, f1 = (paired(figures, plain, name) for name in FIGURES[:2])
+    recall, f1 = (
+        paired([one[name] for one in figures], [one[name] for one in plain]) for name in FIGURES[:2]
+    )
     return [option, *means, shown(recall), shown(f1), verdict(option, recall, f1)]
-
-
-def paired(
-    figures: list[dict[str, float]], plain: list[dict[str, float]], name: str
-) -> tuple[float, float]:
-    """Mean difference over the seeds, and half the width of its interval."""
-    differences = [one[name] - other[name] for one, other in zip(figures, plain, strict=True)]
-    mean, n = float(np.mean(differences)), len(differences)
-    if n < 2:
-        return mean, float("inf")
-    return mean, float(stats.t.ppf(0.975, n - 1) * stats.sem(differences))
-
-
-def shown(difference: tuple[float, float]) -> str:
-    return f"{difference[0]:+.3f} ± {difference[1]:.3f}"
 
 
 def verdict(option: str, recall: tuple[float, float], f1: tuple[float, float]) -> str:
