@@ -131,6 +131,7 @@ class Classify(Recipe):
         except ValidationError as error:
             raise readable(error, Stage) from None
         self._check_mixing()
+        self._check_stages()
         check_imbalance(self)
 
     def _check_mixing(self) -> None:
@@ -151,6 +152,22 @@ class Classify(Recipe):
                 f"The stage {kept[0]!r} keeps features of whole pictures (its knob views), and "
                 "cutmix shows new pictures in every epoch. Choose one of them, or mixup, which "
                 "blends features too."
+            )
+
+    def _check_stages(self) -> None:
+        before = None
+        for stage in self.planned:
+            if stage.carry and (before is None or before.optimizer != stage.optimizer):
+                found = "is the first" if before is None else f"comes after {before.optimizer}"
+                raise BadConfiguration(
+                    f"The stage {stage.name!r} {found}, so its {stage.optimizer} has nothing to go "
+                    "on with; carry needs a stage before it with the same optimizer."
+                )
+            before = stage
+        if not self.monitor.startswith("val_") and any(stage.soup for stage in self.planned):
+            raise BadConfiguration(
+                f"soup is judged on the val part, and monitor = {self.monitor!r} is not; choose "
+                "val_loss or val_accuracy."
             )
 
     @property

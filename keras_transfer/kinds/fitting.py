@@ -27,7 +27,7 @@ from keras_transfer.networks.cutting import Division, divide
 from keras_transfer.networks.freezing import freeze, parameter_counts
 from keras_transfer.training.features.feeding import Feed, feed_features, feed_pixels
 from keras_transfer.training.features.frozen import CLEAN, FrozenPart, Means, View, sources
-from keras_transfer.training.fit import Trainer
+from keras_transfer.training.fit import Course, Trainer
 from keras_transfer.training.layer_rates import layer_factors
 from keras_transfer.training.optimizers import build_optimizer
 from keras_transfer.training.penalties import l2_sp, origin
@@ -219,6 +219,7 @@ class Fitting:
             steps=steps * stage.epochs,
             warmup_steps=round(steps * stage.warmup_epochs),
             decay=stage.decay,
+            carry=stage.carry,
             factor_of=None if even else layer_factors(self.model, stage.layer_decay),
             momentum=stage.momentum,
             weight_decay=stage.weight_decay,
@@ -234,16 +235,20 @@ class Fitting:
         supply = supply._replace(focusing=self.balancing.focusing)
         pulls = {"backbone": stage.l2_sp, "head": stage.l2_sp_head}
         with l2_sp(self.model, self.origin, **pulls):
-            self.trainer.stage(
-                index,
-                stage.name,
-                supply,
-                epochs=stage.epochs,
-                steps=steps,
-                optimizer=optimizer,
-                patience=stage.patience,
-                plateau=stage.decay if stage.schedule == "plateau" else None,
-            )
+            self.trainer.stage(index, supply, optimizer, self._course(index, steps))
+
+    def _course(self, index: int, steps: int) -> Course:
+        stage, later = self.recipe.planned[index], self.recipe.planned[index + 1 : index + 2]
+        return Course(
+            stage.name,
+            stage.epochs,
+            steps,
+            patience=stage.patience,
+            plateau=stage.decay if stage.schedule == "plateau" else None,
+            soup=stage.soup,
+            carry=stage.carry,
+            keep_slots=any(one.carry for one in later),
+        )
 
 
 def mixing_of(recipe: Classify, classes: int, soft: bool = False) -> Mixing | None:

@@ -181,6 +181,10 @@ class Stage(Group):
     ema: Share | None = Field(
         None, description="momentum, such as 0.99: train, judge and keep a moving average"
     )
+    soup: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="average so many best epochs, as far as val gets better by that"
+    )
+    carry: bool = Field(False, description="go on with the optimizer's state of the stage before")
     l2_sp: Symmetric = Field(0.0, description="pull of tuned kernels to the pretrained ones")
     l2_sp_head: Symmetric = Field(0.0, description="pull of the head's kernels to 0, beside l2_sp")
     views: Views = Field(
@@ -201,6 +205,8 @@ class Stage(Group):
             )
         if self.l2_sp and self.unfreeze in (None, "none"):
             raise ValueError("l2_sp pulls tuned blocks, and this stage tunes none; see unfreeze")
+        if self.carry and self.optimizer == "nadam":
+            raise ValueError("nadam has one count of steps for all blocks; carry with adam instead")
         if self.layer_decay < 1 and self.optimizer == "ftrl":
             raise ValueError("ftrl works weights out anew from sums, so no block can learn slower")
         return self

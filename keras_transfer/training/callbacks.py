@@ -13,12 +13,12 @@ import keras
 from tqdm import tqdm
 
 from keras_transfer.errors import CheckFailed
+from keras_transfer.training.averages import swap_averages
 from keras_transfer.training.monitors import better
 from keras_transfer.training.state import save_state
 
 __all__ = [
     "AfterEpoch",
-    "JudgeAverages",
     "KeepBest",
     "Progress",
     "Remember",
@@ -88,33 +88,6 @@ class KeepBest(keras.callbacks.Callback):
             swap_averages(self.model)
             save_state(self.path, self.kept, {self.monitor: value})
             swap_averages(self.model)
-
-
-def swap_averages(model: keras.Model) -> None:
-    """Put the moving averages in the place of the weights, and those in theirs; or back.
-
-    Args:
-        model: Compiled with an optimizer that has them; without, nothing happens.
-    """
-    if not model.optimizer.use_ema:
-        return
-    averages = model.optimizer._model_variables_moving_average
-    for variable, average in zip(model.trainable_variables, averages, strict=True):
-        value = keras.ops.copy(variable.value)
-        variable.assign(average.value)
-        average.assign(value)
-
-
-class JudgeAverages(keras.callbacks.Callback):
-    """Have validation look at the moving averages, if the optimizer keeps some."""
-
-    def on_test_begin(self, logs: Log | None = None) -> None:
-        """Put them in."""
-        swap_averages(self.model)
-
-    def on_test_end(self, logs: Log | None = None) -> None:
-        """Go on with the weights."""
-        swap_averages(self.model)
 
 
 class StopOnNaN(keras.callbacks.Callback):

@@ -13,16 +13,18 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from keras_transfer.training.averages import JudgeAverages
 from keras_transfer.training.callbacks import (
     AfterEpoch,
-    JudgeAverages,
     KeepBest,
     Progress,
     Remember,
     StopOnNaN,
     memory_of,
 )
-from keras_transfer.training.monitors import MONITORS
+from keras_transfer.training.carrying import load_slots, save_slots
+from keras_transfer.training.monitors import MONITORS, better
+from keras_transfer.training.soups import KeepSeveral, clear_epochs, stir
 from keras_transfer.training.state import (
     holds_variables,
     read_progress,
@@ -31,7 +33,7 @@ from keras_transfer.training.state import (
     save_state,
 )
 
-__all__ = ["Supply", "Trainer"]
+__all__ = ["Course", "Supply", "Trainer"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -58,6 +60,30 @@ class Supply(NamedTuple):
     focusing: float = 0.0
 
 
+class Course(NamedTuple):
+    """How a stage is gone through.
+
+    Attributes:
+        name: For tables and logs.
+        epochs: How many, at most.
+        steps: Batches an epoch.
+        patience: Epochs without a better figure after which the stage ends; None: never.
+        plateau: Factor on the learning rate after 2 epochs without a better figure.
+        soup: How many of the best epochs may join an average; None: the best one counts.
+        carry: The optimizer, which is ``aged``, goes on with what the last stage's knew.
+        keep_slots: The next stage is to carry.
+    """
+
+    name: str
+    epochs: int
+    steps: int
+    patience: int | None = None
+    plateau: float | None = None
+    soup: int | None = None
+    carry: bool = False
+    keep_slots: bool = False
+
+
 class Trainer:
     """Fits a classifier stage by stage in a folder, keeping its best and its last state there.
 
@@ -77,20 +103,16 @@ class Trainer:
     def __init__(self, model: keras.Model, folder: Path, monitor: str):
         self.model, self.folder, self.monitor = model, folder, monitor
         self.state, self.best = folder / "state.npz", folder / "best.npz"
+        self.slots, self.epochs = folder / "slots.npz", folder / "epochs"
         done = read_progress(self.state) or {"stage": 0, "epoch": 0, "ended": False}
         self.done: dict[str, Any] = {"rows": [], "best": None, "memory": {}, **done}
 
     def stage(
         self,
         index: int,
-        name: str,
         supply: Supply,
-        *,
-        epochs: int,
-        steps: int,
         optimizer: keras.optimizers.Optimizer,
-        patience: int | None = None,
-        plateau: float | None = None,
+        course: Course,
     ) -> None:
         """Train one stage, or what is left of it; the model then holds the best weights so far.
 
@@ -98,13 +120,9 @@ class Trainer:
 
         Args:
             index: Number of the stage, from 0; stages come in order.
-            name: For tables and logs.
             supply: What is fitted, and on what.
-            epochs: How many, at most.
-            steps: Batches an epoch.
             optimizer: New.
-            patience: Epochs without a better figure after which the stage ends; None: never.
-            plateau: Factor on the learning rate after 2 epochs without a better figure.
+            course: How.
 
         Raises:
             CheckFailed: The loss became NaN or infinite; the best model so far is in the folder.
@@ -113,13 +131,18 @@ class Trainer:
             return
         part = supply.part or self.model
         fitted = self._compile(part, optimizer, _loss_of(supply))
-        self._take_up(fitted)
+        self._take_up(fitted, course.carry)
         try:
             if not self.done["ended"]:
-                watching = self._watching(part, patience, plateau)
-                self._fit(fitted, name, supply, epochs, steps, watching)
+                self._fit(fitted, supply, course, self._watching(part, course))
             # Of an optimizer that averages, what counts is the average; Keras does so after fit.
             fitted.optimizer.finalize_variable_values(fitted.trainable_variables)
+            if course.keep_slots:
+                save_slots(self.slots, fitted.optimizer, self.model.variables)
+            else:
+                self.slots.unlink(missing_ok=True)
+            if course.soup is not None:
+                self._stir(fitted, part, supply.val)
         except BaseException:  # nothing that was learnt is lost, whatever stops the training
             self._keep_best(part)
             raise
@@ -129,16 +152,20 @@ class Trainer:
         """Whether a stage was trained to its end before the run was taken up."""
         return index < self.done["stage"]
 
-    def _take_up(self, fitted: keras.Model) -> None:
-        """Put back what an interrupted run had learnt."""
+    def _take_up(self, fitted: keras.Model, carry: bool) -> None:
+        """Put back what an interrupted run, or with ``carry`` the last stage, had learnt."""
         if self.done["epoch"] > 0:
             if self.done["stage"] > 0:  # what is frozen now may have been trained before
                 self.model.load_weights(self.folder / "best.keras")
             restore_variables(self.state, fitted)
             return
         self.best.unlink(missing_ok=True)
+        clear_epochs(self.epochs)
         if self.state.exists():
             restore_variables(self.state, self.model)
+        if carry:
+            count = load_slots(self.slots, fitted.optimizer, self.model.variables)
+            logger.info("The optimizer goes on with %s variables of the last stage", count)
 
     def _compile(
         self, part: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss
@@ -154,34 +181,34 @@ class Trainer:
         fitted.optimizer.build(fitted.trainable_variables)
         return fitted
 
-    def _watching(
-        self, part: keras.Model, patience: int | None, plateau: float | None
-    ) -> list[keras.callbacks.Callback]:
+    def _watching(self, part: keras.Model, course: Course) -> list[keras.callbacks.Callback]:
         """The callbacks that remember: KeepBest first."""
         best = KeepBest(self.best, part, self.monitor, self.done["best"])
         watching: list[keras.callbacks.Callback] = [best]
+        if course.soup is not None:
+            watching.append(KeepSeveral(self.epochs, part, self.monitor, course.soup))
         mode = MONITORS[self.monitor]
-        if plateau is not None:
+        if course.plateau is not None:
             watching.append(
                 keras.callbacks.ReduceLROnPlateau(
-                    self.monitor, factor=plateau, patience=2, mode=mode
+                    self.monitor, factor=course.plateau, patience=2, mode=mode
                 )
             )
-        if patience is not None:
+        if course.patience is not None:
             watching.append(
-                keras.callbacks.EarlyStopping(self.monitor, patience=patience, mode=mode)
+                keras.callbacks.EarlyStopping(self.monitor, patience=course.patience, mode=mode)
             )
         return watching
 
     def _fit(
         self,
         fitted: keras.Model,
-        name: str,
         supply: Supply,
-        epochs: int,
-        steps: int,
+        course: Course,
         watching: list[keras.callbacks.Callback],
     ) -> None:
+        name, epochs = course.name, course.epochs
+
         def after_epoch(epoch: int, figures: dict[str, float]) -> None:
             figures["learning_rate"] = _learning_rate(fitted.optimizer)
             self.done["rows"].append({"stage": name, "epoch": epoch + 1, **figures})
@@ -199,7 +226,7 @@ class Trainer:
             validation_data=supply.val,
             initial_epoch=self.done["epoch"],
             epochs=epochs,
-            steps_per_epoch=steps,
+            steps_per_epoch=course.steps,
             verbose=0,
             shuffle=False,  # the batches come shuffled
             callbacks=[
@@ -212,6 +239,16 @@ class Trainer:
                 AfterEpoch(after_epoch),
             ],
         )
+
+    def _stir(self, fitted: keras.Model, part: keras.Model, val: tf.data.Dataset) -> None:
+        """Make a soup of the stage's epochs, and note it where it is the best so far."""
+        last = [keras.ops.convert_to_numpy(one) for one in part.variables]
+        figure = stir(self.epochs, fitted, part, val, self.monitor)
+        if figure is not None and better(self.monitor, figure, self.done["best"]):
+            self.done["best"] = figure
+            save_state(self.best, part, {self.monitor: figure})
+        for variable, value in zip(part.variables, last, strict=True):
+            variable.assign(value)
 
     def _keep_best(self, part: keras.Model) -> bool:
         """Put the best weights of the stage, if it has any, into the model and that into a file."""
@@ -234,6 +271,7 @@ class Trainer:
         self.done.update(stage=index + 1, epoch=0, ended=False, memory={})
         save_state(self.state, self.model, self.done)
         self.best.unlink(missing_ok=True)
+        clear_epochs(self.epochs)
 
 
 def _loss_of(supply: Supply) -> keras.losses.Loss:

@@ -107,6 +107,7 @@ def build_optimizer(
     warmup_steps: int = 0,
     decay: float = 0.1,
     factor_of: Factor | None = None,
+    carry: bool = False,
     **knobs: Any,
 ) -> keras.optimizers.Optimizer:
     """Make an optimizer whose rate follows a schedule over one stage.
@@ -122,6 +123,7 @@ def build_optimizer(
         warmup_steps: Batches of linear warm-up from 0 (one_cycle: from a 25th), for ``WARMING``.
         decay: Factor of exponential and step.
         factor_of: From a variable to the factor of its rate, as ``layer_factors`` gives it.
+        carry: Whether it is to take over what another one knew; see ``carrying``.
         knobs: Others of Keras's constructor; None leaves its default. ``momentum`` is for sgd,
             others ignore it. ``weight_decay`` is decoupled (Loshchilov and Hutter 2019,
             arXiv:1711.05101), and leaves out biases and normalisation layers; by default 0.004
@@ -143,6 +145,14 @@ def build_optimizer(
         from keras_transfer.training.layer_rates import layerwise
 
         kind = layerwise(kind, factor_of)
+    if carry:
+        from keras_transfer.training.carrying import aged
+
+        kind = aged(kind)
+    if given.get("use_ema"):
+        from keras_transfer.training.averages import averaging
+
+        kind = averaging(kind)
     optimizer = kind(SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay), **given)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

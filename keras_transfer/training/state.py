@@ -12,7 +12,14 @@ import numpy as np
 
 from keras_transfer.errors import BadData
 
-__all__ = ["holds_variables", "read_progress", "restore_variables", "save_model", "save_state"]
+__all__ = [
+    "holds_variables",
+    "read_arrays",
+    "read_progress",
+    "restore_variables",
+    "save_model",
+    "save_state",
+]
 
 PROGRESS = "progress"
 
@@ -64,6 +71,12 @@ def read_progress(path: Path) -> dict[str, Any] | None:
         ) from None
 
 
+def read_arrays(path: Path) -> list[np.ndarray]:
+    """The variables in a state file, in order."""
+    with np.load(path) as arrays:
+        return [arrays[f"v{i}"] for i in range(len(arrays.files) - 1)]
+
+
 def restore_variables(path: Path, model: keras.Model) -> None:
     """Put the variables of a state file back into a model compiled as it was then.
 
@@ -71,8 +84,7 @@ def restore_variables(path: Path, model: keras.Model) -> None:
         BadData: The file holds other variables than this model and its optimizer have.
     """
     variables = _variables(model)
-    with np.load(path) as arrays:
-        saved = [arrays[f"v{i}"] for i in range(len(arrays.files) - 1)]
+    saved = read_arrays(path)
     if [tuple(v.shape) for v in variables] != [v.shape for v in saved]:
         raise BadData(
             f"{path} holds the state of another network: {len(saved)} variables, "
@@ -84,8 +96,7 @@ def restore_variables(path: Path, model: keras.Model) -> None:
 
 def holds_variables(path: Path, model: keras.Model) -> bool:
     """Whether a state file holds the very values that a model's variables have."""
-    with np.load(path) as arrays:
-        return all(
-            np.array_equal(arrays[f"v{i}"], keras.ops.convert_to_numpy(variable))
-            for i, variable in enumerate(_variables(model))
-        )
+    return all(
+        np.array_equal(array, keras.ops.convert_to_numpy(variable))
+        for array, variable in zip(read_arrays(path), _variables(model), strict=True)
+    )

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_transfer.errors import CheckFailed
 from keras_transfer.training import fit
-from keras_transfer.training.fit import Supply, Trainer
+from keras_transfer.training.fit import Course, Supply, Trainer
 from keras_transfer.training.optimizers import build_optimizer
 
 STEPS, EPOCHS = 3, 4
@@ -46,21 +46,29 @@ def validation():
     ).batch(5)
 
 
-def train(folder, *, stages=2, train=batches, monitor="val_loss", rate=0.01, **knobs):
+def train(
+    folder,
+    *,
+    stages=2,
+    train=batches,
+    monitor="val_loss",
+    rate=0.01,
+    schedule="cosine",
+    carry=False,
+    **knobs,
+):
     trainer = Trainer(network(), folder, monitor)
     for index in range(stages):
+        carried = {"carry": carry and index > 0, "keep_slots": carry and index + 1 < stages}
         optimizer = build_optimizer(
-            "adam", learning_rate=rate, schedule="cosine", steps=STEPS * EPOCHS
+            "adam",
+            learning_rate=rate,
+            schedule=schedule,
+            steps=STEPS * EPOCHS,
+            carry=carried["carry"],
         )
-        trainer.stage(
-            index,
-            f"s{index}",
-            Supply(train, validation()),
-            epochs=EPOCHS,
-            steps=STEPS,
-            optimizer=optimizer,
-            **knobs,
-        )
+        course = Course(f"s{index}", EPOCHS, STEPS, **carried, **knobs)
+        trainer.stage(index, Supply(train, validation()), optimizer, course)
     return trainer
 
 
@@ -77,12 +85,15 @@ def equal(ones, others):
     return all(np.array_equal(a, b) for a, b in zip(ones, others, strict=True))
 
 
+@pytest.mark.parametrize(
+    "knobs", [{"patience": 3, "plateau": 0.5}, {"soup": 3, "carry": True, "rate": 0.3}]
+)
 @pytest.mark.parametrize("stop", [(0, 0), (0, 2), (1, 0), (1, 3)])
-def test_going_on_equals_never_having_stopped(tmp_path, stop, monkeypatch):
+def test_going_on_equals_never_having_stopped(tmp_path, stop, knobs, monkeypatch):
     """Stopped at the start of any epoch of any stage, weights and history end the same."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    train(tmp_path / "a", patience=3, plateau=0.5)
+    train(tmp_path / "a", **knobs)
 
     class Stop(fit.Progress):
         def on_epoch_begin(self, epoch, logs=None):
@@ -92,13 +103,37 @@ def test_going_on_equals_never_having_stopped(tmp_path, stop, monkeypatch):
 
     monkeypatch.setattr(fit, "Progress", Stop)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "b", patience=3, plateau=0.5)
+        train(tmp_path / "b", **knobs)
     monkeypatch.undo()
-    train(tmp_path / "b", patience=3, plateau=0.5)
+    train(tmp_path / "b", **knobs)
 
     assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
     assert equal(weights(tmp_path / "a", "best.keras"), weights(tmp_path / "b", "best.keras"))
     assert rows(tmp_path / "a") == rows(tmp_path / "b")
+
+
+def test_a_soup_is_what_is_kept_where_it_is_better(tmp_path, caplog):
+    """At so high a rate the epochs jump to and fro over the minimum; their average is nearer."""
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "soup").mkdir()
+    plain = train(tmp_path / "plain", stages=1, rate=0.8, schedule="constant")
+    caplog.set_level("INFO")
+    soup = train(tmp_path / "soup", stages=1, rate=0.8, schedule="constant", soup=4)
+
+    assert "Soup of " in caplog.text
+    assert judged(tmp_path / "plain") == pytest.approx(plain.done["best"], rel=1e-4)
+    assert judged(tmp_path / "soup") == pytest.approx(soup.done["best"], rel=1e-4)
+    assert soup.done["best"] < plain.done["best"]
+    assert equal(weights(tmp_path / "plain"), weights(tmp_path / "soup"))
+    assert {path.name for path in (tmp_path / "soup").iterdir()} == {
+        "best.keras", "history.csv", "last.keras", "state.npz", "tensorboard"
+    }  # fmt: skip
+
+
+def judged(folder):
+    model = keras.models.load_model(folder / "best.keras")
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model.evaluate(validation(), return_dict=True, verbose=0)["loss"]
 
 
 def test_history_has_a_row_an_epoch_with_its_stage(tmp_path):
@@ -139,9 +174,7 @@ def test_what_is_frozen_stays_the_same_to_the_byte(tmp_path):
     trainer = Trainer(model, tmp_path, "val_loss")
 
     optimizer = build_optimizer("sgd", learning_rate=0.1, weight_decay=0.1)
-    trainer.stage(
-        0, "head", Supply(batches, validation()), epochs=2, steps=STEPS, optimizer=optimizer
-    )
+    trainer.stage(0, Supply(batches, validation()), optimizer, Course("head", 2, STEPS))
 
     assert [w.tobytes() for w in model.get_layer("first").get_weights()] == before
     assert not equal(head, model.get_layer("last").get_weights())
@@ -164,15 +197,8 @@ def test_a_stage_that_was_ended_by_patience_stays_ended(tmp_path):
 def test_plateau_lowers_the_rate(tmp_path):
     trainer = Trainer(network(), tmp_path, "val_loss")
     optimizer = build_optimizer("sgd", learning_rate=1e-30, schedule="plateau")
-    trainer.stage(
-        0,
-        "s0",
-        Supply(batches, validation()),
-        epochs=4,
-        steps=STEPS,
-        optimizer=optimizer,
-        plateau=0.1,
-    )
+    course = Course("s0", epochs=4, steps=STEPS, plateau=0.1)
+    trainer.stage(0, Supply(batches, validation()), optimizer, course)
 
     assert [float(row["learning_rate"]) for row in rows(tmp_path)] == pytest.approx(
         [1e-30, 1e-30, 1e-31, 1e-31]
@@ -205,15 +231,9 @@ def test_the_state_of_another_network_is_refused(tmp_path, monkeypatch):
     train(tmp_path, stages=1)
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
     trainer = Trainer(model, tmp_path, "val_loss")
+    optimizer = build_optimizer("sgd", learning_rate=1.0)
     with pytest.raises(BadData, match="another network"):
-        trainer.stage(
-            1,
-            "s1",
-            Supply(batches, validation()),
-            epochs=1,
-            steps=1,
-            optimizer=build_optimizer("sgd", learning_rate=1.0),
-        )
+        trainer.stage(1, Supply(batches, validation()), optimizer, Course("s1", 1, 1))
 
 
 def averaging():
@@ -223,7 +243,7 @@ def averaging():
 def train_averaging(folder, train=batches):
     trainer = Trainer(network(), folder, "val_loss")
     supply = Supply(train, validation())
-    trainer.stage(0, "s0", supply, epochs=EPOCHS, steps=STEPS, optimizer=averaging())
+    trainer.stage(0, supply, averaging(), Course("s0", EPOCHS, STEPS))
     return trainer
 
 
@@ -232,7 +252,7 @@ def test_moving_averages_are_what_is_judged_and_kept(tmp_path):
     model = network()
     optimizer = build_optimizer("sgd", learning_rate=0.1)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    averages, wanted = None, []
+    averages, wanted, update = None, [], 0
     feed = iter(batches(0))
     for _ in range(EPOCHS):
         for _ in range(STEPS):
@@ -242,10 +262,12 @@ def test_moving_averages_are_what_is_judged_and_kept(tmp_path):
             optimizer.apply(
                 tape.gradient(value, model.trainable_variables), model.trainable_variables
             )
-            now = model.get_weights()
+            now, momentum = model.get_weights(), min(0.5, (1 + update) / (10 + update))
             averages = [
-                0.5 * a + 0.5 * b for a, b in zip(averages if averages else now, now, strict=True)
+                momentum * a + (1 - momentum) * b
+                for a, b in zip(averages if averages else now, now, strict=True)
             ]
+            update += 1
         raw = model.get_weights()
         model.set_weights(averages)
         total, n = 0.0, 0
@@ -307,12 +329,7 @@ def test_shares_of_classes_train_as_class_numbers_do(tmp_path):
     ):
         (tmp_path / name).mkdir()
         Trainer(network(), tmp_path / name, "val_loss").stage(
-            0,
-            "s",
-            supply,
-            epochs=2,
-            steps=STEPS,
-            optimizer=build_optimizer("sgd", learning_rate=0.1),
+            0, supply, build_optimizer("sgd", learning_rate=0.1), Course("s", 2, STEPS)
         )
     for one, other in zip(rows(tmp_path / "numbers"), rows(tmp_path / "shares"), strict=True):
         for figure in ("loss", "accuracy", "val_loss", "val_accuracy"):

@@ -19,7 +19,7 @@ tf.config.set_logical_device_configuration(
 )
 from keras_transfer.data.pipeline import Loading, evaluation_batches, training_batches
 from keras_transfer.data.samples import Samples
-from keras_transfer.training.fit import Supply, Trainer
+from keras_transfer.training.fit import Course, Supply, Trainer
 from keras_transfer.training.optimizers import build_optimizer
 from keras_transfer.training.session import strategy
 from pathlib import Path
@@ -42,14 +42,14 @@ with devices.scope():
     uneven = np.float32([1, 2])
     trainer.stage(
         0,
-        "s",
         Supply(
             lambda e: training_batches(
                 samples, loading, epochs=3, first_epoch=e, class_weights=uneven
             ),
             val,
         ),
-        epochs=3, steps=loading.steps(n), optimizer=build_optimizer("sgd", learning_rate=0.5),
+        build_optimizer("sgd", learning_rate=0.5),
+        Course("s", 3, loading.steps(n)),
     )
 weights = [w.tolist() for w in keras.models.load_model(folder / "last.keras").get_weights()]
 print(json.dumps({"replicas": loading.replicas, "weights": weights, "rows": trainer.done["rows"]}))

@@ -1,0 +1,64 @@
+"""Moving averages of the weights: how fast they follow, and that they are what is judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+__all__ = ["JudgeAverages", "averaging", "swap_averages"]
+
+
+def averaging(optimizer: Any) -> Any:
+    """Make a class of optimizers whose moving averages follow quickly at first.
+
+    The momentum of update t, from 0, is ``min(ema_momentum, (1 + t) / (10 + t))``, that of
+    TensorFlow's ExponentialMovingAverage with ``num_updates``. With Keras's own constant 0.99 half
+    of the average would be the untrained weights after 70 updates, which may be all there are.
+
+    Args:
+        optimizer: A class of ``keras.optimizers``.
+
+    Returns:
+        A subclass.
+    """
+
+    class Averaging(optimizer):
+        ema_momentum: Any
+
+        def _update_model_variables_moving_average(self, variables: list[Any]) -> None:
+            whole = self.ema_momentum
+            done = keras.ops.cast(self.iterations, "float32")
+            self.ema_momentum = keras.ops.minimum(whole, (1 + done) / (10 + done))
+            super()._update_model_variables_moving_average(variables)
+            self.ema_momentum = whole
+
+    Averaging.__name__ = optimizer.__name__
+    return Averaging
+
+
+def swap_averages(model: keras.Model) -> None:
+    """Put the moving averages in the place of the weights, and those in theirs; or back.
+
+    Args:
+        model: Compiled with an optimizer that has them; without, nothing happens.
+    """
+    if not model.optimizer.use_ema:
+        return
+    averages = model.optimizer._model_variables_moving_average
+    for variable, average in zip(model.trainable_variables, averages, strict=True):
+        value = keras.ops.copy(variable.value)
+        variable.assign(average.value)
+        average.assign(value)
+
+
+class JudgeAverages(keras.callbacks.Callback):
+    """Have validation look at the moving averages, if the optimizer keeps some."""
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Put them in."""
+        swap_averages(self.model)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Go on with the weights."""
+        swap_averages(self.model)
