@@ -17,6 +17,7 @@ from keras_transfer.data.balance import class_weights
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.kinds.balancing import check_imbalance
+from keras_transfer.kinds.bit import check_hyperrule, hyperrule
 from keras_transfer.kinds.knobs import (
     Augment,
     ClassName,
@@ -35,7 +36,9 @@ from keras_transfer.kinds.knobs import (
 from keras_transfer.kinds.pretrained import load_pretrained, settled
 from keras_transfer.kinds.recipe import Recipe, readable
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.tables import Table
 from keras_transfer.training.monitors import MONITORS
+from keras_transfer.training.optimizers import SCHEDULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["Classify"]
 
 logger = logging.getLogger("keras_transfer")
+
+ROUTES: Table[object] = Table("schedule", {**SCHEDULES, "bit": hyperrule})
 
 LEAST_ALPHA = 0.05
 """Below it float32 cuts off the gamma numbers that Keras makes proportions of; they become 1/2."""
@@ -83,6 +88,9 @@ class Classify(Recipe):
     epochs: Count | None = Field(None, description="of every stage, instead of what the stages say")
     lr: Annotated[float, Field(gt=0)] | None = Field(
         None, description="of the first stage; the others keep their proportion to it"
+    )
+    schedule: Annotated[str, row_of(ROUTES)] | None = Field(
+        None, description="of every stage; or bit, which also finds epochs, rate, size and mixup"
     )
     layer_decay: Decay | None = Field(
         None, description="of every stage: factor of the rate from each block to the one before it"
@@ -133,6 +141,7 @@ class Classify(Recipe):
         self._check_mixing()
         self._check_stages()
         check_imbalance(self)
+        check_hyperrule(self)
 
     def _check_mixing(self) -> None:
         blending = self.mixup or self.cutmix
@@ -174,12 +183,14 @@ class Classify(Recipe):
     def planned(self) -> tuple[Stage, ...]:
         """The stages as they are run: with ``epochs``, ``lr``, ``views`` and such put in."""
         factor = 1.0 if self.lr is None else self.lr / self.stages[0].learning_rate
+        schedule = None if self.schedule == "bit" else self.schedule
         return tuple(
             Stage.model_validate(
                 {
                     **stage.model_dump(),
                     "epochs": self.epochs or stage.epochs,
                     "learning_rate": stage.learning_rate * factor,
+                    "schedule": schedule or stage.schedule,
                     "views": self.views or stage.views,
                     "layer_decay": self.layer_decay or stage.layer_decay,
                 }
@@ -197,17 +208,23 @@ class Classify(Recipe):
         seed = seeds.stream(self.seed, "weights")
         with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
             devices = strategy(self.strategy, self.batch_size)
+            recipe, samples = self, None
+            if self.schedule == "bit":
+                with _timed(clock, "data"):
+                    samples = self._samples(folder, source)
+                    recipe = hyperrule(self, samples)
             with _timed(clock, "network"), devices.scope():
-                backbone = self._backbone(weights)
-            with _timed(clock, "data"):
-                samples = self._samples(folder, source)
+                backbone = recipe._backbone(weights)
+            if samples is None:
+                with _timed(clock, "data"):
+                    samples = self._samples(folder, source)
             with _timed(clock, "training"), devices.scope():
-                fitting = self._fit(folder, backbone, samples, devices.num_replicas_in_sync)
+                fitting = recipe._fit(folder, backbone, samples, devices.num_replicas_in_sync)
             with _timed(clock, "evaluation"):
-                metrics = self._evaluate(folder, samples, fitting)
+                metrics = recipe._evaluate(folder, samples, fitting)
         if self.baseline:
             with _timed(clock, "baseline"):
-                metrics["baselines"]["scratch"] = self._from_scratch(folder / "baseline", source)
+                metrics["baselines"]["scratch"] = recipe._from_scratch(folder / "baseline", source)
         runs.write_json(folder / "metrics.json", metrics)
         (folder / "state.npz").unlink(missing_ok=True)
         clock["features"] = sum(report["seconds"] for report in fitting.reports().values())
@@ -315,6 +332,7 @@ class Classify(Recipe):
             stages=[first.model_dump(mode="json") | whole],
             epochs=None,
             lr=None,
+            schedule=None,
         )
         try:
             if not runs.is_done(folder):

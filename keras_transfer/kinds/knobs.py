@@ -170,7 +170,7 @@ class Stage(Group):
     )
     warmup_epochs: Symmetric = Field(0.0, description="from rate 0; before " + ", ".join(WARMING))
     decay: Decay = Field(
-        0.1, description="factor of exponential (at the end), step and plateau schedules"
+        0.1, description="factor of exponential (at the end), step, staircase, plateau"
     )
     layer_decay: Decay = Field(
         1.0, description="factor of the rate from each block of the backbone to the one before it"

@@ -57,6 +57,7 @@ def test_epochs_and_rate_reach_the_stages():
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
+        ({"schedule": "cosin"}, "Did you mean 'cosine'"),
         ({"epoch": 3}, "No knob is called 'epoch'. Did you mean 'epochs'?"),
         (
             {"head": {"drop_out": 1}},
@@ -103,6 +104,13 @@ def test_a_wrong_value_says_which_knob_and_what_it_was(knobs, said):
 @pytest.mark.parametrize(
     ("knobs", "said"),
     [
+        ({"stages": [{"name": "a", "carry": True}]}, "'a' is the first, so its adam has nothing"),
+        (
+            {"stages": [{"name": "a"}, {"name": "b", "optimizer": "sgd", "carry": True}]},
+            "'b' comes after adam",
+        ),
+        ({"stages": [{"optimizer": "nadam", "carry": True}]}, "carry with adam instead"),
+        ({"stages": [{"soup": 3}], "monitor": "loss"}, "soup is judged on the val part"),
         ({"mixup_off_epoch": 3}, "neither is on"),
         ({"mixup": 0.2, "batch_size": 1}, "batch_size is 1"),
         ({"mixup": 0.01}, "0.05 is the least"),
