@@ -64,6 +64,7 @@ HEAD: dict[str, dict[str, Any]] = {
     "one_cycle 3e-3": {"stage": {"schedule": "one_cycle", "learning_rate": 3e-3}},
     "cosine, warm-up": {"stage": {"schedule": "cosine", "warmup_epochs": 1}},
     "ema 0.99": {"stage": {"ema": 0.99}},
+    "soup of 5": {"stage": {"soup": 5}},
     "label_smoothing 0.1": {"label_smoothing": 0.1},
     "mixup 0.2": {"mixup": 0.2},
     "cutmix 1": {"cutmix": 1.0},
@@ -81,15 +82,30 @@ HEAD: dict[str, dict[str, Any]] = {
 TUNED: dict[str, dict[str, Any]] = {
     "tuned": {},
     "batch_norm train": {"batch_norm": "train"},
-    "layer_decay 0.8": {"tune": {"layer_decay": 0.8}},
-    "l2_sp 0.01": {"tune": {"l2_sp": 0.01, "l2_sp_head": 0.01}},
-    "clipnorm 1": {"tune": {"clipnorm": 1.0}},
-    "accumulate 2": {"tune": {"accumulate": 2}},
-    "tuned, ema 0.99": {"tune": {"ema": 0.99}},
+    "layer_decay 0.8": {"tunes": [{"layer_decay": 0.8}]},
+    "l2_sp 0.01": {"tunes": [{"l2_sp": 0.01, "l2_sp_head": 0.01}]},
+    "clipnorm 1": {"tunes": [{"clipnorm": 1.0}]},
+    "accumulate 2": {"tunes": [{"accumulate": 2}]},
+    "tuned, ema 0.99": {"tunes": [{"ema": 0.99}]},
+    "tuned, soup of 4": {"tunes": [{"soup": 4}]},
+    "block after block": {
+        "tunes": [
+            {"name": "last", "unfreeze": "block_16", "epochs": 2, "schedule": "constant"},
+            {"epochs": 2, "carry": True},
+        ]
+    },
     "tuned, mixup 0.2": {"mixup": 0.2},
     "tuned, label_smoothing 0.1": {"label_smoothing": 0.1},
 }
 """Of a run of the head, and then of the blocks from block_13 on."""
+
+TUNE = {
+    "name": "tune",
+    "epochs": 4,
+    "learning_rate": 5e-5,
+    "schedule": "cosine",
+    "unfreeze": "block_13",
+}
 
 PLAIN = {**dict.fromkeys(HEAD, "plain"), **dict.fromkeys(TUNED, "tuned"), "tuned": "plain"}
 """What each row is compared with."""
@@ -150,19 +166,13 @@ def done(folder: Path, data: Data, knob: str, seed: int) -> Any:
 def options(data: Data, knob: str) -> Iterator[tuple[str, Any]]:
     """All knobs of a run that are not left alone."""
     changed = {**HEAD, **TUNED}[knob].copy()
-    head = {"name": "head", "epochs": 10, **changed.pop("stage", {})}
-    tune = {
-        "name": "tune",
-        "epochs": 4,
-        "learning_rate": 5e-5,
-        "schedule": "cosine",
-        "unfreeze": "block_13",
-        **changed.pop("tune", {}),
-    }
+    stages = [{"name": "head", "epochs": 10, **changed.pop("stage", {})}]
+    if knob in TUNED:
+        stages += [TUNE | one for one in changed.pop("tunes", [{}])]
     yield "backbone", "mobilenet_v2"
     yield "weights", str(WEIGHTS)
     yield "imbalance", "none"
-    yield "stages", (head,) if knob in HEAD else (head, tune)
+    yield "stages", stages
     yield "head", {"dropout": 0.2, **changed.pop("head", {})}
     yield from {**data.knobs, **changed}.items()
     if "augment" in changed:
