@@ -145,6 +145,7 @@ def test_a_missing_knob_is_named():
         ("head.dropout=0.25", lambda r: r.head.dropout == 0.25),
         ("head.units=[8, 4]", lambda r: r.head.units == (8, 4)),
         ("stages.1.learning_rate=0.5", lambda r: r.stages[1].learning_rate == 0.5),
+        ("stages.*.ema=0.9", lambda r: [stage.ema for stage in r.stages] == [0.9, 0.9]),
         ("variant.alpha=0.35", lambda r: r.variant == {"alpha": 0.35}),
         ("class_weight.cat=2", lambda r: r.class_weight == {"cat": 2.0}),
         ("split.train=50", lambda r: r.split == Split(train=50)),
