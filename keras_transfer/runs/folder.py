@@ -46,6 +46,9 @@ __all__ = [
 ROOT = Path("runs")
 PACKAGES = ("keras_transfer", "tensorflow", "keras", "numpy", "scikit-learn")
 
+SERIES = "series.json"
+"""The file of a folder whose runs belong together."""
+
 logger = logging.getLogger("keras_transfer")
 
 
@@ -158,6 +161,12 @@ def _status(folder: Path) -> str | None:
         return None
 
 
+def _begun(folder: Path) -> Path:
+    """What a command was begun with: the run folder, or that of the series which it is part of."""
+    around = [one for one in folder.parents if (one / SERIES).exists()]
+    return around[-1] if around else folder
+
+
 def stored_knobs(folder: Path) -> dict[str, Any]:
     """The knobs that a run was started with."""
     return yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
@@ -186,7 +195,7 @@ def recording(
         about["status"] = "done"
     except KeyboardInterrupt:
         about["status"] = "interrupted"
-        logger.warning("Stopped. The same command with --out %s --resume goes on.", folder)
+        logger.warning("Stopped. The same command with --out %s --resume goes on.", _begun(folder))
         raise
     except Exception as error:
         about.update(status="failed", error=f"{type(error).__name__}: {error}")

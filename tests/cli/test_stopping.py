@@ -97,3 +97,15 @@ def test_a_run_of_another_recipe_is_not_taken_over(work, tmp_path):
 
     refused = kt("run", "digits", "--out", tmp_path / "stopped", "--resume", cwd=work, check=2)
     assert "a run of recipe 'tiny', not of 'digits'" in refused.stderr
+
+
+def test_a_stopped_series_goes_on_by_its_own_name(work, tmp_path):
+    """Not by that of the run in it that was at work."""
+    series = tmp_path / "series"
+    process = start(work, "--out", series, "--seeds", 2, *LONG)
+    wait_for_epoch(process, "head 1/1")
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate()
+
+    assert process.returncode == 130
+    assert f"The same command with --out {series} --resume goes on." in told
