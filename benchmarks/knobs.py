@@ -154,12 +154,12 @@ def trained(data: str, asked: argparse.Namespace, home: Path) -> dict[str, list[
 
 
 def done(folder: Path, data: Data, knob: str, seed: int) -> Any:
-    """The run of a knob and a seed; made where there is none yet."""
+    """The run of a knob and a seed; made, or gone on with, where there is none yet."""
     from keras_transfer import Classify, Run, runs
 
     if not runs.is_done(folder):
         recipe = Classify(**dict(options(data, knob)), seed=seed)
-        return recipe.run(out=folder, name="knobs")
+        recipe.run_in(folder, "knobs", recipe.data)
     return Run(folder)
 
 
