@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks._child import SHARED, WEIGHTS
-from benchmarks._report import paired, report, shown
+from benchmarks._report import paired, report, shown, table
 
 
 class Data(NamedTuple):
@@ -110,6 +110,9 @@ TUNE = {
 PLAIN = {**dict.fromkeys(HEAD, "plain"), **dict.fromkeys(TUNED, "tuned"), "tuned": "plain"}
 """What each row is compared with."""
 
+Found = dict[str, list[dict[str, float]]]
+"""Figures by knob, one set a seed."""
+
 FIGURES = ("accuracy", "macro_f1", "log_loss")
 COLUMNS = ("knob", *FIGURES, "accuracy - plain", "verdict")
 
@@ -120,37 +123,45 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--knobs", nargs="+", choices=PLAIN, default=list(PLAIN))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--home", type=Path, help="where runs and features stay")
+    parser.add_argument("--done", action="store_true", help="train nothing, show what is there")
     return parser.parse_args()
 
 
 def main() -> None:
     asked = arguments()
+    found = {}
     with tempfile.TemporaryDirectory() as beside:
         home = (asked.home or Path(beside)).resolve()
         os.environ["KT_CACHE_DIR"] = str(home / "cache")
         for data in asked.data:
-            found = trained(data, asked, home)
-            rows = [row(knob, found) for knob in found]
-            name = f"knobs_{data.replace(' ', '_')}"
+            found[data] = trained(data, asked, home)
             print(f"\n{data}, {asked.seeds} seeds")
-            report(name, COLUMNS, rows, seeds=asked.seeds, knobs=HEAD | TUNED, runs=found)
+            print(table(COLUMNS, [row(knob, found[data]) for knob in found[data]]), flush=True)
+    columns = ("knob", *found)
+    rows = [[knob, *(summary(knob, found[data]) for data in found)] for knob in PLAIN]
+    report("knobs", columns, rows, seeds=asked.seeds, knobs=HEAD | TUNED, runs=found)
 
 
-def trained(data: str, asked: argparse.Namespace, home: Path) -> dict[str, list[dict[str, float]]]:
+def trained(data: str, asked: argparse.Namespace, home: Path) -> Found:
     """Figures of the test part for each knob and seed; a knob takes its turn in every seed."""
     import keras
 
+    from keras_transfer import runs
+
     logging.getLogger("keras_transfer").setLevel(logging.WARNING)
-    asked_for = {*asked.knobs, *(PLAIN[knob] for knob in asked.knobs)}
-    knobs = [knob for knob in PLAIN if knob in asked_for | {"plain"}]
-    found: dict[str, list[dict[str, float]]] = {knob: [] for knob in knobs}
+    wanted = {"plain", *asked.knobs, *(PLAIN[knob] for knob in asked.knobs)}
+    knobs = [knob for knob in PLAIN if knob in wanted]
+    found: Found = {knob: [] for knob in knobs}
     for seed in range(asked.seeds):
         for knob in knobs:
+            folder = home / data / f"{knob}-{seed}"
+            if asked.done and not runs.is_done(folder):
+                continue
             keras.utils.clear_session()
-            run = done(home / data / f"{knob}-{seed}", DATA[data], knob, seed)
+            run = done(folder, DATA[data], knob, seed)
             found[knob].append({name: run.metrics["test"][name] for name in FIGURES})
             print(data, knob, seed, found[knob][-1], flush=True)
-    return found
+    return {knob: figures for knob, figures in found.items() if len(figures) == asked.seeds}
 
 
 def done(folder: Path, data: Data, knob: str, seed: int) -> Any:
@@ -179,14 +190,31 @@ def options(data: Data, knob: str) -> Iterator[tuple[str, Any]]:
         yield "views", data.views
 
 
-def row(knob: str, found: dict[str, list[dict[str, float]]]) -> list[Any]:
-    figures = found[knob]
-    means = [float(np.mean([one[name] for one in figures])) for name in FIGURES]
-    if knob == PLAIN[knob]:
+def row(knob: str, found: Found) -> list[Any]:
+    means = [mean(found[knob], name) for name in FIGURES]
+    if PLAIN[knob] == knob:
         return [knob, *means, "-", "-"]
-    plain = [one["accuracy"] for one in found[PLAIN[knob]]]
-    difference = paired([one["accuracy"] for one in figures], plain)
+    difference = gain(knob, found)
     return [knob, *means, shown(difference), verdict(difference)]
+
+
+def summary(knob: str, found: Found) -> str | None:
+    """The accuracy of a plain recipe; of others the difference to theirs, marked if it is one."""
+    if knob not in found:
+        return None
+    if PLAIN[knob] == knob:
+        return f"{mean(found[knob], 'accuracy'):.3f}"
+    difference = gain(knob, found)
+    return shown(difference) + {"helps": " +", "hurts": " -"}.get(verdict(difference), "")
+
+
+def mean(figures: list[dict[str, float]], name: str) -> float:
+    return float(np.mean([one[name] for one in figures]))
+
+
+def gain(knob: str, found: Found) -> tuple[float, float]:
+    ours, plain = ([one["accuracy"] for one in found[which]] for which in (knob, PLAIN[knob]))
+    return paired(ours, plain)
 
 
 def verdict(difference: tuple[float, float]) -> str:
