@@ -41,13 +41,6 @@ def test_what_cannot_go_together_is_refused_before_anything_is_read(knobs, messa
         RECIPE.changed(**knobs)
 
 
-def lopsided(folder):
-    """12 red pictures and 5 blue ones."""
-    paint(folder)
-    for path in sorted((folder / "blue").iterdir())[5:]:
-        path.unlink()
-
-
 @pytest.mark.parametrize(
     "knobs",
     [
@@ -60,7 +53,7 @@ def lopsided(folder):
 )
 def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, caplog, knobs):
     monkeypatch.chdir(tmp_path)
-    lopsided(tmp_path / "pictures")
+    paint(tmp_path / "pictures", blue=5, red=12)
     recipe = RECIPE.changed(**knobs)
     caplog.set_level(logging.INFO, "keras_transfer")
     whole = recipe.run(out="whole", name="tiny")
