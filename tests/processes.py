@@ -25,6 +25,9 @@ recipe = Classify(
 run = recipe.run
 '''
 
+HEAD = ["--set", "stages=[{name: head, epochs: 1}]"]
+"""Options of ``kt run tiny.py`` where one short stage is enough."""
+
 
 def kt(*words, cwd, check=None, **env):
     done = subprocess.run(

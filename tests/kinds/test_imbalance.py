@@ -47,7 +47,7 @@ def test_what_cannot_go_together_is_refused_before_anything_is_read(knobs, messa
         {"imbalance": "oversample", "augment": {"horizontal_flip": True}, "mixup": 0.4},
         {"imbalance": "balanced_batches", "engine": "none"},
         {"imbalance": "smote"},
-        {"imbalance": "focal"},
+        pytest.param({"imbalance": "focal"}, marks=pytest.mark.slow),
     ],
     ids=lambda knobs: knobs["imbalance"],
 )
