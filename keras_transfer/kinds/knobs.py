@@ -209,4 +209,6 @@ class Stage(Group):
             raise ValueError("nadam has one count of steps for all blocks; carry with adam instead")
         if self.layer_decay < 1 and self.optimizer == "ftrl":
             raise ValueError("ftrl works weights out anew from sums, so no block can learn slower")
+        if self.clipnorm and self.clipvalue:
+            raise ValueError("clipnorm and clipvalue both bound the gradients; choose one")
         return self
