@@ -131,6 +131,8 @@ class Classify(Recipe):
         except ValidationError as error:
             raise readable(error, Stage) from None
         self._check_mixing()
+        if self.strategy == "mirrored":
+            self._check_accumulation()
         check_imbalance(self)
 
     def _check_mixing(self) -> None:
@@ -152,6 +154,20 @@ class Classify(Recipe):
                 "cutmix shows new pictures in every epoch. Choose one of them, or mixup, which "
                 "blends features too."
             )
+
+    def _check_accumulation(self) -> None:
+        """Under a MirroredStrategy Keras cannot apply what it has accumulated, on one device too.
+
+        Raises:
+            BadConfiguration: A stage accumulates.
+        """
+        for number, stage in enumerate(self.stages):
+            if stage.accumulate > 1:
+                raise BadConfiguration(
+                    f"stages.{number}.accumulate = {stage.accumulate}: Keras does not accumulate "
+                    "gradients over mirrored devices. Take a larger batch_size, which they divide "
+                    "among them, or strategy = one_device."
+                )
 
     @property
     def planned(self) -> tuple[Stage, ...]:
@@ -180,6 +196,8 @@ class Classify(Recipe):
         seed = seeds.stream(self.seed, "weights")
         with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
             devices = strategy(self.strategy, self.batch_size)
+            if devices.num_replicas_in_sync > 1:
+                self._check_accumulation()
             with _timed(clock, "network"), devices.scope():
                 backbone = self._backbone(weights)
             with _timed(clock, "data"):
