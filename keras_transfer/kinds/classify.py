@@ -18,6 +18,7 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.kinds.balancing import check_imbalance
 from keras_transfer.kinds.bit import check_hyperrule, hyperrule
+from keras_transfer.kinds.checks import check_accumulation, check_mixing, check_stages
 from keras_transfer.kinds.knobs import (
     Augment,
     ClassName,
@@ -52,9 +53,6 @@ __all__ = ["Classify"]
 logger = logging.getLogger("keras_transfer")
 
 ROUTES: Table[object] = Table("schedule", {**SCHEDULES, "bit": hyperrule})
-
-LEAST_ALPHA = 0.05
-"""Below it float32 cuts off the gamma numbers that Keras makes proportions of; they become 1/2."""
 
 
 class Classify(Recipe):
@@ -138,46 +136,12 @@ class Classify(Recipe):
             assert self.planned
         except ValidationError as error:
             raise readable(error, Stage) from None
-        self._check_mixing()
-        self._check_stages()
+        check_mixing(self)
+        check_stages(self)
+        if self.strategy == "mirrored":
+            check_accumulation(self)
         check_imbalance(self)
         check_hyperrule(self)
-
-    def _check_mixing(self) -> None:
-        blending = self.mixup or self.cutmix
-        if self.mixup_off_epoch and not blending:
-            raise BadConfiguration("mixup_off_epoch ends mixup and cutmix, and neither is on.")
-        for name in ("mixup", "cutmix"):
-            if 0 < getattr(self, name) < LEAST_ALPHA:
-                raise BadConfiguration(
-                    f"{name} = {getattr(self, name):g}: so small an alpha leaves pictures as they "
-                    f"are; 0 turns {name} off, {LEAST_ALPHA:g} is the least there is."
-                )
-        if blending and self.batch_size == 1:
-            raise BadConfiguration("mixup and cutmix blend pictures of one batch; batch_size is 1.")
-        kept = [stage.name for stage in self.planned if isinstance(stage.views, int)]
-        if self.cutmix and kept:
-            raise BadConfiguration(
-                f"The stage {kept[0]!r} keeps features of whole pictures (its knob views), and "
-                "cutmix shows new pictures in every epoch. Choose one of them, or mixup, which "
-                "blends features too."
-            )
-
-    def _check_stages(self) -> None:
-        before = None
-        for stage in self.planned:
-            if stage.carry and (before is None or before.optimizer != stage.optimizer):
-                found = "is the first" if before is None else f"comes after {before.optimizer}"
-                raise BadConfiguration(
-                    f"The stage {stage.name!r} {found}, so its {stage.optimizer} has nothing to go "
-                    "on with; carry needs a stage before it with the same optimizer."
-                )
-            before = stage
-        if not self.monitor.startswith("val_") and any(stage.soup for stage in self.planned):
-            raise BadConfiguration(
-                f"soup is judged on the val part, and monitor = {self.monitor!r} is not; choose "
-                "val_loss or val_accuracy."
-            )
 
     @property
     def planned(self) -> tuple[Stage, ...]:
@@ -208,6 +172,8 @@ class Classify(Recipe):
         seed = seeds.stream(self.seed, "weights")
         with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
             devices = strategy(self.strategy, self.batch_size)
+            if devices.num_replicas_in_sync > 1:
+                check_accumulation(self)
             recipe, samples = self, None
             if self.schedule == "bit":
                 with _timed(clock, "data"):

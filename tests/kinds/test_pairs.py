@@ -87,6 +87,11 @@ REFUSED = [
     ({"stage.warmup_epochs": 0.5, "stage.schedule": "plateau"}, "warmup_epochs .* plateau"),
     ({"stage.l2_sp": 0.01, "stage.unfreeze": None}, "l2_sp .* unfreeze"),
     ({"stage.layer_decay": 0.7, "stage.optimizer": "ftrl"}, "ftrl"),
+    *(
+        ({"stage.optimizer": "ftrl", "stage.warmup_epochs": 0.5, "stage.schedule": name}, "ftrl")
+        for name in ("constant", "cosine", "staircase")
+    ),
+    ({"stage.accumulate": 2, "strategy": "mirrored"}, "accumulate .*strategy"),
     ({"stage.clipnorm": 1, "stage.clipvalue": 0.5}, "clipnorm and clipvalue"),
     ({"mixup_off_epoch": 1, "mixup": 0, "cutmix": 0}, "mixup_off_epoch ends mixup and cutmix"),
     ({"mixup": 0.4, "batch_size": 1}, "mixup and cutmix .* batch_size"),
@@ -94,8 +99,8 @@ REFUSED = [
     ({"cutmix": 1, "stage.views": 2}, "views.* cutmix"),
     ({"class_weight": KNOBS["class_weight"][1], "imbalance": "class_weight"}, "imbalance"),
     ({"imbalance": "smote", "engine": "none"}, "smote .* engine"),
-    ({"imbalance": "smote", "stage.unfreeze": "block3"}, "smote .* unfreeze"),
-    ({"imbalance": "smote", "stage.unfreeze": "all"}, "smote .* unfreeze"),
+    ({"imbalance": "smote", "stage.unfreeze": "block3"}, "smote .*unfreeze"),
+    ({"imbalance": "smote", "stage.unfreeze": "all"}, "smote .*unfreeze"),
     ({"imbalance": "smote", "stage.views": "fresh"}, "smote .* views"),
     ({"imbalance": "smote", "stage.views": 2}, "smote .* views"),
     ({"imbalance": "smote", "cutmix": 1}, "smote .* cutmix"),
@@ -128,8 +133,8 @@ ROWS = [
         [numbered(combination) for combination, _ in REFUSED],
     )
 ]
-SOONEST = 5
-"""Rows in the ordinary suite: six in ten of all pairs."""
+SOONEST = 3
+"""Rows in the ordinary suite: four in ten of all pairs."""
 
 
 def recipe(**values):
@@ -162,7 +167,7 @@ def test_every_pair_stands_in_a_row_or_is_refused():
     listed = {numbered(one) for one, _ in REFUSED if len(one) == 2}
 
     assert pairs(ROWS) == every - listed
-    assert len(pairs(ROWS[:SOONEST])) > 0.6 * len(every)
+    assert len(pairs(ROWS[:SOONEST])) > 0.4 * len(every)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=map(str, range(len(ROWS))))
