@@ -224,7 +224,8 @@ def _smaller(recipe: Classify, size: int, whole: int) -> Classify:
         }
         for stage in recipe.planned
     ]
-    settled = {"epochs": None, "lr": None, "views": None, "layer_decay": None, "baseline": False}
+    lr = "auto" if recipe.lr == "auto" else None  # each size finds its own
+    settled = {"epochs": None, "lr": lr, "views": None, "layer_decay": None, "baseline": False}
     mixing = {"mixup_off_epoch": more(recipe.mixup_off_epoch)}
     return recipe.changed(stages=stages, split={"train": size}, **settled, **mixing)
 
