@@ -79,7 +79,7 @@ class Search:
 
         Args:
             trials: How many, those of earlier calls included.
-            budget: Seconds of this call after which no trial begins.
+            budget: Seconds after which no trial begins; at least one does.
 
         Returns:
             The best of all.
@@ -88,19 +88,22 @@ class Search:
             CheckFailed: No trial came to its end.
             BadData, BadWeights: As a run of the recipe raises them; the search can go on.
         """
-        began = time.monotonic()
         handler = locked_log(self.folder)
         try:
             quiet.import_tensorflow()
             if not self.record.trials:
                 self._check_networks()
             self.record.write()
+            began = time.monotonic()
             while len(self.record.over) < trials and not _late(began, budget):
                 self._try(self._next())
                 self._write()
             self._write()
         except TransferError:
             self._leave_no_trace()
+            raise
+        except KeyboardInterrupt:
+            logger.warning("The search in %s goes on by the same command.", self.folder)
             raise
         finally:
             logger.removeHandler(handler)

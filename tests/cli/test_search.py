@@ -27,9 +27,8 @@ def rows(path):
 
 @pytest.fixture(scope="module")
 def found(work):
-    return json.loads(
-        kt("lr-find", "tiny.py", "--json", cwd=work, check=0, KT_CACHE_DIR=work / "cache").stdout
-    )
+    words = ["lr-find", "tiny.py", "--epochs", 1, "--json"]
+    return json.loads(kt(*words, cwd=work, check=0, KT_CACHE_DIR=str(work / "cache")).stdout)
 
 
 def test_lr_find_writes_its_curve(work, found):
@@ -46,14 +45,23 @@ def test_lr_find_writes_its_curve(work, found):
 
 
 def test_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_behind(work, found):
-    kt("run", "tiny.py", "--lr", "auto", "--out", "auto", cwd=work, check=0)
-    kt("run", "tiny.py", "--lr", found["suggested"], "--out", "said", cwd=work, check=0)
+    words = ["run", "tiny.py", "--epochs", 1, "--lr"]
+    kt(*words, "auto", "--out", "auto", cwd=work, check=0)
+    kt(*words, found["suggested"], "--out", "said", cwd=work, check=0)
 
     assert yaml.safe_load((work / "auto/recipe.yaml").read_text())["lr"] == "auto"
     stored = json.loads((work / "auto/lr_find.json").read_text())
     assert stored["learning_rate"] == found["suggested"]
     for name in ("history.csv", "predictions.csv"):
         assert (work / "auto" / name).read_text() == (work / "said" / name).read_text()
+
+    # Interrupted before its first epoch was over; a second sweep would find what the first did.
+    about = json.loads((work / "auto/run.json").read_text())
+    (work / "auto/run.json").write_text(json.dumps({**about, "status": "interrupted"}))
+    (work / "auto/lr_find.json").write_text(json.dumps({**stored, "learning_rate": 0.0456}))
+    said = kt("run", "tiny.py", "--resume", "--out", "auto", cwd=work, check=0)
+    assert "Learning rate 0.0456, as found when the run began" in said.stderr
+    assert float(rows(work / "auto/history.csv")[0]["learning_rate"]) == pytest.approx(0.0456)
 
 
 def started(work, *words):
@@ -76,21 +84,22 @@ def stopped(work, line, how, *words):
     return process.returncode
 
 
+ONE = ["--set", "stages=[{name: head, epochs: 2}]"]
+
+
+@pytest.mark.slow
 def test_resume_takes_the_rate_that_was_found(work, tmp_path):
-    words = ["run", "tiny.py", "--out", tmp_path / "cut", "--lr", "auto"]
-    stopped(work, "head 1/", signal.SIGKILL, *words, "--set", "stages.0.epochs=200")
+    words = ["run", "tiny.py", "--out", tmp_path / "cut", "--lr", "auto", *ONE]
+    stopped(work, "head 1/", signal.SIGKILL, *words, "--epochs", 200)
     about = json.loads((tmp_path / "cut/lr_find.json").read_text())
     about["learning_rate"] = 0.0123  # so that a second search would show
     (tmp_path / "cut/lr_find.json").write_text(json.dumps(about))
-    knobs = (tmp_path / "cut/recipe.yaml").read_text().replace("epochs: 200", "epochs: 2")
+    knobs = (tmp_path / "cut/recipe.yaml").read_text().replace("epochs: 200", "epochs: null")
     (tmp_path / "cut/recipe.yaml").write_text(knobs)
 
     said = kt("run", "tiny.py", "--out", tmp_path / "cut", "--resume", cwd=work, check=0)
 
     assert "Learning rate 0.0123, as found when the run began" in said.stderr
-    # The optimizer's state, with the rate it began with, is put back; the next stage is built anew.
-    last = rows(tmp_path / "cut/history.csv")[-1]
-    assert float(last["learning_rate"]) == pytest.approx(0.0123)
 
 
 SCHEDULED = """stages:
@@ -102,6 +111,7 @@ label_smoothing: 0.1
 """
 
 
+@pytest.mark.slow
 def test_auto_goes_with_everything_that_a_stage_can_have(work):
     (work / "scheduled.yaml").write_text(SCHEDULED)
     words = ["-c", "scheduled.yaml", "--lr", "auto", "--strategy", "one_device"]
@@ -114,6 +124,7 @@ def test_auto_goes_with_everything_that_a_stage_can_have(work):
     ).read_text()
 
 
+@pytest.mark.slow
 def test_each_of_several_seeds_and_sizes_finds_its_own(work):
     kt("run", "tiny.py", "--lr", "auto", "--seeds", 2, "--epochs", 1, "--out", "seeds",
        cwd=work, check=0)  # fmt: skip
@@ -148,26 +159,27 @@ def test_auto_on_two_devices(work):
     assert (work / "two/history.csv").read_text() == (work / "two_said/history.csv").read_text()
 
 
-SPACE = ["--search", "lr=log:1e-4:1e-2", "--search", "head.units=[],[4]", "--epochs", 1]
+SPACE = ["--search", "lr=log:1e-4:1e-2", "--search", "head.units=[],[4]", *ONE]
 
 
 @pytest.fixture(scope="module")
 def searched(work):
-    """Two trials, then two more by the same command."""
+    """As many trials as begin in a millisecond, then more by the same command."""
     words = ["tune", "tiny.py", *SPACE, "--json"]
     env = {"KT_CACHE_DIR": str(work / "cache")}
-    kt(*words, "--trials", 2, cwd=work, check=0, **env)
-    return kt(*words, "--trials", 4, cwd=work, check=0, **env)
+    first = kt(*words, "--trials", 3, "--budget", "0.001s", cwd=work, check=0, **env)
+    assert json.loads(first.stdout)["trials"] == 1
+    return kt(*words, "--trials", 3, cwd=work, check=0, **env)
 
 
 def test_the_same_command_goes_on_and_repeats_nothing(work, searched):
     table = rows(work / "runs/tiny/tune/trials.csv")
 
-    assert [row["trial"] for row in table] == ["0", "1", "2", "3"]
-    assert "Trial 1" not in searched.stderr
-    assert "Trial 2" in searched.stderr
-    assert len({row["lr"] for row in table}) == 4
-    again = kt("tune", "tiny.py", *SPACE, "--trials", 4, cwd=work, check=0)
+    assert [row["trial"] for row in table] == ["0", "1", "2"]
+    assert "Trial 0" not in searched.stderr
+    assert "Trial 1" in searched.stderr
+    assert len({row["lr"] for row in table}) == 3
+    again = kt("tune", "tiny.py", *SPACE, "--trials", 3, cwd=work, check=0)
     assert "Trial" not in again.stderr
     assert "kt-recipe run tiny -c runs/tiny/tune/best.yaml" in again.stdout
 
@@ -188,13 +200,15 @@ def test_the_best_by_val_is_written_and_runs(work, searched):
 
 
 def test_another_search_is_not_mixed_in(work, searched):
-    refused = kt("tune", "tiny.py", *SPACE[:-1], 2, cwd=work, check=2)
-    assert "epochs = 1, not 2" in refused.stderr
+    refused = kt("tune", "tiny.py", *SPACE, "--batch-size", 4, cwd=work, check=2)
+    assert "batch_size = 8, not 4" in refused.stderr
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_search_that_was_stopped_ends_as_if_never_stopped(work, searched, tmp_path, how):
-    words = ["tune", "tiny.py", *SPACE, "--trials", 3, "--out", tmp_path / "cut"]
+    words = ["tune", "tiny.py", *SPACE, "--trials", 2, "--out", tmp_path / "cut"]
     code = stopped(work, "Trial 1: ", how, *words)
     assert code == {signal.SIGKILL: -9, signal.SIGINT: 130}[how]
     before = (tmp_path / "cut/0/history.csv").stat().st_mtime_ns
@@ -202,36 +216,27 @@ def test_a_search_that_was_stopped_ends_as_if_never_stopped(work, searched, tmp_
     kt(*words, cwd=work, check=0)
 
     assert (tmp_path / "cut/0/history.csv").stat().st_mtime_ns == before
-    whole = rows(work / "runs/tiny/tune/trials.csv")[:3]
+    whole = rows(work / "runs/tiny/tune/trials.csv")[:2]
     assert rows(tmp_path / "cut/trials.csv") == whole
 
 
 def test_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work):
-    """A rate of 1e-9 learns nothing and is worse than the median; 1e30 gives NaN."""
-    said = kt("tune", "tiny.py", "--search", "lr=1e-9,1e-2,1e30", "--trials", 14,
-              "--set", "stages=[{name: all, epochs: 4, unfreeze: all}]", "--monitor", "val_loss",
+    """A rate of 1e-9 learns nothing and is worse than the median; 1e39 gives NaN."""
+    said = kt("tune", "tiny.py", "--search", "lr=1e-9,1e-2,1e39", "--trials", 8, *ONE,
               "--out", "bad", "--json", cwd=work, check=0)  # fmt: skip
     table = rows(work / "bad/trials.csv")
 
-    assert len(table) == 14
+    assert len(table) == 8
     ended = {row["state"] for row in table}
     assert ended == {"complete", "pruned", "failed"}
     for row in table:
         if row["state"] == "pruned":
             assert float(row["lr"]) == 1e-9
-            assert int(row["epochs"]) < 4
+            assert row["epochs"] == "1"
             assert "median" in row["reason"]
         if row["state"] == "failed":
             assert "The loss became" in row["reason"]
     assert json.loads(said.stdout)["best"]["knobs"] == {"lr": 0.01}
-
-
-def test_a_budget_begins_no_trial_after_it(work):
-    kt("tune", "tiny.py", *SPACE, "--trials", 50, "--budget", "0.01s", "--out", "short",
-       cwd=work, check=4)  # fmt: skip
-    kt("tune", "tiny.py", *SPACE, "--trials", 50, "--budget", "4s", "--out", "short",
-       cwd=work, check=0)  # fmt: skip
-    assert 1 <= len(rows(work / "short/trials.csv")) < 50
 
 
 @pytest.mark.parametrize(
@@ -240,16 +245,13 @@ def test_a_budget_begins_no_trial_after_it(work):
         (["lr-find", "tiny.py", "--lr", "0.1"], 2, "No such option"),
         (["lr-find", "tiny.py", "--set", "lr=0.1"], 2, "a sweep tries all rates"),
         (["lr-find", "tiny.py", "--data", "picturs", "--out", "no"], 3, "picturs"),
-        (["lr-find", "tini.py"], 2, "tini.py"),
         (["run", "tiny.py", "--lr", "atuo"], 2, "lr"),
-        (["run", "tiny.py", "--lr", "-1"], 2, "greater than 0"),
         (["tune", "tiny.py", "--search", "head.dropuot=0:0.5"], 2, "'head.dropout'"),
         (["tune", "tiny.py", "--search", "stages.1.unfreeze=all,block99"], 2, "block99"),
         (["tune", "tiny.py", "--budget", "soon"], 2, "10m"),
         (["tune", "tiny.py", "--trials", "0"], 2, "1 or more"),
-        (["tune", "tiny.py", "--monitor", "loss"], 2, "judged on the val part"),
         (["tune", "tiny.py", "--data", "picturs", "--out", "no"], 3, "picturs"),
-        (["tune", "tiny.py", "--out", "pictures"], 2, "is there already"),
+        (["tune", "tiny.py", "--out", "tiny.py"], 2, "is there already"),
     ],
 )
 def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, said):
@@ -260,6 +262,7 @@ def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, 
     assert not (work / "no").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_that_finds_nothing_is_an_error(work):
     """The labels of one class throughout: the head knows nothing to learn."""
     (work / "still.py").write_text(TINY.replace("weights=", "label_smoothing=0.999, weights="))
@@ -316,6 +319,11 @@ def space(*texts, **knobs):
 def test_a_space_that_makes_no_sense_is_refused_before_anything_is_read(text, reason):
     with pytest.raises(BadConfiguration, match=reason):
         space(text)
+
+
+def test_trials_are_judged_on_the_val_part():
+    with pytest.raises(BadConfiguration, match="judged on the val part"):
+        space(monitor="loss")
 
 
 def test_a_knob_that_is_fixed_or_outweighed_is_not_searched():
