@@ -84,8 +84,8 @@ class Classify(Recipe):
         (Stage("head"),), description="what is trained, one after the other"
     )
     epochs: Count | None = Field(None, description="of every stage, instead of what the stages say")
-    lr: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="of the first stage; the others keep their proportion to it"
+    lr: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
+        None, description="of the first stage, or auto; the others keep their proportion to it"
     )
     schedule: Annotated[str, row_of(ROUTES)] | None = Field(
         None, description="of every stage; or bit, which also finds epochs, rate, size and mixup"
@@ -146,7 +146,8 @@ class Classify(Recipe):
     @property
     def planned(self) -> tuple[Stage, ...]:
         """The stages as they are run: with ``epochs``, ``lr``, ``views`` and such put in."""
-        factor = 1.0 if self.lr is None else self.lr / self.stages[0].learning_rate
+        said = self.lr if isinstance(self.lr, float) else None  # auto is found before training
+        factor = 1.0 if said is None else said / self.stages[0].learning_rate
         schedule = None if self.schedule == "bit" else self.schedule
         return tuple(
             Stage.model_validate(
@@ -196,6 +197,14 @@ class Classify(Recipe):
         clock["features"] = sum(report["seconds"] for report in fitting.reports().values())
         data = runs.fingerprint(folder / "split.csv")
         return {"seconds": clock, "features": fitting.reports(), "data": data}
+
+    def check_network(self) -> None:
+        """Build the network, with random weights, to find out what is wrong with its knobs.
+
+        Raises:
+            BadConfiguration: Such as a block to unfreeze that the backbone does not have.
+        """
+        self._backbone("none")
 
     def _backbone(self, weights: str) -> keras.Model:
         """Build and fill the backbone; whatever is wrong with the network shows before the data."""
@@ -254,7 +263,41 @@ class Classify(Recipe):
                 raise CheckFailed(f"{found}\nKeep one side of each, or leave out --strict.")
             logger.warning("Warning: %s", found)
 
+    def find_rate(self, folder: Path) -> dict[str, Any]:
+        """Find a learning rate by a sweep of the first stage, which is where a run would begin.
+
+        Args:
+            folder: Where ``lr_find.csv`` and such go.
+
+        Returns:
+            "learning_rate", which ``lr="auto"`` would take, its "rule", and those of all "rules".
+
+        Raises:
+            BadConfiguration: The schedule is bit, which finds the rate by another way.
+            CheckFailed: The loss falls at no rate.
+        """
+        check_hyperrule(self.changed(lr="auto"))
+        quiet.import_tensorflow()
+        from keras_transfer.training.session import session, strategy
+
+        weights, seed = settled(self.weights), seeds.stream(self.seed, "weights")
+        with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
+            devices = strategy(self.strategy, self.batch_size)
+            with devices.scope():
+                backbone = self._backbone(weights)
+            samples = self._samples(folder, self.data)
+            with devices.scope():
+                replicas = devices.num_replicas_in_sync
+                return self._fitting(folder, backbone, samples, replicas).find_rate()
+
     def _fit(self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int) -> Fitting:
+        fitting = self._fitting(folder, backbone, samples, replicas)
+        fitting.run()
+        return fitting
+
+    def _fitting(
+        self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
+    ) -> Fitting:
         from keras_transfer.data.pipeline import Loading
         from keras_transfer.kinds.fitting import Fitting
         from keras_transfer.networks.heads import build_classifier, build_head
@@ -263,9 +306,7 @@ class Classify(Recipe):
         preprocessing = BACKBONES[self.backbone].preprocessing
         model = build_classifier(backbone, head, preprocessing=preprocessing)
         loading = Loading(model.input_shape[1], self.resize, self.batch_size, replicas)
-        fitting = Fitting(self, folder, model, samples, loading)
-        fitting.run()
-        return fitting
+        return Fitting(self, folder, model, samples, loading)
 
     def _evaluate(self, folder: Path, samples: Samples, fitting: Fitting) -> dict[str, Any]:
         """Figures of the best model from predictions made once."""
@@ -297,7 +338,7 @@ class Classify(Recipe):
             baseline=False,
             stages=[first.model_dump(mode="json") | whole],
             epochs=None,
-            lr=None,
+            lr="auto" if self.lr == "auto" else None,
             schedule=None,
         )
         try:

@@ -226,7 +226,8 @@ def _smaller(recipe: Classify, size: int, whole: int) -> Classify:
         }
         for stage in recipe.planned
     ]
-    planned = dict.fromkeys(("epochs", "lr", "schedule", "views", "layer_decay"))
+    planned: dict[str, Any] = dict.fromkeys(("epochs", "schedule", "views", "layer_decay"))
+    planned["lr"] = "auto" if recipe.lr == "auto" else None  # each size finds its own
     mixing = {"mixup_off_epoch": more(recipe.mixup_off_epoch)}
     only = {"split": {"train": size}, "baseline": False}
     return recipe.changed(stages=stages, **only, **planned, **mixing)

@@ -34,6 +34,7 @@ __all__ = [
     "has_interrupted",
     "interrupted",
     "is_done",
+    "locked_log",
     "new_folder",
     "read_digests",
     "recording",
@@ -187,7 +188,7 @@ def recording(
         cwd=os.getcwd(), versions=_versions(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z")
     )
     began, fresh = time.perf_counter(), not (folder / "run.json").exists()
-    handler = _locked_log(folder)
+    handler = locked_log(folder)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(knobs, sort_keys=False), encoding="utf-8")
     write_json(folder / "run.json", about)
     try:
@@ -210,7 +211,7 @@ def recording(
             shutil.rmtree(folder)  # nothing was trained: leave the name free for the next try
 
 
-def _locked_log(folder: Path) -> logging.FileHandler:
+def locked_log(folder: Path) -> logging.FileHandler:
     """The handler of the run's log, whose file is locked until it is closed or the process ends.
 
     Raises:
