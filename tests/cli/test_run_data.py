@@ -110,7 +110,9 @@ def test_the_same_seed_gives_the_same_result_and_another_another(work, tmp_path)
     assert runs["a"] != runs["c"]
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+)
 def test_mixed_precision_trains_and_its_logits_are_float32(work, tmp_path, precision):
     import keras
 
