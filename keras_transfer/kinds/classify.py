@@ -273,10 +273,8 @@ class Classify(Recipe):
             "learning_rate", which ``lr="auto"`` would take, its "rule", and those of all "rules".
 
         Raises:
-            BadConfiguration: The schedule is bit, which finds the rate by another way.
             CheckFailed: The loss falls at no rate.
         """
-        check_hyperrule(self.changed(lr="auto"))
         quiet.import_tensorflow()
         from keras_transfer.training.session import session, strategy
 
