@@ -17,11 +17,13 @@ from keras_transfer.data.balance import class_weights
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.kinds.balancing import check_imbalance
+from keras_transfer.kinds.ensembles import check_ensemble, fitting_of, members
 from keras_transfer.kinds.knobs import (
     Augment,
     ClassName,
     Count,
     Decay,
+    Ensemble,
     Head,
     Imbalance,
     OwnWeights,
@@ -102,6 +104,9 @@ class Classify(Recipe):
     mixup_off_epoch: Count | None = Field(
         None, description="mixup and cutmix in so many first epochs of a stage; in all if none"
     )
+    ensemble: Ensemble = Field(
+        "none", description="bagging:10 averages ten heads; boosting compares trees on features"
+    )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="share of a label that all classes divide evenly"
     )
@@ -133,6 +138,7 @@ class Classify(Recipe):
         self._check_mixing()
         self._check_stages()
         check_imbalance(self)
+        check_ensemble(self)
 
     def _check_mixing(self) -> None:
         blending = self.mixup or self.cutmix
@@ -209,7 +215,8 @@ class Classify(Recipe):
             with _timed(clock, "baseline"):
                 metrics["baselines"]["scratch"] = self._from_scratch(folder / "baseline", source)
         runs.write_json(folder / "metrics.json", metrics)
-        (folder / "state.npz").unlink(missing_ok=True)
+        for home in (folder, *folder.glob("members/*")):
+            (home / "state.npz").unlink(missing_ok=True)
         clock["features"] = sum(report["seconds"] for report in fitting.reports().values())
         data = runs.fingerprint(folder / "split.csv")
         return {"seconds": clock, "features": fitting.reports(), "data": data}
@@ -273,14 +280,14 @@ class Classify(Recipe):
 
     def _fit(self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int) -> Fitting:
         from keras_transfer.data.pipeline import Loading
-        from keras_transfer.kinds.fitting import Fitting
         from keras_transfer.networks.heads import build_classifier, build_head
 
-        head = build_head(len(samples.classes), **self.head.model_dump())
+        knobs = self.head.model_dump()
+        head = build_head(len(samples.classes), members=members(self.ensemble), **knobs)
         preprocessing = BACKBONES[self.backbone].preprocessing
         model = build_classifier(backbone, head, preprocessing=preprocessing)
         loading = Loading(model.input_shape[1], self.resize, self.batch_size, replicas)
-        fitting = Fitting(self, folder, model, samples, loading)
+        fitting = fitting_of(self.ensemble)(self, folder, model, samples, loading)
         fitting.run()
         return fitting
 
@@ -297,7 +304,8 @@ class Classify(Recipe):
             metrics[name] = figures.classification_metrics(part.labels, found, part.classes)
         counts, test = samples.part("train").counts(), samples.part("test")
         metrics["baselines"] = {
-            "majority": figures.majority_baseline(counts, test.labels, test.classes)
+            "majority": figures.majority_baseline(counts, test.labels, test.classes),
+            **fitting.baselines(),
         }
         curves = figures.precision_recall_curves(test.labels, predictions["test"], test.classes)
         write_curves(folder / "pr_curves.csv", curves)
@@ -312,6 +320,7 @@ class Classify(Recipe):
             weights="none",
             batch_norm="train",
             baseline=False,
+            ensemble="none",
             stages=[first.model_dump(mode="json") | whole],
             epochs=None,
             lr=None,

@@ -65,7 +65,7 @@ class Fitting:
         self.backbone = model.get_layer("backbone")
         self.trainer = Trainer(model, folder, recipe.monitor)
         self.train = samples.part("train")
-        self.balancing = Balancing(recipe, self.train)
+        self.balancing = self._balanced()
         self.weights = self.balancing.weights
         self.augment = Augmentation(**recipe.augment.model_dump())
         soft = bool(self.balancing.focusing)
@@ -87,12 +87,15 @@ class Fitting:
 
     def _stages(self) -> None:
         divisions = [self._division(stage) for stage in self.recipe.planned]
+        done = self.trainer.done["stage"]
         for index, (stage, source) in enumerate(
             zip(self.recipe.planned, sources(divisions), strict=True)
         ):
             freeze(self.backbone, stage.unfreeze, self.recipe.batch_norm)
             trainable, total = parameter_counts(self.model)
             logger.info("Stage %r trains %s of %s parameters", stage.name, trainable, total)
+            if done and index == min(done, len(divisions) - 1):  # taken up: what was learnt so far
+                self.model.load_weights(self.folder / "best.keras")
             earlier = None if source is None else self._part(source, divisions[source])
             self.feed = self._feed(index, self._part(index, divisions[index], earlier))
             if not self.trainer.passed(index):
@@ -124,6 +127,10 @@ class Fitting:
             for name, part in parts.items()
         }
 
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """Figures on the test part, by name, to stand beside those of the model."""
+        return {}
+
     def reports(self) -> dict[str, dict[str, Any]]:
         """What the feature engine did for each stage, by the stage's name."""
         return {
@@ -131,6 +138,9 @@ class Fitting:
             for index, part in sorted(self.parts.items())
             if any(part.counts.values())
         }
+
+    def _balanced(self) -> Balancing:
+        return Balancing(self.recipe, self.train)
 
     def _division(self, stage: Stage) -> Division | None:
         freeze(self.backbone, stage.unfreeze, self.recipe.batch_norm)
