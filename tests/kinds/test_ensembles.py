@@ -73,7 +73,7 @@ def pooled(run, samples):
 def bagged(tmp_path_factory):
     """A finished run of three heads on 32 pictures: 16 of them for training."""
     work = tmp_path_factory.mktemp("bagged")
-    paint(work / "pictures", 16)
+    paint(work / "pictures", blue=16, red=16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KT_CACHE_DIR", str(work / "cache"))
         yield RECIPE.changed(data=str(work / "pictures")).run(out=work / "run", name="bagged")
@@ -221,7 +221,7 @@ def trees_by_hand(run, seed):
 
 def test_boosting_gives_the_figures_of_scikit_learn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paint(tmp_path / "pictures", 60)
+    paint(tmp_path / "pictures", blue=60, red=60)
     run = RECIPE.changed(ensemble="boosting", imbalance="none").run(out="run", name="tiny")
 
     found, labels = trees_by_hand(run, seeds.stream(0, "members"))
@@ -235,7 +235,7 @@ def test_boosting_gives_the_figures_of_scikit_learn(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_boosting_learns_from_the_pretrained_features_whatever_is_tuned(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paint(tmp_path / "pictures", 40)
+    paint(tmp_path / "pictures", blue=40, red=40)
     base = RECIPE.changed(ensemble="boosting")
     frozen = base.run(out="frozen", name="tiny").metrics
     tuned = base.changed(stages=TUNED).run(out="tuned", name="tiny").metrics

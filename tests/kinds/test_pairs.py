@@ -34,6 +34,7 @@ KNOBS = {
     "engine": ("auto", "keras", "none"),
     "engine_error": (0.01, 0),
     "cache": (True, False),
+    "ensemble": ("none", "bagging:2", "boosting"),
     "lr": (None, 0.003),
     "head.pooling": ("avg", "max", "avgmax", "flatten"),
     "head.units": ([], [8], [8, 4]),
@@ -104,6 +105,10 @@ REFUSED = [
     ({"imbalance": "smote", "stage.views": "fresh"}, "smote .* views"),
     ({"imbalance": "smote", "stage.views": 2}, "smote .* views"),
     ({"imbalance": "smote", "cutmix": 1}, "smote .* cutmix"),
+    ({"ensemble": "bagging:2", "stage.unfreeze": "block3"}, "ensemble .*unfreeze"),
+    ({"ensemble": "bagging:2", "stage.unfreeze": "all"}, "ensemble .*unfreeze"),
+    ({"ensemble": "bagging:2", "engine": "none"}, "ensemble .*engine"),
+    ({"ensemble": "boosting", "engine": "none"}, "ensemble .*engine"),
     ({"stage.soup": 2, "monitor": "loss"}, "soup .* val_loss"),
     ({"stage.carry": True, "stages": 1}, "carry"),
     *(
@@ -111,8 +116,9 @@ REFUSED = [
         for name in KNOBS["stage.optimizer"]
         if name != "adam"
     ),
-    # These two follow from those above, by whatever a third knob is.
+    # These follow from those above, by whatever a third knob is.
     ({"imbalance": "smote", "stage.l2_sp": 0.01}, "smote|l2_sp"),
+    ({"ensemble": "bagging:2", "stage.l2_sp": 0.01}, "ensemble|l2_sp"),
     ({"mixup_off_epoch": 1, "batch_size": 1}, "mixup"),
 ]
 """What cannot stand together, and what the refusal says; every other pair has to run."""
