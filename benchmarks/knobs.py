@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks._child import SHARED, WEIGHTS
-from benchmarks._report import paired, report, shown
+from benchmarks._report import paired, report, shown, table
 
 
 class Data(NamedTuple):
@@ -64,6 +64,7 @@ HEAD: dict[str, dict[str, Any]] = {
     "one_cycle 3e-3": {"stage": {"schedule": "one_cycle", "learning_rate": 3e-3}},
     "cosine, warm-up": {"stage": {"schedule": "cosine", "warmup_epochs": 1}},
     "ema 0.99": {"stage": {"ema": 0.99}},
+    "soup of 5": {"stage": {"soup": 5}},
     "label_smoothing 0.1": {"label_smoothing": 0.1},
     "mixup 0.2": {"mixup": 0.2},
     "cutmix 1": {"cutmix": 1.0},
@@ -81,18 +82,36 @@ HEAD: dict[str, dict[str, Any]] = {
 TUNED: dict[str, dict[str, Any]] = {
     "tuned": {},
     "batch_norm train": {"batch_norm": "train"},
-    "layer_decay 0.8": {"tune": {"layer_decay": 0.8}},
-    "l2_sp 0.01": {"tune": {"l2_sp": 0.01, "l2_sp_head": 0.01}},
-    "clipnorm 1": {"tune": {"clipnorm": 1.0}},
-    "accumulate 2": {"tune": {"accumulate": 2}},
-    "tuned, ema 0.99": {"tune": {"ema": 0.99}},
+    "layer_decay 0.8": {"tunes": [{"layer_decay": 0.8}]},
+    "l2_sp 0.01": {"tunes": [{"l2_sp": 0.01, "l2_sp_head": 0.01}]},
+    "clipnorm 1": {"tunes": [{"clipnorm": 1.0}]},
+    "accumulate 2": {"tunes": [{"accumulate": 2}]},
+    "tuned, ema 0.99": {"tunes": [{"ema": 0.99}]},
+    "tuned, soup of 4": {"tunes": [{"soup": 4}]},
+    "block after block": {
+        "tunes": [
+            {"name": "last", "unfreeze": "block_16", "epochs": 2, "schedule": "constant"},
+            {"epochs": 2, "carry": True},
+        ]
+    },
     "tuned, mixup 0.2": {"mixup": 0.2},
     "tuned, label_smoothing 0.1": {"label_smoothing": 0.1},
 }
 """Of a run of the head, and then of the blocks from block_13 on."""
 
+TUNE = {
+    "name": "tune",
+    "epochs": 4,
+    "learning_rate": 5e-5,
+    "schedule": "cosine",
+    "unfreeze": "block_13",
+}
+
 PLAIN = {**dict.fromkeys(HEAD, "plain"), **dict.fromkeys(TUNED, "tuned"), "tuned": "plain"}
 """What each row is compared with."""
+
+Found = dict[str, list[dict[str, float]]]
+"""Figures by knob, one set a seed."""
 
 FIGURES = ("accuracy", "macro_f1", "log_loss")
 COLUMNS = ("knob", *FIGURES, "accuracy - plain", "verdict")
@@ -104,79 +123,98 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--knobs", nargs="+", choices=PLAIN, default=list(PLAIN))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--home", type=Path, help="where runs and features stay")
+    parser.add_argument("--done", action="store_true", help="train nothing, show what is there")
     return parser.parse_args()
 
 
 def main() -> None:
     asked = arguments()
+    found = {}
     with tempfile.TemporaryDirectory() as beside:
         home = (asked.home or Path(beside)).resolve()
         os.environ["KT_CACHE_DIR"] = str(home / "cache")
         for data in asked.data:
-            found = trained(data, asked, home)
-            rows = [row(knob, found) for knob in found]
-            name = f"knobs_{data.replace(' ', '_')}"
+            found[data] = trained(data, asked, home)
             print(f"\n{data}, {asked.seeds} seeds")
-            report(name, COLUMNS, rows, seeds=asked.seeds, knobs=HEAD | TUNED, runs=found)
+            print(table(COLUMNS, [row(knob, found[data]) for knob in found[data]]), flush=True)
+    columns = ("knob", *found)
+    rows = [[knob, *(summary(knob, found[data]) for data in found)] for knob in PLAIN]
+    report("knobs", columns, rows, seeds=asked.seeds, knobs=HEAD | TUNED, runs=found)
 
 
-def trained(data: str, asked: argparse.Namespace, home: Path) -> dict[str, list[dict[str, float]]]:
+def trained(data: str, asked: argparse.Namespace, home: Path) -> Found:
     """Figures of the test part for each knob and seed; a knob takes its turn in every seed."""
     import keras
 
+    from keras_transfer import runs
+
     logging.getLogger("keras_transfer").setLevel(logging.WARNING)
-    asked_for = {*asked.knobs, *(PLAIN[knob] for knob in asked.knobs)}
-    knobs = [knob for knob in PLAIN if knob in asked_for | {"plain"}]
-    found: dict[str, list[dict[str, float]]] = {knob: [] for knob in knobs}
+    wanted = {"plain", *asked.knobs, *(PLAIN[knob] for knob in asked.knobs)}
+    knobs = [knob for knob in PLAIN if knob in wanted]
+    found: Found = {knob: [] for knob in knobs}
     for seed in range(asked.seeds):
         for knob in knobs:
+            folder = home / data / f"{knob}-{seed}"
+            if asked.done and not runs.is_done(folder):
+                continue
             keras.utils.clear_session()
-            run = done(home / data / f"{knob}-{seed}", DATA[data], knob, seed)
+            run = done(folder, DATA[data], knob, seed)
             found[knob].append({name: run.metrics["test"][name] for name in FIGURES})
             print(data, knob, seed, found[knob][-1], flush=True)
-    return found
+    return {knob: figures for knob, figures in found.items() if len(figures) == asked.seeds}
 
 
 def done(folder: Path, data: Data, knob: str, seed: int) -> Any:
-    """The run of a knob and a seed; made where there is none yet."""
+    """The run of a knob and a seed; made, or gone on with, where there is none yet."""
     from keras_transfer import Classify, Run, runs
 
     if not runs.is_done(folder):
         recipe = Classify(**dict(options(data, knob)), seed=seed)
-        return recipe.run(out=folder, name="knobs")
+        recipe.run_in(folder, "knobs", recipe.data)
     return Run(folder)
 
 
 def options(data: Data, knob: str) -> Iterator[tuple[str, Any]]:
     """All knobs of a run that are not left alone."""
     changed = {**HEAD, **TUNED}[knob].copy()
-    head = {"name": "head", "epochs": 10, **changed.pop("stage", {})}
-    tune = {
-        "name": "tune",
-        "epochs": 4,
-        "learning_rate": 5e-5,
-        "schedule": "cosine",
-        "unfreeze": "block_13",
-        **changed.pop("tune", {}),
-    }
+    stages = [{"name": "head", "epochs": 10, **changed.pop("stage", {})}]
+    if knob in TUNED:
+        stages += [TUNE | one for one in changed.pop("tunes", [{}])]
     yield "backbone", "mobilenet_v2"
     yield "weights", str(WEIGHTS)
     yield "imbalance", "none"
-    yield "stages", (head,) if knob in HEAD else (head, tune)
+    yield "stages", stages
     yield "head", {"dropout": 0.2, **changed.pop("head", {})}
     yield from {**data.knobs, **changed}.items()
     if "augment" in changed:
         yield "views", data.views
 
 
-def row(knob: str, found: dict[str, list[dict[str, float]]]) -> list[Any]:
-    figures = found[knob]
-    means = [float(np.mean([one[name] for one in figures])) for name in FIGURES]
-    if knob == PLAIN[knob]:
+def row(knob: str, found: Found) -> list[Any]:
+    means = [mean(found[knob], name) for name in FIGURES]
+    if PLAIN[knob] == knob:
         return [knob, *means, "-", "-"]
-    plain = [one["accuracy"] for one in found[PLAIN[knob]]]
-    difference = paired([one["accuracy"] for one in figures], plain)
+    difference = gain(knob, found)
     return [knob, *means, shown(difference), verdict(difference)]
+
+
+def summary(knob: str, found: Found) -> str | None:
+    """The accuracy of a plain recipe; of others the difference to theirs, marked if it is one."""
+    if knob not in found:
+        return None
+    if PLAIN[knob] == knob:
+        return f"{mean(found[knob], 'accuracy'):.3f}"
+    difference = gain(knob, found)
+    return shown(difference) + {"helps": " +", "hurts": " -"}.get(verdict(difference), "")
+
+
+def mean(figures: list[dict[str, float]], name: str) -> float:
+    return float(np.mean([one[name] for one in figures]))
+
+
+def gain(knob: str, found: Found) -> tuple[float, float]:
+    ours, plain = ([one["accuracy"] for one in found[which]] for which in (knob, PLAIN[knob]))
+    return paired(ours, plain)
 
 
 def verdict(difference: tuple[float, float]) -> str:

@@ -11,6 +11,7 @@ from keras_transfer.errors import (
 from keras_transfer.exports import Export, export
 from keras_transfer.kinds.classify import Classify
 from keras_transfer.kinds.knobs import Augment, Head, Split, Stage
+from keras_transfer.kinds.series import learning_curve, repeat
 from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
 
@@ -31,5 +32,7 @@ __all__ = [
     "TransferError",
     "UnknownName",
     "export",
+    "learning_curve",
     "load",
+    "repeat",
 ]

@@ -28,7 +28,7 @@ def odd_ones(folder):
 def run(tmp_path_factory):
     """Trained to tell blue from red, 24 pictures each."""
     work = tmp_path_factory.mktemp("exported")
-    paint(work / "pictures", 24)
+    paint(work / "pictures", blue=24, red=24)
     odd_ones(work / "odd")
     recipe = Classify(
         data=str(work / "pictures"),

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from colours import odd, run, saved
+from processes import TINY, paint
 
 from keras_transfer import catalog
+
+__all__ = ["odd", "run", "saved"]  # one run for all folders of tests
 
 # The same cases in every run; --hypothesis-profile=default looks for new ones.
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
@@ -41,6 +45,15 @@ def shared_data() -> Path:
 def shared_weights() -> Path:
     """Folder of real ImageNet weights beside the checkout."""
     return _folder(SHARED / "weights")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with pictures, and a recipe to run on them."""
+    folder = tmp_path_factory.mktemp("work")
+    paint(folder / "pictures")
+    (folder / "tiny.py").write_text(TINY)
+    return folder
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ recipe = Classify(
 run = recipe.run
 '''
 
+HEAD = ["--set", "stages=[{name: head, epochs: 1}]"]
+"""Options of ``kt run tiny.py`` where one short stage is enough."""
+
 
 def kt(*words, cwd, check=None, **env):
     done = subprocess.run(
@@ -35,12 +38,15 @@ def kt(*words, cwd, check=None, **env):
     return done
 
 
-def paint(folder, n=12):
-    """Red and blue noise: two classes that a tiny network can tell apart."""
+COLOURS = {"red": 0, "green": 1, "blue": 2}
+
+
+def paint(folder, **counts):
+    """Noise of a colour a class, that a tiny network can tell apart; 12 blue, 12 red by default."""
     rng = np.random.default_rng(0)
-    for name, channel in (("blue", 2), ("red", 0)):
+    for name, n in (counts or {"blue": 12, "red": 12}).items():
         (folder / name).mkdir(parents=True)
         for i in range(n):
             pixels = rng.integers(0, 120, (20, 24, 3))
-            pixels[..., channel] += 130
+            pixels[..., COLOURS[name]] += 130
             Image.fromarray(pixels.astype("uint8")).save(folder / name / f"{i}.png")

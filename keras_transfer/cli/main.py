@@ -16,8 +16,10 @@ from keras_transfer.cli.compare import compare
 from keras_transfer.cli.curve import curve
 from keras_transfer.cli.export import export
 from keras_transfer.cli.inspect import copy, list_, show
+from keras_transfer.cli.lr_find import lr_find
 from keras_transfer.cli.run import run
 from keras_transfer.cli.serve import serve
+from keras_transfer.cli.tune import tune
 from keras_transfer.cli.use import evaluate, predict
 from keras_transfer.cli.weights import weights
 from keras_transfer.errors import TransferError, UnknownName
@@ -78,6 +80,8 @@ COMMANDS = (
     list_,
     show,
     run,
+    lr_find,
+    tune,
     compare,
     curve,
     evaluate,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot: no window, no state shared with the user's
 
-__all__ = ["plot_curve"]
+__all__ = ["plot_curve", "plot_sweep", "plot_trials"]
 
 
 def plot_curve(path: Path, about: dict[str, Any]) -> None:
@@ -34,4 +35,71 @@ def plot_curve(path: Path, about: dict[str, Any]) -> None:
     axes.minorticks_off()
     axes.set(xlabel="pictures trained on", ylabel="accuracy on the test part")
     axes.legend(loc="lower right")
+    figure.savefig(path)
+
+
+def plot_sweep(
+    path: Path,
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: np.ndarray,
+    rules: Mapping[str, float],
+) -> None:
+    """Draw the loss against the learning rate, and where each rule would put it.
+
+    Args:
+        path: PNG file to write.
+        rates: (steps,) growing.
+        losses: (steps,) of single steps.
+        smoothed: (steps,) their moving average.
+        rules: The rate that each rule suggests.
+    """
+    figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(rates, losses, alpha=0.3, label="loss of a step")
+    axes.plot(rates, smoothed, color="C0", label="smoothed")
+    for number, (rule, rate) in enumerate(rules.items(), 1):
+        axes.axvline(rate, linestyle="--", color=f"C{number}", label=f"{rule}: {rate:.3g}")
+    low, high = float(smoothed.min()), float(smoothed.max())
+    first = float(np.mean(losses[:10]))
+    # What follows after the minimum is so high that the fall before it would not be seen.
+    top = min(high, first + (first - low))
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
+    axes.set_ylim(low - 0.1 * (top - low), top + 0.1 * (top - low))
+    axes.legend()
+    figure.savefig(path)
+
+
+def plot_trials(
+    path: Path,
+    curves: Sequence[Sequence[float]],
+    knobs: Mapping[str, Sequence[Any]],
+    values: Sequence[float],
+    *,
+    monitor: str,
+    logarithmic: Sequence[str] = (),
+) -> None:
+    """Draw the figures of all trials by epoch, and their best ones against each knob.
+
+    Args:
+        path: PNG file to write.
+        curves: A figure an epoch for each trial; some end early, some may be empty.
+        knobs: By knob, the value that each trial had.
+        values: The best figure of each trial; NaN where it has none.
+        monitor: What the figure is called.
+        logarithmic: Knobs whose axis is logarithmic.
+    """
+    columns = min(3, 1 + len(knobs))
+    rows = -(-(1 + len(knobs)) // columns)
+    figure = Figure(figsize=(4 * columns, 3.2 * rows), dpi=110, layout="constrained")
+    first, *others = figure.subplots(rows, columns, squeeze=False).ravel()
+    for curve in curves:
+        first.plot(range(1, len(curve) + 1), curve, marker=".", alpha=0.6)
+    first.set(xlabel="epoch", ylabel=monitor)
+    for axes, (knob, found) in zip(others, knobs.items(), strict=False):
+        numbers = all(isinstance(one, int | float) for one in found)
+        axes.plot(found if numbers else [str(one) for one in found], values, "o", alpha=0.6)
+        axes.set(xlabel=knob, ylabel=monitor, xscale="log" if knob in logarithmic else "linear")
+    for axes in others[len(knobs) :]:
+        axes.set_visible(False)
     figure.savefig(path)

@@ -128,6 +128,8 @@ class Member(Fitting):
         part = self.whole.shared.before(Division(whole.boundary, whole.before, (self.head,)))
         for index in range(len(self.recipe.planned)):
             self.feed = self._feed(index, part)
+            if self.recipe.lr == "auto":
+                self.recipe = self.recipe.changed(lr=self._found()["learning_rate"])
             if not self.trainer.passed(index):
                 self._fit(index)
 

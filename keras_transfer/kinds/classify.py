@@ -17,6 +17,8 @@ from keras_transfer.data.balance import class_weights
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.kinds.balancing import check_imbalance
+from keras_transfer.kinds.bit import check_hyperrule, hyperrule
+from keras_transfer.kinds.checks import check_accumulation, check_mixing, check_stages
 from keras_transfer.kinds.ensembles import check_ensemble, fitting_of, members
 from keras_transfer.kinds.knobs import (
     Augment,
@@ -37,7 +39,9 @@ from keras_transfer.kinds.knobs import (
 from keras_transfer.kinds.pretrained import load_pretrained, settled
 from keras_transfer.kinds.recipe import Recipe, readable
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.tables import Table
 from keras_transfer.training.monitors import MONITORS
+from keras_transfer.training.optimizers import SCHEDULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +54,7 @@ __all__ = ["Classify"]
 
 logger = logging.getLogger("keras_transfer")
 
-LEAST_ALPHA = 0.05
-"""Below it float32 cuts off the gamma numbers that Keras makes proportions of; they become 1/2."""
+ROUTES: Table[object] = Table("schedule", {**SCHEDULES, "bit": hyperrule})
 
 
 class Classify(Recipe):
@@ -83,8 +86,11 @@ class Classify(Recipe):
         (Stage("head"),), description="what is trained, one after the other"
     )
     epochs: Count | None = Field(None, description="of every stage, instead of what the stages say")
-    lr: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="of the first stage; the others keep their proportion to it"
+    lr: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
+        None, description="of the first stage, or auto; the others keep their proportion to it"
+    )
+    schedule: Annotated[str, row_of(ROUTES)] | None = Field(
+        None, description="of every stage; or bit, which also finds epochs, rate, size and mixup"
     )
     layer_decay: Decay | None = Field(
         None, description="of every stage: factor of the rate from each block to the one before it"
@@ -135,57 +141,27 @@ class Classify(Recipe):
             assert self.planned
         except ValidationError as error:
             raise readable(error, Stage) from None
-        self._check_mixing()
-        self._check_stages()
+        check_mixing(self)
+        check_stages(self)
+        if self.strategy == "mirrored":
+            check_accumulation(self)
         check_imbalance(self)
         check_ensemble(self)
-
-    def _check_mixing(self) -> None:
-        blending = self.mixup or self.cutmix
-        if self.mixup_off_epoch and not blending:
-            raise BadConfiguration("mixup_off_epoch ends mixup and cutmix, and neither is on.")
-        for name in ("mixup", "cutmix"):
-            if 0 < getattr(self, name) < LEAST_ALPHA:
-                raise BadConfiguration(
-                    f"{name} = {getattr(self, name):g}: so small an alpha leaves pictures as they "
-                    f"are; 0 turns {name} off, {LEAST_ALPHA:g} is the least there is."
-                )
-        if blending and self.batch_size == 1:
-            raise BadConfiguration("mixup and cutmix blend pictures of one batch; batch_size is 1.")
-        kept = [stage.name for stage in self.planned if isinstance(stage.views, int)]
-        if self.cutmix and kept:
-            raise BadConfiguration(
-                f"The stage {kept[0]!r} keeps features of whole pictures (its knob views), and "
-                "cutmix shows new pictures in every epoch. Choose one of them, or mixup, which "
-                "blends features too."
-            )
-
-    def _check_stages(self) -> None:
-        before = None
-        for stage in self.planned:
-            if stage.carry and (before is None or before.optimizer != stage.optimizer):
-                found = "is the first" if before is None else f"comes after {before.optimizer}"
-                raise BadConfiguration(
-                    f"The stage {stage.name!r} {found}, so its {stage.optimizer} has nothing to go "
-                    "on with; carry needs a stage before it with the same optimizer."
-                )
-            before = stage
-        if not self.monitor.startswith("val_") and any(stage.soup for stage in self.planned):
-            raise BadConfiguration(
-                f"soup is judged on the val part, and monitor = {self.monitor!r} is not; choose "
-                "val_loss or val_accuracy."
-            )
+        check_hyperrule(self)
 
     @property
     def planned(self) -> tuple[Stage, ...]:
         """The stages as they are run: with ``epochs``, ``lr``, ``views`` and such put in."""
-        factor = 1.0 if self.lr is None else self.lr / self.stages[0].learning_rate
+        said = self.lr if isinstance(self.lr, float) else None  # auto is found before training
+        factor = 1.0 if said is None else said / self.stages[0].learning_rate
+        schedule = None if self.schedule == "bit" else self.schedule
         return tuple(
             Stage.model_validate(
                 {
                     **stage.model_dump(),
                     "epochs": self.epochs or stage.epochs,
                     "learning_rate": stage.learning_rate * factor,
+                    "schedule": schedule or stage.schedule,
                     "views": self.views or stage.views,
                     "layer_decay": self.layer_decay or stage.layer_decay,
                 }
@@ -203,23 +179,39 @@ class Classify(Recipe):
         seed = seeds.stream(self.seed, "weights")
         with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
             devices = strategy(self.strategy, self.batch_size)
+            if devices.num_replicas_in_sync > 1:
+                check_accumulation(self)
+            recipe, samples = self, None
+            if self.schedule == "bit":
+                with _timed(clock, "data"):
+                    samples = self._samples(folder, source)
+                    recipe = hyperrule(self, samples)
             with _timed(clock, "network"), devices.scope():
-                backbone = self._backbone(weights)
-            with _timed(clock, "data"):
-                samples = self._samples(folder, source)
+                backbone = recipe._backbone(weights)
+            if samples is None:
+                with _timed(clock, "data"):
+                    samples = self._samples(folder, source)
             with _timed(clock, "training"), devices.scope():
-                fitting = self._fit(folder, backbone, samples, devices.num_replicas_in_sync)
+                fitting = recipe._fit(folder, backbone, samples, devices.num_replicas_in_sync)
             with _timed(clock, "evaluation"):
-                metrics = self._evaluate(folder, samples, fitting)
+                metrics = recipe._evaluate(folder, samples, fitting)
         if self.baseline:
             with _timed(clock, "baseline"):
-                metrics["baselines"]["scratch"] = self._from_scratch(folder / "baseline", source)
+                metrics["baselines"]["scratch"] = recipe._from_scratch(folder / "baseline", source)
         runs.write_json(folder / "metrics.json", metrics)
         for home in (folder, *folder.glob("members/*")):
             (home / "state.npz").unlink(missing_ok=True)
         clock["features"] = sum(report["seconds"] for report in fitting.reports().values())
         data = runs.fingerprint(folder / "split.csv")
         return {"seconds": clock, "features": fitting.reports(), "data": data}
+
+    def check_network(self) -> None:
+        """Build the network, with random weights, to find out what is wrong with its knobs.
+
+        Raises:
+            BadConfiguration: Such as a block to unfreeze that the backbone does not have.
+        """
+        self._backbone("none")
 
     def _backbone(self, weights: str) -> keras.Model:
         """Build and fill the backbone; whatever is wrong with the network shows before the data."""
@@ -278,7 +270,42 @@ class Classify(Recipe):
                 raise CheckFailed(f"{found}\nKeep one side of each, or leave out --strict.")
             logger.warning("Warning: %s", found)
 
+    def find_rate(self, folder: Path) -> dict[str, Any]:
+        """Find a learning rate by a sweep of the first stage, which is where a run would begin.
+
+        Args:
+            folder: Where ``lr_find.csv`` and such go.
+
+        Returns:
+            "learning_rate", which ``lr="auto"`` would take, its "rule", and those of all "rules".
+
+        Raises:
+            BadConfiguration: The schedule is bit, which finds the rate by another way.
+            CheckFailed: The loss falls at no rate.
+        """
+        check_hyperrule(self.changed(lr="auto"))
+        quiet.import_tensorflow()
+        from keras_transfer.training.session import session, strategy
+
+        weights, seed = settled(self.weights), seeds.stream(self.seed, "weights")
+        with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
+            devices = strategy(self.strategy, self.batch_size)
+            with devices.scope():
+                backbone = self._backbone(weights)
+            samples = self._samples(folder, self.data)
+            with devices.scope():
+                replicas = devices.num_replicas_in_sync
+                plain = self.changed(ensemble="none")  # of one head: each member has its own
+                return plain._fitting(folder, backbone, samples, replicas).find_rate()
+
     def _fit(self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int) -> Fitting:
+        fitting = self._fitting(folder, backbone, samples, replicas)
+        fitting.run()
+        return fitting
+
+    def _fitting(
+        self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
+    ) -> Fitting:
         from keras_transfer.data.pipeline import Loading
         from keras_transfer.networks.heads import build_classifier, build_head
 
@@ -287,9 +314,7 @@ class Classify(Recipe):
         preprocessing = BACKBONES[self.backbone].preprocessing
         model = build_classifier(backbone, head, preprocessing=preprocessing)
         loading = Loading(model.input_shape[1], self.resize, self.batch_size, replicas)
-        fitting = fitting_of(self.ensemble)(self, folder, model, samples, loading)
-        fitting.run()
-        return fitting
+        return fitting_of(self.ensemble)(self, folder, model, samples, loading)
 
     def _evaluate(self, folder: Path, samples: Samples, fitting: Fitting) -> dict[str, Any]:
         """Figures of the best model from predictions made once."""
@@ -323,7 +348,8 @@ class Classify(Recipe):
             ensemble="none",
             stages=[first.model_dump(mode="json") | whole],
             epochs=None,
-            lr=None,
+            lr="auto" if self.lr == "auto" else None,
+            schedule=None,
         )
         try:
             if not runs.is_done(folder):

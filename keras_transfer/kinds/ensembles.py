@@ -52,6 +52,11 @@ def check_ensemble(recipe: Classify) -> None:
         )
     if recipe.ensemble == "boosting":
         return
+    if recipe.schedule == "bit":
+        raise BadConfiguration(
+            f"ensemble = {recipe.ensemble}: the heads share one backbone, which has to stay as it "
+            "is, and schedule = bit tunes all of it. Leave one of them out."
+        )
     for number, stage in enumerate(recipe.planned):
         if stage.unfreeze not in FROZEN:
             raise BadConfiguration(

@@ -6,7 +6,9 @@ Imported when a run begins, not before: it needs TensorFlow.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +27,10 @@ from keras_transfer.kinds.balancing import Balancing
 from keras_transfer.kinds.knobs import Augment, Stage
 from keras_transfer.networks.cutting import Division, divide
 from keras_transfer.networks.freezing import freeze, parameter_counts
+from keras_transfer.runs.sweeps import stored_sweep, write_sweep
 from keras_transfer.training.features.feeding import Feed, feed_features, feed_pixels
 from keras_transfer.training.features.frozen import CLEAN, FrozenPart, Means, View, sources
-from keras_transfer.training.fit import Course, Trainer
+from keras_transfer.training.fit import Course, Supply, Trainer
 from keras_transfer.training.layer_rates import layer_factors
 from keras_transfer.training.optimizers import build_optimizer
 from keras_transfer.training.penalties import l2_sp, origin
@@ -41,6 +44,9 @@ logger = logging.getLogger("keras_transfer")
 
 VIEWS, EPOCHS_A_VIEW = 4, 5
 """Most views of a picture that a stage keeps by itself; for how many epochs each of them serves."""
+
+STEADY = {"schedule": "constant", "warmup_epochs": 0.0}
+"""What a stage's optimizer is to be while a sweep sets its rate."""
 
 PROBES = 8
 """Test pictures that the whole network answers too, beside its parts."""
@@ -88,18 +94,49 @@ class Fitting:
     def _stages(self) -> None:
         divisions = [self._division(stage) for stage in self.recipe.planned]
         done = self.trainer.done["stage"]
-        for index, (stage, source) in enumerate(
-            zip(self.recipe.planned, sources(divisions), strict=True)
-        ):
-            freeze(self.backbone, stage.unfreeze, self.recipe.batch_norm)
-            trainable, total = parameter_counts(self.model)
-            logger.info("Stage %r trains %s of %s parameters", stage.name, trainable, total)
+        for index in range(len(divisions)):
             if done and index == min(done, len(divisions) - 1):  # taken up: what was learnt so far
                 self.model.load_weights(self.folder / "best.keras")
-            earlier = None if source is None else self._part(source, divisions[source])
-            self.feed = self._feed(index, self._part(index, divisions[index], earlier))
+            self._begin(index, divisions)
+            if self.recipe.lr == "auto":
+                self.recipe = self.recipe.changed(lr=self._found()["learning_rate"])
             if not self.trainer.passed(index):
                 self._fit(index)
+
+    def find_rate(self) -> dict[str, Any]:
+        """Sweep the learning rate of the first stage and write what is found; fit nothing.
+
+        Returns:
+            As ``write_sweep`` does.
+
+        Raises:
+            CheckFailed: The loss falls at no rate.
+        """
+        self._begin(0, [self._division(stage) for stage in self.recipe.planned])
+        return self._found()
+
+    def _begin(self, index: int, divisions: Sequence[Division | None]) -> None:
+        stage, source = self.recipe.planned[index], sources(divisions)[index]
+        freeze(self.backbone, stage.unfreeze, self.recipe.batch_norm)
+        trainable, total = parameter_counts(self.model)
+        logger.info("Stage %r trains %s of %s parameters", stage.name, trainable, total)
+        earlier = None if source is None else self._part(source, divisions[source])
+        self.feed = self._feed(index, self._part(index, divisions[index], earlier))
+
+    def _found(self) -> dict[str, Any]:
+        """What a sweep of the first stage finds, or found when the run began."""
+        found = stored_sweep(self.folder)
+        if found is not None:
+            logger.info("Learning rate %.3g, as found when the run began", found["learning_rate"])
+            return found
+        stage = self.recipe.planned[0]
+        optimizer = self._optimizer(stage.model_copy(update=STEADY))
+        with self._pulled(stage):
+            seen = self.trainer.sweep(self._supply(), optimizer, accumulate=stage.accumulate)
+        found = write_sweep(self.folder, seen)
+        rules = ", ".join(f"{rate:.3g} ({rule})" for rule, rate in found["rules"].items())
+        logger.info("Learning rates by a sweep of %s steps: %s", len(seen.rates), rules)
+        return found
 
     def predictions(self) -> dict[str, np.ndarray]:
         """Probabilities of val and test: by way of features, if the whole network agrees."""
@@ -220,9 +257,26 @@ class Fitting:
 
     def _fit(self, index: int) -> None:
         stage = self.recipe.planned[index]
+        with self._pulled(stage):
+            self.trainer.stage(index, self._supply(), self._optimizer(stage), self._course(index))
+
+    def _course(self, index: int) -> Course:
+        stage, later = self.recipe.planned[index], self.recipe.planned[index + 1 : index + 2]
+        return Course(
+            stage.name,
+            stage.epochs,
+            self.loading.steps(self.balancing.length),
+            patience=stage.patience,
+            plateau=stage.decay if stage.schedule == "plateau" else None,
+            soup=stage.soup,
+            carry=stage.carry,
+            keep_slots=any(one.carry for one in later),
+        )
+
+    def _optimizer(self, stage: Stage) -> keras.optimizers.Optimizer:
         steps = self.loading.steps(self.balancing.length)
         even = stage.layer_decay == 1
-        optimizer = build_optimizer(
+        return build_optimizer(
             stage.optimizer,
             learning_rate=stage.learning_rate,
             schedule=stage.schedule,
@@ -239,26 +293,16 @@ class Fitting:
             use_ema=stage.ema is not None,
             ema_momentum=stage.ema,
         )
+
+    def _supply(self) -> Supply:
         supply = self.feed.supply(self.samples.part("val"))
         if self.mixing:
             supply = supply._replace(val=self.mixing.judged(supply.val))
-        supply = supply._replace(focusing=self.balancing.focusing)
-        pulls = {"backbone": stage.l2_sp, "head": stage.l2_sp_head}
-        with l2_sp(self.model, self.origin, **pulls):
-            self.trainer.stage(index, supply, optimizer, self._course(index, steps))
+        return supply._replace(focusing=self.balancing.focusing)
 
-    def _course(self, index: int, steps: int) -> Course:
-        stage, later = self.recipe.planned[index], self.recipe.planned[index + 1 : index + 2]
-        return Course(
-            stage.name,
-            stage.epochs,
-            steps,
-            patience=stage.patience,
-            plateau=stage.decay if stage.schedule == "plateau" else None,
-            soup=stage.soup,
-            carry=stage.carry,
-            keep_slots=any(one.carry for one in later),
-        )
+    def _pulled(self, stage: Stage) -> AbstractContextManager[None]:
+        pulls = {"backbone": stage.l2_sp, "head": stage.l2_sp_head}
+        return l2_sp(self.model, self.origin, **pulls)
 
 
 def mixing_of(recipe: Classify, classes: int, soft: bool = False) -> Mixing | None:

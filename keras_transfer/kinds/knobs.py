@@ -192,7 +192,7 @@ class Stage(Group):
     )
     warmup_epochs: Symmetric = Field(0.0, description="from rate 0; before " + ", ".join(WARMING))
     decay: Decay = Field(
-        0.1, description="factor of exponential (at the end), step and plateau schedules"
+        0.1, description="factor of exponential (at the end), step, staircase, plateau"
     )
     layer_decay: Decay = Field(
         1.0, description="factor of the rate from each block of the backbone to the one before it"
@@ -231,4 +231,8 @@ class Stage(Group):
             raise ValueError("nadam has one count of steps for all blocks; carry with adam instead")
         if self.layer_decay < 1 and self.optimizer == "ftrl":
             raise ValueError("ftrl works weights out anew from sums, so no block can learn slower")
+        if self.optimizer == "ftrl" and self.warmup_epochs and self.schedule != "one_cycle":
+            raise ValueError("ftrl divides by the rate, and warmup_epochs begins at rate 0")
+        if self.clipnorm and self.clipvalue:
+            raise ValueError("clipnorm and clipvalue both bound the gradients; choose one")
         return self

@@ -202,7 +202,8 @@ def with_setting(knobs: dict[str, Any], setting: str) -> dict[str, Any]:
 
     Args:
         knobs: All knobs, nested, as ``Recipe.knobs`` gives them; stays as it is.
-        setting: A dotted path to any knob, ``=``, and a value in YAML.
+        setting: A dotted path to any knob, ``=``, and a value in YAML; ``*`` in the path stands
+            for all of a list, as in ``stages.*.ema=0.99``.
 
     Raises:
         BadConfiguration: There is no ``=``, or the value is no YAML.
@@ -224,11 +225,11 @@ def _placed(tree: Any, path: list[str], value: Any, setting: str) -> Any:
         return value
     first, *rest = path
     if isinstance(tree, list):
-        names = [str(i) for i in range(len(tree))]
+        names = ["*", *(str(i) for i in range(len(tree)))]
         if first not in names:
             raise UnknownName("knob", setting.partition("=")[0], names)
         return [
-            _placed(one, rest, value, setting) if i == int(first) else one
+            _placed(one, rest, value, setting) if first in ("*", str(i)) else one
             for i, one in enumerate(tree)
         ]
     if not isinstance(tree, dict):

@@ -209,6 +209,8 @@ def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
 
 def _smaller(recipe: Classify, size: int, whole: int) -> Classify:
     """The recipe on a subset, with more epochs for as many steps."""
+    if recipe.schedule == "bit":  # finds them itself
+        return recipe.changed(split={"train": size}, baseline=False)
     steps = [math.ceil(n / recipe.batch_size) for n in (size, whole)]
     factor = min(steps[1] / steps[0], MOST)
 
@@ -224,9 +226,11 @@ def _smaller(recipe: Classify, size: int, whole: int) -> Classify:
         }
         for stage in recipe.planned
     ]
-    settled = {"epochs": None, "lr": None, "views": None, "layer_decay": None, "baseline": False}
+    planned: dict[str, Any] = dict.fromkeys(("epochs", "schedule", "views", "layer_decay"))
+    planned["lr"] = "auto" if recipe.lr == "auto" else None  # each size finds its own
     mixing = {"mixup_off_epoch": more(recipe.mixup_off_epoch)}
-    return recipe.changed(stages=stages, split={"train": size}, **settled, **mixing)
+    only = {"split": {"train": size}, "baseline": False}
+    return recipe.changed(stages=stages, **only, **planned, **mixing)
 
 
 def _curve(done: dict[int, list[runs.Run]]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ __all__ = [
     "has_interrupted",
     "interrupted",
     "is_done",
+    "locked_log",
     "new_folder",
     "read_digests",
     "recording",
@@ -45,6 +46,9 @@ __all__ = [
 
 ROOT = Path("runs")
 PACKAGES = ("keras_transfer", "tensorflow", "keras", "numpy", "scikit-learn")
+
+SERIES = "series.json"
+"""The file of a folder whose runs belong together."""
 
 logger = logging.getLogger("keras_transfer")
 
@@ -158,6 +162,12 @@ def _status(folder: Path) -> str | None:
         return None
 
 
+def _begun(folder: Path) -> Path:
+    """What a command was begun with: the run folder, or that of the series which it is part of."""
+    around = [one for one in folder.parents if (one / SERIES).exists()]
+    return around[-1] if around else folder
+
+
 def stored_knobs(folder: Path) -> dict[str, Any]:
     """The knobs that a run was started with."""
     return yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
@@ -178,7 +188,7 @@ def recording(
         cwd=os.getcwd(), versions=_versions(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z")
     )
     began, fresh = time.perf_counter(), not (folder / "run.json").exists()
-    handler = _locked_log(folder)
+    handler = locked_log(folder)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(knobs, sort_keys=False), encoding="utf-8")
     write_json(folder / "run.json", about)
     try:
@@ -186,7 +196,7 @@ def recording(
         about["status"] = "done"
     except KeyboardInterrupt:
         about["status"] = "interrupted"
-        logger.warning("Stopped. The same command with --out %s --resume goes on.", folder)
+        logger.warning("Stopped. The same command with --out %s --resume goes on.", _begun(folder))
         raise
     except Exception as error:
         about.update(status="failed", error=f"{type(error).__name__}: {error}")
@@ -201,7 +211,7 @@ def recording(
             shutil.rmtree(folder)  # nothing was trained: leave the name free for the next try
 
 
-def _locked_log(folder: Path) -> logging.FileHandler:
+def locked_log(folder: Path) -> logging.FileHandler:
     """The handler of the run's log, whose file is locked until it is closed or the process ends.
 
     Raises:

@@ -12,12 +12,10 @@ from typing import Any
 import yaml
 
 from keras_transfer.errors import BadConfiguration, TransferError
-from keras_transfer.runs.folder import ROOT, write_json
+from keras_transfer.runs.folder import ROOT, SERIES, write_json
 from keras_transfer.runs.run import Run
 
 __all__ = ["interrupted_series", "recorded_series", "runs_of", "stored_series"]
-
-FILE = "series.json"
 
 
 @contextlib.contextmanager
@@ -37,7 +35,7 @@ def recorded_series(
     about = {**about, "status": "running"}
     text = yaml.safe_dump(knobs, sort_keys=False)
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
-    write_json(folder / FILE, about)
+    write_json(folder / SERIES, about)
     try:
         yield about
         about["status"] = "done"
@@ -48,13 +46,13 @@ def recorded_series(
         if about["status"] == "failed" and not any(one.is_dir() for one in folder.iterdir()):
             shutil.rmtree(folder)  # the first run could not even begin: leave the name free
         else:
-            write_json(folder / FILE, about)
+            write_json(folder / SERIES, about)
 
 
 def stored_series(folder: str | Path) -> dict[str, Any] | None:
     """What ``series.json`` says; None where the folder holds no series."""
     try:
-        return json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
+        return json.loads((Path(folder) / SERIES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -23,7 +23,9 @@ from keras_transfer.training.callbacks import (
     memory_of,
 )
 from keras_transfer.training.carrying import load_slots, save_slots
+from keras_transfer.training.lr_finder import Sweep
 from keras_transfer.training.monitors import MONITORS, better
+from keras_transfer.training.reports import report
 from keras_transfer.training.soups import KeepSeveral, clear_epochs, stir
 from keras_transfer.training.state import (
     holds_variables,
@@ -32,6 +34,7 @@ from keras_transfer.training.state import (
     save_model,
     save_state,
 )
+from keras_transfer.training.sweeping import sweep
 
 __all__ = ["Course", "Supply", "Trainer"]
 
@@ -152,6 +155,19 @@ class Trainer:
         """Whether a stage was trained to its end before the run was taken up."""
         return index < self.done["stage"]
 
+    def sweep(
+        self, supply: Supply, optimizer: keras.optimizers.Optimizer, *, accumulate: int = 1
+    ) -> Sweep:
+        """Try growing learning rates where a first stage would begin; nothing is learnt by it.
+
+        Args:
+            supply: As for ``stage``.
+            optimizer: New, with a constant rate.
+            accumulate: Batches an update of that optimizer.
+        """
+        fitted = self._compile(supply.part or self.model, optimizer, _loss_of(supply))
+        return sweep(fitted, supply.train(0), accumulate=accumulate)
+
     def _take_up(self, fitted: keras.Model, carry: bool) -> None:
         """Put back what an interrupted run, or with ``carry`` the last stage, had learnt."""
         if self.done["epoch"] > 0:
@@ -220,6 +236,7 @@ class Trainer:
             )
             save_state(self.state, fitted, self.done)
             write_history(self.folder / "history.csv", self.done["rows"])
+            report(self.done["rows"])
 
         fitted.fit(
             supply.train(self.done["epoch"]),

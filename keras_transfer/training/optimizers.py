@@ -82,6 +82,20 @@ def _step(rate: float, steps: int, warmup: int, decay: float) -> Any:
     )
 
 
+def _staircase(rate: float, steps: int, warmup: int, decay: float) -> Any:
+    """That of BiT-HyperRule (Kolesnikov et al. 2020, arXiv:1912.11370)."""
+    import keras
+
+    class Rising(keras.optimizers.schedules.PiecewiseConstantDecay):
+        def __call__(self, step: Any) -> Any:
+            risen = keras.ops.cast(step, "float32") / warmup
+            return super().__call__(step) * keras.ops.minimum(risen, 1.0)
+
+    kind = Rising if warmup else keras.optimizers.schedules.PiecewiseConstantDecay
+    ends = [steps * share // 100 for share in (30, 60, 90)]
+    return kind(ends, [rate, rate * decay, rate * decay**2, rate * decay**3])
+
+
 SCHEDULES: Table[Callable[[float, int, int, float], Any]] = Table(
     "schedule",
     {
@@ -90,11 +104,12 @@ SCHEDULES: Table[Callable[[float, int, int, float], Any]] = Table(
         "one_cycle": _one_cycle,  # Smith and Topin 2018, arXiv:1708.07120
         "exponential": _exponential,
         "step": _step,
+        "staircase": _staircase,
         "plateau": lambda rate, *rest: rate,  # callbacks.plateau lowers it while the stage runs
     },
 )
 
-WARMING = ("constant", "cosine", "one_cycle")
+WARMING = ("constant", "cosine", "one_cycle", "staircase")
 """Schedules that can begin with a warm-up."""
 
 
@@ -118,10 +133,11 @@ def build_optimizer(
         schedule: A row of ``SCHEDULES``: constant; cosine to 0; one_cycle, up from a 25th in
             three tenths of the stage and down to a 10,000th of that by a cosine; exponential,
             reaching ``learning_rate * decay`` at the end; step, times ``decay`` after half and
-            after three quarters of the stage; plateau (constant here, lowered by a callback).
+            after three quarters of the stage; staircase, times ``decay`` after 30, 60 and 90 %;
+            plateau (constant here, lowered by a callback).
         steps: Batches in the whole stage.
         warmup_steps: Batches of linear warm-up from 0 (one_cycle: from a 25th), for ``WARMING``.
-        decay: Factor of exponential and step.
+        decay: Factor of exponential, step and staircase.
         factor_of: From a variable to the factor of its rate, as ``layer_factors`` gives it.
         carry: Whether it is to take over what another one knew; see ``carrying``.
         knobs: Others of Keras's constructor; None leaves its default. ``momentum`` is for sgd,

@@ -44,7 +44,7 @@ def l2_sp(
         if strength and one.trainable:
             kept.append((one, one.regularizer))
             target = start[id(one)] if mine else 0.0
-            one.regularizer = _both(one.regularizer, strength, target)
+            one.regularizer = _Pull(one.regularizer, strength, target)
     try:
         yield
     finally:
@@ -57,11 +57,12 @@ def _kernels(model: keras.Model) -> list[Any]:
     return [one for one in model.weights if len(one.shape) > 1]
 
 
-def _both(before: Callable | None, strength: float, target: Any) -> Callable[[Any], Any]:
-    """A layer's own penalty, and ours."""
+class _Pull(keras.regularizers.Regularizer):
+    """A layer's own penalty, and half of a strength times the squared distance to a target."""
 
-    def penalty(weight: Any) -> Any:
-        own = before(weight) if before is not None else 0.0
-        return own + strength / 2 * keras.ops.sum(keras.ops.square(weight - target))
+    def __init__(self, own: Callable[[Any], Any] | None, strength: float, target: Any):
+        self.own, self.strength, self.target = own, strength, target
 
-    return penalty
+    def __call__(self, x: Any) -> Any:
+        own = self.own(x) if self.own is not None else 0.0
+        return own + self.strength / 2 * keras.ops.sum(keras.ops.square(x - self.target))

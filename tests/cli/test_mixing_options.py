@@ -3,6 +3,7 @@
 import csv
 import json
 
+import pytest
 from PIL import Image
 from processes import kt
 
@@ -14,7 +15,8 @@ WORDS = [
 ]
 
 
-def test_all_of_it_at_once(work):
+@pytest.mark.slow
+def test_sample_all_of_it_at_once(work):
     done = kt("run", "tiny.py", *WORDS, "--out", "mixed", cwd=work, check=0)
 
     assert "cutmix shows new pictures in every epoch" in done.stderr

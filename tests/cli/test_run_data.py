@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from processes import kt, paint
+from processes import HEAD, kt, paint
 
 
 def spoil(folder):
@@ -46,7 +46,7 @@ def test_twelve_broken_files_are_named_before_training_twice(work, tmp_path):
     """The first run and the second say the same; --on-bad skip trains on the others."""
     paint(tmp_path / "pictures")
     broken = spoil(tmp_path / "pictures")
-    words = ["run", work / "tiny.py", "--epochs", 1]
+    words = ["run", work / "tiny.py", *HEAD]
     cache = {"KT_CACHE_DIR": str(tmp_path / "cache")}
 
     first, second = (kt(*words, cwd=tmp_path, check=3, **cache).stderr for _ in range(2))
@@ -75,7 +75,7 @@ def test_duplicates_on_two_sides_are_named_and_strict_ends_the_run(work, tmp_pat
 
     strict = kt("run", work / "tiny.py", "--strict", cwd=tmp_path, check=4)
     assert "pictures/train/red/3.png = pictures/test/red/copy.png" in strict.stderr
-    lenient = kt("run", work / "tiny.py", "--epochs", 1, cwd=tmp_path, check=0)
+    lenient = kt("run", work / "tiny.py", *HEAD, cwd=tmp_path, check=0)
     assert "copy.png" in lenient.stderr
 
 
@@ -88,18 +88,8 @@ def test_a_manifest_with_groups_and_weights_trains(work, tmp_path):
     ]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group,weight", *lines]))
 
-    kt(
-        "run",
-        work / "tiny.py",
-        "--data",
-        "list.csv",
-        "--epochs",
-        1,
-        "--out",
-        "o",
-        cwd=tmp_path,
-        check=0,
-    )
+    words = ["run", work / "tiny.py", *HEAD, "--data", "list.csv", "--out", "o"]
+    kt(*words, cwd=tmp_path, check=0)
 
     with (tmp_path / "o/split.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -113,24 +103,16 @@ def test_a_manifest_with_groups_and_weights_trains(work, tmp_path):
 def test_the_same_seed_gives_the_same_result_and_another_another(work, tmp_path):
     runs = {}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        kt(
-            "run",
-            "tiny.py",
-            "--seed",
-            seed,
-            "--epochs",
-            1,
-            "--out",
-            tmp_path / name,
-            cwd=work,
-            check=0,
-        )
+        words = ["--set", "stages=[{name: all, epochs: 1, unfreeze: all}]", "--seed", seed]
+        kt("run", "tiny.py", *words, "--out", tmp_path / name, cwd=work, check=0)
         runs[name] = (tmp_path / name / "predictions.csv").read_text()
     assert runs["a"] == runs["b"]
     assert runs["a"] != runs["c"]
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"]
+)
 def test_mixed_precision_trains_and_its_logits_are_float32(work, tmp_path, precision):
     import keras
 

@@ -48,7 +48,11 @@ LONG = ["--set", "stages.0.epochs=1", "--set", "stages.1.epochs=25"]
 
 @pytest.mark.parametrize(
     ("how", "code"),
-    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130), (signal.SIGINT, 130)],
+    [
+        (signal.SIGKILL, -signal.SIGKILL),
+        (signal.SIGTERM, 130),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how, code):
     """Killed in the middle of the second stage; weights and history are equal to the bit."""
@@ -61,12 +65,6 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how,
 
     stopped = start(work, "--out", tmp_path / "stopped", *words)
     assert stop_after_epoch(stopped, "all 2/25", how) == code
-    refused = kt("predict", tmp_path / "stopped", "pictures", cwd=work, check=2)
-    assert "--resume" in refused.stderr
-    other = kt(
-        "run", "tiny.py", "--out", tmp_path / "stopped", "--resume", "--seed", 6, cwd=work, check=2
-    )
-    assert "seed = 5, not 6" in other.stderr
     kt("run", "tiny.py", "--out", tmp_path / "stopped", "--resume", cwd=work, check=0)
 
     assert (whole / "history.csv").read_text() == (tmp_path / "stopped/history.csv").read_text()
@@ -115,9 +113,27 @@ def test_a_run_that_is_alive_is_not_taken_over(work, tmp_path):
     assert "Another process" in refused.stderr
 
 
-def test_a_run_of_another_recipe_is_not_taken_over(work, tmp_path):
-    stopped = start(work, "--out", tmp_path / "stopped", *LONG)
+def test_an_unfinished_run_is_neither_used_nor_changed_nor_taken_over(work, tmp_path):
+    stopped = start(work, "--out", tmp_path / "stopped", "--seed", 5, *LONG)
     stop_after_epoch(stopped, "head 1/1", signal.SIGKILL)
 
+    early = kt("predict", tmp_path / "stopped", "pictures", cwd=work, check=2)
+    assert "--resume" in early.stderr
+    other = kt(
+        "run", "tiny.py", "--out", tmp_path / "stopped", "--resume", "--seed", 6, cwd=work, check=2
+    )
+    assert "seed = 5, not 6" in other.stderr
     refused = kt("run", "digits", "--out", tmp_path / "stopped", "--resume", cwd=work, check=2)
     assert "a run of recipe 'tiny', not of 'digits'" in refused.stderr
+
+
+def test_a_stopped_series_goes_on_by_its_own_name(work, tmp_path):
+    """Not by that of the run in it that was at work."""
+    series = tmp_path / "series"
+    process = start(work, "--out", series, "--seeds", 2, *LONG)
+    wait_for_epoch(process, "head 1/1")
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate()
+
+    assert process.returncode == 130
+    assert f"The same command with --out {series} --resume goes on." in told

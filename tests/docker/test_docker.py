@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from processes import KT, kt
+from processes import KT
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -100,10 +100,9 @@ def test_metrics_are_where_our_server_has_them():
 
 
 @pytest.fixture(scope="module")
-def served(work):
+def served(work, saved):
     """REST and gRPC addresses of a server that wants a token, and its model."""
-    kt("run", "tiny.py", "--out", "run", cwd=work, check=0)
-    kt("export", "run", "--to", "models", cwd=work, check=0)
+    shutil.copytree(saved.folder, work / "models" / "tiny" / "1")
     process = subprocess.Popen(
         [*KT, "serve", "models/tiny", "--port", "0", "--grpc-port", "0", "--token", "sesame"],
         cwd=work,

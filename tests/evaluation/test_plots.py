@@ -1,11 +1,13 @@
-"""The plot of a learning curve, with Matplotlib and without."""
+"""The plots, with Matplotlib and without."""
 
 import logging
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from keras_transfer.evaluation.plots import plot_sweep, plot_trials
 from keras_transfer.kinds.series import _write_curve
 
 POINTS = [
@@ -34,3 +36,19 @@ def test_without_matplotlib_the_table_is_there_and_the_log_says_what_to_install(
 
     assert [path.name for path in tmp_path.iterdir()] == ["curve.csv"]
     assert "keras_transfer[plots]" in caplog.text
+
+
+def test_a_sweep_and_trials_are_drawn(tmp_path):
+    losses = [1.0] * 12 + [0.5, 0.2, 9.0]
+    rates = np.geomspace(1e-7, 10, 15).tolist()
+    plot_sweep(tmp_path / "sweep.png", rates, losses, np.array(losses), {"steepest": 1e-3})
+    plot_trials(
+        tmp_path / "trials.png",
+        [[0.5, 0.4], [0.9], []],
+        {"lr": [0.1, 0.01, 0.001], "head.units": [[], [64], []]},
+        [0.4, 0.9, float("nan")],
+        monitor="val_loss",
+        logarithmic=["lr"],
+    )
+    for name in ("sweep.png", "trials.png"):
+        assert (tmp_path / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

@@ -47,6 +47,7 @@ TUNED = [{"name": "head", "epochs": 1}, {"name": "tune", "epochs": 1, "unfreeze"
         ({"ensemble": "bagging:ten"}, BadConfiguration, "2 to 100"),
         ({"engine": "none"}, BadConfiguration, "computed once. With engine = none"),
         ({"ensemble": "boosting", "engine": "none"}, BadConfiguration, "With engine = none"),
+        ({"schedule": "bit"}, BadConfiguration, "schedule = bit tunes all of it"),
         ({"stages": TUNED}, BadConfiguration, r"'tune' tunes blocks \(stages.1.unfreeze\)"),
     ],
 )
@@ -168,8 +169,9 @@ def test_views_at_test_time(bagged):
         {"augment": {"horizontal_flip": True}, "views": 2, "mixup": 0.4},
         {"imbalance": "oversample", "precision": "mixed_bfloat16"},
         {"imbalance": "smote", "strategy": "one_device"},
+        {"lr": "auto"},
     ],
-    ids=["uncached", "views", "oversample", "smote"],
+    ids=["uncached", "views", "oversample", "smote", "auto"],
 )
 @pytest.mark.slow
 def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, knobs):

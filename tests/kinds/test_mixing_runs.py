@@ -24,7 +24,13 @@ RECIPE = Classify(
 EVERYTHING = {"cutmix": 1, "augment": {"randaugment": 0.3, "horizontal_flip": True}}
 
 
-@pytest.mark.parametrize(("knobs", "kept"), [({}, 12), (EVERYTHING, 0)], ids=["mixup", "all"])
+@pytest.mark.parametrize(
+    ("knobs", "kept"),
+    [
+        pytest.param({}, 12, id="mixup"),
+        pytest.param(EVERYTHING, 0, id="all", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, knobs, kept):
     """With stored features of the 12 pictures, and with the frozen part in every epoch."""
     monkeypatch.chdir(tmp_path)

@@ -57,6 +57,7 @@ def test_epochs_and_rate_reach_the_stages():
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
+        ({"schedule": "cosin"}, "Did you mean 'cosine'"),
         ({"epoch": 3}, "No knob is called 'epoch'. Did you mean 'epochs'?"),
         (
             {"head": {"drop_out": 1}},
@@ -103,6 +104,13 @@ def test_a_wrong_value_says_which_knob_and_what_it_was(knobs, said):
 @pytest.mark.parametrize(
     ("knobs", "said"),
     [
+        ({"stages": [{"name": "a", "carry": True}]}, "'a' is the first, so its adam has nothing"),
+        (
+            {"stages": [{"name": "a"}, {"name": "b", "optimizer": "sgd", "carry": True}]},
+            "'b' comes after adam",
+        ),
+        ({"stages": [{"optimizer": "nadam", "carry": True}]}, "carry with adam instead"),
+        ({"stages": [{"soup": 3}], "monitor": "loss"}, "soup is judged on the val part"),
         ({"mixup_off_epoch": 3}, "neither is on"),
         ({"mixup": 0.2, "batch_size": 1}, "batch_size is 1"),
         ({"mixup": 0.01}, "0.05 is the least"),
@@ -137,6 +145,7 @@ def test_a_missing_knob_is_named():
         ("head.dropout=0.25", lambda r: r.head.dropout == 0.25),
         ("head.units=[8, 4]", lambda r: r.head.units == (8, 4)),
         ("stages.1.learning_rate=0.5", lambda r: r.stages[1].learning_rate == 0.5),
+        ("stages.*.ema=0.9", lambda r: [stage.ema for stage in r.stages] == [0.9, 0.9]),
         ("variant.alpha=0.35", lambda r: r.variant == {"alpha": 0.35}),
         ("class_weight.cat=2", lambda r: r.class_weight == {"cat": 2.0}),
         ("split.train=50", lambda r: r.split == Split(train=50)),

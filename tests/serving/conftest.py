@@ -3,14 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
-from colours import odd, run, saved
 
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.metrics import Metrics
 from keras_transfer.serving.service import Limits, Service
 from keras_transfer.serving.versions import Versions
-
-__all__ = ["odd", "run", "saved"]
 
 
 @pytest.fixture(scope="session")

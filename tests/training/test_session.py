@@ -24,42 +24,48 @@ from keras_transfer.training.optimizers import build_optimizer
 from keras_transfer.training.session import strategy
 from pathlib import Path
 
-n, batch, name, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
-
 class Points:
     def decode(self, row):
         return tf.random.stateless_uniform([4, 4, 3], [1, row], 0, 256, tf.int32)
 
-samples = Samples.of(Points(), ["a", "b"], [str(i) for i in range(n)], np.arange(n) % 2)
-devices = strategy(name, batch)
-loading = Loading(4, batch_size=batch, replicas=devices.num_replicas_in_sync)
-keras.utils.set_random_seed(0)
-with devices.scope():
-    inputs = keras.Input((4, 4, 3))
-    logits = keras.layers.Dense(2)(keras.layers.Flatten()(inputs / 255.0))
-    val = evaluation_batches(samples, loading)
-    trainer = Trainer(keras.Model(inputs, logits), folder, "val_loss")
-    uneven = np.float32([1, 2])
-    trainer.stage(
-        0,
-        Supply(
-            lambda e: training_batches(
-                samples, loading, epochs=3, first_epoch=e, class_weights=uneven
+def trained(n, batch, name, folder):
+    folder.mkdir()
+    samples = Samples.of(Points(), ["a", "b"], [str(i) for i in range(n)], np.arange(n) % 2)
+    devices = strategy(name, batch)
+    loading = Loading(4, batch_size=batch, replicas=devices.num_replicas_in_sync)
+    keras.utils.set_random_seed(0)
+    with devices.scope():
+        inputs = keras.Input((4, 4, 3))
+        logits = keras.layers.Dense(2)(keras.layers.Flatten()(inputs / 255.0))
+        val = evaluation_batches(samples, loading)
+        trainer = Trainer(keras.Model(inputs, logits), folder, "val_loss")
+        uneven = np.float32([1, 2])
+        trainer.stage(
+            0,
+            Supply(
+                lambda e: training_batches(
+                    samples, loading, epochs=3, first_epoch=e, class_weights=uneven
+                ),
+                val,
             ),
-            val,
-        ),
-        build_optimizer("sgd", learning_rate=0.5),
-        Course("s", 3, loading.steps(n)),
-    )
-weights = [w.tolist() for w in keras.models.load_model(folder / "last.keras").get_weights()]
-print(json.dumps({"replicas": loading.replicas, "weights": weights, "rows": trainer.done["rows"]}))
+            build_optimizer("sgd", learning_rate=0.5),
+            Course("s", 3, loading.steps(n)),
+        )
+    weights = [w.tolist() for w in keras.models.load_model(folder / "last.keras").get_weights()]
+    return {"replicas": loading.replicas, "weights": weights, "rows": trainer.done["rows"]}
+
+print(json.dumps({
+    f"{n} {name}": trained(n, 4, name, Path(sys.argv[1]) / f"{n}_{name}")
+    for n in (9, 8, 5) for name in ("one_device", "mirrored")
+}))
 """
 
 
-def trained(n, batch, name, folder):
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What came of each number of pictures in batches of 4, on one device and on two."""
     done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, str(n), str(batch), name, str(folder)],
+        [sys.executable, "-c", TWO_DEVICES, str(tmp_path_factory.mktemp("devices"))],
         capture_output=True,
         text=True,
     )
@@ -67,11 +73,10 @@ def trained(n, batch, name, folder):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(("n", "batch"), [(9, 4), (8, 4), (5, 4)])
-def test_two_devices_train_as_one_does(tmp_path, n, batch):
+@pytest.mark.parametrize("n", [9, 8, 5])
+def test_two_devices_train_as_one_does(trained, n):
     """With an uneven last batch (of 1) too: same losses, same weights, nothing not finite."""
-    one = trained(n, batch, "one_device", tmp_path / "one")
-    two = trained(n, batch, "mirrored", tmp_path / "two")
+    one, two = trained[f"{n} one_device"], trained[f"{n} mirrored"]
 
     assert (one["replicas"], two["replicas"]) == (1, 2)
     for a, b in zip(one["weights"], two["weights"], strict=True):

@@ -1,0 +1,60 @@
+"""``kt-recipe lr-find NAME``: which learning rate the first stage of a recipe wants."""
+
+from __future__ import annotations
+
+import json
+from types import ModuleType
+from typing import Any
+
+import click
+
+from keras_transfer import catalog
+from keras_transfer.cli.run import Recipes, chosen, knob_options, run_options
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.runs.sweeps import new_sweep
+
+__all__ = ["lr_find"]
+
+MEANINGLESS = {
+    "lr": "a sweep tries all rates",
+    "baseline": "a sweep trains nothing that could be compared",
+}
+
+
+def _command(name: str, module: ModuleType) -> click.Command:
+    def act(**given: Any) -> None:
+        _find(name, module.recipe, given)
+
+    return click.Command(
+        name,
+        callback=act,
+        params=[
+            *(one for one in run_options() if one.name != "resume"),
+            *(one for one in knob_options(module.recipe) if one.name not in MEANINGLESS),
+        ],
+        help=f"Sweep the learning rate of the recipe.\n\n{module.__doc__ or ''}",
+        short_help=catalog.summary(module),
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+@click.group("lr-find", cls=Recipes, make=_command, subcommand_metavar="NAME [OPTIONS]")
+def lr_find() -> None:
+    """Sweep the learning rate of a recipe's first stage, and suggest one; train nothing."""
+
+
+def _find(name: str, base: Any, given: dict[str, Any]) -> None:
+    out, as_json = given.pop("out"), given.pop("as_json")
+    recipe: Any = chosen(base, given)
+    for knob, why in MEANINGLESS.items():
+        if getattr(recipe, knob) != getattr(base, knob):
+            raise BadConfiguration(f"{knob} = {getattr(recipe, knob)}: {why}, so leave it out.")
+    with new_sweep(name, out, apart_from=recipe.data) as folder:
+        found = recipe.changed(lr="auto").find_rate(folder)
+    if as_json:
+        document = {"recipe": name, "run": str(folder), "suggested": found["learning_rate"]}
+        click.echo(json.dumps({**document, "rule": found["rule"], "rules": found["rules"]}))
+        return
+    for rule, rate in found["rules"].items():
+        click.echo(f"{rule:<12}{rate:.3g}")
+    click.echo(f"The curve is in {folder}. Use a rate by --lr, or have --lr auto find it.")

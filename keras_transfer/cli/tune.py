@@ -1,0 +1,106 @@
+"""``kt-recipe tune NAME``: search for the best values of some knobs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+from keras_transfer import catalog
+from keras_transfer.cli.run import Recipes, chosen, knob_options, run_options
+from keras_transfer.errors import BadConfiguration
+
+__all__ = ["tune"]
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def _command(name: str, module: ModuleType) -> click.Command:
+    def act(**given: Any) -> None:
+        _tune(name, module.recipe, given)
+
+    shared = [one for one in run_options() if one.name not in ("out", "resume")]
+    return click.Command(
+        name,
+        callback=act,
+        params=[*_options(name), *shared, *knob_options(module.recipe)],
+        help=f"Search for good knobs of the recipe.\n\n{module.__doc__ or ''}",
+        short_help=catalog.summary(module),
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+@click.group(cls=Recipes, make=_command, subcommand_metavar="NAME [OPTIONS]")
+def tune() -> None:
+    """Search for good knobs; the same command goes on with a search that was stopped."""
+
+
+def _options(name: str) -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--trials"], type=int, default=20, help="in all, those of earlier calls too  [20]"
+        ),
+        click.Option(["--budget"], help="begin no trial after so long, such as 90s, 10m or 2h"),
+        click.Option(
+            ["--search"],
+            multiple=True,
+            metavar="KEY=RANGE",
+            help="LOW:HIGH, log:LOW:HIGH or A,B for any knob that --set takes  [lr, head.dropout "
+            "and label_smoothing]",
+        ),
+        click.Option(["--out"], help=f"folder of the search  [runs/{name}/tune]"),
+    ]
+
+
+def _tune(name: str, base: Any, given: dict[str, Any]) -> None:
+    from keras_transfer.kinds.spaces import read_space
+    from keras_transfer.kinds.tuning import Search
+
+    out, as_json, trials, budget, texts = (
+        given.pop(key) for key in ("out", "as_json", "trials", "budget", "search")
+    )
+    if trials < 1:
+        raise BadConfiguration(f"--trials {trials}: should be 1 or more.")
+    seconds = _seconds(budget)
+    recipe: Any = chosen(base, given)
+    if recipe.baseline and not base.baseline:
+        raise BadConfiguration("baseline = True: trials train no baselines, so leave it out.")
+    search = Search(recipe, name, read_space(texts, recipe, base), Path(out or f"runs/{name}/tune"))
+    best = search.run(trials, seconds)
+    figures = {"trial": best.number, search.monitor: best.value, "knobs": best.values}
+    if as_json:
+        document = {"recipe": name, "folder": str(search.folder), "best": figures}
+        click.echo(json.dumps({**document, "trials": len(search.record.over)}, ensure_ascii=False))
+        return
+    click.echo(_table(search.folder / "trials.csv"))
+    click.echo(f"\nThe best is trial {best.number}, a run in {search.folder / str(best.number)}.")
+    click.echo(f"Run it anew: kt-recipe run {name} -c {search.folder / 'best.yaml'}")
+
+
+def _table(path: Path) -> str:
+    """The table of trials in columns, without their reasons."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [[_short(cell) for cell in row[:-1]] for row in csv.reader(file)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _short(cell: str) -> str:
+    return f"{float(cell):.4g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", cell) else cell
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not found or float(found[1]) == 0:
+        raise BadConfiguration(f"--budget {text}: should be a time such as 90s, 10m or 2h.")
+    return float(found[1]) * SECONDS[found[2] or "s"]

@@ -1,0 +1,98 @@
+"""The folder of a search over knobs: its trials, written so that a kill loses none."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.runs.folder import write_json
+
+__all__ = ["COMPLETE", "FAILED", "PRUNED", "RUNNING", "Record", "Trial"]
+
+RUNNING, COMPLETE, PRUNED, FAILED = "running", "complete", "pruned", "failed"
+
+
+@dataclass
+class Trial:
+    """A run with values of its own for the knobs that are searched.
+
+    Attributes:
+        number: From 0; also the name of its run folder.
+        drawn: What was drawn, by knob.
+        values: The knobs' values for it.
+        state: RUNNING until it is over.
+        figures: Of the val part, an epoch.
+        value: The best of them, where it came to its end.
+        reason: Why it did not.
+    """
+
+    number: int
+    drawn: dict[str, Any]
+    values: dict[str, Any]
+    state: str = RUNNING
+    figures: list[float] = field(default_factory=list)
+    value: float | None = None
+    reason: str = ""
+
+
+class Record:
+    """``search.json`` of a folder: what is searched, and the trials.
+
+    Args:
+        folder: Exists.
+        asked: JSON-ready: all that trials must have in common.
+
+    Raises:
+        BadConfiguration: The folder holds another search.
+    """
+
+    def __init__(self, folder: Path, asked: dict[str, Any]):
+        self.path, self.asked = folder / "search.json", json.loads(json.dumps(asked))
+        self.trials: list[Trial] = []
+        if self.path.exists():
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
+            if stored["trials"]:  # before the first it may become another
+                self._check_same(stored["asked"])
+            self.trials = [Trial(**one) for one in stored["trials"]]
+
+    def write(self) -> None:
+        """Write all trials, in one atomic step."""
+        write_json(self.path, {"asked": self.asked, "trials": [asdict(t) for t in self.trials]})
+
+    @property
+    def over(self) -> list[Trial]:
+        """Trials that are not to be run any more."""
+        return [one for one in self.trials if one.state != RUNNING]
+
+    def write_table(self, path: Path, monitor: str, knobs: Sequence[str]) -> None:
+        """Write a row a trial: its number, state, figure, epochs, knobs, and why it ended."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["trial", "state", monitor, "epochs", *knobs, "reason"])
+            for one in self.over:
+                values = [one.values[knob] for knob in knobs]
+                about = [one.number, one.state, one.value, len(one.figures)]
+                writer.writerow([*about, *values, one.reason])
+
+    def _check_same(self, stored: dict[str, Any]) -> None:
+        now, before = _flat(self.asked), _flat(stored)
+        differing = [
+            f"{name} = {before.get(name)!r}, not {now.get(name)!r}"
+            for name in {**before, **now}
+            if before.get(name) != now.get(name)
+        ]
+        if differing:
+            raise BadConfiguration(
+                f"{self.path.parent} holds another search: {', '.join(differing)}. Give the "
+                "options it began with to go on, or name another --out."
+            )
+
+
+def _flat(asked: dict[str, Any]) -> dict[str, Any]:
+    """The knobs of the recipe beside the rest."""
+    return {**asked.get("recipe", {}), **{k: v for k, v in asked.items() if k != "recipe"}}

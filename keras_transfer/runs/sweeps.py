@@ -1,0 +1,77 @@
+"""What a learning rate range test leaves in a folder: curve, suggestions, plot."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.runs.folder import new_folder, write_json
+from keras_transfer.training.lr_finder import RULES, Sweep
+
+__all__ = ["new_sweep", "stored_sweep", "write_sweep"]
+
+FILE = "lr_find.json"
+
+logger = logging.getLogger("keras_transfer")
+
+
+@contextlib.contextmanager
+def new_sweep(
+    name: str, out: str | Path | None = None, *, apart_from: Any = None
+) -> Iterator[Path]:
+    """The new folder of a sweep on its own; gone again where the sweep could not begin.
+
+    Args:
+        name: Of the recipe.
+        out: The folder; ``runs/<name>/lr_find/<n>`` if None.
+        apart_from: As for ``new_folder``.
+    """
+    folder = new_folder(f"{name}/lr_find", out, apart_from=apart_from)
+    try:
+        yield folder
+    except (BadConfiguration, BadData, BadWeights):
+        shutil.rmtree(folder)
+        raise
+
+
+def stored_sweep(folder: Path) -> dict[str, Any] | None:
+    """What a sweep in this folder has found, as ``write_sweep`` gave it; None: there was none."""
+    path = folder / FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def write_sweep(folder: Path, seen: Sweep) -> dict[str, Any]:
+    """Write ``lr_find.csv``, ``lr_find.png`` and, last, ``lr_find.json``.
+
+    Returns:
+        "learning_rate", the "rule" that suggests it, and what all "rules" suggest.
+
+    Raises:
+        CheckFailed: No rule holds; the table is written all the same.
+    """
+    with (folder / "lr_find.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("learning_rate", "loss", "smoothed"))
+        writer.writerows(zip(*seen, seen.smoothed.tolist(), strict=True))
+    rules = seen.suggestions()
+    rule = next(iter(RULES))
+    found = {"learning_rate": rules[rule], "rule": rule, "rules": rules}
+    _plot(folder / "lr_find.png", seen, rules)
+    write_json(folder / FILE, found)
+    return found
+
+
+def _plot(path: Path, seen: Sweep, rules: dict[str, float]) -> None:
+    try:
+        from keras_transfer.evaluation.plots import plot_sweep
+    except ImportError:
+        logger.info("No lr_find.png: pip install 'keras_transfer[plots]' brings Matplotlib")
+        return
+    plot_sweep(path, seen.rates, seen.losses, seen.smoothed, rules)

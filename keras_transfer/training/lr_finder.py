@@ -1,0 +1,118 @@
+"""The learning rate range test: the loss while the rate grows (Smith 2015, arXiv:1506.01186)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_transfer.errors import CheckFailed
+from keras_transfer.tables import Table
+
+__all__ = ["RULES", "STEPS", "Sweep", "diverged", "minimum", "rates", "smoothed", "steepest"]
+
+LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
+SMOOTHING = 0.9
+"""Weight of a step's neighbours, against that of the step itself."""
+DIVERGED = 4.0
+"""The multiple of its least value at which the moving average ends a sweep, as in fastai."""
+STILL = 10
+"""First steps of a sweep, at rates where nothing is learnt: how much batches differ by chance."""
+
+
+class Sweep(NamedTuple):
+    """What a sweep has seen, a value a step.
+
+    Attributes:
+        rates: (steps,) float, growing.
+        losses: (steps,) float, finite.
+    """
+
+    rates: list[float]
+    losses: list[float]
+
+    @property
+    def smoothed(self) -> np.ndarray:
+        """(steps,) float64, the losses smoothed, where they are above twice the first ones cut off.
+
+        How far a loss diverges says nothing of where to learn, and would reach into the fall.
+        """
+        if not self.losses:
+            return np.zeros(0)
+        return smoothed(np.minimum(self.losses, 2 * np.mean(self.losses[:STILL])))
+
+    def suggestions(self) -> dict[str, float]:
+        """The rate that each rule of ``RULES`` suggests, to three digits.
+
+        Raises:
+            CheckFailed: The loss fell at no rate by more than batches differ: no rule can hold.
+        """
+        curve, still = self.smoothed, self.losses[:STILL]
+        chance = float(np.std(still)) if still else 0.0
+        later = curve[STILL:]
+        # What rounding does to a loss that stands still is no fall either.
+        if not len(later) or np.mean(still) - later.min() <= max(chance, 1e-6 * np.mean(still)):
+            raise CheckFailed(
+                f"The loss fell at no rate in the {len(curve)} steps of the sweep by more than "
+                f"batches differ anyway ({chance:.2g}), so no rate can be suggested. Look at the "
+                "data and the head, take a larger --batch-size, or set --lr yourself."
+            )
+        tried = self.rates[STILL:]
+        return {name: float(f"{rule(tried, later):.3g}") for name, rule in RULES.items()}
+
+
+def rates(steps: int = STEPS, lowest: float = LOWEST, highest: float = HIGHEST) -> list[float]:
+    """Rates that grow by the same factor from step to step, both ends included."""
+    return [float(one) for one in np.geomspace(lowest, highest, steps)]
+
+
+def smoothed(losses: Sequence[float] | np.ndarray, weight: float = SMOOTHING) -> np.ndarray:
+    """Average over the steps on both sides, each weighing less by one factor.
+
+    A moving average of the past alone lags, at fastai's 0.98 by decades, and the rules with it.
+
+    Args:
+        losses: (n,) a step.
+        weight: Of the next step on either side against the step itself, in [0, 1).
+
+    Returns:
+        (n,) float64.
+    """
+    place = np.arange(len(losses))
+    weights = weight ** np.abs(place[:, None] - place)
+    return weights @ np.asarray(losses, np.float64) / weights.sum(axis=1)
+
+
+def diverged(losses: Sequence[float]) -> bool:
+    """Whether the last loss is no number, or the average of the past ``DIVERGED`` times its least.
+
+    Args:
+        losses: (n,) a step, so far.
+    """
+    if not math.isfinite(losses[-1]):
+        return True
+    average, least = 0.0, math.inf
+    for step, loss in enumerate(losses, 1):
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        unbiased = average / (1 - SMOOTHING**step)
+        least = min(least, unbiased)
+    return unbiased > DIVERGED * least
+
+
+def steepest(rates: Sequence[float], curve: np.ndarray) -> float:
+    """The rate where the smoothed loss falls fastest a decade, before its minimum."""
+    slopes = np.gradient(curve, np.log10(rates))[: int(np.argmin(curve)) + 1]
+    return float(rates[int(np.argmin(slopes))])
+
+
+def minimum(rates: Sequence[float], curve: np.ndarray) -> float:
+    """A tenth of the rate where the smoothed loss is least."""
+    return float(rates[int(np.argmin(curve))]) / 10
+
+
+RULES: Table[Callable[[Sequence[float], np.ndarray], float]] = Table(
+    "rule", {"steepest": steepest, "minimum/10": minimum}
+)
+"""fastai's names; what ``--lr auto`` takes is the first."""

@@ -1,0 +1,77 @@
+"""The same knobs said by options, by YAML and in Python are the same run."""
+
+import json
+import runpy
+
+import pytest
+import yaml
+from processes import kt
+
+KNOBS = {
+    "seed": 3,
+    "batch_size": 5,
+    "imbalance": "class_weight",
+    "mixup": 0.4,
+    "mixup_off_epoch": 1,
+    "label_smoothing": 0.1,
+    "monitor": "val_accuracy",
+    "cache": False,
+    "head": {"pooling": "flatten", "units": [8], "l2": 1e-4},
+    "augment": {"horizontal_flip": True, "zoom_range": [0.9, 1.1]},
+    "stages": [{"name": "only", "epochs": 1, "optimizer": "sgd", "clipnorm": 1, "ema": 0.9}],
+}
+OPTIONS = [
+    *("--seed", 3, "--batch-size", 5, "--imbalance", "class_weight", "--mixup", 0.4),
+    *("--mixup-off-epoch", 1, "--label-smoothing", 0.1, "--monitor", "val_accuracy", "--no-cache"),
+    *("--set", "head.pooling=flatten", "--set", "head.units=[8]", "--set", "head.l2=0.0001"),
+    *("--set", "augment.horizontal_flip=yes", "--set", "augment.zoom_range=[0.9, 1.1]"),
+    "--set",
+    "stages=[{name: only, epochs: 1, optimizer: sgd, clipnorm: 1, ema: 0.9}]",
+]
+
+
+def by_options(work, out):
+    kt("run", "tiny.py", *OPTIONS, "--out", out, cwd=work, check=0)
+
+
+def by_yaml(work, out):
+    (work / "all.yaml").write_text(yaml.safe_dump(KNOBS))
+    kt("run", "tiny.py", "-c", "all.yaml", "--out", out, cwd=work, check=0)
+
+
+def by_python(work, out):
+    runpy.run_path("tiny.py")["recipe"].run(name="tiny", out=out, **KNOBS)
+
+
+@pytest.fixture(scope="module")
+def told(work):
+    """What each door's run holds: all knobs, and all answers, to the last digit."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(work)
+        patch.setenv("KT_CACHE_DIR", str(work / "cache"))
+        for door in (by_options, by_yaml, by_python):
+            out = work / door.__name__
+            door(work, out)
+            about = json.loads((out / "run.json").read_text())
+            found[door.__name__] = (
+                {name: about[name] for name in ("recipe", "kind", "data")},
+                yaml.safe_load((out / "recipe.yaml").read_text()),
+                (out / "predictions.csv").read_text(),
+            )
+    return found
+
+
+def test_three_doors_lead_to_one_run(told):
+    assert told["by_options"] == told["by_yaml"] == told["by_python"]
+
+
+def test_what_was_said_is_what_holds(told):
+    _, knobs, _ = told["by_options"]
+
+    for name in ("seed", "batch_size", "imbalance", "mixup", "monitor", "cache"):
+        assert knobs[name] == KNOBS[name]
+    for group in ("head", "augment"):
+        assert {name: knobs[group][name] for name in KNOBS[group]} == KNOBS[group]
+    (stage,) = knobs["stages"]
+    assert {name: stage[name] for name in KNOBS["stages"][0]} == KNOBS["stages"][0]

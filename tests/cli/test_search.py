@@ -1,0 +1,348 @@
+"""Searching for knobs from the command line: lr-find, --lr auto, tune."""
+
+import csv
+import json
+import signal
+import subprocess
+
+import pytest
+import yaml
+from processes import KT, TINY, kt
+
+from keras_transfer import Classify, Stage
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.kinds.spaces import read_space
+
+
+@pytest.fixture(autouse=True)
+def _one_cache(_own_cache, work, monkeypatch):
+    """The choice of engine, made by timing, is remembered there: another may round otherwise."""
+    monkeypatch.setenv("KT_CACHE_DIR", str(work / "cache"))
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def found(work):
+    words = ["lr-find", "tiny.py", "--epochs", 1, "--json"]
+    return json.loads(kt(*words, cwd=work, check=0, KT_CACHE_DIR=str(work / "cache")).stdout)
+
+
+def test_lr_find_writes_its_curve(work, found):
+    curve = rows(work / found["run"] / "lr_find.csv")
+
+    assert found["run"] == "runs/tiny/lr_find/1"
+    assert list(found["rules"]) == ["steepest", "minimum/10"]
+    assert found["suggested"] == found["rules"][found["rule"]]
+    assert float(curve[0]["learning_rate"]) == 1e-7
+    tried = [float(row["learning_rate"]) for row in curve]
+    assert any(found["suggested"] == pytest.approx(rate, rel=0.01) for rate in tried)
+    assert (work / found["run"] / "lr_find.png").stat().st_size > 1000
+    assert not (work / "runs/tiny/1").exists()
+
+
+def test_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_behind(work, found):
+    words = ["run", "tiny.py", "--epochs", 1, "--lr"]
+    kt(*words, "auto", "--out", "auto", cwd=work, check=0)
+    kt(*words, found["suggested"], "--out", "said", cwd=work, check=0)
+
+    assert yaml.safe_load((work / "auto/recipe.yaml").read_text())["lr"] == "auto"
+    stored = json.loads((work / "auto/lr_find.json").read_text())
+    assert stored["learning_rate"] == found["suggested"]
+    for name in ("history.csv", "predictions.csv"):
+        assert (work / "auto" / name).read_text() == (work / "said" / name).read_text()
+
+    # Interrupted before its first epoch was over; a second sweep would find what the first did.
+    about = json.loads((work / "auto/run.json").read_text())
+    (work / "auto/run.json").write_text(json.dumps({**about, "status": "interrupted"}))
+    (work / "auto/lr_find.json").write_text(json.dumps({**stored, "learning_rate": 0.0456}))
+    said = kt("run", "tiny.py", "--resume", "--out", "auto", cwd=work, check=0)
+    assert "Learning rate 0.0456, as found when the run began" in said.stderr
+    assert float(rows(work / "auto/history.csv")[0]["learning_rate"]) == pytest.approx(0.0456)
+
+
+def started(work, *words):
+    return subprocess.Popen(
+        [*KT, *map(str, words)],
+        cwd=work,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def stopped(work, line, how, *words):
+    """Send a signal once the log begins a line so."""
+    process = started(work, *words)
+    next(text for text in process.stderr if text.startswith(line))
+    process.send_signal(how)
+    process.communicate()
+    return process.returncode
+
+
+ONE = ["--set", "stages=[{name: head, epochs: 2}]"]
+
+
+@pytest.mark.slow
+def test_resume_takes_the_rate_that_was_found(work, tmp_path):
+    words = ["run", "tiny.py", "--out", tmp_path / "cut", "--lr", "auto", *ONE]
+    stopped(work, "head 1/", signal.SIGKILL, *words, "--epochs", 200)
+    about = json.loads((tmp_path / "cut/lr_find.json").read_text())
+    about["learning_rate"] = 0.0123  # so that a second search would show
+    (tmp_path / "cut/lr_find.json").write_text(json.dumps(about))
+    knobs = (tmp_path / "cut/recipe.yaml").read_text().replace("epochs: 200", "epochs: null")
+    (tmp_path / "cut/recipe.yaml").write_text(knobs)
+
+    said = kt("run", "tiny.py", "--out", tmp_path / "cut", "--resume", cwd=work, check=0)
+
+    assert "Learning rate 0.0123, as found when the run began" in said.stderr
+
+
+SCHEDULED = """stages:
+- {name: head, epochs: 2, optimizer: sgd, schedule: one_cycle, accumulate: 2, ema: 0.9}
+- {name: all, epochs: 1, unfreeze: all, layer_decay: 0.5, schedule: cosine, l2_sp: 0.01}
+mixup: 0.2
+imbalance: oversample
+label_smoothing: 0.1
+"""
+
+
+@pytest.mark.slow
+def test_auto_goes_with_everything_that_a_stage_can_have(work):
+    (work / "scheduled.yaml").write_text(SCHEDULED)
+    words = ["-c", "scheduled.yaml", "--lr", "auto", "--strategy", "one_device"]
+    kt("run", "tiny.py", *words, "--out", "scheduled", cwd=work, check=0)
+    rate = json.loads((work / "scheduled/lr_find.json").read_text())["learning_rate"]
+    words[3] = rate
+    kt("run", "tiny.py", *words, "--out", "scheduled_said", cwd=work, check=0)
+    assert (work / "scheduled/history.csv").read_text() == (
+        work / "scheduled_said/history.csv"
+    ).read_text()
+
+
+@pytest.mark.slow
+def test_each_of_several_seeds_and_sizes_finds_its_own(work):
+    kt("run", "tiny.py", "--lr", "auto", "--seeds", 2, "--epochs", 1, "--out", "seeds",
+       cwd=work, check=0)  # fmt: skip
+    kt("curve", "tiny.py", "--lr", "auto", "--sizes", "50%", "--epochs", 1, "--out", "sizes",
+       cwd=work, check=0)  # fmt: skip
+    for run in ("seeds/seed_0", "seeds/seed_1", "sizes/all/seed_0", "sizes/6/seed_0"):
+        assert json.loads((work / run / "lr_find.json").read_text())["learning_rate"] > 0
+
+
+MIRRORED = """
+import sys
+from keras_transfer.quiet import import_tensorflow
+import_tensorflow()
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_transfer.cli import main
+main(prog_name="kt-recipe")
+"""
+
+
+@pytest.mark.slow
+def test_auto_on_two_devices(work):
+    words = ["run", "tiny.py", "--strategy", "mirrored", "--epochs", "1"]
+    for out, rate in (("two", "auto"), ("two_said", None)):
+        rate = rate or json.loads((work / "two/lr_find.json").read_text())["learning_rate"]
+        done = subprocess.run(
+            [KT[0], "-c", MIRRORED, *words, "--out", out, "--lr", str(rate)],
+            cwd=work, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (work / "two/history.csv").read_text() == (work / "two_said/history.csv").read_text()
+
+
+SPACE = ["--search", "lr=log:1e-4:1e-2", "--search", "head.units=[],[4]", *ONE]
+
+
+@pytest.fixture(scope="module")
+def searched(work):
+    """As many trials as begin in a millisecond, then more by the same command."""
+    words = ["tune", "tiny.py", *SPACE, "--json"]
+    env = {"KT_CACHE_DIR": str(work / "cache")}
+    first = kt(*words, "--trials", 3, "--budget", "0.001s", cwd=work, check=0, **env)
+    assert json.loads(first.stdout)["trials"] == 1
+    return kt(*words, "--trials", 3, cwd=work, check=0, **env)
+
+
+def test_the_same_command_goes_on_and_repeats_nothing(work, searched):
+    table = rows(work / "runs/tiny/tune/trials.csv")
+
+    assert [row["trial"] for row in table] == ["0", "1", "2"]
+    assert "Trial 0" not in searched.stderr
+    assert "Trial 1" in searched.stderr
+    assert len({row["lr"] for row in table}) == 3
+    again = kt("tune", "tiny.py", *SPACE, "--trials", 3, cwd=work, check=0)
+    assert "Trial" not in again.stderr
+    assert "kt-recipe run tiny -c runs/tiny/tune/best.yaml" in again.stdout
+
+
+def test_the_best_by_val_is_written_and_runs(work, searched):
+    best = json.loads(searched.stdout)["best"]
+    table = rows(work / "runs/tiny/tune/trials.csv")
+
+    assert best["val_loss"] == min(float(row["val_loss"]) for row in table if row["val_loss"])
+    trial = work / f"runs/tiny/tune/{best['trial']}"
+    assert best["val_loss"] == min(float(row["val_loss"]) for row in rows(trial / "history.csv"))
+    kept = {path.parent.name for path in (work / "runs/tiny/tune").glob("*/best.keras")}
+    assert kept == {str(best["trial"])}
+    kt("run", "tiny.py", "-c", "runs/tiny/tune/best.yaml", "--out", "won", cwd=work, check=0)
+    for name in ("history.csv", "predictions.csv"):
+        assert (work / "won" / name).read_text() == (trial / name).read_text()
+    assert (work / "runs/tiny/tune/trials.png").stat().st_size > 1000
+
+
+def test_another_search_is_not_mixed_in(work, searched):
+    refused = kt("tune", "tiny.py", *SPACE, "--batch-size", 4, cwd=work, check=2)
+    assert "batch_size = 8, not 4" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_a_search_that_was_stopped_ends_as_if_never_stopped(work, searched, tmp_path, how):
+    words = ["tune", "tiny.py", *SPACE, "--trials", 2, "--out", tmp_path / "cut"]
+    code = stopped(work, "Trial 1: ", how, *words)
+    assert code == {signal.SIGKILL: -9, signal.SIGINT: 130}[how]
+    before = (tmp_path / "cut/0/history.csv").stat().st_mtime_ns
+
+    kt(*words, cwd=work, check=0)
+
+    assert (tmp_path / "cut/0/history.csv").stat().st_mtime_ns == before
+    whole = rows(work / "runs/tiny/tune/trials.csv")[:2]
+    assert rows(tmp_path / "cut/trials.csv") == whole
+
+
+def test_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work):
+    """A rate of 1e-9 learns nothing and is worse than the median; 1e39 gives NaN."""
+    said = kt("tune", "tiny.py", "--search", "lr=1e-9,1e-2,1e39", "--trials", 8, *ONE,
+              "--out", "bad", "--json", cwd=work, check=0)  # fmt: skip
+    table = rows(work / "bad/trials.csv")
+
+    assert len(table) == 8
+    ended = {row["state"] for row in table}
+    assert ended == {"complete", "pruned", "failed"}
+    for row in table:
+        if row["state"] == "pruned":
+            assert float(row["lr"]) == 1e-9
+            assert row["epochs"] == "1"
+            assert "median" in row["reason"]
+        if row["state"] == "failed":
+            assert "The loss became" in row["reason"]
+    assert json.loads(said.stdout)["best"]["knobs"] == {"lr": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["lr-find", "tiny.py", "--lr", "0.1"], 2, "No such option"),
+        (["lr-find", "tiny.py", "--set", "lr=0.1"], 2, "a sweep tries all rates"),
+        (["lr-find", "tiny.py", "--data", "picturs", "--out", "no"], 3, "picturs"),
+        (["run", "tiny.py", "--lr", "atuo"], 2, "lr"),
+        (["tune", "tiny.py", "--search", "head.dropuot=0:0.5"], 2, "'head.dropout'"),
+        (["tune", "tiny.py", "--search", "stages.1.unfreeze=all,block99"], 2, "block99"),
+        (["tune", "tiny.py", "--budget", "soon"], 2, "10m"),
+        (["tune", "tiny.py", "--trials", "0"], 2, "1 or more"),
+        (["tune", "tiny.py", "--data", "picturs", "--out", "no"], 3, "picturs"),
+        (["tune", "tiny.py", "--out", "tiny.py"], 2, "is there already"),
+    ],
+)
+def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, said):
+    done = kt(*words, cwd=work)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert said in done.stderr
+    assert not (work / "no").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_that_finds_nothing_is_an_error(work):
+    """The labels of one class throughout: the head knows nothing to learn."""
+    (work / "still.py").write_text(TINY.replace("weights=", "label_smoothing=0.999, weights="))
+    done = kt("lr-find", "still.py", "--out", "still", cwd=work, check=4)
+    assert "no rate can be suggested" in done.stderr
+    assert (work / "still/lr_find.csv").exists()
+
+
+def test_without_optuna_one_line_says_how_to_install_it(work):
+    hidden = "import sys; sys.modules['optuna'] = None; " + KT[2]
+    done = subprocess.run(
+        [KT[0], "-c", hidden, "tune", "tiny.py"], cwd=work, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1:] == [
+        "Error: tune needs Optuna: pip install 'keras_transfer[tune]'."
+    ]
+
+
+RECIPE = Classify(
+    data="nowhere",
+    backbone="convnet_small",
+    stages=(Stage("head"), Stage("all", unfreeze="all")),
+)
+
+
+def space(*texts, **knobs):
+    return read_space(texts, RECIPE.changed(**knobs), RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("head.dropout", "should be KEY=LOW:HIGH"),
+        ("head.dropout=", "should be KEY=LOW:HIGH"),
+        ("head.dropout=0.5:0.1", "the lower one"),
+        ("head.dropout=0:0.5:1", "numbers as ends"),
+        ("head.dropout=low:high", "numbers as ends"),
+        ("batch_size=log:0:8", "above 0 with log"),
+        ("batch_size=8.0:64.0", "batch_size"),
+        ("head.dropuot=0:0.5", "Did you mean 'head.dropout'"),
+        ("lrr=0.1:1.0", "Did you mean 'lr'"),
+        ("stage.0.epochs=1:3", "Did you mean 'stages'"),
+        ("head.dropout=0:1.5", "less than 1"),
+        ("stages.0.optimizer=adam,sdg", "Did you mean 'sgd'"),
+        ("epochs=3", "two values"),
+        ("seed=0:9", "cannot be held against"),
+        ("split.val=0.1:0.3", "cannot be held against"),
+        ("head.l2=0:0.1", "--monitor val_accuracy"),
+        ("imbalance=none,focal", "--monitor val_accuracy"),
+        ("weights=[", "not YAML"),
+    ],
+)
+def test_a_space_that_makes_no_sense_is_refused_before_anything_is_read(text, reason):
+    with pytest.raises(BadConfiguration, match=reason):
+        space(text)
+
+
+def test_trials_are_judged_on_the_val_part():
+    with pytest.raises(BadConfiguration, match="judged on the val part"):
+        space(monitor="loss")
+
+
+def test_a_knob_that_is_fixed_or_outweighed_is_not_searched():
+    with pytest.raises(BadConfiguration, match="fixed by another option"):
+        space("lr=0.1:1.0", lr=0.5)
+    with pytest.raises(BadConfiguration, match="epochs is set"):
+        space("stages.1.epochs=1:3", epochs=2)
+    with pytest.raises(BadConfiguration, match="lr is searched too"):
+        space("lr=0.1:1.0", "stages.0.learning_rate=0.1:1.0")
+    with pytest.raises(BadConfiguration, match="more than once"):
+        space("lr=0.1:1.0", "lr=0.2:0.3")
+    assert [knob.path for knob in space(lr=0.5)] == ["head.dropout", "label_smoothing"]
+
+
+def test_ranges_and_choices():
+    first, second, third = space("lr=log:1e-4:1e-2", "batch_size=8:64", "head.units=[],[64]")
+    assert (first.values, first.how) == ((1e-4, 1e-2), "log")
+    assert (second.values, second.how) == ((8, 64), "range")
+    assert (third.values, third.how) == (([], [64]), "choice")
+    (choices,) = space("stages.0.learning_rate=1e-3,1e-4")
+    assert choices.values == (1e-3, 1e-4)
+    assert space()[0][:2] == ("lr", (1e-4, 1e-2))

@@ -1,0 +1,103 @@
+"""BiT-HyperRule: by the numbers of its paper, and in a run."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from processes import paint
+
+from keras_transfer import BadConfiguration, Classify, Stage
+from keras_transfer.data.samples import Samples
+from keras_transfer.kinds.bit import hyperrule
+from keras_transfer.training.optimizers import build_optimizer
+
+RECIPE = Classify(data="photos", backbone="convnet_small", weights="none", schedule="bit")
+
+
+class Blank:
+    """Pictures of one size."""
+
+    def __init__(self, height, width):
+        self.shape = (height, width, 3)
+
+    def decode(self, row):
+        return tf.zeros(self.shape, tf.uint8)
+
+
+def pictures(n, height=300, width=200):
+    labels = np.arange(n) % 2
+    parts = np.full(n, "train", object)
+    return Samples.of(
+        Blank(height, width), ("a", "b"), [str(i) for i in range(n)], labels, parts=parts
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "epochs", "warmup", "mixup"),
+    [
+        (1000, 512, 250, 50, 0),  # 2 batches a pass: 500 updates, 100 of them rising
+        (1400, 32, 12, 100 / 44, 0),  # 44 batches a pass: 11.4 passes
+        (20_000, 512, 250, 12.5, 0.1),  # 40 batches a pass: 10,000 updates, 500 rising
+        (500_000, 500, 20, 0.5, 0.1),  # 1,000 batches a pass: 20,000 updates
+    ],
+)
+def test_numbers_of_the_paper(n, batch, epochs, warmup, mixup):
+    found = hyperrule(RECIPE.changed(batch_size=batch), pictures(n))
+    (stage,) = found.planned
+
+    assert (stage.epochs, stage.warmup_epochs) == (epochs, pytest.approx(warmup))
+    assert stage.learning_rate == pytest.approx(0.003 * batch / 512)
+    assert (stage.unfreeze, stage.optimizer, stage.momentum) == ("all", "sgd", 0.9)
+    assert (found.mixup, found.image_size) == (mixup, 384)
+
+
+def test_accumulated_batches_are_one():
+    """8 of 64 pictures make the 512 of the paper; 16 batches a pass, 500 times 8 of them."""
+    recipe = RECIPE.changed(batch_size=64, stages=[Stage(accumulate=8).model_dump()])
+    (stage,) = hyperrule(recipe, pictures(1000)).planned
+
+    assert (stage.learning_rate, stage.accumulate) == (0.003, 8)
+    assert stage.epochs == 250
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(96, 95, 128), (96, 96, 384), (32, 32, 128)])
+def test_small_pictures_become_small_squares(height, width, side):
+    assert hyperrule(RECIPE, pictures(100, height, width)).image_size == side
+
+
+def test_what_the_recipe_says_holds():
+    found = hyperrule(RECIPE.changed(image_size=64, mixup=0.3), pictures(100))
+
+    assert (found.image_size, found.mixup) == (64, 0.3)
+
+
+@pytest.mark.parametrize("knobs", [{"epochs": 3}, {"lr": 0.1}])
+def test_what_the_rule_decides_is_refused(knobs):
+    (name,) = knobs
+    with pytest.raises(BadConfiguration, match=f"bit finds {name} by"):
+        RECIPE.changed(**knobs)
+
+
+def test_the_rate_rises_and_falls_to_a_tenth_three_times():
+    optimizer = build_optimizer(
+        "sgd", learning_rate=1.0, schedule="staircase", steps=500, warmup_steps=100
+    )
+    rate = optimizer._learning_rate
+    found = [float(rate(step)) for step in (0, 50, 100, 150, 151, 301, 451, 499)]
+
+    assert found == pytest.approx([0, 0.5, 1, 1, 0.1, 0.01, 0.001, 0.001])
+
+
+def test_a_run_by_the_rule(tmp_path, caplog):
+    """48 pictures with 24 to train on: one batch a pass, so 500 epochs; ended by patience."""
+    caplog.set_level("INFO", "keras_transfer")
+    paint(tmp_path / "pictures")
+    stages = [Stage(patience=2, optimizer="adam").model_dump()]
+    run = RECIPE.changed(stages=stages, data=str(tmp_path / "pictures")).run(
+        out=tmp_path / "run", name="bit", image_size=16, split={"val": 0.25, "test": 0.25}
+    )
+
+    log = (run.folder / "log.txt").read_text()
+    assert "500 updates of 32 pictures in 500 epochs" in log
+    assert {row["stage"] for row in run.history} == {"bit"}
+    assert run.knobs["schedule"] == "bit"
+    assert len(run.predict([tmp_path / "pictures" / "red" / "0.png"])) == 1
