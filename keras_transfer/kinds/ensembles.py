@@ -62,5 +62,6 @@ def check_ensemble(recipe: Classify) -> None:
             raise BadConfiguration(
                 f"ensemble = {recipe.ensemble}: the heads share one backbone, which has to stay as "
                 f"it is, and the stage {stage.name!r} tunes blocks (stages.{number}.unfreeze). "
-                "Take stages that train the head only, such as --set 'stages=[{name: head}]'."
+                "Take stages that train the head only: "
+                f"--set ensemble={recipe.ensemble} --set 'stages=[{{name: head}}]'."
             )

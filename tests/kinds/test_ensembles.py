@@ -143,9 +143,13 @@ def test_plain_keras_reads_the_model(bagged):
     assert done.stdout.strip() == "(2, 2)"
 
 
+QUICK = [("saved_model", "none"), ("litert", "int8")]
+WAYS = [(form, quantize) for form, row in FORMATS.items() for quantize in row.quantizations]
+
+
 @pytest.mark.parametrize(
     ("form", "quantize"),
-    [(form, quantize) for form, row in FORMATS.items() for quantize in row.quantizations],
+    [pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow) for one in WAYS],
 )
 def test_it_exports_to_every_format(bagged, tmp_path, form, quantize):
     done = keras_transfer.export(bagged, tmp_path, format=form, quantize=quantize)
@@ -223,7 +227,7 @@ def trees_by_hand(run, seed):
 
 def test_boosting_gives_the_figures_of_scikit_learn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paint(tmp_path / "pictures", 60)
+    paint(tmp_path / "pictures", 48)
     run = RECIPE.changed(ensemble="boosting", imbalance="none").run(out="run", name="tiny")
 
     found, labels = trees_by_hand(run, seeds.stream(0, "members"))
