@@ -74,7 +74,7 @@ def pooled(run, samples):
 def bagged(tmp_path_factory):
     """A finished run of three heads on 32 pictures: 16 of them for training."""
     work = tmp_path_factory.mktemp("bagged")
-    paint(work / "pictures", 16)
+    paint(work / "pictures", blue=16, red=16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KT_CACHE_DIR", str(work / "cache"))
         yield RECIPE.changed(data=str(work / "pictures")).run(out=work / "run", name="bagged")
@@ -181,9 +181,7 @@ def test_views_at_test_time(bagged):
 def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, knobs):
     """Stopped in the second member; and what is computed does not depend on how many there are."""
     monkeypatch.chdir(tmp_path)
-    paint(tmp_path / "pictures")
-    for path in sorted((tmp_path / "pictures/blue").iterdir())[8:]:
-        path.unlink()
+    paint(tmp_path / "pictures", blue=8, red=12)
     recipe = RECIPE.changed(ensemble="bagging:2", **knobs)
     monkeypatch.setenv("KT_CACHE_DIR", str(tmp_path / "first"))
     whole = recipe.run(out="whole", name="tiny")
@@ -227,7 +225,7 @@ def trees_by_hand(run, seed):
 
 def test_boosting_gives_the_figures_of_scikit_learn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paint(tmp_path / "pictures", 48)
+    paint(tmp_path / "pictures", blue=48, red=48)
     run = RECIPE.changed(ensemble="boosting", imbalance="none").run(out="run", name="tiny")
 
     found, labels = trees_by_hand(run, seeds.stream(0, "members"))
@@ -241,7 +239,7 @@ def test_boosting_gives_the_figures_of_scikit_learn(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_boosting_learns_from_the_pretrained_features_whatever_is_tuned(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paint(tmp_path / "pictures", 40)
+    paint(tmp_path / "pictures", blue=40, red=40)
     base = RECIPE.changed(ensemble="boosting")
     frozen = base.run(out="frozen", name="tiny").metrics
     tuned = base.changed(stages=TUNED).run(out="tuned", name="tiny").metrics
