@@ -14,7 +14,7 @@ import yaml
 
 from keras_transfer import catalog
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.kinds.recipe import Recipe, read_options, with_setting
+from keras_transfer.kinds.recipe import Recipe, merged, read_options, with_setting
 from keras_transfer.runs import interrupted
 
 __all__ = ["Recipes", "chosen", "knob_options", "run", "run_options"]
@@ -123,10 +123,14 @@ def _metavar(annotation: Any) -> str:
 
 
 def chosen(base: Recipe, given: dict[str, Any]) -> Recipe:
-    """The recipe with what the command line says of its knobs: file, options, --set, in turn."""
+    """The recipe with what the command line says of its knobs: file, options, --set, in turn.
+
+    What they say is put together before any of it is checked.
+    """
     config, settings = given.pop("config"), given.pop("settings")
     said = {knob: _value(text) for knob, text in given.items() if text is not None}
-    knobs = base.changed(**read_options(Path(config)) if config else {}).changed(**said).knobs()
+    knobs = merged(base.knobs(), read_options(Path(config)) if config else {})
+    knobs = merged(knobs, said)
     for setting in settings:
         knobs = with_setting(knobs, setting)
     return base.changed(**knobs)

@@ -146,8 +146,8 @@ class Classify(Recipe):
         if self.strategy == "mirrored":
             check_accumulation(self)
         check_imbalance(self)
-        check_hyperrule(self)
         check_ensemble(self)
+        check_hyperrule(self)
 
     @property
     def planned(self) -> tuple[Stage, ...]:
@@ -293,8 +293,8 @@ class Classify(Recipe):
             samples = self._samples(folder, self.data)
             with devices.scope():
                 replicas = devices.num_replicas_in_sync
-                one = self.changed(ensemble="none")  # of bagged heads each is such a one
-                return one._fitting(folder, backbone, samples, replicas).find_rate()
+                plain = self.changed(ensemble="none")  # of one head: each member has its own
+                return plain._fitting(folder, backbone, samples, replicas).find_rate()
 
     def _fit(self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int) -> Fitting:
         fitting = self._fitting(folder, backbone, samples, replicas)

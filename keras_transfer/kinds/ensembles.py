@@ -52,10 +52,16 @@ def check_ensemble(recipe: Classify) -> None:
         )
     if recipe.ensemble == "boosting":
         return
+    if recipe.schedule == "bit":
+        raise BadConfiguration(
+            f"ensemble = {recipe.ensemble}: the heads share one backbone, which has to stay as it "
+            "is, and schedule = bit tunes all of it. Leave one of them out."
+        )
     for number, stage in enumerate(recipe.planned):
         if stage.unfreeze not in FROZEN:
             raise BadConfiguration(
                 f"ensemble = {recipe.ensemble}: the heads share one backbone, which has to stay as "
                 f"it is, and the stage {stage.name!r} tunes blocks (stages.{number}.unfreeze). "
-                "Take stages that train the head only, such as --set 'stages=[{name: head}]'."
+                "Take stages that train the head only: "
+                f"--ensemble {recipe.ensemble} --set 'stages=[{{name: head}}]'."
             )

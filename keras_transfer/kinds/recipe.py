@@ -15,7 +15,7 @@ from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.kinds.knobs import Group
 
-__all__ = ["Recipe", "read_options", "with_setting"]
+__all__ = ["Recipe", "merged", "read_options", "with_setting"]
 
 
 class Recipe(Group):
@@ -44,7 +44,7 @@ class Recipe(Group):
             UnknownName: No knob is called so.
             BadConfiguration: A value that its knob does not take.
         """
-        return type(self)(**_merged(self.knobs(), knobs))
+        return type(self)(**merged(self.knobs(), knobs))
 
     def knobs(self) -> dict[str, Any]:
         """All knobs with their values, in plain JSON types."""
@@ -128,16 +128,22 @@ FREE = ("class_weight", "variant")
 """Knobs that are mappings of the user's own names; a new one replaces the old one whole."""
 
 
-def _merged(knobs: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(knobs)
+def merged(knobs: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """All knobs with some changed; of a group that is named in part the others stay.
+
+    Args:
+        knobs: As ``Recipe.knobs`` gives them.
+        changes: New values, nested likewise; unchecked.
+    """
+    found = dict(knobs)
     for name, value in changes.items():
         if isinstance(value, BaseModel):
             value = value.model_dump(mode="json")
-        known = merged.get(name)
+        known = found.get(name)
         if isinstance(known, Mapping) and isinstance(value, Mapping) and name not in FREE:
-            value = _merged(known, value)
-        merged[name] = value
-    return merged
+            value = merged(known, value)
+        found[name] = value
+    return found
 
 
 def readable(error: ValidationError, kind: type[BaseModel]) -> BadConfiguration:

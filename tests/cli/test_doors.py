@@ -7,6 +7,9 @@ import pytest
 import yaml
 from processes import kt
 
+from keras_transfer import Classify, Stage
+from keras_transfer.cli.run import chosen
+
 KNOBS = {
     "seed": 3,
     "batch_size": 5,
@@ -75,3 +78,15 @@ def test_what_was_said_is_what_holds(told):
         assert {name: knobs[group][name] for name in KNOBS[group]} == KNOBS[group]
     (stage,) = knobs["stages"]
     assert {name: stage[name] for name in KNOBS["stages"][0]} == KNOBS["stages"][0]
+
+
+def test_options_and_settings_are_put_together_before_they_are_checked():
+    """Bagging is refused beside the blocks that this recipe tunes, which --set takes away."""
+    tuning = Classify(
+        data="photos",
+        backbone="vgg16",
+        stages=(Stage("head"), Stage("tune", unfreeze="block5")),
+    )
+    given = {"config": None, "settings": ("stages=[{name: head}]",), "ensemble": "bagging:3"}
+
+    assert chosen(tuning, given).ensemble == "bagging:3"

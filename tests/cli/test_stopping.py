@@ -78,7 +78,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how,
     ).read_text()
 
 
-HEADS = ["--ensemble", "bagging:3", "--set", "stages=[{name: head, epochs: 6}]"]
+HEADS = ["--set", "ensemble=bagging:3", "--set", "stages=[{name: head, epochs: 6}]"]
 
 
 @pytest.mark.parametrize("epoch", ["head 2/6", pytest.param("", marks=pytest.mark.slow)])

@@ -47,6 +47,7 @@ TUNED = [{"name": "head", "epochs": 1}, {"name": "tune", "epochs": 1, "unfreeze"
         ({"ensemble": "bagging:ten"}, BadConfiguration, "2 to 100"),
         ({"engine": "none"}, BadConfiguration, "computed once. With engine = none"),
         ({"ensemble": "boosting", "engine": "none"}, BadConfiguration, "With engine = none"),
+        ({"schedule": "bit"}, BadConfiguration, "schedule = bit tunes all of it"),
         ({"stages": TUNED}, BadConfiguration, r"'tune' tunes blocks \(stages.1.unfreeze\)"),
     ],
 )
@@ -142,9 +143,13 @@ def test_plain_keras_reads_the_model(bagged):
     assert done.stdout.strip() == "(2, 2)"
 
 
+QUICK = [("saved_model", "none"), ("litert", "int8")]
+WAYS = [(form, quantize) for form, row in FORMATS.items() for quantize in row.quantizations]
+
+
 @pytest.mark.parametrize(
     ("form", "quantize"),
-    [(form, quantize) for form, row in FORMATS.items() for quantize in row.quantizations],
+    [pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow) for one in WAYS],
 )
 def test_it_exports_to_every_format(bagged, tmp_path, form, quantize):
     done = keras_transfer.export(bagged, tmp_path, format=form, quantize=quantize)
@@ -168,16 +173,15 @@ def test_views_at_test_time(bagged):
         {"augment": {"horizontal_flip": True}, "views": 2, "mixup": 0.4},
         {"imbalance": "oversample", "precision": "mixed_bfloat16"},
         {"imbalance": "smote", "strategy": "one_device"},
+        {"lr": "auto"},
     ],
-    ids=["uncached", "views", "oversample", "smote"],
+    ids=["uncached", "views", "oversample", "smote", "auto"],
 )
 @pytest.mark.slow
 def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, knobs):
     """Stopped in the second member; and what is computed does not depend on how many there are."""
     monkeypatch.chdir(tmp_path)
-    paint(tmp_path / "pictures")
-    for path in sorted((tmp_path / "pictures/blue").iterdir())[8:]:
-        path.unlink()
+    paint(tmp_path / "pictures", blue=8, red=12)
     recipe = RECIPE.changed(ensemble="bagging:2", **knobs)
     monkeypatch.setenv("KT_CACHE_DIR", str(tmp_path / "first"))
     whole = recipe.run(out="whole", name="tiny")
@@ -221,7 +225,7 @@ def trees_by_hand(run, seed):
 
 def test_boosting_gives_the_figures_of_scikit_learn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    paint(tmp_path / "pictures", blue=60, red=60)
+    paint(tmp_path / "pictures", blue=48, red=48)
     run = RECIPE.changed(ensemble="boosting", imbalance="none").run(out="run", name="tiny")
 
     found, labels = trees_by_hand(run, seeds.stream(0, "members"))
