@@ -283,6 +283,8 @@ class Classify(Recipe):
         weights, seed = settled(self.weights), seeds.stream(self.seed, "weights")
         with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
             devices = strategy(self.strategy, self.batch_size)
+            if devices.num_replicas_in_sync > 1:
+                check_accumulation(self)
             with devices.scope():
                 backbone = self._backbone(weights)
             samples = self._samples(folder, self.data)

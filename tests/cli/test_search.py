@@ -135,9 +135,6 @@ def test_each_of_several_seeds_and_sizes_finds_its_own(work):
 
 
 MIRRORED = """
-import sys
-from keras_transfer.quiet import import_tensorflow
-import_tensorflow()
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -335,7 +332,15 @@ def test_a_knob_that_is_fixed_or_outweighed_is_not_searched():
         space("lr=0.1:1.0", "stages.0.learning_rate=0.1:1.0")
     with pytest.raises(BadConfiguration, match="more than once"):
         space("lr=0.1:1.0", "lr=0.2:0.3")
+    with pytest.raises(BadConfiguration, match="schedule is set"):
+        space("stages.*.schedule=cosine,constant", schedule="one_cycle")
+    with pytest.raises(BadConfiguration, match="fixed by another option"):
+        space("stages.*.optimizer=adam,sgd", stages=[{"optimizer": "lion"}])
     assert [knob.path for knob in space(lr=0.5)] == ["head.dropout", "label_smoothing"]
+    assert [knob.path for knob in space(schedule="bit", stages=[Stage("all", unfreeze="all")])] == [
+        "head.dropout",
+        "label_smoothing",
+    ]
 
 
 def test_ranges_and_choices():
