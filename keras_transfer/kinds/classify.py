@@ -28,6 +28,7 @@ from keras_transfer.kinds.knobs import (
     Imbalance,
     OwnWeights,
     Portion,
+    Rate,
     Split,
     Stage,
     Symmetric,
@@ -84,7 +85,7 @@ class Classify(Recipe):
         (Stage("head"),), description="what is trained, one after the other"
     )
     epochs: Count | None = Field(None, description="of every stage, instead of what the stages say")
-    lr: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
+    lr: Rate = Field(
         None, description="of the first stage, or auto; the others keep their proportion to it"
     )
     schedule: Annotated[str, row_of(ROUTES)] | None = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from keras_transfer.errors import BadConfiguration
+from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES, WARMING
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Imbalance",
     "OwnWeights",
     "Portion",
+    "Rate",
     "Split",
     "Stage",
     "Symmetric",
@@ -45,6 +46,19 @@ def _class_name(value: Any) -> Any:
 
 
 ClassName = Annotated[str, BeforeValidator(_class_name)]
+
+
+def _rate(value: Any) -> Any:
+    """Refuse words but auto, by name."""
+    if isinstance(value, str) and value != "auto":
+        try:
+            float(value)
+        except ValueError:
+            raise UnknownName("value of lr", value, ["auto"]) from None
+    return value
+
+
+Rate = Annotated[Positive | Literal["auto"] | None, BeforeValidator(_rate)]
 
 
 def row_of(table: Any) -> AfterValidator:
