@@ -96,6 +96,7 @@ def plot_trials(
     for curve in curves:
         first.plot(range(1, len(curve) + 1), curve, marker=".", alpha=0.6)
     first.set(xlabel="epoch", ylabel=monitor)
+    first.xaxis.get_major_locator().set_params(integer=True)
     for axes, (knob, found) in zip(others, knobs.items(), strict=False):
         numbers = all(isinstance(one, int | float) for one in found)
         axes.plot(found if numbers else [str(one) for one in found], values, "o", alpha=0.6)

@@ -224,6 +224,8 @@ def test_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work):
     table = rows(work / "bad/trials.csv")
 
     assert len(table) == 7
+    assert not (work / "bad/1").exists()  # the values of trial 0 again
+    assert table[1]["reason"] == "The same as trial 0."
     ended = {row["state"] for row in table}
     assert ended == {"complete", "pruned", "failed"}
     for row in table:
