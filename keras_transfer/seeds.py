@@ -4,7 +4,7 @@ import numpy as np
 
 __all__ = ["STREAMS", "stream"]
 
-STREAMS = ("split", "weights", "shuffle", "augment")
+STREAMS = ("split", "weights", "shuffle", "augment", "members")
 """What draws random numbers. A new stream goes to the end: the others stay as they are."""
 
 

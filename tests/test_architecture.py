@@ -113,7 +113,8 @@ def test_all_of_a_module_exists(path):
         elif isinstance(node, ast.ImportFrom | ast.Import):
             defined |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Assign):
-            defined |= {getattr(target, "id", "") for target in node.targets}
+            several = [getattr(target, "elts", [target]) for target in node.targets]
+            defined |= {getattr(target, "id", "") for one in several for target in one}
         elif isinstance(node, ast.AnnAssign):
             defined.add(getattr(node.target, "id", ""))
     assert named <= defined

@@ -1,4 +1,4 @@
-"""Which pictures an epoch draws where rare classes are to be seen as often as common ones."""
+"""Which pictures an epoch draws: of all classes as many, or those of a bootstrap draw."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from keras_transfer.errors import BadData
 from keras_transfer.tables import Table
 
-__all__ = ["SAMPLINGS", "Sampling"]
+__all__ = ["SAMPLINGS", "Bootstrap", "Sampling", "bootstrap"]
 
 
 class Sampling:
@@ -67,6 +67,61 @@ class Sampling:
         rounds = -(-self.each // len(members))
         places = np.concatenate([rng.permutation(members) for _ in range(rounds)])
         return places[: self.each], np.repeat(np.arange(rounds), len(members))[: self.each]
+
+
+def bootstrap(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Draw as many pictures as there are, with replacement (Breiman 1996), within each class.
+
+    So no class is lost, and the classes keep their sizes.
+
+    Args:
+        labels: (n,) int.
+        seed: At least 0.
+
+    Returns:
+        (n,) int64 places in the table; ``labels[places]`` equals ``labels``.
+    """
+    rng = np.random.default_rng(seed)
+    places = np.empty(len(labels), "int64")
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        places[members] = rng.choice(members, len(members))
+    return places
+
+
+class Bootstrap(Sampling):
+    """Goes through a bootstrap draw, the same in every epoch; or through a sampling of it.
+
+    Args:
+        drawn: (n,) places in the table of the train part, as ``bootstrap`` gives them.
+        within: Draws from the drawn pictures as if they were the train part; all of them, once
+            each, if None.
+    """
+
+    def __init__(self, drawn: np.ndarray, within: Sampling | None = None):
+        self.drawn, self.within = drawn, within
+        self.rounds = 1 if within is None else within.rounds
+
+    def __len__(self) -> int:
+        """How many pictures an epoch goes through."""
+        return len(self.drawn if self.within is None else self.within)
+
+    def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """What one epoch goes through, in its order; see ``Sampling.draw``."""
+        if self.within is None:
+            places = np.random.default_rng([seed, epoch]).permutation(self.drawn)
+        else:
+            places = self.drawn[self.within.draw(seed, epoch)[0]]
+        return places, _times(places)
+
+
+def _times(places: np.ndarray) -> np.ndarray:
+    """(n,) int64: how often each place stands before itself."""
+    order = np.argsort(places, kind="stable")
+    ranked = places[order]
+    times = np.empty(len(places), "int64")
+    times[order] = np.arange(len(places)) - np.searchsorted(ranked, ranked)
+    return times
 
 
 Each = Callable[[np.ndarray], int]

@@ -29,14 +29,15 @@ def probabilities(
         graph: Whether to make a graph first, which pays for more than a few batches.
 
     Returns:
-        (n, classes) float64 probabilities; each row sums to 1.
+        (n, classes) float64 probabilities; each row sums to 1. (n, members, classes) of a model
+        that gives the logits of several.
     """
     forward = functools.partial(model, training=False)
     forward = tf.function(forward) if graph else forward
     bar = tqdm(batches, desc=title, leave=False, disable=None, file=sys.stderr)
     first = (batch[0] if isinstance(batch, tuple) else batch for batch in bar)
     logits = [forward(pixels).numpy() for pixels in first]
-    return softmax(np.concatenate(logits).astype("float64"), axis=1)
+    return softmax(np.concatenate(logits).astype("float64"), axis=-1)
 
 
 def agree(some: np.ndarray, others: np.ndarray, tolerance: float = 0.05) -> bool:

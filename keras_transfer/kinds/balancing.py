@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_transfer import seeds
 from keras_transfer.data.balance import WEIGHTINGS, class_weights, remedy, weight_table
 from keras_transfer.data.samples import Samples
-from keras_transfer.data.sampling import SAMPLINGS, Sampling
+from keras_transfer.data.sampling import SAMPLINGS, Bootstrap, Sampling
 from keras_transfer.errors import BadConfiguration
 
 if TYPE_CHECKING:
@@ -33,7 +36,10 @@ class Balancing:
         sampling: What an epoch draws; None: every picture once.
         focusing: Gamma of the focal loss; 0: cross-entropy.
         length: Pictures an epoch.
+        drawn: Places in the train part of what counts as it; None: all, once each.
     """
+
+    drawn: np.ndarray | None = None
 
     def __init__(self, recipe: Classify, train: Samples):
         counts = train.counts()
@@ -52,6 +58,19 @@ class Balancing:
         logger.info("Imbalance: %s (%s); an epoch has %s pictures", self.name, why, self.length)
         logger.info("%s", weight_table(train.classes, counts, self.weights))
 
+    def of(self, drawn: np.ndarray, seed: int) -> Balancing:
+        """The same remedy on a bootstrap draw of the train part, whose classes are as large.
+
+        Args:
+            drawn: As ``bootstrap`` gives it.
+            seed: Of what is drawn further.
+        """
+        other = copy.copy(self)
+        other.drawn, other.seed = drawn, seeds.stream(seed, "shuffle")
+        if self.name != "smote":
+            other.sampling = Bootstrap(drawn, self.sampling)
+        return other
+
     @property
     def rounds(self) -> int:
         """How often an epoch draws a picture at most."""
@@ -64,7 +83,10 @@ class Balancing:
             return None
         from keras_transfer.training.features.smote import smote
 
-        return partial(smote, seed=self.seed)
+        drawn = self.drawn
+        if drawn is None:
+            return partial(smote, seed=self.seed)
+        return lambda table, train: smote(table.rows(drawn), train.take(drawn), self.seed)
 
 
 def check_imbalance(recipe: Classify) -> None:

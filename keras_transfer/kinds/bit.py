@@ -38,17 +38,20 @@ DECIDED = ("epochs", "lr")
 
 
 def check_hyperrule(recipe: Classify) -> None:
-    """Refuse what the rule decides itself.
+    """Refuse what the rule decides itself, and what cannot stand beside what it wants.
 
     Raises:
-        BadConfiguration: Epochs or a rate are given too.
+        BadConfiguration: Epochs or a rate are given too; or a knob wants the backbone frozen.
     """
+    if recipe.schedule != "bit":
+        return
     for knob in DECIDED:
-        if recipe.schedule == "bit" and getattr(recipe, knob) is not None:
+        if getattr(recipe, knob) is not None:
             raise BadConfiguration(
                 f"schedule = bit finds {knob} by the number of pictures; leave {knob} out, or "
                 "choose another schedule."
             )
+    _ruled(recipe, 1, recipe.image_size or SIDE)
 
 
 def hyperrule(recipe: Classify, samples: Samples) -> Classify:
@@ -65,36 +68,46 @@ def hyperrule(recipe: Classify, samples: Samples) -> Classify:
         samples: With parts.
     """
     train = samples.part("train")
-    updates, rising = next(row[1:] for row in STEPS if len(train) < row[0])
-    first = recipe.stages[0]
-    together = recipe.batch_size * first.accumulate
-    a_pass = math.ceil(len(train) / recipe.batch_size)  # batches
+    found = _ruled(recipe, len(train), recipe.image_size or _side(train))
+    (stage,) = found.stages
+    logger.info(
+        "BiT-HyperRule for %s pictures: %s updates of %s pictures in %s epochs, rate %.2g, "
+        "%s x %s pixels, mixup %g",
+        *(len(train), _updates(len(train))[0], recipe.batch_size * stage.accumulate),
+        *(stage.epochs, stage.learning_rate),
+        *(found.image_size, found.image_size, found.mixup),
+    )
+    return found
+
+
+def _updates(n: int) -> tuple[int, int]:
+    """How many for n pictures, and with how many of them the rate rises."""
+    return next(row[1:] for row in STEPS if n < row[0])
+
+
+def _ruled(recipe: Classify, n: int, side: int) -> Classify:
+    """The recipe for n pictures that become squares."""
+    (updates, rising), first = _updates(n), recipe.stages[0]
+    a_pass = math.ceil(n / recipe.batch_size)  # batches
     stage = first.model_dump(mode="json") | {
         "name": "bit",
         "unfreeze": "all",
         "optimizer": "sgd",
         "momentum": 0.9,
-        "learning_rate": RATE * together / BATCH,
+        "learning_rate": RATE * recipe.batch_size * first.accumulate / BATCH,
         "schedule": "staircase",
         "decay": 0.1,
         "epochs": math.ceil(updates * first.accumulate / a_pass),
         "warmup_epochs": rising * first.accumulate / a_pass,
         "carry": False,
     }
-    blending = len(train) >= MIXUP_FROM and recipe.batch_size > 1 and not recipe.cutmix
-    found = recipe.changed(
+    blending = n >= MIXUP_FROM and recipe.batch_size > 1 and not recipe.cutmix
+    return recipe.changed(
         schedule=None,
         stages=[stage],
-        image_size=recipe.image_size or _side(train),
+        image_size=side,
         mixup=recipe.mixup or (MIXUP if blending else 0.0),
     )
-    logger.info(
-        "BiT-HyperRule for %s pictures: %s updates of %s pictures in %s epochs, rate %.2g, "
-        "%s x %s pixels, mixup %g",
-        *(len(train), updates, together, stage["epochs"], stage["learning_rate"]),
-        *(found.image_size, found.image_size, found.mixup),
-    )
-    return found
 
 
 def _side(train: Samples) -> int:

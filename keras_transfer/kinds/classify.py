@@ -19,11 +19,13 @@ from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, Unknow
 from keras_transfer.kinds.balancing import check_imbalance
 from keras_transfer.kinds.bit import check_hyperrule, hyperrule
 from keras_transfer.kinds.checks import check_accumulation, check_mixing, check_stages
+from keras_transfer.kinds.ensembles import check_ensemble, fitting_of, members
 from keras_transfer.kinds.knobs import (
     Augment,
     ClassName,
     Count,
     Decay,
+    Ensemble,
     Head,
     Imbalance,
     OwnWeights,
@@ -109,6 +111,9 @@ class Classify(Recipe):
     mixup_off_epoch: Count | None = Field(
         None, description="mixup and cutmix in so many first epochs of a stage; in all if none"
     )
+    ensemble: Ensemble = Field(
+        "none", description="bagging:10 averages ten heads; boosting compares trees on features"
+    )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="share of a label that all classes divide evenly"
     )
@@ -143,6 +148,7 @@ class Classify(Recipe):
             check_accumulation(self)
         check_imbalance(self)
         check_hyperrule(self)
+        check_ensemble(self)
 
     @property
     def planned(self) -> tuple[Stage, ...]:
@@ -194,7 +200,8 @@ class Classify(Recipe):
             with _timed(clock, "baseline"):
                 metrics["baselines"]["scratch"] = recipe._from_scratch(folder / "baseline", source)
         runs.write_json(folder / "metrics.json", metrics)
-        (folder / "state.npz").unlink(missing_ok=True)
+        for home in (folder, *folder.glob("members/*")):
+            (home / "state.npz").unlink(missing_ok=True)
         clock["features"] = sum(report["seconds"] for report in fitting.reports().values())
         data = runs.fingerprint(folder / "split.csv")
         return {"seconds": clock, "features": fitting.reports(), "data": data}
@@ -274,10 +281,8 @@ class Classify(Recipe):
             "learning_rate", which ``lr="auto"`` would take, its "rule", and those of all "rules".
 
         Raises:
-            BadConfiguration: The schedule is bit, which finds the rate by another way.
             CheckFailed: The loss falls at no rate.
         """
-        check_hyperrule(self.changed(lr="auto"))
         quiet.import_tensorflow()
         from keras_transfer.training.session import session, strategy
 
@@ -291,7 +296,8 @@ class Classify(Recipe):
             samples = self._samples(folder, self.data)
             with devices.scope():
                 replicas = devices.num_replicas_in_sync
-                return self._fitting(folder, backbone, samples, replicas).find_rate()
+                one = self.changed(ensemble="none")  # of bagged heads each is such a one
+                return one._fitting(folder, backbone, samples, replicas).find_rate()
 
     def _fit(self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int) -> Fitting:
         fitting = self._fitting(folder, backbone, samples, replicas)
@@ -302,14 +308,14 @@ class Classify(Recipe):
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
     ) -> Fitting:
         from keras_transfer.data.pipeline import Loading
-        from keras_transfer.kinds.fitting import Fitting
         from keras_transfer.networks.heads import build_classifier, build_head
 
-        head = build_head(len(samples.classes), **self.head.model_dump())
+        knobs = self.head.model_dump()
+        head = build_head(len(samples.classes), members=members(self.ensemble), **knobs)
         preprocessing = BACKBONES[self.backbone].preprocessing
         model = build_classifier(backbone, head, preprocessing=preprocessing)
         loading = Loading(model.input_shape[1], self.resize, self.batch_size, replicas)
-        return Fitting(self, folder, model, samples, loading)
+        return fitting_of(self.ensemble)(self, folder, model, samples, loading)
 
     def _evaluate(self, folder: Path, samples: Samples, fitting: Fitting) -> dict[str, Any]:
         """Figures of the best model from predictions made once."""
@@ -324,7 +330,8 @@ class Classify(Recipe):
             metrics[name] = figures.classification_metrics(part.labels, found, part.classes)
         counts, test = samples.part("train").counts(), samples.part("test")
         metrics["baselines"] = {
-            "majority": figures.majority_baseline(counts, test.labels, test.classes)
+            "majority": figures.majority_baseline(counts, test.labels, test.classes),
+            **fitting.baselines(),
         }
         curves = figures.precision_recall_curves(test.labels, predictions["test"], test.classes)
         write_curves(folder / "pr_curves.csv", curves)
@@ -339,6 +346,7 @@ class Classify(Recipe):
             weights="none",
             batch_norm="train",
             baseline=False,
+            ensemble="none",
             stages=[first.model_dump(mode="json") | whole],
             epochs=None,
             lr="auto" if self.lr == "auto" else None,

@@ -71,7 +71,7 @@ class Fitting:
         self.backbone = model.get_layer("backbone")
         self.trainer = Trainer(model, folder, recipe.monitor)
         self.train = samples.part("train")
-        self.balancing = Balancing(recipe, self.train)
+        self.balancing = self._balanced()
         self.weights = self.balancing.weights
         self.augment = Augmentation(**recipe.augment.model_dump())
         soft = bool(self.balancing.focusing)
@@ -95,8 +95,7 @@ class Fitting:
         divisions = [self._division(stage) for stage in self.recipe.planned]
         for index in range(len(divisions)):
             self._begin(index, divisions)
-            if self.recipe.lr == "auto":
-                self.recipe = self.recipe.changed(lr=self._found()["learning_rate"])
+            self._settle_rate()
             if not self.trainer.passed(index):
                 self._fit(index)
 
@@ -117,8 +116,15 @@ class Fitting:
         freeze(self.backbone, stage.unfreeze, self.recipe.batch_norm)
         trainable, total = parameter_counts(self.model)
         logger.info("Stage %r trains %s of %s parameters", stage.name, trainable, total)
+        done = self.trainer.done["stage"]
+        if done and index == min(done, len(divisions) - 1):  # taken up: what was learnt so far
+            self.model.load_weights(self.folder / "best.keras")
         earlier = None if source is None else self._part(source, divisions[source])
         self.feed = self._feed(index, self._part(index, divisions[index], earlier))
+
+    def _settle_rate(self) -> None:
+        if self.recipe.lr == "auto":
+            self.recipe = self.recipe.changed(lr=self._found()["learning_rate"])
 
     def _found(self) -> dict[str, Any]:
         """What a sweep of the first stage finds, or found when the run began."""
@@ -161,6 +167,10 @@ class Fitting:
             for name, part in parts.items()
         }
 
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """Figures on the test part, by name, to stand beside those of the model."""
+        return {}
+
     def reports(self) -> dict[str, dict[str, Any]]:
         """What the feature engine did for each stage, by the stage's name."""
         return {
@@ -168,6 +178,9 @@ class Fitting:
             for index, part in sorted(self.parts.items())
             if any(part.counts.values())
         }
+
+    def _balanced(self) -> Balancing:
+        return Balancing(self.recipe, self.train)
 
     def _division(self, stage: Stage) -> Division | None:
         freeze(self.backbone, stage.unfreeze, self.recipe.batch_norm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -14,6 +15,7 @@ __all__ = [
     "ClassName",
     "Count",
     "Decay",
+    "Ensemble",
     "Group",
     "Head",
     "Imbalance",
@@ -92,6 +94,26 @@ Imbalance = Literal[
     "focal",
     "smote",
 ]
+
+
+MOST_MEMBERS = 100
+
+
+def _ensemble(text: str) -> str:
+    name, colon, count = text.partition(":")
+    if name == "bagging":
+        if not re.fullmatch("[0-9]{1,3}", count) or not 2 <= int(count) <= MOST_MEMBERS:
+            raise BadConfiguration(
+                f"ensemble = {text!r}: bagging is followed by how many heads, 2 to "
+                f"{MOST_MEMBERS}, such as bagging:10."
+            )
+    elif colon or name not in ("none", "boosting"):
+        raise UnknownName("ensemble", text, ("none", "bagging:10", "boosting"))
+    return text
+
+
+Ensemble = Annotated[str, AfterValidator(_ensemble)]
+"""none, bagging:K or boosting."""
 
 
 class Group(BaseModel):

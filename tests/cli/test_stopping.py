@@ -78,6 +78,30 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how,
     ).read_text()
 
 
+HEADS = ["--ensemble", "bagging:3", "--set", "stages=[{name: head, epochs: 6}]"]
+
+
+@pytest.mark.parametrize("epoch", ["head 2/6", pytest.param("", marks=pytest.mark.slow)])
+def test_a_killed_ensemble_goes_on_and_ends_as_if_never_stopped(work, tmp_path, epoch):
+    """Killed inside the second member, or where it is about to begin."""
+    whole = work / "heads"
+    if not whole.exists():
+        kt("run", "tiny.py", "--out", whole, *HEADS, cwd=work, check=0)
+
+    stopped = start(work, "--out", tmp_path / "stopped", *HEADS)
+    wait_for_epoch(stopped, "Member 2 of 3")
+    if epoch:
+        wait_for_epoch(stopped, epoch)
+    stopped.kill()
+    stopped.communicate()
+    assert (tmp_path / "stopped/members/1/best.keras").exists()
+    assert not (tmp_path / "stopped/members/3/history.csv").exists()
+    kt("run", "tiny.py", "--out", tmp_path / "stopped", "--resume", cwd=work, check=0)
+
+    for name in ("history.csv", "predictions.csv", "metrics.json"):
+        assert (whole / name).read_text() == (tmp_path / "stopped" / name).read_text()
+
+
 def test_a_run_that_is_alive_is_not_taken_over(work, tmp_path):
     alive = start(work, "--out", tmp_path / "alive", "--set", "stages.1.epochs=500")
     try:

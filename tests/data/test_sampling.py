@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_transfer.data.pipeline import Loading, training_batches
 from keras_transfer.data.samples import Samples
-from keras_transfer.data.sampling import Sampling
+from keras_transfer.data.sampling import Bootstrap, Sampling
 from keras_transfer.errors import BadData
 
 LABELS = np.array([0, 1, 0, 0, 2, 0, 1, 0, 0])  # 6, 2 and 1 pictures
@@ -51,6 +51,31 @@ def test_undersampling_takes_other_pictures_in_other_epochs():
     seen = {place for epoch in range(40) for place in sampling.draw(0, epoch)[0].tolist()}
 
     assert seen == set(range(9))
+
+
+def test_a_bootstrap_draw_is_gone_through_in_another_order_in_every_epoch():
+    drawn = np.array([0, 6, 0, 3, 4, 3, 6, 3, 8])
+    draw = Bootstrap(drawn)
+
+    (places, times), (others, _) = draw.draw(1, 0), draw.draw(1, 1)
+    assert sorted(places) == sorted(others) == sorted(drawn)
+    assert places.tolist() != others.tolist()
+    assert sorted(zip(places.tolist(), times.tolist(), strict=True)) == [
+        (0, 0), (0, 1), (3, 0), (3, 1), (3, 2), (4, 0), (6, 0), (6, 1), (8, 0),
+    ]  # fmt: skip
+    assert (len(draw), draw.rounds) == (9, 1)
+
+
+def test_a_sampling_of_a_bootstrap_draw_sees_drawn_pictures_only():
+    drawn = np.array([0, 6, 0, 3, 4, 3, 6, 3, 8])
+    draw = Bootstrap(drawn, Sampling("oversample", LABELS, CLASSES))
+
+    places, times = draw.draw(5, 2)
+    assert len(draw) == len(places) == 18
+    assert np.bincount(LABELS[places]).tolist() == [6, 6, 6]
+    assert set(places.tolist()) == set(drawn.tolist())
+    assert sorted(times[places == 4].tolist()) == [0, 1, 2, 3, 4, 5]
+    assert sorted(times[places == 6].tolist()) == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_class_without_pictures_is_refused():

@@ -70,7 +70,13 @@ def test_what_the_recipe_says_holds():
     assert (found.image_size, found.mixup) == (64, 0.3)
 
 
-@pytest.mark.parametrize("knobs", [{"epochs": 3}, {"lr": 0.1}])
+@pytest.mark.parametrize("knobs", [{"ensemble": "bagging:3"}, {"imbalance": "smote"}])
+def test_what_wants_a_frozen_backbone_is_refused_at_once(knobs):
+    with pytest.raises(BadConfiguration, match="'bit' tunes blocks"):
+        RECIPE.changed(**knobs)
+
+
+@pytest.mark.parametrize("knobs", [{"epochs": 3}, {"lr": 0.1}, {"lr": "auto"}])
 def test_what_the_rule_decides_is_refused(knobs):
     (name,) = knobs
     with pytest.raises(BadConfiguration, match=f"bit finds {name} by"):

@@ -8,7 +8,7 @@ import pytest
 from keras_transfer.errors import UnknownName
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.freezing import freeze
-from keras_transfer.networks.heads import POOLINGS, build_classifier, build_head
+from keras_transfer.networks.heads import POOLINGS, build_classifier, build_head, members_of
 
 FEATURES = np.arange(8, dtype="float32").reshape(1, 2, 2, 2)  # channels 0 2 4 6 and 1 3 5 7
 
@@ -112,6 +112,28 @@ def test_dropout_without_hidden_layers_drops_pooled_features():
 
     assert set(np.ravel(model(many, training=True))) == {0, 6, 8, 14}
     assert set(np.ravel(model(many))) == {7}
+
+
+def test_several_heads_answer_their_mean():
+    """Softmax of what comes out is the mean of theirs, also where one is as sure as can be."""
+    model = on_identity(classes=3, members=3)
+    logits = np.array([[0, 0, 0], [300, 0, -300], [1, 2, 3]], "float64")
+    for number, row in enumerate(logits, start=1):
+        model.get_layer(f"member{number}_logits").set_weights([np.zeros((2, 3)), row])
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    wanted = (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0)
+
+    np.testing.assert_allclose(np.exp(model(FEATURES)[0]), wanted, rtol=1e-5)
+    for (classifier, head), row in zip(members_of(model), logits, strict=True):
+        np.testing.assert_array_equal(classifier(FEATURES), [row])
+        np.testing.assert_array_equal(head(np.zeros((1, 2))), [row])
+
+
+def test_several_heads_pool_once():
+    model = on_identity(pooling="max", units=(3,), dropout=0.5, members=2)
+
+    assert [layer.name for layer in model.layers].count("pool") == 1
+    assert model.count_params() == 2 * ((2 * 3 + 3) + (3 * 2 + 2))
 
 
 def test_penalties_worked_out_by_hand():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 import time
@@ -192,6 +193,16 @@ class FrozenPart:
             if table is not None:
                 return table
         return self._in_memory(samples, view)
+
+    def before(self, division: Division) -> FrozenPart:
+        """The same features, computed once for both, for another rest that follows this prefix.
+
+        Args:
+            division: Of a network that is the same up to its boundary, which is this one's.
+        """
+        other = copy.copy(self)
+        other.division = division
+        return other
 
     def features(self, samples: Samples) -> np.ndarray:
         """(n, ...) float32 features of a few pictures, computed here and now."""

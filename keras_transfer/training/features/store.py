@@ -62,6 +62,10 @@ class Table:
         """Of one picture's features."""
         return self.segments[0].shape[1:]
 
+    def rows(self, places: np.ndarray) -> Table:
+        """The table of some of the pictures, in this order; they may come more than once."""
+        return Table(self.segments, self.segment[places], self.row[places])
+
     def take(self, places: np.ndarray) -> np.ndarray:
         """Features of some pictures, (len(places), ...) float32."""
         features = np.empty((len(places), *self.shape), "float32")
