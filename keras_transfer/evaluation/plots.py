@@ -96,10 +96,13 @@ def plot_trials(
     for curve in curves:
         first.plot(range(1, len(curve) + 1), curve, marker=".", alpha=0.6)
     first.set(xlabel="epoch", ylabel=monitor)
+    first.xaxis.get_major_locator().set_params(integer=True)
     for axes, (knob, found) in zip(others, knobs.items(), strict=False):
         numbers = all(isinstance(one, int | float) for one in found)
         axes.plot(found if numbers else [str(one) for one in found], values, "o", alpha=0.6)
-        axes.set(xlabel=knob, ylabel=monitor, xscale="log" if knob in logarithmic else "linear")
+        axes.set(xlabel=knob, ylabel=monitor)
+        if knob in logarithmic:
+            axes.set_xscale("log")  # a linear one would take the words from an axis of choices
     for axes in others[len(knobs) :]:
         axes.set_visible(False)
     figure.savefig(path)

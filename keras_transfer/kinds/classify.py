@@ -30,6 +30,7 @@ from keras_transfer.kinds.knobs import (
     Imbalance,
     OwnWeights,
     Portion,
+    Rate,
     Split,
     Stage,
     Symmetric,
@@ -86,7 +87,7 @@ class Classify(Recipe):
         (Stage("head"),), description="what is trained, one after the other"
     )
     epochs: Count | None = Field(None, description="of every stage, instead of what the stages say")
-    lr: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
+    lr: Rate = Field(
         None, description="of the first stage, or auto; the others keep their proportion to it"
     )
     schedule: Annotated[str, row_of(ROUTES)] | None = Field(
@@ -288,6 +289,8 @@ class Classify(Recipe):
         weights, seed = settled(self.weights), seeds.stream(self.seed, "weights")
         with session(seed=seed, precision=self.precision, deterministic=self.deterministic):
             devices = strategy(self.strategy, self.batch_size)
+            if devices.num_replicas_in_sync > 1:
+                check_accumulation(self)
             with devices.scope():
                 backbone = self._backbone(weights)
             samples = self._samples(folder, self.data)

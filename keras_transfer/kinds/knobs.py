@@ -21,6 +21,7 @@ __all__ = [
     "Imbalance",
     "OwnWeights",
     "Portion",
+    "Rate",
     "Split",
     "Stage",
     "Symmetric",
@@ -47,6 +48,19 @@ def _class_name(value: Any) -> Any:
 
 
 ClassName = Annotated[str, BeforeValidator(_class_name)]
+
+
+def _rate(value: Any) -> Any:
+    """Refuse words but auto, by name."""
+    if isinstance(value, str) and value != "auto":
+        try:
+            float(value)
+        except ValueError:
+            raise UnknownName("value of lr", value, ["auto"]) from None
+    return value
+
+
+Rate = Annotated[Positive | Literal["auto"] | None, BeforeValidator(_rate)]
 
 
 def row_of(table: Any) -> AfterValidator:

@@ -25,6 +25,10 @@ PENALTIES = ("l1", "l2", "l2_sp", "l2_sp_head")
 """Knobs that add to the loss, on the val part too; as the focal loss is another one there."""
 
 
+EVERYWHERE = ("epochs", "schedule", "views", "layer_decay")
+"""Knobs of a stage that one of the whole recipe sets for all."""
+
+
 class Knob(NamedTuple):
     """A knob with its range, or with the values it may take.
 
@@ -86,7 +90,7 @@ def read_space(texts: Sequence[str], recipe: Classify, base: Classify) -> list[K
         )
     if not texts:
         knobs = [_knob(text) for text in _defaults(recipe)]
-        free = [knob for knob in knobs if not _refusal(knob, recipe, base)]
+        free = [knob for knob in knobs if not _refusal(knob, recipe, base) and _fits(knob, recipe)]
         if not free:
             raise BadConfiguration("All that is searched by default is fixed; name a --search.")
         return free
@@ -129,7 +133,7 @@ def _refusal(knob: Knob, recipe: Classify, base: Classify) -> str:
         return f"trials of different {first} cannot be held against each other."
     if recipe.monitor == "val_loss" and (last in PENALTIES or "focal" in knob.values):
         return f"{last} changes what val_loss is made of. Add --monitor val_accuracy."
-    if _at(recipe, path) != _at(base, path):
+    if _at(recipe.knobs(), path.split(".")) != _at(base.knobs(), path.split(".")):
         return "the knob is fixed by another option. Leave one of them out."
     over = _outweighing(path)
     if over and getattr(recipe, over) is not None:
@@ -144,20 +148,33 @@ def _outweighed(path: str, paths: Sequence[str]) -> str:
 
 def _outweighing(path: str) -> str:
     """The knob of the whole recipe that, if set, makes this one of a stage say nothing."""
-    if path == "stages.0.learning_rate":
+    if path in ("stages.0.learning_rate", "stages.*.learning_rate"):
         return "lr"
     first, last = path.split(".")[0], path.split(".")[-1]
-    return last if first == "stages" and last in ("epochs", "views", "layer_decay") else ""
+    return last if first == "stages" and last in EVERYWHERE else ""
 
 
-def _at(recipe: Classify, path: str) -> Any:
-    found: Any = recipe.knobs()
-    for part in path.split("."):
-        if isinstance(found, list) and part.isdecimal() and int(part) < len(found):
-            found = found[int(part)]
-        else:
-            found = found.get(part) if isinstance(found, dict) else None
-    return found
+def _fits(knob: Knob, recipe: Classify) -> bool:
+    """Whether the recipe takes the knob at all, beside what else it says."""
+    try:
+        for value in knob.probes():
+            with_values(recipe, {knob.path: value})
+    except BadConfiguration:
+        return False
+    return True
+
+
+def _at(tree: Any, path: Sequence[str]) -> Any:
+    """What nested knobs hold at a path; None where it leads nowhere."""
+    if not path:
+        return tree
+    first, *rest = path
+    if isinstance(tree, list) and first == "*":
+        return [_at(one, rest) for one in tree]
+    if isinstance(tree, list):
+        within = first.isdecimal() and int(first) < len(tree)
+        return _at(tree[int(first)], rest) if within else None
+    return _at(tree.get(first), rest) if isinstance(tree, dict) else None
 
 
 def _knob(text: str) -> Knob:

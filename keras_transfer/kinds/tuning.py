@@ -139,8 +139,9 @@ class Search:
         said = ", ".join(f"{path} = {value}" for path, value in trial.values.items())
         logger.info("Trial %s: %s", trial.number, said)
         try:
-            self._run(trial)
-            trial.state, trial.value = COMPLETE, self.better(trial.figures)
+            if not self._known(trial):
+                self._run(trial)
+                trial.state, trial.value = COMPLETE, self.better(trial.figures)
         except self.optuna.TrialPruned as pruned:
             trial.state, trial.reason = PRUNED, str(pruned)
         # Values that diverge, do not go together, or are too large for the machine are a result.
@@ -148,6 +149,15 @@ class Search:
             trial.state, trial.reason = FAILED, str(error).splitlines()[0]
         self.record.write()
         logger.info("Trial %s is %s. %s", trial.number, trial.state, trial.reason or trial.value)
+
+    def _known(self, trial: Trial) -> bool:
+        """Take over from an earlier trial of the same values: it would end the same."""
+        for one in self.record.over:
+            if one.values == trial.values:
+                trial.state, trial.value, trial.figures = one.state, one.value, one.figures
+                trial.reason = f"The same as trial {one.number}. {one.reason}".strip()
+                return True
+        return False
 
     def _run(self, trial: Trial) -> None:
         import keras

@@ -14,7 +14,10 @@ from keras_transfer.runs.folder import write_json
 
 __all__ = ["COMPLETE", "FAILED", "PRUNED", "RUNNING", "Record", "Trial"]
 
-RUNNING, COMPLETE, PRUNED, FAILED = "running", "complete", "pruned", "failed"
+RUNNING = "running"
+COMPLETE = "complete"
+PRUNED = "pruned"
+FAILED = "failed"
 
 
 @dataclass

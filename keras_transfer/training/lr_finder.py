@@ -13,7 +13,8 @@ from keras_transfer.tables import Table
 
 __all__ = ["RULES", "STEPS", "Sweep", "diverged", "minimum", "rates", "smoothed", "steepest"]
 
-LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
+LOWEST, HIGHEST = 1e-7, 10.0
+STEPS = 100
 SMOOTHING = 0.9
 """Weight of a step's neighbours, against that of the step itself."""
 DIVERGED = 4.0
