@@ -72,7 +72,7 @@ def test_what_the_recipe_says_holds():
 
 @pytest.mark.parametrize("knobs", [{"ensemble": "bagging:3"}, {"imbalance": "smote"}])
 def test_what_wants_a_frozen_backbone_is_refused_at_once(knobs):
-    with pytest.raises(BadConfiguration, match="bit.? tunes"):
+    with pytest.raises(BadConfiguration, match=r"bit.? tunes"):
         RECIPE.changed(**knobs)
 
 
