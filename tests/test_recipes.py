@@ -42,7 +42,8 @@ def test_a_recipe_says_what_it_is_and_what_it_needs(name):
     assert "Data:" in text
 
 
-def test_digits_transfer_beats_training_from_scratch(tmp_path):
+@pytest.mark.slow
+def test_sample_digits_transfer_beats_training_from_scratch(tmp_path):
     """The first command of the README; the source recipe runs first, since it never was."""
     document = run_in(tmp_path, "digits")
 

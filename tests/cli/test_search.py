@@ -47,7 +47,8 @@ def test_lr_find_writes_its_curve(work, found):
     assert not (work / "runs/tiny/1").exists()
 
 
-def test_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_behind(work, found):
+@pytest.mark.slow
+def test_sample_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_behind(work, found):
     words = ["run", "tiny.py", *ONE, "--lr"]
     kt(*words, "auto", "--out", "auto", cwd=work, check=0)
     kt(*words, found["suggested"], "--out", "said", cwd=work, check=0)
@@ -201,10 +202,9 @@ def test_another_search_is_not_mixed_in(work, searched):
     assert "batch_size = 8, not 4" in refused.stderr
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
-def test_a_search_that_was_stopped_ends_as_if_never_stopped(work, searched, tmp_path, how):
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_sample_a_search_that_was_stopped_ends_as_if_never_stopped(work, searched, tmp_path, how):
     words = ["tune", "tiny.py", *SPACE, "--trials", 2, "--out", tmp_path / "cut"]
     code = stopped(work, "Trial 1: ", how, *words)
     assert code == {signal.SIGKILL: -9, signal.SIGINT: 130}[how]

@@ -81,7 +81,8 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how,
 HEADS = ["--set", "ensemble=bagging:3", "--set", "stages=[{name: head, epochs: 6}]"]
 
 
-@pytest.mark.parametrize("epoch", ["head 2/6", pytest.param("", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", ["head 2/6", ""])
 def test_a_killed_ensemble_goes_on_and_ends_as_if_never_stopped(work, tmp_path, epoch):
     """Killed inside the second member, or where it is about to begin."""
     whole = work / "heads"
