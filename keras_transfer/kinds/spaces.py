@@ -21,10 +21,6 @@ FORM = "should be KEY=LOW:HIGH, KEY=log:LOW:HIGH or KEY=A,B"
 PICTURES = ("data", "data_dir", "classes", "split", "limit", "on_bad", "strict", "seed", "monitor")
 """Knobs that change what a trial is judged on: its figure could not be held against others."""
 
-PENALTIES = ("l1", "l2", "l2_sp", "l2_sp_head")
-"""Knobs that add to the loss, on the val part too; as the focal loss is another one there."""
-
-
 EVERYWHERE = ("epochs", "schedule", "views", "layer_decay")
 """Knobs of a stage that one of the whole recipe sets for all."""
 
@@ -128,11 +124,11 @@ def _defaults(recipe: Classify) -> list[str]:
 def _refusal(knob: Knob, recipe: Classify, base: Classify) -> str:
     """Why a knob cannot be searched; empty where it can."""
     path = knob.path
-    first, last = path.split(".")[0], path.split(".")[-1]
+    first = path.split(".")[0]
     if first in PICTURES:
         return f"trials of different {first} cannot be held against each other."
-    if recipe.monitor == "val_loss" and (last in PENALTIES or "focal" in knob.values):
-        return f"{last} changes what val_loss is made of. Add --monitor val_accuracy."
+    if recipe.monitor == "val_loss" and "focal" in knob.values:
+        return "the focal loss is another val_loss. Add --monitor val_accuracy."
     if _at(recipe.knobs(), path.split(".")) != _at(base.knobs(), path.split(".")):
         return "the knob is fixed by another option. Leave one of them out."
     over = _outweighing(path)

@@ -148,7 +148,8 @@ class Search:
         except (CheckFailed, BadConfiguration, tf.errors.ResourceExhaustedError) as error:
             trial.state, trial.reason = FAILED, str(error).splitlines()[0]
         self.record.write()
-        logger.info("Trial %s is %s. %s", trial.number, trial.state, trial.reason or trial.value)
+        said = trial.reason or (f"{self.monitor} {trial.value:.4g}" if trial.value else "")
+        logger.info("Trial %s is %s. %s", trial.number, trial.state, said)
 
     def _known(self, trial: Trial) -> bool:
         """Take over from an earlier trial of the same values: it would end the same."""

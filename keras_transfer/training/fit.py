@@ -25,6 +25,7 @@ from keras_transfer.training.callbacks import (
 from keras_transfer.training.carrying import load_slots, save_slots
 from keras_transfer.training.lr_finder import Sweep
 from keras_transfer.training.monitors import MONITORS, better
+from keras_transfer.training.penalties import Judged
 from keras_transfer.training.reports import report
 from keras_transfer.training.soups import KeepSeveral, clear_epochs, stir
 from keras_transfer.training.state import (
@@ -186,7 +187,7 @@ class Trainer:
     def _compile(
         self, part: keras.Model, optimizer: keras.optimizers.Optimizer, loss: keras.losses.Loss
     ) -> keras.Model:
-        fitted = keras.Model(part.inputs, part.outputs)
+        fitted = Judged(part.inputs, part.outputs)
         fitted.compile(
             optimizer,
             loss=loss,

@@ -1,4 +1,4 @@
-"""Penalties on the weights while a stage trains: how far they are from where they came from."""
+"""Penalties on the weights while a stage trains, and a model that is judged without them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["l2_sp", "origin"]
+__all__ = ["Judged", "l2_sp", "origin"]
 
 Origin = dict[int, Any]
 
@@ -55,6 +55,29 @@ def l2_sp(
 def _kernels(model: keras.Model) -> list[Any]:
     """Weights with two axes and more: of convolutions and dense layers."""
     return [one for one in model.weights if len(one.shape) > 1]
+
+
+class Judged(keras.Model):
+    """A model whose validation loss is that of the data, without the penalties on its weights.
+
+    With them, a stage whose weights are pulled anywhere could not be compared with one whose are
+    not, and the best epoch would be the one with the smallest weights.
+    """
+
+    _judging = 0  # a count: the replicas of a MirroredStrategy take turns inside test_step
+
+    @property
+    def losses(self) -> list[Any]:
+        """What is added to the loss."""
+        return [] if self._judging else super().losses
+
+    def test_step(self, *data: Any) -> Any:
+        """As Keras's, the penalties left out."""
+        self._judging += 1
+        try:
+            return super().test_step(*data)
+        finally:
+            self._judging -= 1
 
 
 class _Pull(keras.regularizers.Regularizer):

@@ -309,7 +309,6 @@ def space(*texts, **knobs):
         ("epochs=3", "two values"),
         ("seed=0:9", "cannot be held against"),
         ("split.val=0.1:0.3", "cannot be held against"),
-        ("head.l2=0:0.1", "--monitor val_accuracy"),
         ("imbalance=none,focal", "--monitor val_accuracy"),
         ("weights=[", "not YAML"),
     ],

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.training.penalties import l2_sp, origin
+from keras_transfer.training.penalties import Judged, l2_sp, origin
 
 
 @pytest.fixture
@@ -51,3 +51,20 @@ def test_in_fit_it_pulls_weights_back_to_where_they_came_from(classifier):
         classifier.fit(x, np.zeros((3, 1)), batch_size=2, steps_per_epoch=1, verbose=0)
 
     np.testing.assert_allclose(kernel, [[2.95, 2.0], [2.0, 1.05]], rtol=1e-6)
+
+
+def test_validation_leaves_penalties_out():
+    """Of a weight of 3 with L2(0.5) at a rate of 0: 4.5 is added to the loss, not to val_loss."""
+    inputs = keras.Input((1,))
+    dense = keras.layers.Dense(1, use_bias=False, kernel_regularizer=keras.regularizers.L2(0.5))
+    model = Judged(inputs, dense(inputs))
+    model.set_weights([np.float32([[3]])])
+    model.compile(keras.optimizers.SGD(0.0), loss="mse")
+    x, y = np.ones((4, 1)), np.zeros((4, 1))  # an error of 9
+
+    history = model.fit(x, y, batch_size=3, validation_data=(x, y), verbose=0).history
+
+    assert history["loss"] == pytest.approx([13.5])
+    assert history["val_loss"] == pytest.approx([9])
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(9)
+    assert [float(one) for one in model.losses] == pytest.approx([4.5])
