@@ -7,27 +7,20 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tiny
 from processes import paint
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss
 
 import keras_transfer
-from keras_transfer import Classify, Head, Split, Stage, seeds
+from keras_transfer import seeds
 from keras_transfer.data.sampling import bootstrap
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.exports.formats import FORMATS
 from keras_transfer.training import fit
 
-RECIPE = Classify(
-    data="pictures",
-    backbone="convnet_small",
-    weights="none",
-    image_size=16,
-    batch_size=4,
-    split=Split(val=0.25, test=0.25),
-    head=Head(dropout=0.2),
-    stages=(Stage("head", epochs=2, learning_rate=0.1),),
-    engine="keras",
+RECIPE = tiny.RECIPE.changed(
+    stages=[{"name": "head", "epochs": 2, "learning_rate": 0.1}],
     engine_error=0,
     ensemble="bagging:3",
 )

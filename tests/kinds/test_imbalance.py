@@ -7,22 +7,10 @@ import keras
 import numpy as np
 import pytest
 from processes import paint
+from tiny import RECIPE
 
-from keras_transfer import Classify, Head, Split, Stage
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.training import fit
-
-RECIPE = Classify(
-    data="pictures",
-    backbone="convnet_small",
-    weights="none",
-    image_size=16,
-    batch_size=4,
-    split=Split(val=0.25, test=0.25),
-    head=Head(dropout=0.2),
-    stages=(Stage("head", epochs=2),),
-    engine="keras",
-)
 
 
 @pytest.mark.parametrize(

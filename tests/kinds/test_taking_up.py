@@ -4,28 +4,19 @@ import keras
 import numpy as np
 import pytest
 from processes import paint
+from tiny import RECIPE
 
-from keras_transfer import Classify, Head, Split, Stage
 from keras_transfer.evaluation import predictions
 
 
 @pytest.mark.parametrize(
-    "more", [(), pytest.param((Stage("all", epochs=1, unfreeze="all"),), marks=pytest.mark.slow)]
+    "more",
+    [(), pytest.param(({"name": "all", "epochs": 1, "unfreeze": "all"},), marks=pytest.mark.slow)],
 )
 def test_the_figures_are_those_of_the_trained_model(tmp_path, monkeypatch, more):
     monkeypatch.chdir(tmp_path)
     paint(tmp_path / "pictures")
-    recipe = Classify(
-        data="pictures",
-        backbone="convnet_small",
-        weights="none",
-        image_size=16,
-        batch_size=4,
-        split=Split(val=0.25, test=0.25),
-        head=Head(dropout=0.2),
-        stages=(Stage("head", epochs=2, learning_rate=0.1), *more),
-        engine="keras",
-    )
+    recipe = RECIPE.changed(stages=[{"name": "head", "epochs": 2, "learning_rate": 0.1}, *more])
     whole = recipe.run(out="whole", name="tiny")
 
     def stop(*given):
