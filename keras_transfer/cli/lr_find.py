@@ -49,6 +49,11 @@ def _find(name: str, base: Any, given: dict[str, Any]) -> None:
     for knob, why in MEANINGLESS.items():
         if getattr(recipe, knob) != getattr(base, knob):
             raise BadConfiguration(f"{knob} = {getattr(recipe, knob)}: {why}, so leave it out.")
+    if recipe.schedule == "bit":
+        raise BadConfiguration(
+            "schedule = bit: BiT-HyperRule sets the rate itself, so a sweep has nothing to find. "
+            "Choose another schedule."
+        )
     with new_sweep(name, out, apart_from=recipe.data) as folder:
         found = recipe.changed(lr="auto").find_rate(folder)
     if as_json:

@@ -29,6 +29,7 @@ except ImportError:  # Windows: two processes in one folder go unnoticed
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "discard",
     "fingerprint",
     "finished",
     "has_interrupted",
@@ -98,6 +99,16 @@ def _make(folder: Path, exist_ok: bool = False) -> None:
         raise
     except OSError as error:
         raise BadConfiguration(f"The folder {folder} cannot be made: {error.strerror}.") from None
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder in which nothing began, and what is empty above it in ``runs``."""
+    shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # not empty
+        for above in folder.parents:
+            if not above.resolve().is_relative_to(ROOT.resolve()):
+                break
+            above.rmdir()
 
 
 def _number(folder: Path) -> int:
@@ -208,7 +219,7 @@ def recording(
         logger.removeHandler(handler)
         handler.close()
         if about["status"] == "failed" and fresh and not (folder / "best.keras").exists():
-            shutil.rmtree(folder)  # nothing was trained: leave the name free for the next try
+            discard(folder)  # nothing was trained: leave the name free for the next try
 
 
 def locked_log(folder: Path) -> logging.FileHandler:

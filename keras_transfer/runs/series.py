@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import yaml
 
 from keras_transfer.errors import BadConfiguration, TransferError
-from keras_transfer.runs.folder import ROOT, SERIES, write_json
+from keras_transfer.runs.folder import ROOT, SERIES, discard, write_json
 from keras_transfer.runs.run import Run
 
 __all__ = ["interrupted_series", "recorded_series", "runs_of", "stored_series"]
@@ -44,7 +43,7 @@ def recorded_series(
         raise
     finally:
         if about["status"] == "failed" and not any(one.is_dir() for one in folder.iterdir()):
-            shutil.rmtree(folder)  # the first run could not even begin: leave the name free
+            discard(folder)  # the first run could not even begin: leave the name free
         else:
             write_json(folder / SERIES, about)
 

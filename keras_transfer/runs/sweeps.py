@@ -6,13 +6,12 @@ import contextlib
 import csv
 import json
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
-from keras_transfer.runs.folder import new_folder, write_json
+from keras_transfer.runs.folder import discard, new_folder, write_json
 from keras_transfer.training.lr_finder import RULES, Sweep
 
 __all__ = ["new_sweep", "stored_sweep", "write_sweep"]
@@ -37,7 +36,7 @@ def new_sweep(
     try:
         yield folder
     except (BadConfiguration, BadData, BadWeights):
-        shutil.rmtree(folder)
+        discard(folder)
         raise
 
 

@@ -11,12 +11,24 @@ import numpy as np
 from keras_transfer.errors import CheckFailed
 from keras_transfer.tables import Table
 
-__all__ = ["RULES", "STEPS", "Sweep", "diverged", "minimum", "rates", "smoothed", "steepest"]
+__all__ = [
+    "RULES",
+    "STEPS",
+    "Sweep",
+    "diverged",
+    "four_fifths",
+    "minimum",
+    "rates",
+    "smoothed",
+    "steepest",
+]
 
 LOWEST, HIGHEST = 1e-7, 10.0
 STEPS = 100
-SMOOTHING = 0.9
+SMOOTHING = 0.8
 """Weight of a step's neighbours, against that of the step itself."""
+MEMORY = 0.9
+"""Weight of the past in the moving average that ends a sweep."""
 DIVERGED = 4.0
 """The multiple of its least value at which the moving average ends a sweep, as in fastai."""
 STILL = 10
@@ -96,10 +108,19 @@ def diverged(losses: Sequence[float]) -> bool:
         return True
     average, least = 0.0, math.inf
     for step, loss in enumerate(losses, 1):
-        average = SMOOTHING * average + (1 - SMOOTHING) * loss
-        unbiased = average / (1 - SMOOTHING**step)
+        average = MEMORY * average + (1 - MEMORY) * loss
+        unbiased = average / (1 - MEMORY**step)
         least = min(least, unbiased)
     return unbiased > DIVERGED * least
+
+
+def four_fifths(rates: Sequence[float], curve: np.ndarray) -> float:
+    """The least rate at which the smoothed loss has fallen by four fifths of its whole fall.
+
+    A level is read off a noisy curve more surely than a slope: ``benchmarks/lr_find.py`` has both.
+    """
+    start, least = float(np.mean(curve[:STILL])), float(np.min(curve))
+    return float(rates[int(np.argmax(curve <= start - 0.8 * (start - least)))])
 
 
 def steepest(rates: Sequence[float], curve: np.ndarray) -> float:
@@ -114,6 +135,6 @@ def minimum(rates: Sequence[float], curve: np.ndarray) -> float:
 
 
 RULES: Table[Callable[[Sequence[float], np.ndarray], float]] = Table(
-    "rule", {"steepest": steepest, "minimum/10": minimum}
+    "rule", {"four fifths": four_fifths, "steepest": steepest, "minimum/10": minimum}
 )
-"""fastai's names; what ``--lr auto`` takes is the first."""
+"""What ``--lr auto`` takes is the first; the others have fastai's names."""

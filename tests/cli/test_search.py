@@ -38,13 +38,29 @@ def test_lr_find_writes_its_curve(work, found):
     curve = rows(work / found["run"] / "lr_find.csv")
 
     assert found["run"] == "runs/tiny/lr_find/1"
-    assert list(found["rules"]) == ["steepest", "minimum/10"]
+    assert list(found["rules"]) == ["four fifths", "steepest", "minimum/10"]
     assert found["suggested"] == found["rules"][found["rule"]]
     assert float(curve[0]["learning_rate"]) == 1e-7
     tried = [float(row["learning_rate"]) for row in curve]
     assert any(found["suggested"] == pytest.approx(rate, rel=0.01) for rate in tried)
     assert (work / found["run"] / "lr_find.png").stat().st_size > 1000
     assert not (work / "runs/tiny/1").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "reason"),
+    [
+        (["--schedule", "bit"], 2, "BiT-HyperRule sets the rate itself"),
+        (["--set", "lr=0.1"], 2, "a sweep tries all rates"),
+        (["--data", "nowhere"], 3, "nowhere"),
+    ],
+)
+def test_a_sweep_that_is_refused_leaves_nothing(work, tmp_path, words, code, reason):
+    (tmp_path / "tiny.py").write_text((work / "tiny.py").read_text())
+    done = kt("lr-find", "tiny.py", *words, cwd=tmp_path, check=code)
+
+    assert reason in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow

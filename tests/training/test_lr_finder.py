@@ -10,7 +10,15 @@ import tensorflow as tf
 from keras_transfer.errors import CheckFailed
 from keras_transfer.training.fit import Supply, Trainer
 from keras_transfer.training.layer_rates import layerwise
-from keras_transfer.training.lr_finder import Sweep, diverged, minimum, rates, smoothed, steepest
+from keras_transfer.training.lr_finder import (
+    Sweep,
+    diverged,
+    four_fifths,
+    minimum,
+    rates,
+    smoothed,
+    steepest,
+)
 from keras_transfer.training.optimizers import OPTIMIZERS, build_optimizer
 
 
@@ -36,6 +44,12 @@ def test_the_rules():
     assert minimum(grown, curve) == pytest.approx(1e-2)
 
 
+def test_four_fifths_of_the_fall():
+    # From 3 to 1, so down to 1.4: first reached at the thirteenth, whatever comes before or after.
+    curve = np.array([3.0] * 10 + [2.5, 1.5, 1.4, 1.6, 1.0, 7.0])
+    assert four_fifths(rates(16), curve) == rates(16)[12]
+
+
 def test_a_steeper_fall_after_the_minimum_does_not_count():
     # A decade: -0.2, -0.6, -0.4 up to the minimum; then 2.1, 0, -4.
     curve = np.array([2.0, 1.8, 0.8, 1.0, 5.0, 1.0])
@@ -45,7 +59,7 @@ def test_a_steeper_fall_after_the_minimum_does_not_count():
 def test_suggestions_have_three_digits():
     seen = Sweep(rates(41), [2.0] * 20 + [2.0 - 0.1 * i for i in range(20)] + [9.0])
     assert all(rate == float(f"{rate:.3g}") for rate in seen.suggestions().values())
-    assert list(seen.suggestions()) == ["steepest", "minimum/10"]
+    assert list(seen.suggestions()) == ["four fifths", "steepest", "minimum/10"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +118,7 @@ def test_everything_is_put_back(tmp_path):
     assert drawn[0] == random.getstate()
     assert np.array_equal(drawn[1], np.random.get_state()[1])
     assert not list(tmp_path.iterdir())
-    assert 1e-4 <= seen.suggestions()["steepest"] <= 1
+    assert 1e-4 <= seen.suggestions()["four fifths"] <= 1
 
 
 def test_everything_is_put_back_when_it_is_interrupted(tmp_path, monkeypatch):
