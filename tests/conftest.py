@@ -20,6 +20,10 @@ hypothesis.settings.load_profile("repeatable")
 
 # What the tests serve is on this machine: a proxy, where one is set, is not asked for it.
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,::1,[::1],localhost"
+
+# Two workers on two cores: threads of each would only wait for each other.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(os.environ.get("KT_SHARED", Path(__file__).parents[2] / "shared"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -79,7 +80,9 @@ def _tune(name: str, base: Any, given: dict[str, Any]) -> None:
         return
     click.echo(_table(search.folder / "trials.csv"))
     click.echo(f"\nThe best is trial {best.number}, a run in {search.folder / str(best.number)}.")
-    click.echo(f"Run it anew: kt-recipe run {name} -c {search.folder / 'best.yaml'}")
+    called = str(click.get_current_context().info_name)  # the recipe's name, or its file
+    anew = ["kt-recipe", "run", called, "-c", str(search.folder / "best.yaml")]
+    click.echo(f"Run it anew: {shlex.join(anew)}")
 
 
 def _table(path: Path) -> str:

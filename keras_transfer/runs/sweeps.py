@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.errors import CheckFailed
 from keras_transfer.runs.folder import discard, new_folder, write_json
 from keras_transfer.training.lr_finder import RULES, Sweep
 
@@ -25,7 +25,7 @@ logger = logging.getLogger("keras_transfer")
 def new_sweep(
     name: str, out: str | Path | None = None, *, apart_from: Any = None
 ) -> Iterator[Path]:
-    """The new folder of a sweep on its own; gone again where the sweep could not begin.
+    """The new folder of a sweep on its own; gone again where the sweep did not come to its end.
 
     Args:
         name: Of the recipe.
@@ -35,7 +35,9 @@ def new_sweep(
     folder = new_folder(f"{name}/lr_find", out, apart_from=apart_from)
     try:
         yield folder
-    except (BadConfiguration, BadData, BadWeights):
+    except CheckFailed:  # no rule holds: the curve shows why
+        raise
+    except BaseException:
         discard(folder)
         raise
 

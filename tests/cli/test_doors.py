@@ -65,11 +65,13 @@ def told(work):
     return found
 
 
-def test_three_doors_lead_to_one_run(told):
+@pytest.mark.slow
+def test_sample_three_doors_lead_to_one_run(told):
     assert told["by_options"] == told["by_yaml"] == told["by_python"]
 
 
-def test_what_was_said_is_what_holds(told):
+@pytest.mark.slow
+def test_sample_what_was_said_is_what_holds(told):
     _, knobs, _ = told["by_options"]
 
     for name in ("seed", "batch_size", "imbalance", "mixup", "monitor", "cache"):

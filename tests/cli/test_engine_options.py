@@ -70,7 +70,7 @@ def plainly(work, tmp_path_factory):
     "words",
     [
         ["--engine", "none"],
-        ["--no-cache"],
+        pytest.param(["--no-cache"], marks=pytest.mark.slow),
         pytest.param(["--engine", "keras"], marks=pytest.mark.slow),
     ],
     ids=" ".join,

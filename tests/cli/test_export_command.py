@@ -16,7 +16,8 @@ def run(work):
     return work / "run"
 
 
-def test_export_then_evaluate_and_predict(work, run, tmp_path):
+@pytest.mark.slow
+def test_sample_export_then_evaluate_and_predict(work, run, tmp_path):
     done = kt("export", "run", "--to", tmp_path, "--json", cwd=work, check=0)
 
     document = json.loads(done.stdout)
@@ -66,7 +67,9 @@ def test_a_folder_that_is_no_run(work):
     assert "no run folder" in kt("export", "pictures", cwd=work, check=2).stderr
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_stopped_in_the_middle_nothing_is_left(work, run, tmp_path, how):
     to = tmp_path / "models"
     process = subprocess.Popen(
@@ -86,7 +89,8 @@ def test_stopped_in_the_middle_nothing_is_left(work, run, tmp_path, how):
     assert not to.exists()
 
 
-def test_killed_in_the_middle_the_models_are_as_they_were(work, run, tmp_path):
+@pytest.mark.slow
+def test_sample_killed_in_the_middle_the_models_are_as_they_were(work, run, tmp_path):
     to = tmp_path / "models"
     kt("export", "run", "--to", to, cwd=work, check=0)
     before = {one: one.read_bytes() for one in (to / "tiny").rglob("*") if one.is_file()}

@@ -100,7 +100,8 @@ def test_a_manifest_with_groups_and_weights_trains(work, tmp_path):
     assert all(len(found) == 1 for found in parts.values())
 
 
-def test_the_same_seed_gives_the_same_result_and_another_another(work, tmp_path):
+@pytest.mark.slow
+def test_sample_the_same_seed_gives_the_same_result_and_another_another(work, tmp_path):
     runs = {}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         words = ["--set", "stages=[{name: all, epochs: 1, unfreeze: all}]", "--seed", seed]

@@ -195,10 +195,11 @@ def test_the_same_command_goes_on_and_repeats_nothing(work, searched):
     assert len({row["lr"] for row in table}) == 3
     again = kt("tune", "tiny.py", *SPACE, "--trials", 3, cwd=work, check=0)
     assert "Trial" not in again.stderr
-    assert "kt-recipe run tiny -c runs/tiny/tune/best.yaml" in again.stdout
+    assert "kt-recipe run tiny.py -c runs/tiny/tune/best.yaml" in again.stdout
 
 
-def test_the_best_by_val_is_written_and_runs(work, searched):
+@pytest.mark.slow
+def test_sample_the_best_by_val_is_written_and_runs(work, searched):
     best = json.loads(searched.stdout)["best"]
     table = rows(work / "runs/tiny/tune/trials.csv")
 
@@ -233,7 +234,8 @@ def test_sample_a_search_that_was_stopped_ends_as_if_never_stopped(work, searche
     assert rows(tmp_path / "cut/trials.csv") == whole
 
 
-def test_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work):
+@pytest.mark.slow
+def test_sample_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work):
     """A rate of 1e-9 learns nothing and is worse than the median; 1e39 gives NaN."""
     said = kt("tune", "tiny.py", "--search", "lr=1e-9,1e-2,1e39", "--trials", 7, *ONE,
               "--out", "bad", "--json", cwd=work, check=0)  # fmt: skip

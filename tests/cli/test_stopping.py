@@ -50,7 +50,7 @@ LONG = ["--set", "stages.0.epochs=1", "--set", "stages.1.epochs=25"]
     ("how", "code"),
     [
         (signal.SIGKILL, -signal.SIGKILL),
-        (signal.SIGTERM, 130),
+        pytest.param(signal.SIGTERM, 130, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
     ],
 )

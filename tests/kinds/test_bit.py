@@ -94,16 +94,20 @@ def test_the_rate_rises_and_falls_to_a_tenth_three_times():
 
 
 def test_a_run_by_the_rule(tmp_path, caplog):
-    """48 pictures with 24 to train on: one batch a pass, so 500 epochs; ended by patience."""
+    """48 pictures with 24 to train on: 12 batches of two a pass, so 500 updates in 42 epochs."""
     caplog.set_level("INFO", "keras_transfer")
-    paint(tmp_path / "pictures")
+    paint(tmp_path / "pictures", blue=24, red=24)
     stages = [Stage(patience=2, optimizer="adam").model_dump()]
     run = RECIPE.changed(stages=stages, data=str(tmp_path / "pictures")).run(
-        out=tmp_path / "run", name="bit", image_size=16, split={"val": 0.25, "test": 0.25}
+        out=tmp_path / "run",
+        name="bit",
+        image_size=16,
+        batch_size=2,
+        split={"val": 0.25, "test": 0.25},
     )
 
     log = (run.folder / "log.txt").read_text()
-    assert "500 updates of 32 pictures in 500 epochs" in log
+    assert "500 updates of 2 pictures in 42 epochs" in log
     assert {row["stage"] for row in run.history} == {"bit"}
     assert run.knobs["schedule"] == "bit"
     assert len(run.predict([tmp_path / "pictures" / "red" / "0.png"])) == 1

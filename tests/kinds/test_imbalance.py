@@ -33,8 +33,8 @@ def test_what_cannot_go_together_is_refused_before_anything_is_read(knobs, messa
     "knobs",
     [
         {"imbalance": "oversample", "augment": {"horizontal_flip": True}, "mixup": 0.4},
-        {"imbalance": "balanced_batches", "engine": "none"},
-        {"imbalance": "smote"},
+        pytest.param({"imbalance": "balanced_batches", "engine": "none"}, marks=pytest.mark.slow),
+        pytest.param({"imbalance": "smote"}, marks=pytest.mark.slow),
         pytest.param({"imbalance": "focal"}, marks=pytest.mark.slow),
     ],
     ids=lambda knobs: knobs["imbalance"],
