@@ -69,6 +69,7 @@ HEAD: dict[str, dict[str, Any]] = {
     "ema 0.99": {"stage": {"ema": 0.99}},
     "soup of 5": {"stage": {"soup": 5}},
     "lr auto": {"lr": "auto"},
+    "bit, the whole network": {"schedule": "bit"},
     "bagging of 10": {"ensemble": "bagging:10"},
     BOOSTING: {"ensemble": "boosting"},
     "label_smoothing 0.1": {"label_smoothing": 0.1},
