@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import curve_fit
+from scipy.stats import chi2
 
 from keras_transfer.evaluation.comparing import resampled
 
 __all__ = ["doubling", "power_law"]
 
 LEAST_SIZES = 4
+TRAINING = 0.01
+"""Deviation of the error when other pictures, as many, and another seed train the model."""
+LIKELY = 0.001
+"""A law whose misfit chance would exceed more seldom than that (chi-square) is none."""
 RESAMPLES = 200
 
 
@@ -26,13 +31,24 @@ def power_law(sizes: np.ndarray, errors: np.ndarray, pictures: int) -> np.ndarra
     Returns:
         (3,) float64 a, b, c. a + c is the error at the largest size.
     """
-    smooth = (errors * pictures + 1) / (pictures + 2)  # an error of 0 is not known exactly
-    deviations = np.sqrt(smooth * (1 - smooth) / pictures)
+    deviations = _deviations(errors, pictures)
     start = [max(errors[-1], 0.01) / 2, 0.5, errors[-1] / 2]
     bounds = ([0, 0.01, 0], [1, 2, 1])
     return curve_fit(
         _law, sizes / sizes[-1], errors, p0=start, sigma=deviations, bounds=bounds, maxfev=5000
     )[0]
+
+
+def _deviations(errors: np.ndarray, pictures: int) -> np.ndarray:
+    smooth = (errors * pictures + 1) / (pictures + 2)  # an error of 0 is not known exactly
+    return np.sqrt(smooth * (1 - smooth) / pictures)
+
+
+def _describes(law: np.ndarray, sizes: np.ndarray, errors: np.ndarray, pictures: int) -> bool:
+    """Whether the errors miss the law by no more than chance: of the test, and of training."""
+    deviations = np.hypot(_deviations(errors, pictures), TRAINING)
+    missed = (errors - _law(sizes / sizes[-1], *law)) / deviations
+    return bool(chi2.sf(np.sum(missed**2), len(sizes) - len(law)) > LIKELY)
 
 
 def _law(n: np.ndarray, a: float, b: float, c: float) -> np.ndarray:
@@ -70,7 +86,9 @@ def doubling(
         for draw in resampled(true, predicted, classes, RESAMPLES, 0)
     ]
     try:
-        a, b, c = power_law(sizes, errors, n)
+        a, b, c = law = power_law(sizes, errors, n)
+        if not _describes(law, sizes, errors, n):
+            return {"refused": "no power law goes through these errors; they may want more seeds"}
         gains = [_gain(*power_law(sizes, 1 - row, n)) for row in np.concatenate(draws)]
     except RuntimeError:
         return {"refused": "no power law can be fitted to these errors"}

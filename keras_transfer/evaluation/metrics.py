@@ -18,7 +18,10 @@ SHOWN_CLASSES = 12
 
 
 def classification_metrics(
-    true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+    true: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    train_counts: Sequence[int] | np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Work out the figures of a classifier; what a figure is not defined for is None.
 
@@ -27,7 +30,8 @@ def classification_metrics(
     * macro_f1, weighted_f1: over the classes that have pictures or predictions;
     * roc_auc: of the second class of two; of more, the mean of each class against the rest;
       None where a class has no pictures;
-    * minority_class, minority_recall: the rarest class among these pictures, and its recall;
+    * minority_class, minority_recall: of the classes that have pictures the one with the fewest
+      to train on (as few: the fewest here), and its recall;
     * pr_auc: mean of the average precision of each class that has pictures;
     * log_loss: mean -log of the true class's probability, rows scaled to sum to 1;
     * per_class: precision (None for a class never predicted), recall (None for one without
@@ -38,6 +42,8 @@ def classification_metrics(
         true: (n,) int, index into ``classes``; pictures of unknown class (-1) are left out.
         probabilities: (n, classes) float.
         classes: Class names in label order.
+        train_counts: (classes,) int, pictures of each class that were trained on; None: unknown,
+            and the rarest class is that of ``true``.
 
     Returns:
         The figures and ``n``, as plain numbers, lists and dicts that JSON can hold.
@@ -53,7 +59,7 @@ def classification_metrics(
     return {
         "n": len(true),
         **_scores(true, predicted),
-        **_rarest(true, predicted, classes),
+        **_rarest(true, predicted, classes, train_counts),
         "pr_auc": _pr_auc(true, probabilities),
         "accuracy_interval": _wilson(true, predicted),
         "roc_auc": _roc_auc(true, probabilities),
@@ -122,9 +128,15 @@ def _wilson(true: np.ndarray, predicted: np.ndarray) -> list[float]:
     return [float(interval.low), float(interval.high)]
 
 
-def _rarest(true: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+def _rarest(
+    true: np.ndarray,
+    predicted: np.ndarray,
+    classes: Sequence[str],
+    trained: Sequence[int] | np.ndarray | None,
+) -> dict[str, Any]:
     labels, counts = np.unique(true, return_counts=True)
-    rarest = labels[counts.argmin()]
+    before = np.zeros(len(labels)) if trained is None else np.asarray(trained)[labels]
+    rarest = labels[np.lexsort((counts, before))[0]]
     recall = float(np.mean(predicted[true == rarest] == rarest))
     return {"minority_class": classes[rarest], "minority_recall": recall}
 

@@ -15,6 +15,7 @@ from keras_transfer.exports.exported import ABOUT, Export
 from keras_transfer.exports.formats import Format, Source, check_format
 from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.runs import Run, write_json
+from keras_transfer.runs.folder import read_train_counts
 
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
@@ -102,7 +103,8 @@ def _checked(row: Format, folder: Path, run: Run, samples: Samples, limits: Any)
         *(found["accuracy"], found["model_accuracy"]),
     )
     gate(found, limits)
-    figures = classification_metrics(samples.labels, ours, samples.classes)
+    counts = read_train_counts(run.split, run.classes)
+    figures = classification_metrics(samples.labels, ours, samples.classes, counts)
     return {"parity": {**found, "limits": limits._asdict()}, "test": figures}
 
 

@@ -60,7 +60,7 @@ class Bagging(Fitting):
             part = self.samples.part(name)
             found = probabilities(every, self.feed.evaluation(part), name)[: len(part)]
             figures[name] = [
-                classification_metrics(part.labels, one, part.classes)
+                classification_metrics(part.labels, one, part.classes, self.train.counts())
                 for one in np.moveaxis(found, 1, 0)
             ]
         test = figures["test"]

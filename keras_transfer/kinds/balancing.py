@@ -19,7 +19,7 @@ from keras_transfer.errors import BadConfiguration
 if TYPE_CHECKING:
     from keras_transfer.kinds.classify import Classify
 
-__all__ = ["Balancing", "check_imbalance"]
+__all__ = ["Balancing", "check_imbalance", "epoch_length"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -44,7 +44,7 @@ class Balancing:
     def __init__(self, recipe: Classify, train: Samples):
         counts = train.counts()
         own, asked = recipe.class_weight, recipe.imbalance
-        self.name, why = remedy("none" if own and asked == "auto" else asked, counts)
+        self.name, why = _settled(recipe, counts)
         weighting = self.name if self.name in WEIGHTINGS else "none"
         self.weights = class_weights(own or weighting, train.classes, counts)
         drawing = self.name in SAMPLINGS
@@ -89,6 +89,17 @@ class Balancing:
         return lambda table, train: smote(table.rows(drawn), train.take(drawn), self.seed)
 
 
+def _settled(recipe: Classify, counts: np.ndarray) -> tuple[str, str]:
+    own, asked = recipe.class_weight, recipe.imbalance
+    return remedy("none" if own and asked == "auto" else asked, counts)
+
+
+def epoch_length(recipe: Classify, train: Samples) -> int:
+    """Pictures that an epoch draws, of those of the train part, by the remedy for imbalance."""
+    name, _ = _settled(recipe, train.counts())
+    return len(Sampling(name, train.labels, train.classes)) if name in SAMPLINGS else len(train)
+
+
 def check_imbalance(recipe: Classify) -> None:
     """Refuse what cannot be done together, before anything is read.
 
@@ -100,8 +111,14 @@ def check_imbalance(recipe: Classify) -> None:
             f"class_weight gives the weights, and imbalance = {recipe.imbalance} would work them "
             "out. Leave one of them out."
         )
-    if recipe.imbalance != "smote":
-        return
+    own = recipe.class_weight
+    if isinstance(own, dict) and not any(own.values()):
+        raise BadConfiguration("class_weight has no weight above 0, so nothing would be learnt.")
+    if recipe.imbalance == "smote":
+        _check_smote(recipe)
+
+
+def _check_smote(recipe: Classify) -> None:
     why = (
         "Between the pixels of two pictures lies no picture, so smote works on the stored "
         "features of a frozen backbone alone. "

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.kinds.balancing import epoch_length
 
 if TYPE_CHECKING:
     from keras_transfer.kinds.classify import Classify
@@ -51,7 +52,7 @@ def check_hyperrule(recipe: Classify) -> None:
                 f"schedule = bit finds {knob} by the number of pictures; leave {knob} out, or "
                 "choose another schedule."
             )
-    _ruled(recipe, 1, recipe.image_size or SIDE)
+    _ruled(recipe, 1, recipe.image_size or SIDE, 1)
 
 
 def hyperrule(recipe: Classify, samples: Samples) -> Classify:
@@ -68,7 +69,8 @@ def hyperrule(recipe: Classify, samples: Samples) -> Classify:
         samples: With parts.
     """
     train = samples.part("train")
-    found = _ruled(recipe, len(train), recipe.image_size or _side(train))
+    length = epoch_length(recipe, train)
+    found = _ruled(recipe, len(train), recipe.image_size or _side(train), length)
     (stage,) = found.stages
     logger.info(
         "BiT-HyperRule for %s pictures: %s updates of %s pictures in %s epochs, rate %.2g, "
@@ -85,10 +87,10 @@ def _updates(n: int) -> tuple[int, int]:
     return next(row[1:] for row in STEPS if n < row[0])
 
 
-def _ruled(recipe: Classify, n: int, side: int) -> Classify:
-    """The recipe for n pictures that become squares."""
+def _ruled(recipe: Classify, n: int, side: int, length: int) -> Classify:
+    """The recipe for n pictures that become squares, of which an epoch draws ``length``."""
     (updates, rising), first = _updates(n), recipe.stages[0]
-    a_pass = math.ceil(n / recipe.batch_size)  # batches
+    a_pass = math.ceil(length / recipe.batch_size)  # batches
     stage = first.model_dump(mode="json") | {
         "name": "bit",
         "unfreeze": "all",

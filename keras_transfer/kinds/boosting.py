@@ -49,8 +49,8 @@ class Boosting(Fitting):
         except CheckFailed as error:  # the run itself is done, and must not be lost by this
             logger.warning("Warning: boosting failed. %s", error)
             return {"boosting": {"error": str(error)}}
-        test = self.samples.part("test")
-        return {"boosting": classification_metrics(test.labels, found, test.classes)}
+        test, counts = self.samples.part("test"), self.train.counts()
+        return {"boosting": classification_metrics(test.labels, found, test.classes, counts)}
 
     def _stages(self) -> None:
         if self.recipe.planned[0].unfreeze not in FROZEN:

@@ -44,6 +44,8 @@ def check_mixing(recipe: Classify) -> None:
 def check_stages(recipe: Classify) -> None:
     """What a stage carries comes from the one before it; a soup is judged on the val part.
 
+    And rates by block want blocks that learn.
+
     Raises:
         BadConfiguration: It cannot be so.
     """
@@ -56,6 +58,12 @@ def check_stages(recipe: Classify) -> None:
                 "on with; carry needs a stage before it with the same optimizer."
             )
         before = stage
+    frozen = all(stage.unfreeze in (None, "none") for stage in recipe.planned)
+    if frozen and any(stage.layer_decay < 1 for stage in recipe.planned):
+        raise BadConfiguration(
+            "layer_decay lets the blocks of the backbone learn slower, and no stage tunes any; "
+            "see unfreeze, or leave layer_decay out."
+        )
     if not recipe.monitor.startswith("val_") and any(stage.soup for stage in recipe.planned):
         raise BadConfiguration(
             f"soup is judged on the val part, and monitor = {recipe.monitor!r} is not; choose "

@@ -88,7 +88,8 @@ class Classify(Recipe):
     )
     epochs: Count | None = Field(None, description="of every stage, instead of what the stages say")
     lr: Rate = Field(
-        None, description="of the first stage, or auto; the others keep their proportion to it"
+        None,
+        description="of the first stage, the others in proportion; or auto, for the first alone",
     )
     schedule: Annotated[str, row_of(ROUTES)] | None = Field(
         None, description="of every stage; or bit, which also finds epochs, rate, size and mixup"
@@ -101,7 +102,7 @@ class Classify(Recipe):
     )
     batch_size: Count = Field(32, description="pictures a step, over all devices")
     imbalance: Imbalance = Field("auto", description="what is done about classes of unlike size")
-    class_weight: dict[ClassName, float] | OwnWeights | None = Field(
+    class_weight: dict[ClassName, Symmetric] | OwnWeights | None = Field(
         None, description="{class: weight}, of your own instead of those of imbalance"
     )
     mixup: Symmetric = Field(0.0, description="alpha, such as 0.2, of blending pictures by twos")
@@ -323,12 +324,12 @@ class Classify(Recipe):
         from keras_transfer.evaluation.predictions import write_curves, write_predictions
 
         metrics: dict[str, Any] = {}
-        predictions = fitting.predictions()
+        predictions, counts = fitting.predictions(), samples.part("train").counts()
         for name, file in (("val", "predictions_val.csv"), ("test", "predictions.csv")):
             part, found = samples.part(name), predictions[name]
             write_predictions(folder / file, part.keys, part.labels, found, part.classes)
-            metrics[name] = figures.classification_metrics(part.labels, found, part.classes)
-        counts, test = samples.part("train").counts(), samples.part("test")
+            metrics[name] = figures.classification_metrics(part.labels, found, part.classes, counts)
+        test = samples.part("test")
         metrics["baselines"] = {
             "majority": figures.majority_baseline(counts, test.labels, test.classes),
             **fitting.baselines(),
@@ -347,6 +348,8 @@ class Classify(Recipe):
             batch_norm="train",
             baseline=False,
             ensemble="none",
+            # There are no features to make others up from while everything is trained.
+            imbalance="oversample" if self.imbalance == "smote" else self.imbalance,
             stages=[first.model_dump(mode="json") | whole],
             epochs=None,
             lr="auto" if self.lr == "auto" else None,

@@ -22,6 +22,7 @@ from keras_transfer.data.pipeline import Loading, evaluation_batches
 from keras_transfer.data.policies import Augmentation
 from keras_transfer.data.preview import first_batch, write_preview
 from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.evaluation.inference import agree, probabilities
 from keras_transfer.kinds.balancing import Balancing
 from keras_transfer.kinds.knobs import Augment, Stage
@@ -82,7 +83,19 @@ class Fitting:
         self.parts: dict[int, FrozenPart] = {}
         pulled = any(stage.l2_sp for stage in recipe.planned)
         self.origin = origin(self.backbone) if pulled else {}
+        self._check_updates()
         self.feed: Feed
+
+    def _check_updates(self) -> None:
+        """Refuse a stage that would end before its first update."""
+        for number, stage in enumerate(self.recipe.planned):
+            batches = self.loading.steps(self.balancing.length) * stage.epochs
+            if stage.accumulate > batches:
+                raise BadConfiguration(
+                    f"stages.{number}.accumulate = {stage.accumulate}: the stage {stage.name!r} "
+                    f"has {batches} batches in all, so it would make no update. Accumulate fewer, "
+                    "or take more epochs or a smaller batch_size."
+                )
 
     def run(self) -> None:
         """Fit all stages, or what is left of them; the preview is made beside that."""
@@ -123,8 +136,11 @@ class Fitting:
         self.feed = self._feed(index, self._part(index, divisions[index], earlier))
 
     def _settle_rate(self) -> None:
+        """Give the first stage the rate of its sweep, which says nothing about later ones."""
         if self.recipe.lr == "auto":
-            self.recipe = self.recipe.changed(lr=self._found()["learning_rate"])
+            first, *others = (stage.model_dump(mode="json") for stage in self.recipe.stages)
+            first["learning_rate"] = self._found()["learning_rate"]
+            self.recipe = self.recipe.changed(lr=None, stages=[first, *others])
 
     def _found(self) -> dict[str, Any]:
         """What a sweep of the first stage finds, or found when the run began."""
@@ -219,6 +235,8 @@ class Fitting:
         if self.recipe.cutmix:
             logger.info("cutmix shows new pictures in every epoch, so no features are kept of them")
             augment, views = (None if stage.views == "clean" else augment), []
+        elif views == [CLEAN] and self.recipe.augment != Augment():
+            logger.info("Stage %r learns from clean features and sees no augment", stage.name)
         more |= {"resample": self.balancing.resample}
         return feed_features(part, self.train, views, augment=augment, epochs=stage.epochs, **more)
 

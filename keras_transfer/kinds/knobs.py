@@ -137,6 +137,12 @@ class Head(Group):
     l1: Symmetric = Field(0.0, description="L1 penalty on the head's kernels")
     l2: Symmetric = Field(0.0, description="L2 penalty on the head's kernels")
 
+    @model_validator(mode="after")
+    def _something_to_normalise(self) -> Head:
+        if self.batch_norm and not self.units:
+            raise ValueError("batch_norm normalises hidden layers, and there are none; see units")
+        return self
+
 
 class Augment(Group):
     """Random changes to the pictures of the train part: ImageDataGenerator's words, and newer."""
@@ -199,7 +205,7 @@ class Stage(Group):
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
     weight_decay: Symmetric | None = Field(
-        None, description="decoupled, on kernels only; None: 0.004 for adamw, none for others"
+        None, description="decoupled, on kernels only; None: 0.004 for adamw and muon, else none"
     )
     schedule: Annotated[str, row_of(SCHEDULES)] = Field(
         "constant", description=" | ".join(SCHEDULES)
@@ -238,6 +244,11 @@ class Stage(Group):
         if self.warmup_epochs and self.schedule not in WARMING:
             raise ValueError(
                 f"warmup_epochs goes with the schedules {', '.join(WARMING)}, not {self.schedule}"
+            )
+        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs = {self.warmup_epochs:g} of {self.epochs} epochs: the stage would "
+                "end before its rate is reached"
             )
         if self.l2_sp and self.unfreeze in (None, "none"):
             raise ValueError("l2_sp pulls tuned blocks, and this stage tunes none; see unfreeze")

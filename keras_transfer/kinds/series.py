@@ -15,12 +15,16 @@ from keras_transfer import catalog, quiet, runs
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.kinds.classify import Classify
+from keras_transfer.runs.folder import read_train_counts
 from keras_transfer.runs.series import interrupted_series, recorded_series, stored_series
 
 __all__ = ["SIZES", "learning_curve", "repeat"]
 
 SIZES: tuple[float | int, ...] = (0.05, 0.1, 0.2, 0.5)
-FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "roc_auc", "log_loss")
+FIGURES = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "minority_recall"),
+    *("roc_auc", "pr_auc", "log_loss"),
+)
 MOST = 10
 """So many times the epochs, at most, a small part of the pictures is gone through."""
 
@@ -96,14 +100,15 @@ def learning_curve(
     Raises:
         BadConfiguration: A size that is none; or as ``repeat`` does.
     """
-    _check_sizes(sizes, seeds)
+    _check_sizes(recipe, sizes, seeds)
     asked = {"kind": "curve", "sizes": list(sizes), "seeds": seeds}
     recipe, name, source = _common(recipe, data, name)
     folder = _folder(recipe, name, asked, out, resume)
     with recorded_series(folder, {"recipe": name, **asked}, recipe.knobs()) as about:
         whole = [(f"all/{place}", one) for place, one in _by_seed(recipe, seeds)]
-        done = {_train_size(first := _run_all(folder, name, whole, source)): first}
-        counts = _train_counts(first[0])
+        first = _run_all(folder, name, whole, source)
+        counts = read_train_counts(first[0].split, first[0].classes)
+        done = {sum(counts): first}
         about["runs"] = [place for place, _ in whole]
         for size in _subsets(sizes, counts):
             smaller = _smaller(recipe, size, sum(counts))
@@ -173,7 +178,7 @@ def _spreads(done: list[runs.Run]) -> dict[str, Any]:
     return {name: spread(found) for name, found in values.items() if None not in found}
 
 
-def _check_sizes(sizes: Sequence[float | int], seeds: int) -> None:
+def _check_sizes(recipe: Classify, sizes: Sequence[float | int], seeds: int) -> None:
     if seeds < 1:
         raise BadConfiguration(f"seeds = {seeds}: should be 1 or more.")
     for size in sizes:
@@ -182,17 +187,11 @@ def _check_sizes(sizes: Sequence[float | int], seeds: int) -> None:
                 f"The size {size} should be a share of the train part between 0 and 100 %, or a "
                 "number of pictures of each class."
             )
-
-
-def _train_counts(run: runs.Run) -> list[int]:
-    """Pictures of each class in the train part of a run."""
-    with run.split.open(newline="", encoding="utf-8") as file:
-        labels = [row["label"] for row in csv.DictReader(file) if row["part"] == "train"]
-    return [labels.count(name) for name in run.classes]
-
-
-def _train_size(done: list[runs.Run]) -> int:
-    return sum(_train_counts(done[0]))
+        if size == 1 and isinstance(size, int) and recipe.imbalance == "smote":
+            raise BadConfiguration(
+                "The size 1 and imbalance = smote: between the pictures of a class lies nothing "
+                "where there is one. Begin with 2, or take imbalance = oversample."
+            )
 
 
 def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:

@@ -9,6 +9,7 @@ import yaml
 
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.kinds.classify import Classify
+from keras_transfer.kinds.ensembles import members
 from keras_transfer.kinds.recipe import with_setting
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ FORM = "should be KEY=LOW:HIGH, KEY=log:LOW:HIGH or KEY=A,B"
 
 PICTURES = ("data", "data_dir", "classes", "split", "limit", "on_bad", "strict", "seed", "monitor")
 """Knobs that change what a trial is judged on: its figure could not be held against others."""
+
+HEADS = (
+    "a trial is judged by its best epoch, and the epochs of an ensemble are those of its single "
+    "heads. Search without it, then run best.yaml with --ensemble."
+)
+"""Why an ensemble is not searched."""
 
 EVERYWHERE = ("epochs", "schedule", "views", "layer_decay")
 """Knobs of a stage that one of the whole recipe sets for all."""
@@ -84,6 +91,8 @@ def read_space(texts: Sequence[str], recipe: Classify, base: Classify) -> list[K
             f"monitor = {recipe.monitor}: trials are judged on the val part. Take --monitor "
             "val_loss or val_accuracy."
         )
+    if members(recipe.ensemble) > 1:
+        raise BadConfiguration(f"ensemble = {recipe.ensemble}: {HEADS}")
     if not texts:
         knobs = [_knob(text) for text in _defaults(recipe)]
         free = [knob for knob in knobs if not _refusal(knob, recipe, base) and _fits(knob, recipe)]
@@ -129,6 +138,8 @@ def _refusal(knob: Knob, recipe: Classify, base: Classify) -> str:
         return f"trials of different {first} cannot be held against each other."
     if recipe.monitor == "val_loss" and "focal" in knob.values:
         return "the focal loss is another val_loss. Add --monitor val_accuracy."
+    if first == "ensemble":
+        return HEADS
     if _at(recipe.knobs(), path.split(".")) != _at(base.knobs(), path.split(".")):
         return "the knob is fixed by another option. Leave one of them out."
     over = _outweighing(path)

@@ -15,7 +15,12 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
-from keras_transfer.runs.folder import read_digests, write_bad_files, write_json
+from keras_transfer.runs.folder import (
+    read_digests,
+    read_train_counts,
+    write_bad_files,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from keras_transfer.data.pipeline import Loading
@@ -172,7 +177,8 @@ class Classifier:
             self._check_unseen(samples.digests, strict)
         answers = self._answers(samples, tta)
         found = answers.mean(axis=0)
-        figures = classification_metrics(samples.labels, found, self.classes)
+        counts = read_train_counts(self.split, self.classes) if self.split else None
+        figures = classification_metrics(samples.labels, found, self.classes, counts)
         if tta is not None:
             plain = classification_metrics(samples.labels, answers[0], self.classes)
             figures["plain"] = {name: plain[name] for name in ("accuracy", "macro_f1", "log_loss")}

@@ -12,7 +12,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ __all__ = [
     "locked_log",
     "new_folder",
     "read_digests",
+    "read_train_counts",
     "recording",
     "stored_knobs",
     "write_bad_files",
@@ -302,6 +304,13 @@ def _write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]
 def fingerprint(split: Path) -> dict[str, str]:
     """A hash that changes when the table of samples does: pictures, labels, parts or contents."""
     return {"split.csv": hashlib.sha256(split.read_bytes()).hexdigest()}
+
+
+def read_train_counts(path: Path, classes: Sequence[str]) -> list[int]:
+    """Pictures of each class in the train part of a split table."""
+    with path.open(newline="", encoding="utf-8") as file:
+        labels = Counter(row["label"] for row in csv.DictReader(file) if row["part"] == "train")
+    return [labels[name] for name in classes]
 
 
 def read_digests(path: Path, parts: Iterable[str]) -> set[str]:

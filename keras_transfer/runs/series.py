@@ -42,7 +42,7 @@ def recorded_series(
         about["status"] = "failed" if isinstance(error, Exception) else "interrupted"
         raise
     finally:
-        if about["status"] == "failed" and not any(one.is_dir() for one in folder.iterdir()):
+        if about["status"] == "failed" and not any(folder.rglob("run.json")):
             discard(folder)  # the first run could not even begin: leave the name free
         else:
             write_json(folder / SERIES, about)

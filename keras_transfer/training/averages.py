@@ -15,6 +15,8 @@ def averaging(optimizer: Any) -> Any:
     The momentum of update t, from 0, is ``min(ema_momentum, (1 + t) / (10 + t))``, that of
     TensorFlow's ExponentialMovingAverage with ``num_updates``. With Keras's own constant 0.99 half
     of the average would be the untrained weights after 70 updates, which may be all there are.
+    Where gradients are accumulated, only a batch that ends in an update moves the average; Keras's
+    own moves at each.
 
     Args:
         optimizer: A class of ``keras.optimizers``.
@@ -25,11 +27,17 @@ def averaging(optimizer: Any) -> Any:
 
     class Averaging(optimizer):
         ema_momentum: Any
+        gradient_accumulation_steps: int | None
+        _iterations: Any
 
         def _update_model_variables_moving_average(self, variables: list[Any]) -> None:
             whole = self.ema_momentum
             done = keras.ops.cast(self.iterations, "float32")
-            self.ema_momentum = keras.ops.minimum(whole, (1 + done) / (10 + done))
+            momentum = keras.ops.minimum(whole, (1 + done) / (10 + done))
+            if self.gradient_accumulation_steps:
+                updated = (self._iterations + 1) % self.gradient_accumulation_steps == 0
+                momentum = keras.ops.where(updated, momentum, 1.0)
+            self.ema_momentum = momentum
             super()._update_model_variables_moving_average(variables)
             self.ema_momentum = whole
 
@@ -43,9 +51,11 @@ def swap_averages(model: keras.Model) -> None:
     Args:
         model: Compiled with an optimizer that has them; without, nothing happens.
     """
-    if not model.optimizer.use_ema:
+    # Mixed float16 wraps the optimizer into one that scales losses and has no averages itself.
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
         return
-    averages = model.optimizer._model_variables_moving_average
+    averages = optimizer._model_variables_moving_average
     for variable, average in zip(model.trainable_variables, averages, strict=True):
         value = keras.ops.copy(variable.value)
         variable.assign(average.value)

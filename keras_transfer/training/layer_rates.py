@@ -14,6 +14,9 @@ __all__ = ["layer_factors", "layerwise"]
 Factor = Callable[[Any], float]
 """From a Keras variable to the factor of its rate."""
 
+DECAYS = ("weight_decay", "adam_weight_decay")
+"""Keras's knobs of decoupled decay; Muon has the second for what is no matrix."""
+
 
 def layer_factors(classifier: keras.Model, decay: float) -> Factor:
     """Give each variable of a classifier the factor of its learning rate.
@@ -42,6 +45,8 @@ def layerwise(optimizer: Any, factor_of: Factor) -> Any:
 
     The factor stands inside the update, so that it is right for Adam and its kin too, which a
     factor on the gradient would leave as they are; and decoupled weight decay follows the rate.
+    Adafactor bounds its rate by 1 / sqrt(updates), so where the rate itself is above that, its
+    factor shows only below.
 
     Args:
         optimizer: A class of ``keras.optimizers``.
@@ -52,8 +57,6 @@ def layerwise(optimizer: Any, factor_of: Factor) -> Any:
     """
 
     class Layerwise(optimizer):
-        weight_decay: float | None
-
         def build(self, variables: list[Any]) -> None:
             super().build(variables)
             self.factors = tuple(map(factor_of, variables))
@@ -65,13 +68,16 @@ def layerwise(optimizer: Any, factor_of: Factor) -> Any:
             super().update_step(gradient, variable, learning_rate * self._factor(variable))
 
         def _apply_weight_decay(self, variables: list[Any]) -> None:
-            whole = self.weight_decay
-            if whole is None:
+            found = {name: getattr(self, name, None) for name in DECAYS}
+            whole = {name: decay for name, decay in found.items() if decay is not None}
+            if not whole:
                 return
             for variable in variables:
-                self.weight_decay = whole * self._factor(variable)
+                for name, decay in whole.items():
+                    setattr(self, name, decay * self._factor(variable))
                 super()._apply_weight_decay([variable])
-            self.weight_decay = whole
+            for name, decay in whole.items():
+                setattr(self, name, decay)
 
     Layerwise.__name__ = optimizer.__name__
     return Layerwise

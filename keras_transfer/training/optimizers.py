@@ -143,7 +143,7 @@ def build_optimizer(
         knobs: Others of Keras's constructor; None leaves its default. ``momentum`` is for sgd,
             others ignore it. ``weight_decay`` is decoupled (Loshchilov and Hutter 2019,
             arXiv:1711.05101), and leaves out biases and normalisation layers; by default 0.004
-            for adamw, none for the others.
+            for adamw and muon, none for the others.
 
     Raises:
         UnknownName: No such optimizer or schedule.
@@ -157,6 +157,10 @@ def build_optimizer(
     given = {knob: value for knob, value in knobs.items() if value is not None}
     if name != "sgd":
         given.pop("momentum", None)
+    if name == "muon" and "weight_decay" in given:  # what is no matrix has a knob of its own there
+        given["adam_weight_decay"] = given["weight_decay"]
+    if name == "adafactor":  # the square of Keras's 1e-30 is 0: a unit without gradient gives NaN
+        given["epsilon_1"] = 1e-15
     if factor_of is not None:
         from keras_transfer.training.layer_rates import layerwise
 

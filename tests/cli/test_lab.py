@@ -139,6 +139,12 @@ def test_sample_features_of_the_whole_serve_the_smaller_sizes(work, curve):
         (["curve", "tiny.py", "--sizes", "5%,many"], 2, "'many' is no size"),
         (["curve", "tiny.py", "--sizes", "120%"], 2, "1.2"),
         (["curve", "tiny.py", "--sizes", "0"], 2, "size 0"),
+        (
+            ["curve", "tiny.py", "--sizes", "1,5", "--set", "imbalance=smote", *HEAD],
+            2,
+            "size 1 and",
+        ),
+        (["curve", "tiny.py", "--data", "picturs", "--out", "no"], 3, "picturs"),
         (["curve", "tini.py"], 2, "tini.py"),
         (["compare", "pictures"], 2, "two runs or more"),
         (["compare", "pictures", "pictures"], 2, "no run folder"),

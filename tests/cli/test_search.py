@@ -131,11 +131,11 @@ label_smoothing: 0.1
 @pytest.mark.slow
 def test_auto_goes_with_everything_that_a_stage_can_have(work):
     (work / "scheduled.yaml").write_text(SCHEDULED)
-    words = ["-c", "scheduled.yaml", "--lr", "auto", "--strategy", "one_device"]
-    kt("run", "tiny.py", *words, "--out", "scheduled", cwd=work, check=0)
+    words = ["run", "tiny.py", "-c", "scheduled.yaml", "--strategy", "one_device"]
+    kt(*words, "--lr", "auto", "--out", "scheduled", cwd=work, check=0)
     rate = json.loads((work / "scheduled/lr_find.json").read_text())["learning_rate"]
-    words[3] = rate
-    kt("run", "tiny.py", *words, "--out", "scheduled_said", cwd=work, check=0)
+    said = ["--set", f"stages.0.learning_rate={rate}", "--out", "scheduled_said"]
+    kt(*words, *said, cwd=work, check=0)
     assert (work / "scheduled/history.csv").read_text() == (
         work / "scheduled_said/history.csv"
     ).read_text()
@@ -163,10 +163,13 @@ main(prog_name="kt-recipe")
 @pytest.mark.slow
 def test_auto_on_two_devices(work):
     words = ["run", "tiny.py", "--strategy", "mirrored", "--epochs", "1"]
-    for out, rate in (("two", "auto"), ("two_said", None)):
-        rate = rate or json.loads((work / "two/lr_find.json").read_text())["learning_rate"]
+    for out in ("two", "two_said"):
+        said = ["--lr", "auto"]
+        if out == "two_said":
+            rate = json.loads((work / "two/lr_find.json").read_text())["learning_rate"]
+            said = ["--set", f"stages.0.learning_rate={rate}"]
         done = subprocess.run(
-            [KT[0], "-c", MIRRORED, *words, "--out", out, "--lr", str(rate)],
+            [KT[0], "-c", MIRRORED, *words, "--out", out, *said],
             cwd=work, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -264,6 +267,8 @@ def test_sample_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work)
         (["run", "tiny.py", "--lr", "atuo"], 2, "Did you mean 'auto'?"),
         (["tune", "tiny.py", "--search", "head.dropuot=0:0.5"], 2, "'head.dropout'"),
         (["tune", "tiny.py", "--search", "stages.1.unfreeze=all,block99"], 2, "block99"),
+        (["tune", "tiny.py", "--search", 'ensemble=none,"bagging:2"', *ONE], 2, "single heads"),
+        (["tune", "tiny.py", "--ensemble", "bagging:2", *ONE], 2, "single heads"),
         (["tune", "tiny.py", "--budget", "soon"], 2, "10m"),
         (["tune", "tiny.py", "--trials", "0"], 2, "1 or more"),
         (["tune", "tiny.py", "--data", "picturs", "--out", "no"], 3, "picturs"),

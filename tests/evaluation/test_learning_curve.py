@@ -38,6 +38,22 @@ def test_too_few_sizes_are_refused():
     assert "4 sizes or more; there are 3" in doubling(SIZES[:3], true, predicted, 2)["refused"]
 
 
+@pytest.mark.parametrize(
+    "errors", [(0.5, 0.5, 0.5, 0.5, 0.1), (0.3, 0.1, 0.25, 0.2, 0.29), (0.2, 0.2, 0.2, 0.35, 0.1)]
+)
+def test_errors_that_follow_no_law_are_refused(errors):
+    true, predicted = answers(errors, 200)
+    assert "no power law" in doubling(SIZES, true, predicted, 2)["refused"]
+
+
+def test_a_law_bears_the_chance_of_200_pictures():
+    """0.05 (n/800)^-0.5 + 0.02 and a deviation of 200 pictures, to either side in turn."""
+    errors = 0.05 * (SIZES / 800) ** -0.5 + 0.02
+    errors += np.array([1, -1, 1, -1, 1]) * np.sqrt(errors * (1 - errors) / 200)
+    true, predicted = answers(errors, 200)
+    assert "gain" in doubling(SIZES, true, predicted, 2)
+
+
 def test_errors_that_do_not_fall_are_refused():
     true, predicted = answers([0.1, 0.1, 0.1, 0.1, 0.1])
     assert "no trend" in doubling(SIZES, true, predicted, 2)["refused"]

@@ -127,6 +127,27 @@ def test_classes_without_pictures_give_null_and_no_warning(label, n):
     json.dumps(figures, allow_nan=False)
 
 
+@pytest.mark.parametrize(
+    ("trained", "rarest"),
+    [
+        (None, "bird"),  # 3, 2 and 1 of them are measured
+        ((5, 9, 7), "cat"),
+        ((9, 9, 9), "bird"),  # as few: the fewest here
+        ((0, 9, 9), "cat"),
+    ],
+)
+def test_the_rarest_class_is_that_with_the_fewest_to_train_on(trained, rarest):
+    figures = classification_metrics(TRUE, PROBABILITIES, CLASSES, trained)
+
+    assert figures["minority_class"] == rarest
+    assert figures["minority_recall"] == figures["per_class"][rarest]["recall"]
+
+
+def test_a_class_that_is_not_measured_is_not_the_rarest():
+    figures = classification_metrics(np.array([0, 1, 1]), np.eye(3), CLASSES, (9, 5, 1))
+    assert figures["minority_class"] == "dog"
+
+
 def test_pictures_of_unknown_class_are_left_out():
     true = np.concatenate([TRUE, [-1, -1]])
     probabilities = np.concatenate([PROBABILITIES, [[1, 0, 0], [0, 1, 0]]])

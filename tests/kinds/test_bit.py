@@ -50,6 +50,29 @@ def test_numbers_of_the_paper(n, batch, epochs, warmup, mixup):
     assert (found.mixup, found.image_size) == (mixup, 384)
 
 
+@pytest.mark.parametrize(
+    ("imbalance", "epochs"),
+    # 800 of one class and 200 of the other, in batches of 50.
+    [
+        ("none", 25),  # 20 batches a pass
+        ("class_weight", 25),
+        ("undersample", 63),  # 400 pictures an epoch: 8 batches
+        ("oversample", 16),  # 1,600: 32 batches
+        ("balanced_batches", 25),
+    ],
+)
+def test_epochs_are_as_long_as_the_remedy_makes_them(imbalance, epochs):
+    labels = (np.arange(1000) < 200).astype(int)
+    parts = np.full(1000, "train", object)
+    samples = Samples.of(
+        Blank(300, 200), ("a", "b"), [str(i) for i in range(1000)], labels, parts=parts
+    )
+
+    (stage,) = hyperrule(RECIPE.changed(batch_size=50, imbalance=imbalance), samples).planned
+
+    assert stage.epochs == epochs
+
+
 def test_accumulated_batches_are_one():
     """8 of 64 pictures make the 512 of the paper; 16 batches a pass, 500 times 8 of them."""
     recipe = RECIPE.changed(batch_size=64, stages=[Stage(accumulate=8).model_dump()])

@@ -22,6 +22,8 @@ from keras_transfer.training import fit
         ({"imbalance": "smote", "views": "fresh"}, "views = fresh"),
         ({"imbalance": "class_weight", "class_weight": {"a": 1}}, "Leave one of them out"),
         ({"class_weight": "balanced"}, "imbalance = class_weight"),
+        ({"class_weight": {"blue": -1, "red": 1}}, "class_weight.*blue.* greater than or equal"),
+        ({"class_weight": {"blue": 0, "red": 0}}, "no weight above 0"),
     ],
 )
 def test_what_cannot_go_together_is_refused_before_anything_is_read(knobs, message):
@@ -71,3 +73,38 @@ def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, caplog, k
     assert whole.metrics["test"]["minority_class"] == "blue"
     with (whole.folder / "pr_curves.csv").open() as file:
         assert {row["class"] for row in csv.DictReader(file)} == {"blue", "red"}
+
+
+def test_smote_has_a_baseline_that_samples(tmp_path, monkeypatch):
+    """From scratch everything trains, so there are no features to make others up from."""
+    monkeypatch.chdir(tmp_path)
+    paint(tmp_path / "pictures", blue=5, red=12)
+
+    run = RECIPE.changed(imbalance="smote").run(out="run", name="tiny", baseline=True, epochs=1)
+
+    assert 0 <= run.metrics["baselines"]["scratch"]["accuracy"] <= 1
+    assert "imbalance: oversample" in (run.folder / "baseline/recipe.yaml").read_text()
+
+
+def test_a_stage_that_would_make_no_update_is_refused(tmp_path, monkeypatch):
+    """12 pictures to train on are three batches of four, in two epochs six."""
+    monkeypatch.chdir(tmp_path)
+    paint(tmp_path / "pictures")
+    stages = [{"name": "head", "epochs": 2, "accumulate": 7}]
+
+    with pytest.raises(BadConfiguration, match=r"accumulate = 7: the stage 'head' has 6 batches"):
+        RECIPE.run(out="run", name="tiny", stages=stages)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_rarest_class_is_that_of_the_training(tmp_path, monkeypatch):
+    """As many of each in the test part; of red there are few to train on, and it comes second."""
+    monkeypatch.chdir(tmp_path)
+    for part, red in (("train", 3), ("val", 4), ("test", 4)):
+        paint(tmp_path / "pictures" / part, blue=4 if part != "train" else 12, red=red)
+
+    run = RECIPE.run(out="run", name="tiny", epochs=1, imbalance="none", on_bad="skip")
+
+    for figures in (run.metrics["val"], run.metrics["test"], run.evaluate()):
+        assert figures["minority_class"] == "red"
+        assert figures["minority_recall"] == figures["per_class"]["red"]["recall"]

@@ -29,7 +29,7 @@ KNOBS = {
     "mixup_off_epoch": (None, 1),
     "label_smoothing": (0, 0.1),
     "monitor": ("val_loss", "val_accuracy", "loss"),
-    "precision": ("float32", "mixed_bfloat16"),
+    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     "strategy": ("auto", "one_device", "mirrored"),
     "engine": ("auto", "keras", "none"),
     "engine_error": (0.01, 0),
@@ -88,6 +88,8 @@ REFUSED = [
     ({"stage.warmup_epochs": 0.5, "stage.schedule": "plateau"}, "warmup_epochs .* plateau"),
     ({"stage.l2_sp": 0.01, "stage.unfreeze": None}, "l2_sp .* unfreeze"),
     ({"stage.layer_decay": 0.7, "stage.optimizer": "ftrl"}, "ftrl"),
+    ({"stage.layer_decay": 0.7, "stage.unfreeze": None}, "layer_decay .*unfreeze"),
+    ({"head.batch_norm": True, "head.units": []}, "batch_norm .* units"),
     *(
         ({"stage.optimizer": "ftrl", "stage.warmup_epochs": 0.5, "stage.schedule": name}, "ftrl")
         for name in ("constant", "cosine", "staircase")
@@ -119,6 +121,8 @@ REFUSED = [
     # These follow from those above, by whatever a third knob is.
     ({"imbalance": "smote", "stage.l2_sp": 0.01}, "smote|l2_sp"),
     ({"ensemble": "bagging:2", "stage.l2_sp": 0.01}, "ensemble|l2_sp"),
+    ({"imbalance": "smote", "stage.layer_decay": 0.7}, "smote|layer_decay"),
+    ({"ensemble": "bagging:2", "stage.layer_decay": 0.7}, "ensemble|layer_decay"),
     ({"mixup_off_epoch": 1, "batch_size": 1}, "mixup"),
 ]
 """What cannot stand together, and what the refusal says; every other pair has to run."""

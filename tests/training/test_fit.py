@@ -284,6 +284,25 @@ def test_moving_averages_are_what_is_judged_and_kept(tmp_path):
     assert total == pytest.approx(min(wanted), rel=1e-4)
 
 
+def test_averages_are_judged_in_float16_too(tmp_path):
+    """There Keras wraps the optimizer into one that scales losses."""
+    judged = {}
+    for name, knobs in (("raw", {}), ("averages", {"use_ema": True, "ema_momentum": 0.9})):
+        folder = tmp_path_of(tmp_path, name)
+        optimizer = keras.optimizers.LossScaleOptimizer(
+            build_optimizer("sgd", learning_rate=0.1, **knobs)
+        )
+        trainer = Trainer(network(), folder, "val_loss")
+        trainer.stage(0, Supply(batches, validation()), optimizer, Course("s0", EPOCHS, STEPS))
+        judged[name] = [float(row["val_loss"]) for row in rows(folder)]
+    best = keras.models.load_model(tmp_path / "averages/best.keras")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    total = sum(float(loss(y, best(x))) * len(y) for x, y, _ in validation()) / 12
+
+    assert judged["raw"] != judged["averages"]
+    assert total == pytest.approx(min(judged["averages"]), rel=1e-4)
+
+
 def test_an_interrupted_training_with_averages_ends_as_if_never_stopped(tmp_path):
     whole = train_averaging(tmp_path_of(tmp_path, "whole"))
 

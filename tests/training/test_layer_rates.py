@@ -66,6 +66,16 @@ def test_weight_decay_follows_the_rate():
     assert optimizer.weight_decay == 0.5
 
 
+def test_muons_other_decay_follows_the_rate_too():
+    one, half = pair()
+    optimizer = optimizer_for("muon", half, learning_rate=0.1, weight_decay=0.5)
+
+    optimizer.apply([keras.ops.zeros(1)] * 2, [one, half])
+
+    assert [float(one[0]), float(half[0])] == pytest.approx([0.95, 0.975])
+    assert optimizer.adam_weight_decay == 0.5
+
+
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "ftrl"])
 def test_in_fit_a_factor_of_one_changes_nothing_and_a_small_one_nearly_stops(name):
     """Compiled, with a batch size that the graph does not know."""

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_transfer.errors import UnknownName
 from keras_transfer.training.optimizers import OPTIMIZERS, build_optimizer
@@ -109,6 +110,59 @@ def test_weight_decay_takes_kernels_and_leaves_biases():
 
     assert float(kernel[0]) == pytest.approx(0.95)
     assert float(bias[0]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("decay", "wanted"), [(None, 0.9996), (0.0, 1.0), (0.5, 0.95)], ids=["default", "none", "half"]
+)
+def test_muon_decays_matrices_and_the_rest_alike(decay, wanted):
+    """A kernel of a convolution has four axes, and Keras's Muon a decay of its own for it."""
+    shapes = [(2, 2), (1, 1, 2, 2)]
+    kernels = [keras.Variable(keras.ops.ones(shape), name="kernel") for shape in shapes]
+    optimizer = build_optimizer("muon", learning_rate=0.1, weight_decay=decay)
+
+    optimizer.apply([keras.ops.zeros(shape) for shape in shapes], kernels)
+
+    for kernel in kernels:
+        assert kernel.numpy() == pytest.approx(wanted)
+
+
+def test_adafactor_bears_a_unit_without_gradient():
+    kernel = keras.Variable(keras.ops.ones((3, 2)), name="kernel")
+    optimizer = build_optimizer("adafactor", learning_rate=0.1)
+
+    optimizer.apply([keras.ops.array([[1.0, 0], [1, 0], [0, 0]])], [kernel])
+
+    assert np.isfinite(kernel.numpy()).all()
+    assert (kernel.numpy()[:2, 0] < 1).all()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_averages_move_with_the_updates_whatever_makes_one(compiled):
+    """Gradient -1 and rate 1, so update t, from 1, comes to t; momenta 1/10, 2/11, 3/12, ..."""
+    found = []
+    for accumulate in (1, 3):
+        variable = keras.Variable([0.0])
+        optimizer = build_optimizer(
+            "sgd",
+            learning_rate=1.0,
+            momentum=0.0,
+            use_ema=True,
+            ema_momentum=0.9,
+            gradient_accumulation_steps=accumulate if accumulate > 1 else None,
+        )
+        optimizer.build([variable])
+        step = lambda: optimizer.apply([-keras.ops.ones(1)], [variable])  # noqa: B023, E731
+        step = tf.function(step) if compiled else step
+        for _ in range(12 * accumulate):
+            step()
+        found.append(float(optimizer._model_variables_moving_average[0][0]))
+
+    average = 0.0  # Keras begins with what the first update makes of it
+    for t in range(12):
+        momentum = min(0.9, (1 + t) / (10 + t)) if t else 0.0
+        average = momentum * average + (1 - momentum) * (t + 1)
+    assert found == pytest.approx([average] * 2, rel=1e-5)
 
 
 def test_adamw_keeps_the_decay_that_keras_gives_it():
