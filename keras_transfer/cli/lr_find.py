@@ -61,5 +61,5 @@ def _find(name: str, base: Any, given: dict[str, Any]) -> None:
         click.echo(json.dumps({**document, "rule": found["rule"], "rules": found["rules"]}))
         return
     for rule, rate in found["rules"].items():
-        click.echo(f"{rule:<12}{rate:.3g}")
+        click.echo(f"{rule:<16}{rate:.3g}")
     click.echo(f"The curve is in {folder}. Use a rate by --lr, or have --lr auto find it.")

@@ -16,19 +16,17 @@ __all__ = [
     "STEPS",
     "Sweep",
     "diverged",
-    "four_fifths",
     "minimum",
     "rates",
     "smoothed",
     "steepest",
+    "three_quarters",
 ]
 
 LOWEST, HIGHEST = 1e-7, 10.0
 STEPS = 100
-SMOOTHING = 0.8
+SMOOTHING = 0.9
 """Weight of a step's neighbours, against that of the step itself."""
-MEMORY = 0.9
-"""Weight of the past in the moving average that ends a sweep."""
 DIVERGED = 4.0
 """The multiple of its least value at which the moving average ends a sweep, as in fastai."""
 STILL = 10
@@ -108,19 +106,19 @@ def diverged(losses: Sequence[float]) -> bool:
         return True
     average, least = 0.0, math.inf
     for step, loss in enumerate(losses, 1):
-        average = MEMORY * average + (1 - MEMORY) * loss
-        unbiased = average / (1 - MEMORY**step)
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        unbiased = average / (1 - SMOOTHING**step)
         least = min(least, unbiased)
     return unbiased > DIVERGED * least
 
 
-def four_fifths(rates: Sequence[float], curve: np.ndarray) -> float:
-    """The least rate at which the smoothed loss has fallen by four fifths of its whole fall.
+def three_quarters(rates: Sequence[float], curve: np.ndarray) -> float:
+    """The least rate at which the smoothed loss has fallen by three quarters of its whole fall.
 
     A level is read off a noisy curve more surely than a slope: ``benchmarks/lr_find.py`` has both.
     """
     start, least = float(np.mean(curve[:STILL])), float(np.min(curve))
-    return float(rates[int(np.argmax(curve <= start - 0.8 * (start - least)))])
+    return float(rates[int(np.argmax(curve <= start - 0.75 * (start - least)))])
 
 
 def steepest(rates: Sequence[float], curve: np.ndarray) -> float:
@@ -135,6 +133,6 @@ def minimum(rates: Sequence[float], curve: np.ndarray) -> float:
 
 
 RULES: Table[Callable[[Sequence[float], np.ndarray], float]] = Table(
-    "rule", {"four fifths": four_fifths, "steepest": steepest, "minimum/10": minimum}
+    "rule", {"three quarters": three_quarters, "steepest": steepest, "minimum/10": minimum}
 )
 """What ``--lr auto`` takes is the first; the others have fastai's names."""

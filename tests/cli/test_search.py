@@ -38,7 +38,7 @@ def test_lr_find_writes_its_curve(work, found):
     curve = rows(work / found["run"] / "lr_find.csv")
 
     assert found["run"] == "runs/tiny/lr_find/1"
-    assert list(found["rules"]) == ["four fifths", "steepest", "minimum/10"]
+    assert list(found["rules"]) == ["three quarters", "steepest", "minimum/10"]
     assert found["suggested"] == found["rules"][found["rule"]]
     assert float(curve[0]["learning_rate"]) == 1e-7
     tried = [float(row["learning_rate"]) for row in curve]

@@ -13,11 +13,11 @@ from keras_transfer.training.layer_rates import layerwise
 from keras_transfer.training.lr_finder import (
     Sweep,
     diverged,
-    four_fifths,
     minimum,
     rates,
     smoothed,
     steepest,
+    three_quarters,
 )
 from keras_transfer.training.optimizers import OPTIMIZERS, build_optimizer
 
@@ -44,10 +44,10 @@ def test_the_rules():
     assert minimum(grown, curve) == pytest.approx(1e-2)
 
 
-def test_four_fifths_of_the_fall():
-    # From 3 to 1, so down to 1.4: first reached at the thirteenth, whatever comes before or after.
-    curve = np.array([3.0] * 10 + [2.5, 1.5, 1.4, 1.6, 1.0, 7.0])
-    assert four_fifths(rates(16), curve) == rates(16)[12]
+def test_three_quarters_of_the_fall():
+    # From 3 to 1, so down to 1.5: first reached at the thirteenth, whatever comes before or after.
+    curve = np.array([3.0] * 10 + [2.5, 1.6, 1.5, 1.6, 1.0, 7.0])
+    assert three_quarters(rates(16), curve) == rates(16)[12]
 
 
 def test_a_steeper_fall_after_the_minimum_does_not_count():
@@ -59,7 +59,7 @@ def test_a_steeper_fall_after_the_minimum_does_not_count():
 def test_suggestions_have_three_digits():
     seen = Sweep(rates(41), [2.0] * 20 + [2.0 - 0.1 * i for i in range(20)] + [9.0])
     assert all(rate == float(f"{rate:.3g}") for rate in seen.suggestions().values())
-    assert list(seen.suggestions()) == ["four fifths", "steepest", "minimum/10"]
+    assert list(seen.suggestions()) == ["three quarters", "steepest", "minimum/10"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_everything_is_put_back(tmp_path):
     assert drawn[0] == random.getstate()
     assert np.array_equal(drawn[1], np.random.get_state()[1])
     assert not list(tmp_path.iterdir())
-    assert 1e-4 <= seen.suggestions()["four fifths"] <= 1
+    assert 1e-4 <= seen.suggestions()["three quarters"] <= 1
 
 
 def test_everything_is_put_back_when_it_is_interrupted(tmp_path, monkeypatch):
