@@ -245,9 +245,9 @@ class Stage(Group):
             raise ValueError(
                 f"warmup_epochs goes with the schedules {', '.join(WARMING)}, not {self.schedule}"
             )
-        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
+        if self.warmup_epochs > self.epochs:
             raise ValueError(
-                f"warmup_epochs = {self.warmup_epochs:g} of {self.epochs} epochs: the stage would "
+                f"warmup_epochs = {self.warmup_epochs:g} in {self.epochs} epochs: the stage would "
                 "end before its rate is reached"
             )
         if self.l2_sp and self.unfreeze in (None, "none"):
