@@ -134,7 +134,8 @@ def test_list_show_and_copy(work):
     assert mine["knobs"] == digits["knobs"]
 
 
-def test_what_show_prints_is_what_config_takes(work):
+@pytest.mark.slow
+def test_sample_what_show_prints_is_what_config_takes(work):
     shown = kt("show", "tiny.py", cwd=work, check=0).stdout
     (work / "knobs.yaml").write_text(shown)
     with (work / "knobs.yaml").open("a") as file:

@@ -89,7 +89,7 @@ def test_every_way_comes_to_the_same_model(work, plainly, tmp_path, words):
 @pytest.mark.parametrize(
     "views",
     [
-        "3",
+        pytest.param("3", marks=pytest.mark.slow),
         pytest.param("clean", marks=pytest.mark.slow),
         pytest.param("fresh", marks=pytest.mark.slow),
     ],

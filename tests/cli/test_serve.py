@@ -57,7 +57,9 @@ def instances(work):
     return {"instances": [{"b64": base64.b64encode(content).decode()}]}
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_it_answers_and_ends_when_asked_to(work, model, serve, how):
     process, url = serve(model)
 
@@ -85,6 +87,7 @@ def test_new_versions_are_switched_to_while_it_runs(work, model, serve):
     shutil.rmtree(model / "2")
 
 
+@pytest.mark.slow
 def test_it_listens_at_an_ipv6_address(work, model, serve):
     _, url = serve(model, "--host", "::1")
 

@@ -128,7 +128,8 @@ def test_an_unfinished_run_is_neither_used_nor_changed_nor_taken_over(work, tmp_
     assert "a run of recipe 'tiny', not of 'digits'" in refused.stderr
 
 
-def test_a_stopped_series_goes_on_by_its_own_name(work, tmp_path):
+@pytest.mark.slow
+def test_sample_a_stopped_series_goes_on_by_its_own_name(work, tmp_path):
     """Not by that of the run in it that was at work."""
     series = tmp_path / "series"
     process = start(work, "--out", series, "--seeds", 2, *LONG)

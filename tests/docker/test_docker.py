@@ -117,7 +117,12 @@ def served(work, saved):
 
 
 @pytest.mark.parametrize(
-    ("client", "gate"), [("rest_client.py", 0), ("grpc_client.py", 1), ("client.sh", 0)]
+    ("client", "gate"),
+    [
+        ("rest_client.py", 0),
+        pytest.param("grpc_client.py", 1, marks=pytest.mark.slow),
+        ("client.sh", 0),
+    ],
 )
 def test_the_clients_ask_our_server(work, served, client, gate):
     command = ["bash"] if client.endswith(".sh") else [sys.executable]

@@ -45,7 +45,13 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize(("form", "quantize"), WAYS)
+SLOW = [("litert", "float16"), ("litert", "dynamic")]
+
+
+@pytest.mark.parametrize(
+    ("form", "quantize"),
+    [pytest.param(*one, marks=pytest.mark.slow if one in SLOW else []) for one in WAYS],
+)
 def test_it_answers_as_the_run_does_by_the_same_commands(run, odd, write, form, quantize):
     done = write(form, quantize)
 

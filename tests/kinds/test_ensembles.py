@@ -136,7 +136,7 @@ def test_plain_keras_reads_the_model(bagged):
     assert done.stdout.strip() == "(2, 2)"
 
 
-QUICK = [("saved_model", "none"), ("litert", "int8")]
+QUICK = [("saved_model", "none")]
 WAYS = [(form, quantize) for form, row in FORMATS.items() for quantize in row.quantizations]
 
 

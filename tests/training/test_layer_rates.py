@@ -76,7 +76,17 @@ def test_muons_other_decay_follows_the_rate_too():
     assert optimizer.adam_weight_decay == 0.5
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "ftrl"])
+QUICK = ("sgd", "adam", "adafactor", "muon")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name in OPTIMIZERS
+        if name != "ftrl"
+    ],
+)
 def test_in_fit_a_factor_of_one_changes_nothing_and_a_small_one_nearly_stops(name):
     """Compiled, with a batch size that the graph does not know."""
 
