@@ -25,7 +25,7 @@ logger = logging.getLogger("keras_transfer")
 def new_sweep(
     name: str, out: str | Path | None = None, *, apart_from: Any = None
 ) -> Iterator[Path]:
-    """The new folder of a sweep on its own; gone again where the sweep did not come to its end.
+    """The new folder of a sweep on its own; gone again where the sweep has left no curve.
 
     Args:
         name: Of the recipe.
@@ -35,10 +35,10 @@ def new_sweep(
     folder = new_folder(f"{name}/lr_find", out, apart_from=apart_from)
     try:
         yield folder
-    except CheckFailed:  # no rule holds: the curve shows why
-        raise
-    except BaseException:
-        discard(folder)
+    except BaseException as error:
+        # Where no rule holds the curve shows why.
+        if not (isinstance(error, CheckFailed) and (folder / "lr_find.csv").exists()):
+            discard(folder)
         raise
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import yaml
-from processes import KT, TINY, kt
+from processes import KT, TINY, kt, paint
 
 from keras_transfer import Classify, Stage
 from keras_transfer.errors import BadConfiguration
@@ -53,10 +53,13 @@ def test_lr_find_writes_its_curve(work, found):
         (["--schedule", "bit"], 2, "BiT-HyperRule sets the rate itself"),
         (["--set", "lr=0.1"], 2, "a sweep tries all rates"),
         (["--data", "nowhere"], 3, "nowhere"),
+        (["--data", "doubles", "--strict"], 4, "Keep one side of each"),
     ],
 )
 def test_a_sweep_that_is_refused_leaves_nothing(work, tmp_path, words, code, reason):
     (tmp_path / "tiny.py").write_text((work / "tiny.py").read_text())
+    for part in ("train", "val", "test"):  # the same pictures on all sides
+        paint(tmp_path / "doubles" / part)
     done = kt("lr-find", "tiny.py", *words, cwd=tmp_path, check=code)
 
     assert reason in done.stderr
