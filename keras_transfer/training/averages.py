@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_transfer.training.optimizers import unwrapped
+
 __all__ = ["JudgeAverages", "averaging", "swap_averages"]
 
 
@@ -51,8 +53,7 @@ def swap_averages(model: keras.Model) -> None:
     Args:
         model: Compiled with an optimizer that has them; without, nothing happens.
     """
-    # Mixed float16 wraps the optimizer into one that scales losses and has no averages itself.
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = unwrapped(model.optimizer)
     if not optimizer.use_ema:
         return
     averages = optimizer._model_variables_moving_average

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_transfer.training.optimizers import unwrapped
+
 __all__ = ["aged", "load_slots", "save_slots"]
 
 OTHERS = ("_trainable_variables", "_accumulated_gradients", "_model_variables_moving_average")
@@ -62,7 +64,7 @@ def save_slots(path: Path, optimizer: Any, variables: Sequence[Any]) -> None:
         variables: In an order that is the same when the file is read.
     """
     places = {id(variable): place for place, variable in enumerate(variables)}
-    inner = _inner(optimizer)
+    inner = unwrapped(optimizer)
     done = int(keras.ops.convert_to_numpy(inner.iterations))
     ages = keras.ops.convert_to_numpy(inner.ages) if hasattr(inner, "ages") else None
     arrays: dict[str, np.ndarray] = {}
@@ -88,7 +90,7 @@ def load_slots(path: Path, optimizer: Any, variables: Sequence[Any]) -> int:
         How many of its variables were trained before.
     """
     places = {id(variable): place for place, variable in enumerate(variables)}
-    inner = _inner(optimizer)
+    inner = unwrapped(optimizer)
     ages = np.zeros(len(inner._trainable_variables), "int64")
     with np.load(path) as arrays:
         for i, variable in enumerate(inner._trainable_variables):
@@ -100,11 +102,6 @@ def load_slots(path: Path, optimizer: Any, variables: Sequence[Any]) -> int:
                 slot.assign(arrays[f"{place}.{name}"])
     inner.ages.assign(ages)
     return int((ages > 0).sum())
-
-
-def _inner(optimizer: Any) -> Any:
-    """The optimizer itself, where mixed_float16 has put one around it that scales the loss."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _slots(optimizer: Any, i: int) -> Iterator[tuple[str, Any]]:
