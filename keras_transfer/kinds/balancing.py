@@ -19,7 +19,7 @@ from keras_transfer.errors import BadConfiguration
 if TYPE_CHECKING:
     from keras_transfer.kinds.classify import Classify
 
-__all__ = ["Balancing", "check_imbalance", "epoch_length"]
+__all__ = ["Balancing", "check_imbalance"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -44,7 +44,9 @@ class Balancing:
     def __init__(self, recipe: Classify, train: Samples):
         counts = train.counts()
         own, asked = recipe.class_weight, recipe.imbalance
-        self.name, why = _settled(recipe, counts)
+        self.name, self._why = remedy("none" if own and asked == "auto" else asked, counts)
+        if own and asked == "auto":
+            self._why = "weights as given"
         weighting = self.name if self.name in WEIGHTINGS else "none"
         self.weights = class_weights(own or weighting, train.classes, counts)
         drawing = self.name in SAMPLINGS
@@ -54,9 +56,12 @@ class Balancing:
         if self.name == "smote":
             self.length = int(counts.max()) * len(counts)
         self.seed = seeds.stream(recipe.seed, "shuffle")
-        why = "weights as given" if own and asked == "auto" else why
-        logger.info("Imbalance: %s (%s); an epoch has %s pictures", self.name, why, self.length)
-        logger.info("%s", weight_table(train.classes, counts, self.weights))
+
+    def report(self, train: Samples) -> None:
+        """Log the remedy, its reason, an epoch's length, and counts and weights by class."""
+        about = (self.name, self._why, self.length)
+        logger.info("Imbalance: %s (%s); an epoch has %s pictures", *about)
+        logger.info("%s", weight_table(train.classes, train.counts(), self.weights))
 
     def of(self, drawn: np.ndarray, seed: int) -> Balancing:
         """The same remedy on a bootstrap draw of the train part, whose classes are as large.
@@ -87,17 +92,6 @@ class Balancing:
         if drawn is None:
             return partial(smote, seed=self.seed)
         return lambda table, train: smote(table.rows(drawn), train.take(drawn), self.seed)
-
-
-def _settled(recipe: Classify, counts: np.ndarray) -> tuple[str, str]:
-    own, asked = recipe.class_weight, recipe.imbalance
-    return remedy("none" if own and asked == "auto" else asked, counts)
-
-
-def epoch_length(recipe: Classify, train: Samples) -> int:
-    """Pictures that an epoch draws, of those of the train part, by the remedy for imbalance."""
-    name, _ = _settled(recipe, train.counts())
-    return len(Sampling(name, train.labels, train.classes)) if name in SAMPLINGS else len(train)
 
 
 def check_imbalance(recipe: Classify) -> None:

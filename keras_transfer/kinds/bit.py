@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.kinds.balancing import epoch_length
+from keras_transfer.kinds.balancing import Balancing
 
 if TYPE_CHECKING:
     from keras_transfer.kinds.classify import Classify
@@ -69,7 +69,7 @@ def hyperrule(recipe: Classify, samples: Samples) -> Classify:
         samples: With parts.
     """
     train = samples.part("train")
-    length = epoch_length(recipe, train)
+    length = Balancing(recipe, train).length
     found = _ruled(recipe, len(train), recipe.image_size or _side(train), length)
     (stage,) = found.stages
     logger.info(

@@ -196,7 +196,9 @@ class Fitting:
         }
 
     def _balanced(self) -> Balancing:
-        return Balancing(self.recipe, self.train)
+        balancing = Balancing(self.recipe, self.train)
+        balancing.report(self.train)
+        return balancing
 
     def _division(self, stage: Stage) -> Division | None:
         freeze(self.backbone, stage.unfreeze, self.recipe.batch_norm)
