@@ -3,21 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tiny
 from processes import paint
 
-from keras_transfer import Classify, Head, Split, Stage
 from keras_transfer.training import fit
 
-RECIPE = Classify(
-    data="pictures",
-    backbone="convnet_small",
-    weights="none",
-    image_size=16,
+RECIPE = tiny.RECIPE.changed(
     batch_size=8,
-    split=Split(val=0.25, test=0.25),
-    head=Head(dropout=0.2),
-    stages=(Stage("head", epochs=3),),
-    engine="keras",
+    epochs=3,
     label_smoothing=0.1,
     class_weight={"blue": 1, "red": 2},
 )

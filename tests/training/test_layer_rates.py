@@ -55,25 +55,16 @@ def test_adam_takes_half_a_step_too():
     assert [float(one[0]), float(half[0])] == pytest.approx([0.9, 0.95], abs=1e-5)
 
 
-def test_weight_decay_follows_the_rate():
+@pytest.mark.parametrize(("name", "knob"), [("sgd", "weight_decay"), ("muon", "adam_weight_decay")])
+def test_weight_decay_follows_the_rate(name, knob):
     """Rate 0.1 times decay 0.5 takes 5 % of the one, half of that of the other."""
     one, half = pair()
-    optimizer = optimizer_for("sgd", half, learning_rate=0.1, weight_decay=0.5)
+    optimizer = optimizer_for(name, half, learning_rate=0.1, weight_decay=0.5)
 
     optimizer.apply([keras.ops.zeros(1)] * 2, [one, half])
 
     assert [float(one[0]), float(half[0])] == pytest.approx([0.95, 0.975])
-    assert optimizer.weight_decay == 0.5
-
-
-def test_muons_other_decay_follows_the_rate_too():
-    one, half = pair()
-    optimizer = optimizer_for("muon", half, learning_rate=0.1, weight_decay=0.5)
-
-    optimizer.apply([keras.ops.zeros(1)] * 2, [one, half])
-
-    assert [float(one[0]), float(half[0])] == pytest.approx([0.95, 0.975])
-    assert optimizer.adam_weight_decay == 0.5
+    assert getattr(optimizer, knob) == 0.5
 
 
 QUICK = ("sgd", "adam", "adafactor", "muon")
