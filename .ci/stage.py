@@ -1,6 +1,6 @@
-"""Put pictures, and weights where a download would put them, for the commands of the README.
+"""Put images, and weights where a download would put them, for the commands of the README.
 
-``photos`` holds cat/ and dog/, 24 pictures each: real ones where they are beside the checkout,
+``photos`` holds cat/ and dog/, 24 images each: real ones where they are beside the checkout,
 painted ones elsewhere. The weights of MobileNetV2 are real ones or random ones likewise; they are
 written in the layout, and under the name, of the file that Keras would download.
 """
@@ -27,7 +27,7 @@ REAL_WEIGHTS = SHARED / "weights/mobilenet_v2_1.0_224_no_top.weights.h5"
 
 
 def stage_photos(folder: Path) -> None:
-    """Write the pictures."""
+    """Write the images."""
     rng = np.random.default_rng(0)
     for number, name in enumerate(("cat", "dog")):
         (folder / name).mkdir(parents=True)

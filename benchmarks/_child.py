@@ -104,5 +104,5 @@ def run_recipe(name: str, home: Path, out: str, *options: str | Path) -> Child:
 
 
 def setting(name: str, value: Any) -> list[str]:
-    """The words that give any knob a value; JSON is YAML too."""
+    """The words that give any setting a value; JSON is YAML too."""
     return ["--set", f"{name}={json.dumps(value)}"]

@@ -1,7 +1,7 @@
 """The other side of ``serve``: one ``model.predict`` a request, as tutorials serve a Keras model.
 
 ``python _keras_server.py FILE.keras`` answers the same requests as ``kt-recipe serve``; export.json
-beside the file has the names of the classes and the size of the pictures.
+beside the file has the names of the classes and the size of the images.
 """
 
 import base64
@@ -16,8 +16,8 @@ import tensorflow as tf
 
 file = Path(sys.argv[1])
 model = keras.models.load_model(file)
-about = json.loads((file.parent / "export.json").read_text())
-classes, size = about["classes"], about["image_size"]
+metadata = json.loads((file.parent / "export.json").read_text())
+classes, size = metadata["classes"], metadata["image_size"]
 one_at_a_time = threading.Lock()
 
 
@@ -27,8 +27,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         length = int(self.headers["content-length"])
         (instance,) = json.loads(self.rfile.read(length))["instances"]
-        picture = tf.io.decode_jpeg(base64.b64decode(instance["b64"]), 3)
-        pixels = tf.image.resize(picture, (size, size), "area")[tf.newaxis]
+        image = tf.io.decode_jpeg(base64.b64decode(instance["b64"]), 3)
+        pixels = tf.image.resize(image, (size, size), "area")[tf.newaxis]
         with one_at_a_time:
             probabilities = model.predict(pixels, verbose=0)[0]
         row = {"classes": [classes[i] for i in probabilities.argsort()[::-1]]}

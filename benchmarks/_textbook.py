@@ -65,8 +65,8 @@ class Seconds(keras.callbacks.Callback):
         self.epochs.append(time.perf_counter() - self.began)
 
 
-def pictures(folder, preprocess, seed):
-    """Train, val and test part, the first augmented and shuffled."""
+def images(folder, preprocess, seed):
+    """Train, val and test split, the first augmented and shuffled."""
     generator = tf.keras.preprocessing.image.ImageDataGenerator
     augmented = generator(
         preprocessing_function=preprocess, shear_range=0.2, zoom_range=0.2, horizontal_flip=True
@@ -125,7 +125,7 @@ def main():
 
     asked = arguments()
     keras.utils.set_random_seed(asked.seed)
-    train, val, test = pictures(asked.data, NETWORKS[asked.network][1], asked.seed)
+    train, val, test = images(asked.data, NETWORKS[asked.network][1], asked.seed)
     base, model = build(asked.network, asked.weights)
     lap("build")
     epochs = {"head": fit(model, asked.rates[0], asked.epochs[0], train, val)}
@@ -137,7 +137,7 @@ def main():
     accuracy = model.evaluate(test, verbose=0, return_dict=True)["accuracy"]
     lap("evaluation")
     laps["total"] = sum(laps.values())
-    # Which pictures it gets wrong is for the comparison only, and not on the clock.
+    # Which images it gets wrong is for the comparison only, and not on the clock.
     wrong = (model.predict(test, verbose=0)[:, 0] > 0.5) != test.classes
     names = [test.filenames[i] for i in np.flatnonzero(wrong)]
     found = {"accuracy": accuracy, "wrong": names, "seconds": laps, "epochs": epochs}

@@ -1,6 +1,6 @@
 """timm's networks for ``python -m benchmarks engine``, in the Python that has torch and timm.
 
-Answers each line ``NAME PRECISION SECONDS`` on stdin with pictures a second on stdout.
+Answers each line ``NAME PRECISION SECONDS`` on stdin with images a second on stdout.
 """
 
 import sys
@@ -20,7 +20,7 @@ def prepared(name):
 
 
 def rate(forward, pixels, precision, seconds):
-    """Pictures a second over at least one batch, after one that is not counted."""
+    """Images a second over at least one batch, after one that is not counted."""
     halved = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
     with torch.inference_mode(), halved:
         forward(pixels)

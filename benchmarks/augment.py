@@ -1,6 +1,6 @@
-"""Pictures a second through our augmentation and through ImageDataGenerator's.
+"""Images a second through our augmentation and through ImageDataGenerator's.
 
-``python -m benchmarks.augment`` takes about a minute. Both get the same pictures of 224 x 224
+``python -m benchmarks.augment`` takes about a minute. Both get the same images of 224 x 224
 from memory, in batches of 32, each in the way it is meant to be used (``flow``; ``tf.data``).
 They take turns, so that what else the machine does hits both; the median of the turns counts.
 """
@@ -48,7 +48,7 @@ def our_batches(pixels: np.ndarray, ranges: dict[str, Any]) -> Iterator[Any]:
 
 
 def rate(batches: Iterator[Any]) -> float:
-    """Pictures a second over the next few seconds."""
+    """Images a second over the next few seconds."""
     start, count = time.perf_counter(), 0
     while time.perf_counter() - start < SECONDS:
         count += len(next(batches))
@@ -56,7 +56,7 @@ def rate(batches: Iterator[Any]) -> float:
 
 
 def compare(pixels: np.ndarray, ranges: dict[str, Any]) -> tuple[float, float]:
-    """Median pictures a second of (ImageDataGenerator, ours), taking turns."""
+    """Median images a second of (ImageDataGenerator, ours), taking turns."""
     makers: tuple[Callable[..., Iterator[Any]], ...] = (generator_batches, our_batches)
     rates: tuple[list[float], list[float]] = ([], [])
     for _ in range(TURNS):
@@ -71,7 +71,7 @@ def compare(pixels: np.ndarray, ranges: dict[str, Any]) -> tuple[float, float]:
 def main() -> None:
     warnings.simplefilter("ignore", DeprecationWarning)
     pixels = np.random.default_rng(0).uniform(0, 255, (BATCH, SIZE, SIZE, 3)).astype("float32")
-    print(f"{'pictures/s, 224 x 224':<38}{'ImageDataGenerator':>20}{'ours':>8}{'ratio':>8}")
+    print(f"{'images/s, 224 x 224':<38}{'ImageDataGenerator':>20}{'ours':>8}{'ratio':>8}")
     for name, ranges in CASES.items():
         theirs, ours = compare(pixels, ranges)
         print(f"{name:<38}{theirs:>20.0f}{ours:>8.0f}{ours / theirs:>8.1f}")

@@ -1,10 +1,10 @@
 """A whole training of cats and dogs: ours against the textbook's, from process start to exit.
 
 ``python -m benchmarks catsdogs`` trains a head for ten epochs, then the last block for five. Both
-sides take turns on the same pictures with the same augmentation, rates and epochs. Ours runs
+sides take turns on the same images with the same augmentation, rates and epochs. Ours runs
 twice: with an empty cache, and with another dropout on what the first run has cached. VGG16 and
 ResNet50 have random weights, so only their time means something; with MobileNetV2's real weights
-the test pictures that each side gets wrong are compared first, and a worse accuracy ends it.
+the test images that each side gets wrong are compared first, and a worse accuracy ends it.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def our_sides(network: str, asked: argparse.Namespace, seed: int, home: Path) ->
 
 def recipe_stages(network: str) -> list[dict[str, Any]]:
     """The two stages of our recipe, as plain values."""
-    return import_module(f"recipes.{network}_catsdogs").recipe.knobs()["stages"]
+    return import_module(f"recipes.{network}_catsdogs").recipe.settings()["stages"]
 
 
 def our_side(child: Child, data: Path) -> Side:
@@ -158,9 +158,9 @@ def with_and_without(tune: float, total: float) -> dict[str, float]:
 
 
 def compare(network: str, asked: argparse.Namespace, pairs: list[dict[str, Side]]) -> dict:
-    """Whether ours is worse by more than chance, from the test pictures on which they differ.
+    """Whether ours is worse by more than chance, from the test images on which they differ.
 
-    Where one side alone is wrong on n pictures and the other alone on m, chance makes n - m
+    Where one side alone is wrong on n images and the other alone on m, chance makes n - m
     vary by the root of n + m (McNemar); twice that is allowed.
     """
     if NETWORKS[network] == "none":
@@ -174,7 +174,7 @@ def compare(network: str, asked: argparse.Namespace, pairs: list[dict[str, Side]
     }
     verdict = (
         f"test accuracy {means['cold']:.4f} (ours), {means['textbook']:.4f} (textbook); only ours "
-        f"wrong on {ours} pictures, only the textbook on {theirs}"
+        f"wrong on {ours} images, only the textbook on {theirs}"
     )
     return {"worse": ours - theirs > 2 * (ours + theirs) ** 0.5, "verdict": verdict}
 

@@ -1,6 +1,6 @@
-"""Digits 5 to 9 from ten pictures a class: transfer against training from scratch, over seeds.
+"""Digits 5 to 9 from ten images a class: transfer against training from scratch, over seeds.
 
-The source network is trained anew for each seed too, and each seed draws other pictures. The
+The source network is trained anew for each seed too, and each seed draws other images. The
 third column is training from scratch with four times the epochs: on a problem this easy it
 catches up, so what transfer saves here is training.
 """

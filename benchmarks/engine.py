@@ -1,4 +1,4 @@
-"""Pictures a second through a frozen network, by each engine in each precision, and by timm.
+"""Images a second through a frozen network, by each engine in each precision, and by timm.
 
 ``python -m benchmarks engine``: 224 x 224, batches of 32 from memory, random weights, without
 top. The engines of one network take turns; the median of the turns counts. The error is that of
@@ -32,10 +32,10 @@ NETWORKS = {  # our name: timm's
     "efficientnet_b0": "efficientnet_b0",
     "densenet121": "densenet121",
 }
-COLUMNS = ("network", "engine", "precision", "pictures/s", "times keras float32", "error")
+COLUMNS = ("network", "engine", "precision", "images/s", "times keras float32", "error")
 
 Rate = Callable[[float], float]
-"""From the seconds that a turn should last to pictures a second."""
+"""From the seconds that a turn should last to images a second."""
 
 
 class Torch:
@@ -60,7 +60,7 @@ class Torch:
         return self.process.stdout.readline().strip()
 
     def rate(self, name: str, precision: str, seconds: float) -> float:
-        """Pictures a second; the engines of TensorFlow are idle meanwhile.
+        """Images a second; the engines of TensorFlow are idle meanwhile.
 
         Raises:
             RuntimeError: The process has ended.
@@ -148,7 +148,7 @@ def our_rates(
     network: str, pixels: np.ndarray, left_out: list[str]
 ) -> tuple[dict[tuple[str, str], Rate], dict[tuple[str, str], np.ndarray]]:
     """A way to measure each engine, and the features it gives; both warm it up."""
-    from keras_transfer.training.features.engines import build_engine
+    from keras_transfer.features.engines import build_engine
 
     model = prefix(network)
     rates: dict[tuple[str, str], Rate] = {}
@@ -157,7 +157,7 @@ def our_rates(
         try:
             run = build_engine(name, precision, model)
             features[name, precision] = next(iter(run([pixels])))
-        except Exception as problem:  # of any library: the others are still worth their figures
+        except Exception as problem:  # of any library: the others are still worth their metrics
             left_out.append(f"{network}, {name} in {precision}: {problem!r:.200}")
             continue
         rates[name, precision] = our_rate(run, pixels)

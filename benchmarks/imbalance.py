@@ -1,4 +1,4 @@
-"""What helps the rare class: each value of the knob ``imbalance``, over several seeds.
+"""What helps the rare class: each value of the setting ``imbalance``, over several seeds.
 
 ``python -m benchmarks imbalance`` trains a linear head on MobileNetV2's real weights on trashnet,
 whose six classes differ by 4.3 to 1. All runs share one cache of features, and take their turns in
@@ -19,11 +19,11 @@ import numpy as np
 
 from benchmarks._child import SHARED, WEIGHTS
 from benchmarks._report import paired, report, shown
-from keras_transfer.kinds.knobs import Imbalance
+from keras_transfer.config.groups import Imbalance
 
 OPTIONS = tuple(one for one in get_args(Imbalance) if one != "auto")
-FIGURES = ("minority_recall", "macro_f1", "balanced_accuracy", "accuracy")
-COLUMNS = ("imbalance", *FIGURES, "recall - none", "F1 - none", "verdict")
+METRICS = ("minority_recall", "macro_f1", "balanced_accuracy", "accuracy")
+COLUMNS = ("imbalance", *METRICS, "recall - none", "F1 - none", "verdict")
 
 
 def arguments() -> argparse.Namespace:
@@ -40,14 +40,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["KT_CACHE_DIR"] = str(Path(home) / "cache")
         found = trained(options, asked, Path(home))
-    rows = [row(option, figures, found["none"]) for option, figures in found.items()]
+    rows = [row(option, metrics, found["none"]) for option, metrics in found.items()]
     report("imbalance", COLUMNS, rows, options=vars(asked), runs=found)
 
 
 def trained(
     options: list[str], asked: argparse.Namespace, home: Path
 ) -> dict[str, list[dict[str, float]]]:
-    """Figures of the test part for each option and seed."""
+    """Metrics of the test split for each option and seed."""
     from keras_transfer import Classify, Head, Stage
 
     logging.getLogger("keras_transfer").setLevel(logging.WARNING)
@@ -63,15 +63,15 @@ def trained(
         for option in options:
             out = home / f"{option}-{seed}"
             run = recipe.run(out=out, name="imbalance", imbalance=option, seed=seed)
-            found[option].append({name: run.metrics["test"][name] for name in FIGURES})
+            found[option].append({name: run.metrics["test"][name] for name in METRICS})
             print(option, seed, found[option][-1], flush=True)
     return found
 
 
-def row(option: str, figures: list[dict[str, float]], plain: list[dict[str, float]]) -> list[Any]:
-    means = [float(np.mean([one[name] for one in figures])) for name in FIGURES]
+def row(option: str, metrics: list[dict[str, float]], plain: list[dict[str, float]]) -> list[Any]:
+    means = [float(np.mean([one[name] for one in metrics])) for name in METRICS]
     recall, f1 = (
-        paired([one[name] for one in figures], [one[name] for one in plain]) for name in FIGURES[:2]
+        paired([one[name] for one in metrics], [one[name] for one in plain]) for name in METRICS[:2]
     )
     return [option, *means, shown(recall), shown(f1), verdict(option, recall, f1)]
 

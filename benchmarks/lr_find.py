@@ -1,9 +1,9 @@
 """What the rules of ``lr-find`` are worth: their rates against a row of rates, each trained with.
 
 ``python -m benchmarks lr_find`` takes the small MobileNetV2 (alpha 0.35) with real weights, three
-sets of pictures, two optimizers and two heads. For each it trains at seven rates from 1e-4 to 0.1,
+sets of images, two optimizers and two heads. For each it trains at seven rates from 1e-4 to 0.1,
 sweeps by three seeds, and trains at the rate that each rule suggests. What counts is the log loss
-of the test part against that of the best of the seven rates, which were chosen by the same part:
+of the test split against that of the best of the seven rates, which were chosen by the same part:
 1 is as good as somebody who tries seven rates and looks at the answers.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks._child import SHARED
 from benchmarks._report import report
-from benchmarks.knobs import DATA
+from benchmarks.settings import DATA
 
 SETS = ("cats_dogs 200", "trashnet", "cifar10")
 HEADS = ((), (256,))
@@ -48,10 +48,10 @@ def main() -> None:
         os.environ["KT_CACHE_DIR"] = str(home / "cache")
         for data, units, optimizer in itertools.product(SETS, HEADS, OPTIMIZERS):
             name = f"{data}, {optimizer}, {'hidden layer' if units else 'logits'}"
-            knobs = options(data, units, optimizer)
+            settings = options(data, units, optimizer)
             found[name] = {
-                "grid": [figures(knobs, rate, 0, home / name) for rate in GRID],
-                "rules": [swept(knobs, seed, home / name) for seed in range(asked.seeds)],
+                "grid": [figures(settings, rate, 0, home / name) for rate in GRID],
+                "rules": [swept(settings, seed, home / name) for seed in range(asked.seeds)],
             }
             print(name, *row(found[name], RULES), flush=True)
     columns = ("setting", "best of seven", *(f"{rule}: {what}" for rule in RULES for what in SHOWN))
@@ -64,7 +64,7 @@ SHOWN = ("rates", "mean", "worst")
 
 def options(data: str, units: tuple[int, ...], optimizer: str) -> dict[str, Any]:
     return {
-        **DATA[data].knobs,
+        **DATA[data].settings,
         "backbone": "mobilenet_v2",
         "variant": {"alpha": 0.35},
         "weights": str(SMALL),
@@ -74,7 +74,7 @@ def options(data: str, units: tuple[int, ...], optimizer: str) -> dict[str, Any]
     }
 
 
-def swept(knobs: dict[str, Any], seed: int, home: Path) -> dict[str, dict[str, float]]:
+def swept(settings: dict[str, Any], seed: int, home: Path) -> dict[str, dict[str, float]]:
     """By rule: the rate that a sweep of this seed suggests, and what training at it gives."""
     import keras
 
@@ -84,12 +84,12 @@ def swept(knobs: dict[str, Any], seed: int, home: Path) -> dict[str, dict[str, f
     folder = home / f"sweep-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.clear_session()
-    sweep = stored_sweep(folder) or Classify(**knobs, seed=seed, lr="auto").find_rate(folder)
-    return {rule: figures(knobs, rate, seed, home) for rule, rate in sweep["rules"].items()}
+    sweep = stored_sweep(folder) or Classify(**settings, seed=seed, lr="auto").find_rate(folder)
+    return {rule: figures(settings, rate, seed, home) for rule, rate in sweep["rules"].items()}
 
 
-def figures(knobs: dict[str, Any], rate: float, seed: int, home: Path) -> dict[str, float]:
-    """The rate, and accuracy and log loss of the test part after training at it."""
+def figures(settings: dict[str, Any], rate: float, seed: int, home: Path) -> dict[str, float]:
+    """The rate, and accuracy and log loss of the test split after training at it."""
     import keras
 
     from keras_transfer import Classify, Run, runs
@@ -97,7 +97,7 @@ def figures(knobs: dict[str, Any], rate: float, seed: int, home: Path) -> dict[s
     folder = home / f"{rate:g}-{seed}"
     if not runs.is_done(folder):
         keras.utils.clear_session()
-        recipe = Classify(**knobs, seed=seed, lr=rate)
+        recipe = Classify(**settings, seed=seed, lr=rate)
         folder.mkdir(parents=True, exist_ok=True)
         recipe.run_in(folder, "lr_find", recipe.data)
     test = Run(folder).metrics["test"]

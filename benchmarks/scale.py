@@ -1,7 +1,7 @@
-"""Time and memory of a whole run as the number of pictures grows, on a network that costs little.
+"""Time and memory of a whole run as the number of images grows, on a network that costs little.
 
 ``python -m benchmarks scale`` makes small JPEG files in a temporary folder and trains the head
-of convnet_small on them for an epoch, each time with an empty cache. Microseconds a picture are
+of convnet_small on them for an epoch, each time with an empty cache. Microseconds an image are
 those between one size and the one before, so that the start of the process does not count.
 ``--manifest N`` lists and splits a table of N files instead, of which none is opened.
 """
@@ -73,25 +73,25 @@ def whole_runs(sizes: list[int]) -> None:
             ]
         )
     reference = "10,000" if 10_000 in children else f"{sizes[0]:,}"
-    columns = ("pictures", "s", "us a picture", "us a further one", "peak MB", f"of {reference}")
+    columns = ("images", "s", "us an image", "us a further one", "peak MB", f"of {reference}")
     phases = {size: child.document["seconds"] for size, child in children.items()}
     report("scale", columns, rows, phases=phases)
 
 
 def trained(size: int) -> Child:
-    """A run on so many pictures, which are gone afterwards."""
+    """A run on so many images, which are gone afterwards."""
     head = {"name": "head", "epochs": 1, "learning_rate": 1e-3}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        make_pictures(home / "pictures", size)
-        options = ["--data", home / "pictures", "--backbone", "convnet_small", "--weights", "none"]
+        make_images(home / "images", size)
+        options = ["--data", home / "images", "--backbone", "convnet_small", "--weights", "none"]
         options += ["--image-size", str(SIDE), *setting("stages", [head])]
         child = run_recipe("mobilenet_v2_catsdogs", home, "run", *options)
-    print(f"{size:,} pictures: {child.seconds:.1f} s", flush=True)
+    print(f"{size:,} images: {child.seconds:.1f} s", flush=True)
     return child
 
 
-def make_pictures(folder: Path, count: int) -> None:
+def make_images(folder: Path, count: int) -> None:
     """Noise, dark or light; no two files are equal."""
     rng = np.random.default_rng(0)
     for number, name in enumerate(CLASSES):

@@ -1,9 +1,9 @@
-"""How many pictures a second ``kt-recipe serve`` answers, and how long a client waits.
+"""How many images a second ``kt-recipe serve`` answers, and how long a client waits.
 
 ``python -m benchmarks serve``: 1, 8 and 32 clients, each asking for one JPEG after the other over
 REST, with requests put together and without (``--max-batch 1``); beside them one
 ``model.predict`` a request on a thread-safe Keras model, as tutorials serve one. The sides take
-turns in one run. Answers are compared first: the same class for every picture.
+turns in one run. Answers are compared first: the same class for every image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 from benchmarks._child import KT_RECIPE, ROOT, SHARED, WEIGHTS, run, run_recipe, setting
 from benchmarks._report import report
 
-COLUMNS = ("network", "clients", "side", "pictures/s", "times keras", "p50 ms", "p99 ms")
+COLUMNS = ("network", "clients", "side", "images/s", "times keras", "p50 ms", "p99 ms")
 NETWORKS = {"mobilenet_v2": str(WEIGHTS), "resnet50": "none"}
 KERAS_SERVER = Path(__file__).with_name("_keras_server.py")
 
@@ -45,13 +45,13 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     asked = arguments()
-    pictures = [path.read_bytes() for path in sorted((asked.data / "test").rglob("*.jpg"))[:64]]
+    images = [path.read_bytes() for path in sorted((asked.data / "test").rglob("*.jpg"))[:64]]
     rows: list[list[Any]] = []
     for network in asked.network:
         with tempfile.TemporaryDirectory() as home, sides(network, asked.data, Path(home)) as ports:
-            check(ports, pictures)
+            check(ports, images)
             for clients in asked.clients:
-                rows += measured(network, clients, ports, pictures, asked)
+                rows += measured(network, clients, ports, images, asked)
     report("serve", COLUMNS, rows, options={k: str(v) for k, v in vars(asked).items()})
 
 
@@ -93,13 +93,13 @@ def start(command: list[Any]) -> tuple[subprocess.Popen, int]:
     sys.exit(f"{command[0]} ended before it listened")
 
 
-def check(ports: dict[str, int], pictures: list[bytes]) -> None:
-    """Whether all sides name the same class for each picture; this warms them, too.
+def check(ports: dict[str, int], images: list[bytes]) -> None:
+    """Whether all sides name the same class for each image; this warms them, too.
 
     The Keras side resizes without rounding to whole pixel values, so one in twenty may differ.
     """
     named = {
-        side: [answer(connection(port), one) for one in pictures] for side, port in ports.items()
+        side: [answer(connection(port), one) for one in images] for side, port in ports.items()
     }
     keras = named["keras"]
     for side, names in named.items():
@@ -111,8 +111,8 @@ def connection(port: int) -> http.client.HTTPConnection:
     return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
 
-def answer(to: http.client.HTTPConnection, picture: bytes) -> str:
-    body = json.dumps({"instances": [{"b64": base64.b64encode(picture).decode()}]})
+def answer(to: http.client.HTTPConnection, image: bytes) -> str:
+    body = json.dumps({"instances": [{"b64": base64.b64encode(image).decode()}]})
     to.request("POST", "/v1/models/model:predict", body)
     return json.load(to.getresponse())["predictions"][0]["classes"][0]
 
@@ -121,13 +121,13 @@ def measured(
     network: str,
     clients: int,
     ports: dict[str, int],
-    pictures: list[bytes],
+    images: list[bytes],
     asked: argparse.Namespace,
 ) -> list[list[Any]]:
     waits: dict[str, list[list[float]]] = {side: [] for side in ports}
     for _ in range(asked.turns):
         for side, port in ports.items():
-            waits[side].append(load(port, clients, pictures, asked.seconds))
+            waits[side].append(load(port, clients, images, asked.seconds))
     rates = {
         side: statistics.median(len(one) / asked.seconds for one in turns)
         for side, turns in waits.items()
@@ -141,7 +141,7 @@ def measured(
     return rows
 
 
-def load(port: int, clients: int, pictures: list[bytes], seconds: float) -> list[float]:
+def load(port: int, clients: int, images: list[bytes], seconds: float) -> list[float]:
     """Seconds that each request took, of those that ended in time."""
     waits: list[float] = []
     end = time.perf_counter() + seconds
@@ -149,7 +149,7 @@ def load(port: int, clients: int, pictures: list[bytes], seconds: float) -> list
     def client(number: int) -> None:
         to, place = connection(port), number
         while (began := time.perf_counter()) < end:
-            answer(to, pictures[place % len(pictures)])
+            answer(to, images[place % len(images)])
             place += 1
             if (now := time.perf_counter()) < end:
                 waits.append(now - began)

@@ -1,4 +1,4 @@
-"""What accuracy costs: a picture seen as it is, in a few augmented views, or anew every epoch.
+"""What accuracy costs: an image seen as it is, in a few augmented views, or anew every epoch.
 
 ``python -m benchmarks views`` trains recipe mobilenet_v2_catsdogs on cats_dogs and on trashnet
 with MobileNetV2's real weights, over several seeds. The modes take turns within a seed, and
@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--modes", nargs="+", default=list(MODES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="of each stage; the recipe's own by default")
-    parser.add_argument("--limit", type=int, help="of the pictures, for a trial")
+    parser.add_argument("--limit", type=int, help="of the images, for a trial")
     return parser.parse_args()
 
 
@@ -49,9 +49,9 @@ def trained(data: str, asked: argparse.Namespace, home: Path) -> dict[str, list[
     """A run for each mode and seed."""
     options = ["--data", SHARED / "data" / data, "--weights", WEIGHTS]
     options += setting("augment", DATA[data]) if DATA[data] else []
-    for knob in ("epochs", "limit"):
-        value = getattr(asked, knob)
-        options += [f"--{knob}", str(value)] if value else []
+    for name in ("epochs", "limit"):
+        value = getattr(asked, name)
+        options += [f"--{name}", str(value)] if value else []
     found: dict[str, list[Child]] = {mode: [] for mode in asked.modes}
     for seed in range(asked.seeds):
         for mode, children in found.items():

@@ -1,5 +1,6 @@
-"""Fine-tune pretrained networks on your own labelled pictures with Keras 3 and TensorFlow."""
+"""Fine-tune pretrained networks on your own labelled images with Keras 3 and TensorFlow."""
 
+from keras_transfer.config.groups import Augment, Head, Split, Stage
 from keras_transfer.errors import (
     BadConfiguration,
     BadData,
@@ -9,11 +10,10 @@ from keras_transfer.errors import (
     UnknownName,
 )
 from keras_transfer.exports import Export, export
-from keras_transfer.kinds.classify import Classify
-from keras_transfer.kinds.knobs import Augment, Head, Split, Stage
-from keras_transfer.kinds.series import learning_curve, repeat
 from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
+from keras_transfer.studies.series import learning_curve, repeat
+from keras_transfer.workflows.finetune import Classify
 
 __version__ = "0.1.0"
 

@@ -3,7 +3,7 @@
 TransferError
 ├── BadConfiguration    change the recipe, the option or the file of options (exit code 2)
 │   └── UnknownName     correct the name (exit code 2)
-├── BadData             mend or leave out the pictures (exit code 3)
+├── BadData             mend or leave out the images (exit code 3)
 ├── BadWeights          get other weights (exit code 3)
 └── CheckFailed         a check found what it looks for: leak, parity, NaN (exit code 4)
 
@@ -30,7 +30,7 @@ class TransferError(Exception):
 
 
 class BadConfiguration(TransferError):
-    """A knob, an option or a combination of them makes no sense."""
+    """A setting, an option or a combination of them makes no sense."""
 
     exit_code = 2
 
@@ -67,7 +67,7 @@ class BadData(TransferError):
 
     Args:
         message: What is wrong, what was found, what to do.
-        offenders: The pictures or rows at fault, one line each; the message shows the first
+        offenders: The images or rows at fault, one line each; the message shows the first
             ten and how many there are.
     """
 

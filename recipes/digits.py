@@ -1,7 +1,7 @@
-"""Digits 5 to 9 from ten pictures a class, with what a network learnt on digits 0 to 4.
+"""Digits 5 to 9 from ten images a class, with what a network learnt on digits 0 to 4.
 
 Data: the 896 digits 5 to 9 that come with scikit-learn; nothing is downloaded. Recipe
-digits_source is run first where it never was. The figures stand beside those of the same
+digits_source is run first where it never was. The metrics stand beside those of the same
 network trained from scratch on the same ten, for the same ten epochs.
 
 Accuracy over three seeds (python -m benchmarks digits): 0.938 by transfer, 0.667 from scratch.

@@ -1,4 +1,4 @@
-"""CIFAR-10 by ResNet50 on enlarged pictures: SGD with momentum and a decaying rate.
+"""CIFAR-10 by ResNet50 on enlarged images: SGD with momentum and a decaying rate.
 
 Data: the cifar10 data set (162 MB, fetched on first use), or an .npz with x_train and y_train.
 """

@@ -1,7 +1,7 @@
-"""Your own pictures by ResNet50: the recipe to start from; sane for any folder of class folders.
+"""Your own images by ResNet50: the recipe to start from; sane for any folder of class folders.
 
-Data: DIR with one folder of pictures a class, or with train/, val/ and test/ of such folders;
-name it by --data. Good from a few hundred pictures up, with any --backbone: a linear head, then
+Data: DIR with one folder of images a class, or with train/, val/ and test/ of such folders;
+name it by --data. Good from a few hundred images up, with any --backbone: a linear head, then
 the last fifth of the network's layers tuned gently, each until the validation loss stops falling.
 """
 

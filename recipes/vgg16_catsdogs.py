@@ -1,7 +1,7 @@
 """Cats or dogs, the textbook way: VGG16 frozen under Flatten and Dense(256), then block5 tuned.
 
 Data: cat/*.jpg and dog/*.jpg, or the cats_vs_dogs data set (786 MB, fetched on first use).
-Published for this recipe: 0.94 from 2,000 pictures of 150 x 150 (F. Chollet, "Building powerful
+Published for this recipe: 0.94 from 2,000 images of 150 x 150 (F. Chollet, "Building powerful
 image classification models using very little data", Keras blog, 2016).
 """
 

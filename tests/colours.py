@@ -1,4 +1,4 @@
-"""Fixtures: a finished run on pictures of all formats, and its export for TensorFlow Serving."""
+"""Fixtures: a finished run on images of all formats, and its export for TensorFlow Serving."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from keras_transfer import Classify, Head, Split, Stage
 
 
 def odd_ones(folder):
-    """A picture of each format that is served, of another shape than the network's."""
+    """An image of each format that is served, of another shape than the network's."""
     rng = np.random.default_rng(1)
     folder.mkdir()
     pixels = rng.integers(0, 256, (40, 60, 3), "uint8")
@@ -26,12 +26,12 @@ def odd_ones(folder):
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    """Trained to tell blue from red, 24 pictures each."""
+    """Trained to tell blue from red, 24 images each."""
     work = tmp_path_factory.mktemp("exported")
-    paint(work / "pictures", blue=24, red=24)
+    paint(work / "images", blue=24, red=24)
     odd_ones(work / "odd")
     recipe = Classify(
-        data=str(work / "pictures"),
+        data=str(work / "images"),
         backbone="convnet_small",
         weights="none",
         image_size=16,
@@ -48,7 +48,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def odd(run):
-    """Paths of one picture of each format."""
+    """Paths of one image of each format."""
     return sorted((run.folder.parent / "odd").iterdir())
 
 

@@ -41,7 +41,7 @@ def _folder(path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of real pictures beside the checkout."""
+    """Folder of real images beside the checkout."""
     return _folder(SHARED / "data")
 
 
@@ -53,9 +53,9 @@ def shared_weights() -> Path:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A folder with pictures, and a recipe to run on them."""
+    """A folder with images, and a recipe to run on them."""
     folder = tmp_path_factory.mktemp("work")
-    paint(folder / "pictures")
+    paint(folder / "images")
     (folder / "tiny.py").write_text(TINY)
     return folder
 
@@ -70,10 +70,10 @@ def recipe_package(tmp_path, monkeypatch):
         (folder / "__init__.py").write_text(recipes.pop("__init__", ""))
         for recipe, text in recipes.items():
             (folder / f"{recipe}.py").write_text(text)
-        about = tmp_path / "site" / f"{name}-1.dist-info"
-        about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-        (about / "entry_points.txt").write_text(f"[{catalog.GROUP}]\n{name} = {name}\n")
+        metadata = tmp_path / "site" / f"{name}-1.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (metadata / "entry_points.txt").write_text(f"[{catalog.GROUP}]\n{name} = {name}\n")
         monkeypatch.syspath_prepend(str(tmp_path / "site"))
         importlib.invalidate_caches()
 

@@ -1,4 +1,4 @@
-"""Few rows in which every two values of different knobs stand together at least once."""
+"""Few rows in which every two values of different settings stand together at least once."""
 
 import itertools
 
@@ -7,24 +7,24 @@ def covering(counts, refused):
     """A pairwise covering array, greedy: the rows that cover most new pairs come first.
 
     Args:
-        counts: How many values each knob has, by its name.
-        refused: Sets of (knob, number of a value) that may not stand in one row together.
+        counts: How many values each setting has, by its name.
+        refused: Sets of (setting, number of a value) that may not stand in one row together.
 
     Returns:
-        Rows, {knob: number of a value}.
+        Rows, {setting: number of a value}.
 
     Raises:
         LookupError: A pair that is not refused, and that no row can hold all the same.
     """
-    cells = [[(knob, i) for i in range(n)] for knob, n in counts.items()]
+    cells = [[(setting, i) for i in range(n)] for setting, n in counts.items()]
     pairs = {
         frozenset(pair)
         for ones, others in itertools.combinations(cells, 2)
         for pair in itertools.product(ones, others)
     }
     left = {pair: None for pair in sorted(pairs - set(refused), key=sorted)}
-    bound = {knob for combination in refused for knob, _ in combination}
-    order = sorted(counts, key=lambda knob: (knob not in bound, -counts[knob]))
+    bound = {setting for combination in refused for setting, _ in combination}
+    order = sorted(counts, key=lambda setting: (setting not in bound, -counts[setting]))
     rows = []
     while left:
         row = _row(frozenset(next(iter(left))), order, counts, refused, left)
@@ -37,17 +37,17 @@ def covering(counts, refused):
 
 
 def _row(row, order, counts, refused, left):
-    """Fill a row up, knob by knob, by the value that covers most; step back where none is left."""
+    """Fill a row up, setting by setting, by the value that covers most; go back if none is left."""
     if any(combination <= row for combination in refused):
         return None
-    known = {knob for knob, _ in row}
-    knob = next((one for one in order if one not in known), None)
-    if knob is None:
+    known = {setting for setting, _ in row}
+    setting = next((one for one in order if one not in known), None)
+    if setting is None:
         return row
 
     def gain(cell):
         return sum(frozenset((cell, other)) in left for other in row)
 
-    cells = sorted(((knob, i) for i in range(counts[knob])), key=gain, reverse=True)
+    cells = sorted(((setting, i) for i in range(counts[setting])), key=gain, reverse=True)
     filled = (_row(row | {cell}, order, counts, refused, left) for cell in cells)
     return next((one for one in filled if one is not None), None)

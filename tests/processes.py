@@ -1,4 +1,4 @@
-"""The command in processes of its own, and a small recipe with pictures for it."""
+"""The command in processes of its own, and a small recipe with images for it."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ TINY = '''"""A network so small that a test can train it."""
 from keras_transfer import Classify, Head, Split, Stage
 
 recipe = Classify(
-    data="pictures",
+    data="images",
     backbone="convnet_small",
     weights="none",
     image_size=16,

@@ -1,4 +1,4 @@
-"""Whole runs of our recipes, on the digits and on real pictures."""
+"""Whole runs of our recipes, on the digits and on real images."""
 
 import json
 import subprocess
@@ -86,7 +86,7 @@ def test_sample_resnet50_on_real_cifar10_end_to_end(tmp_path, shared_data):
 
 @pytest.fixture(scope="module")
 def catsdogs(tmp_path_factory, shared_data, shared_weights):
-    """MobileNetV2 with real weights on a part of the real pictures; a minute and a half."""
+    """MobileNetV2 with real weights on a part of the real images; a minute and a half."""
     from recipes import mobilenet_v2_catsdogs
 
     folder = tmp_path_factory.mktemp("catsdogs")
@@ -101,23 +101,23 @@ def catsdogs(tmp_path_factory, shared_data, shared_weights):
     )
 
 
-def test_real_weights_transfer_to_real_pictures(catsdogs):
+def test_real_weights_transfer_to_real_images(catsdogs):
     assert catsdogs.metrics["test"]["accuracy"] > 0.85
     assert catsdogs.metrics["baselines"]["majority"]["accuracy"] == pytest.approx(0.5, abs=0.01)
 
 
-def test_figures_can_be_worked_out_again_from_the_predictions_file(catsdogs):
+def test_metrics_can_be_worked_out_again_from_the_predictions_file(catsdogs):
     """By scikit-learn, from nothing but the file."""
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
     saved = read_predictions(catsdogs.folder / "predictions.csv")
     predicted = saved.probabilities.argmax(axis=1)
-    figures = catsdogs.metrics["test"]
+    metrics = catsdogs.metrics["test"]
 
-    assert figures["accuracy"] == accuracy_score(saved.true, predicted)
-    assert figures["macro_f1"] == pytest.approx(f1_score(saved.true, predicted, average="macro"))
-    assert figures["log_loss"] == pytest.approx(log_loss(saved.true, saved.probabilities))
-    assert figures["confusion_matrix"] == {
+    assert metrics["accuracy"] == accuracy_score(saved.true, predicted)
+    assert metrics["macro_f1"] == pytest.approx(f1_score(saved.true, predicted, average="macro"))
+    assert metrics["log_loss"] == pytest.approx(log_loss(saved.true, saved.probabilities))
+    assert metrics["confusion_matrix"] == {
         "classes": ["cat", "dog"],
         "counts": confusion_matrix(saved.true, predicted).tolist(),
     }
@@ -136,9 +136,10 @@ def test_nothing_of_the_test_part_is_in_another(catsdogs):
     with (catsdogs.folder / "split.csv").open() as file:
         rows = list(csv.DictReader(file))
     digests = {
-        part: {r["digest"] for r in rows if r["part"] == part} for part in ("train", "val", "test")
+        split: {r["digest"] for r in rows if r["split"] == split}
+        for split in ("train", "val", "test")
     }
-    assert all("/test/" in row["path"] for row in rows if row["part"] == "test")
+    assert all("/test/" in row["path"] for row in rows if row["split"] == "test")
     assert not digests["test"] & (digests["train"] | digests["val"])
 
 

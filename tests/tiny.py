@@ -1,9 +1,9 @@
-"""The small recipe that tests run in their own process, on the pictures of ``paint``."""
+"""The small recipe that tests run in their own process, on the images of ``paint``."""
 
 from keras_transfer import Classify, Head, Split, Stage
 
 RECIPE = Classify(
-    data="pictures",
+    data="images",
     backbone="convnet_small",
     weights="none",
     image_size=16,

@@ -1,6 +1,6 @@
-"""Ask a server for the classes of pictures, over REST, with Python's standard library alone.
+"""Ask a server for the classes of images, over REST, with Python's standard library alone.
 
-python rest_client.py http://127.0.0.1:8501 MODEL PICTURE...
+python rest_client.py http://127.0.0.1:8501 MODEL IMAGE...
 """
 
 import base64
@@ -11,9 +11,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-address, model, *pictures = sys.argv[1:]
+address, model, *images = sys.argv[1:]
 instances = [
-    {"image_bytes": {"b64": base64.b64encode(Path(one).read_bytes()).decode()}} for one in pictures
+    {"image_bytes": {"b64": base64.b64encode(Path(one).read_bytes()).decode()}} for one in images
 ]
 request = urllib.request.Request(
     f"{address}/v1/models/{model}:predict", json.dumps({"instances": instances}).encode()
@@ -25,5 +25,5 @@ try:
         predictions = json.load(answer)["predictions"]
 except urllib.error.HTTPError as error:
     sys.exit(f"{error.code}: {json.load(error)['error']}")
-for picture, row in zip(pictures, predictions):
-    print(f"{picture}  {row['classes'][0]}  {row['probabilities'][0]:.4f}")
+for image, row in zip(images, predictions):
+    print(f"{image}  {row['classes'][0]}  {row['probabilities'][0]:.4f}")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from keras_transfer.cache import cache_dir
-from keras_transfer.training.features import store
+from keras_transfer.features import store
 
 __all__ = ["cache"]
 
@@ -32,7 +32,7 @@ def show(as_json: bool) -> None:
     for row in rows:
         click.echo(
             f"{row['backbone']} up to {row['boundary']}, {row['image_size']} pixels, "
-            f"{row['view']}, {row['precision']}: {row['pictures']:,} pictures, "
+            f"{row['view']}, {row['precision']}: {row['images']:,} images, "
             f"{row['bytes'] / 1e6:,.0f} MB, used {row['used']}"
         )
     click.echo(f"{total / 1e9:.2f} of {store.limit() / 1e9:g} GB (KT_CACHE_GB) in {cache_dir()}")
@@ -41,9 +41,9 @@ def show(as_json: bool) -> None:
 def _row(space: store.Space) -> dict[str, Any]:
     names = ("backbone", "boundary", "image_size", "precision")
     return {
-        **{name: space.about.get(name, "?") for name in names},
-        "view": "clean" if space.about.get("view") == "clean" else "augmented",
-        "pictures": space.pictures,
+        **{name: space.metadata.get(name, "?") for name in names},
+        "view": "clean" if space.metadata.get("view") == "clean" else "augmented",
+        "images": space.images,
         "bytes": space.size,
         "used": time.strftime("%Y-%m-%d %H:%M", time.localtime(space.used)),
     }

@@ -1,4 +1,4 @@
-"""``kt-recipe compare RUN RUN...``: which is better on the same test pictures, and how sure."""
+"""``kt-recipe compare RUN RUN...``: which is better on the same test images, and how sure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["compare"]
 def compare(runs: tuple[str, ...], resamples: int, as_json: bool) -> None:
     """Compare finished runs, or series over --seeds, with the first one.
 
-    They are paired picture by picture on the test part that they share: differences of accuracy
+    They are paired image by image on the test split that they share: differences of accuracy
     and macro F1 with 95 % bootstrap intervals, and McNemar's exact test.
     """
     if len(runs) < 2:
@@ -51,30 +51,30 @@ def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
     return {
         "first": folders[0],
         "runs": len(members[0]),
-        "pictures": len(answers.true),
+        "images": len(answers.true),
         "left_out": answers.left_out,
         "others": others,
     }
 
 
 def _report(document: dict[str, Any]) -> str:
-    lines = [f"Compared with {document['first']}, on {document['pictures']} test pictures"]
+    lines = [f"Compared with {document['first']}, on {document['images']} test images"]
     if document["left_out"]:
         lines.append(f"{document['left_out']} more are not in all of the runs, and left out")
     for one in document["others"]:
         lines.append("")
         lines.append(one["run"])
         for name, shown in (("accuracy", "accuracy"), ("macro_f1", "macro F1")):
-            figure = one[name]
-            low, high = figure["interval"]
+            metric = one[name]
+            low, high = metric["interval"]
             lines.append(
-                f"  {shown}  {figure['second']:.4f}, was {figure['first']:.4f}: "
-                f"{figure['difference']:+.4f}  (95 % interval {low:+.4f} to {high:+.4f})"
+                f"  {shown}  {metric['second']:.4f}, was {metric['first']:.4f}: "
+                f"{metric['difference']:+.4f}  (95 % interval {low:+.4f} to {high:+.4f})"
             )
         several = len(one["mcnemar"]) > 1
         for number, test in enumerate(one["mcnemar"], start=1):
             lines.append(
-                f"  McNemar{f', pair {number}' if several else ''}: {test['only_second']} pictures "
+                f"  McNemar{f', pair {number}' if several else ''}: {test['only_second']} images "
                 f"are right here alone, {test['only_first']} only in the first, p = {test['p']:.3g}"
             )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""``kt-recipe curve NAME``: how accuracy grows with the pictures, and whether more would help."""
+"""``kt-recipe curve NAME``: how accuracy grows with the images, and whether more would help."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from keras_transfer import catalog
-from keras_transfer.cli.run import Recipes, chosen, knob_options, run_options
+from keras_transfer.cli.run import Recipes, chosen, run_options, setting_options
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["curve"]
@@ -26,14 +26,14 @@ def _command(name: str, module: ModuleType) -> click.Command:
         click.Option(
             ["--sizes"],
             default=DEFAULT,
-            help=f"shares of the train part (5%), or pictures a class (20)  [{DEFAULT}]",
+            help=f"shares of the train split (5%), or images a class (20)  [{DEFAULT}]",
         ),
         click.Option(["--seeds"], type=int, default=1, help="runs of each size  [1]"),
     ]
     return click.Command(
         name,
         callback=act,
-        params=[*own, *run_options(), *knob_options(module.recipe)],
+        params=[*own, *run_options(), *setting_options(module.recipe)],
         help=f"Learning curve of the recipe.\n\n{module.__doc__ or ''}",
         short_help=catalog.summary(module),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -42,11 +42,11 @@ def _command(name: str, module: ModuleType) -> click.Command:
 
 @click.group(cls=Recipes, make=_command, subcommand_metavar="NAME [OPTIONS]")
 def curve() -> None:
-    """Train on class-balanced subsets of several sizes and on all; the test part stays the same."""
+    """Train on class-balanced subsets of several sizes and on all; the test split is the same."""
 
 
 def _curve(name: str, recipe: Any, given: dict[str, Any]) -> None:
-    from keras_transfer.kinds.series import learning_curve
+    from keras_transfer.studies.series import learning_curve
 
     sizes, seeds, out, resume, as_json = (
         given.pop(key) for key in ("sizes", "seeds", "out", "resume", "as_json")
@@ -54,12 +54,12 @@ def _curve(name: str, recipe: Any, given: dict[str, Any]) -> None:
     wanted = [_size(one.strip()) for one in sizes.split(",")]
     recipe = chosen(_stored(name, recipe, out) if resume else recipe, given)
     folder = learning_curve(recipe, wanted, seeds=seeds, out=out, resume=resume, name=name)
-    about = json.loads((folder / "series.json").read_text(encoding="utf-8"))
+    metadata = json.loads((folder / "series.json").read_text(encoding="utf-8"))
     if as_json:
-        shown = {key: about[key] for key in ("recipe", "points", "doubling")}
+        shown = {key: metadata[key] for key in ("recipe", "points", "doubling")}
         click.echo(json.dumps({**shown, "curve": str(folder)}, ensure_ascii=False))
     else:
-        click.echo(_report(folder, about))
+        click.echo(_report(folder, metadata))
 
 
 def _stored(name: str, recipe: Any, out: str | None) -> Any:
@@ -74,25 +74,25 @@ def _size(text: str) -> float | int:
         return float(text[:-1]) / 100 if text.endswith("%") else int(text)
     except ValueError:
         raise BadConfiguration(
-            f"--sizes: {text!r} is no size; 5% is a share of the train part, 20 are pictures of "
+            f"--sizes: {text!r} is no size; 5% is a share of the train split, 20 are images of "
             "each class."
         ) from None
 
 
-def _report(folder: Path, about: dict[str, Any]) -> str:
-    lines = [f"Learning curve in {folder}", "pictures  accuracy  95 % interval   macro F1"]
+def _report(folder: Path, metadata: dict[str, Any]) -> str:
+    lines = [f"Learning curve in {folder}", "images  accuracy  95 % interval   macro F1"]
     lines += [
-        f"{one['pictures']:>8,}  {one['accuracy']:>8.3f}  {one['low']:.3f} to {one['high']:.3f}"
+        f"{one['images']:>8,}  {one['accuracy']:>8.3f}  {one['low']:.3f} to {one['high']:.3f}"
         f"  {one['macro_f1']:>8.3f}"
-        for one in about["points"]
+        for one in metadata["points"]
     ]
-    found = about["doubling"]
+    found = metadata["doubling"]
     if "refused" in found:
         lines.append(f"What doubling would bring is not said: {found['refused']}.")
     else:
         low, high = found["interval"]
         lines.append(
-            f"Twice the pictures would add {found['gain']:.3f} (95 % interval {low:.3f} to "
+            f"Twice the images would add {found['gain']:.3f} (95 % interval {low:.3f} to "
             f"{high:.3f}) to the accuracy, if the power law goes on to hold."
         )
     return "\n".join(lines)

@@ -20,16 +20,16 @@ __all__ = ["export"]
 @click.option("--format", "form", default="saved_model", help=", ".join(FORMATS), show_default=True)
 @click.option("--quantize", default="none", help=", ".join(QUANTIZATIONS), show_default=True)
 @click.option("--name", help="Of the model; by default the recipe's.")
-@click.option("--data", help="Labelled pictures for the check, if not the run's own test part.")
+@click.option("--data", help="Labelled images for the check, if not the run's own test split.")
 @click.option("--max-changed", type=click.FloatRange(0, 1), help="Share with another best class.")
 @click.option("--max-difference", type=click.FloatRange(0, 1), help="Of a probability.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def export(run: Path, form: str, quantize: str, as_json: bool, **options: Any) -> None:
     """Write the best model of RUN to TO/NAME/VERSION, if it then answers as the model does.
 
-    saved_model is for TensorFlow Serving: raw bytes of pictures in, class names and
+    saved_model is for TensorFlow Serving: raw bytes of images in, class names and
     probabilities out. litert, onnx and keras take pixels. An export that answers otherwise than
-    the model does, on the test pictures of the run, is not written, and the exit code is 4.
+    the model does, on the test images of the run, is not written, and the exit code is 4.
     """
     check_format(form, quantize)
     import_tensorflow()
@@ -37,7 +37,7 @@ def export(run: Path, form: str, quantize: str, as_json: bool, **options: Any) -
 
     done = write(run, format=form, quantize=quantize, **options)
     if as_json:
-        document = {"export": str(done.folder), **done.about}
+        document = {"export": str(done.folder), **done.metadata}
         click.echo(json.dumps(document, ensure_ascii=False))
     else:
         size = sum(file.stat().st_size for file in done.folder.rglob("*") if file.is_file())

@@ -32,15 +32,19 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(name: str, as_json: bool) -> None:
-    """Show what a recipe says: its description and all of its knobs, as -c takes them."""
+    """Show what a recipe says: its description and all of its settings, as -c takes them."""
     module = catalog.find(name)
     if as_json:
         document = {"recipe": name, "kind": type(module.recipe).__name__}
-        click.echo(json.dumps({**document, "knobs": module.recipe.knobs()}, ensure_ascii=False))
+        click.echo(
+            json.dumps({**document, "settings": module.recipe.settings()}, ensure_ascii=False)
+        )
         return
     for line in (module.__doc__ or "").strip().splitlines():
         click.echo(f"# {line}".rstrip())
-    click.echo(yaml.safe_dump(module.recipe.knobs(), sort_keys=False, allow_unicode=True).rstrip())
+    click.echo(
+        yaml.safe_dump(module.recipe.settings(), sort_keys=False, allow_unicode=True).rstrip()
+    )
 
 
 @click.command()

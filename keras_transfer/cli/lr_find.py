@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from keras_transfer import catalog
-from keras_transfer.cli.run import Recipes, chosen, knob_options, run_options
+from keras_transfer.cli.run import Recipes, chosen, run_options, setting_options
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs.sweeps import new_sweep
 
@@ -30,7 +30,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
         callback=act,
         params=[
             *(one for one in run_options() if one.name != "resume"),
-            *(one for one in knob_options(module.recipe) if one.name not in MEANINGLESS),
+            *(one for one in setting_options(module.recipe) if one.name not in MEANINGLESS),
         ],
         help=f"Sweep the learning rate of the recipe.\n\n{module.__doc__ or ''}",
         short_help=catalog.summary(module),
@@ -46,15 +46,17 @@ def lr_find() -> None:
 def _find(name: str, base: Any, given: dict[str, Any]) -> None:
     out, as_json = given.pop("out"), given.pop("as_json")
     recipe: Any = chosen(base, given)
-    for knob, why in MEANINGLESS.items():
-        if getattr(recipe, knob) != getattr(base, knob):
-            raise BadConfiguration(f"{knob} = {getattr(recipe, knob)}: {why}, so leave it out.")
+    for setting, why in MEANINGLESS.items():
+        if getattr(recipe, setting) != getattr(base, setting):
+            raise BadConfiguration(
+                f"{setting} = {getattr(recipe, setting)}: {why}, so leave it out."
+            )
     if recipe.schedule == "bit":
         raise BadConfiguration(
             "schedule = bit: BiT-HyperRule sets the rate itself, so a sweep has nothing to find. "
             "Choose another schedule."
         )
-    with new_sweep(name, out, apart_from=recipe.data) as folder:
+    with new_sweep(name, out, not_inside=recipe.data) as folder:
         found = recipe.changed(lr="auto").find_rate(folder)
     if as_json:
         document = {"recipe": name, "run": str(folder), "suggested": found["learning_rate"]}

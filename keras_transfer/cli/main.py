@@ -62,7 +62,7 @@ class Root(click.Group):
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kt-recipe")
 def main() -> None:
-    """Fine-tune pretrained networks on your own labelled pictures.
+    """Fine-tune pretrained networks on your own labelled images.
 
     Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 data or weights, 4 a check
     failed, 130 interrupted.

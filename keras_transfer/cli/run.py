@@ -1,4 +1,4 @@
-"""``kt-recipe run NAME``: options are the recipe's own knobs."""
+"""``kt-recipe run NAME``: options are the recipe's own settings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import click
 import yaml
 
 from keras_transfer import catalog
+from keras_transfer.config.recipe import Recipe, merged, read_options, with_setting
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.kinds.recipe import Recipe, merged, read_options, with_setting
 from keras_transfer.runs import interrupted
 
-__all__ = ["Recipes", "chosen", "knob_options", "run", "run_options"]
+__all__ = ["Recipes", "chosen", "run", "run_options", "setting_options"]
 
 
 class Recipes(click.Group):
@@ -62,7 +62,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
     return click.Command(
         name,
         callback=act,
-        params=[seeds, *run_options(), *knob_options(module.recipe)],
+        params=[seeds, *run_options(), *setting_options(module.recipe)],
         help=module.__doc__,
         short_help=catalog.summary(module),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -75,20 +75,20 @@ def run_options() -> list[click.Parameter]:
         click.Option(["--out"], type=click.Path(), help="run folder  [runs/<recipe>/<n>]"),
         click.Option(["--resume"], is_flag=True, help="go on with an interrupted run"),
         click.Option(
-            ["-c", "--config"], type=click.Path(), help="YAML file of knobs; other options win"
+            ["-c", "--config"], type=click.Path(), help="YAML file of settings; other options win"
         ),
         click.Option(
-            ["--set", "settings"],
+            ["--set", "assignments"],
             multiple=True,
             metavar="KEY=VALUE",
-            help="any knob, such as head.dropout=0.5 or stages.0.epochs=3; `show` lists them",
+            help="any setting, such as head.dropout=0.5 or stages.0.epochs=3; `show` lists them",
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="print one JSON document"),
     ]
 
 
-def knob_options(recipe: Recipe) -> list[click.Parameter]:
-    """An option for each knob that one word can say; the others are for --set and -c."""
+def setting_options(recipe: Recipe) -> list[click.Parameter]:
+    """An option for each setting that one word can say; the others are for --set and -c."""
     return [
         _option(name, field.annotation, f"{field.description}  [{_shown(getattr(recipe, name))}]")
         for name, field in type(recipe).model_fields.items()
@@ -110,7 +110,7 @@ def _shown(value: Any) -> str:
 
 
 def _metavar(annotation: Any) -> str:
-    """What an option's value looks like; empty for knobs that are more than a word."""
+    """What an option's value looks like; empty for settings that are more than a word."""
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
     words = {str: "TEXT", int: "INT", float: "FLOAT", bool: "FLAG"}
@@ -123,17 +123,17 @@ def _metavar(annotation: Any) -> str:
 
 
 def chosen(base: Recipe, given: dict[str, Any]) -> Recipe:
-    """The recipe with what the command line says of its knobs: file, options, --set, in turn.
+    """The recipe with what the command line says of its settings: file, options, --set, in turn.
 
     What they say is put together before any of it is checked.
     """
-    config, settings = given.pop("config"), given.pop("settings")
-    said = {knob: _value(text) for knob, text in given.items() if text is not None}
-    knobs = merged(base.knobs(), read_options(Path(config)) if config else {})
-    knobs = merged(knobs, said)
-    for setting in settings:
-        knobs = with_setting(knobs, setting)
-    return base.changed(**knobs)
+    config, assignments = given.pop("config"), given.pop("assignments")
+    said = {setting: _value(text) for setting, text in given.items() if text is not None}
+    settings = merged(base.settings(), read_options(Path(config)) if config else {})
+    settings = merged(settings, said)
+    for assignment in assignments:
+        settings = with_setting(settings, assignment)
+    return base.changed(**settings)
 
 
 def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
@@ -142,16 +142,16 @@ def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
         _repeat(name, recipe, given, seeds, out=out, resume=resume, as_json=as_json)
         return
     base = recipe.stored_in(interrupted(name, out)) if resume else recipe
-    knobs = chosen(base, given).knobs()
-    done = recipe.run(out=out, resume=resume, name=name, **knobs)
+    settings = chosen(base, given).settings()
+    done = recipe.run(out=out, resume=resume, name=name, **settings)
     if as_json:
-        parts = {part: done.metrics[part] for part in ("test", "val")}
+        splits = {split: done.metrics[split] for split in ("test", "val")}
         document = {
             "recipe": name,
             "run": str(done.folder),
-            "metrics": parts,
+            "metrics": splits,
             "baselines": done.metrics["baselines"],
-            "seconds": done.about["seconds"],
+            "seconds": done.metadata["seconds"],
         }
         json.dump(document, sys.stdout, ensure_ascii=False)
         click.echo()
@@ -169,27 +169,27 @@ def _repeat(
     resume: bool,
     as_json: bool,
 ) -> None:
-    from keras_transfer.kinds.series import repeat
     from keras_transfer.runs.series import interrupted_series
+    from keras_transfer.studies.series import repeat
 
     base = recipe.stored_in(interrupted_series(name, "seeds", out)) if resume else recipe
     asked: Any = chosen(base, given)
     folder = repeat(asked, seeds, out=out, resume=resume, name=name)
-    about = json.loads((folder / "series.json").read_text(encoding="utf-8"))
+    metadata = json.loads((folder / "series.json").read_text(encoding="utf-8"))
     if as_json:
         document = {
             "recipe": name,
             "run": str(folder),
-            "runs": about["runs"],
-            "metrics": {"test": about["figures"]},
+            "runs": metadata["runs"],
+            "metrics": {"test": metadata["metrics"]},
         }
         click.echo(json.dumps(document, ensure_ascii=False))
         return
     click.echo(f"Test part by {seeds} seeds in {folder}")
-    for figure, found in about["figures"].items():
+    for metric, found in metadata["metrics"].items():
         low, high = found["interval"]
         click.echo(
-            f"{figure.replace('_', ' '):<18} {found['mean']:.4f}  (standard deviation "
+            f"{metric.replace('_', ' '):<18} {found['mean']:.4f}  (standard deviation "
             f"{found['std']:.4f}, 95 % interval of the mean {low:.4f} to {high:.4f})"
         )
 

@@ -26,11 +26,11 @@ PORT = click.IntRange(0, 65535)
 @click.option("--grpc-port", type=PORT, default=8500, show_default=True, help="0: a free one.")
 @click.option("--no-grpc", is_flag=True, help="REST alone.")
 @click.option("--name", default="", help="Of the model; by default its folder's.")
-@click.option("--max-batch", type=COUNT, default=32, show_default=True, help="Pictures a batch.")
+@click.option("--max-batch", type=COUNT, default=32, show_default=True, help="Images a batch.")
 @click.option("--max-wait", type=click.FloatRange(0), default=0.0, help="Milliseconds for a batch.")
-@click.option("--max-queue", type=COUNT, default=256, show_default=True, help="Pictures waiting.")
+@click.option("--max-queue", type=COUNT, default=256, show_default=True, help="Images waiting.")
 @click.option("--max-body", type=click.FloatRange(0.001), default=32.0, help="MB of a request.")
-@click.option("--max-pixels", type=COUNT, help="Of a picture; 89,478,485 by default.")
+@click.option("--max-pixels", type=COUNT, help="Of an image; 89,478,485 by default.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, help="Seconds for an answer.")
 @click.option("--token", envvar="KT_SERVE_TOKEN", default="", help="Bearer token of requests.")
 @click.option(
@@ -44,7 +44,7 @@ PORT = click.IntRange(0, 65535)
 @click.option(
     "--examples",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of pictures that the page shows.",
+    help="Folder of images that the page shows.",
 )
 def serve(export: Path, **options: Any) -> None:
     """Serve EXPORT (DIR/MODEL, or DIR/MODEL/VERSION) on REST and gRPC, with a page at /.

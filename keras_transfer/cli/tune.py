@@ -1,4 +1,4 @@
-"""``kt-recipe tune NAME``: search for the best values of some knobs."""
+"""``kt-recipe tune NAME``: search for the best values of some settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from keras_transfer import catalog
-from keras_transfer.cli.run import Recipes, chosen, knob_options, run_options
+from keras_transfer.cli.run import Recipes, chosen, run_options, setting_options
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["tune"]
@@ -29,8 +29,8 @@ def _command(name: str, module: ModuleType) -> click.Command:
     return click.Command(
         name,
         callback=act,
-        params=[*_options(name), *shared, *knob_options(module.recipe)],
-        help=f"Search for good knobs of the recipe.\n\n{module.__doc__ or ''}",
+        params=[*_options(name), *shared, *setting_options(module.recipe)],
+        help=f"Search for good settings of the recipe.\n\n{module.__doc__ or ''}",
         short_help=catalog.summary(module),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
@@ -38,7 +38,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
 
 @click.group(cls=Recipes, make=_command, subcommand_metavar="NAME [OPTIONS]")
 def tune() -> None:
-    """Search for good knobs; the same command goes on with a search that was stopped."""
+    """Search for good settings; the same command goes on with a search that was stopped."""
 
 
 def _options(name: str) -> list[click.Parameter]:
@@ -51,7 +51,7 @@ def _options(name: str) -> list[click.Parameter]:
             ["--search"],
             multiple=True,
             metavar="KEY=RANGE",
-            help="LOW:HIGH, log:LOW:HIGH or A,B for any knob that --set takes  [lr, head.dropout "
+            help="LOW:HIGH, log:LOW:HIGH or A,B for any setting of --set  [lr, head.dropout "
             "and label_smoothing]",
         ),
         click.Option(["--out"], help=f"folder of the search  [runs/{name}/tune]"),
@@ -59,8 +59,8 @@ def _options(name: str) -> list[click.Parameter]:
 
 
 def _tune(name: str, base: Any, given: dict[str, Any]) -> None:
-    from keras_transfer.kinds.spaces import read_space
-    from keras_transfer.kinds.tuning import Search
+    from keras_transfer.studies.search import Search
+    from keras_transfer.studies.spaces import read_space
 
     out, as_json, trials, budget, texts = (
         given.pop(key) for key in ("out", "as_json", "trials", "budget", "search")
@@ -73,9 +73,9 @@ def _tune(name: str, base: Any, given: dict[str, Any]) -> None:
         raise BadConfiguration("baseline = True: trials train no baselines, so leave it out.")
     search = Search(recipe, name, read_space(texts, recipe, base), Path(out or f"runs/{name}/tune"))
     best = search.run(trials, seconds)
-    figures = {"trial": best.number, search.monitor: best.value, "knobs": best.values}
+    metrics = {"trial": best.number, search.monitor: best.value, "settings": best.values}
     if as_json:
-        document = {"recipe": name, "folder": str(search.folder), "best": figures}
+        document = {"recipe": name, "folder": str(search.folder), "best": metrics}
         click.echo(json.dumps({**document, "trials": len(search.record.over)}, ensure_ascii=False))
         return
     click.echo(_table(search.folder / "trials.csv"))

@@ -21,7 +21,7 @@ __all__ = ["evaluate", "predict"]
 TTA = click.option(
     "--tta",
     metavar="flip|N",
-    help="Test-time augmentation: average over the picture and its mirror image, or over N views "
+    help="Test-time augmentation: average over the image and its mirror image, or over N views "
     "by the run's own augmentation.",
 )
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_OR_EXPORT")
@@ -34,11 +34,11 @@ def _opened(folder: Path) -> Run | Export:
 
 @click.command()
 @RUN
-@click.option("--data", help="Other data to evaluate on; the figures of the run itself if none.")
+@click.option("--data", help="Other data to evaluate on; the metrics of the run itself if none.")
 @TTA
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where TFDS data sets lie.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", show_default=True)
-@click.option("--strict", is_flag=True, help="Fail if the run was trained on these pictures.")
+@click.option("--strict", is_flag=True, help="Fail if the run was trained on these images.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def evaluate(
     run: Path,
@@ -49,22 +49,22 @@ def evaluate(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Print the figures of a finished run or an export, on its test part or on other data."""
+    """Print the metrics of a finished run or an export, on its test split or on other data."""
     import_tensorflow()
     from keras_transfer.evaluation.metrics import summary
 
     done = _opened(run)
     if data is None and tta is None:
-        figures = done.metrics["test"]
+        metrics = done.metrics["test"]
     else:
-        figures = done.evaluate(data, data_dir=data_dir, on_bad=on_bad, strict=strict, tta=tta)
+        metrics = done.evaluate(data, data_dir=data_dir, on_bad=on_bad, strict=strict, tta=tta)
     if as_json:
-        document = {"recipe": done.about["recipe"], "run": str(run), "data": data}
-        click.echo(json.dumps({**document, "metrics": {"test": figures}}, ensure_ascii=False))
+        document = {"recipe": done.metadata["recipe"], "run": str(run), "data": data}
+        click.echo(json.dumps({**document, "metrics": {"test": metrics}}, ensure_ascii=False))
     else:
-        click.echo(summary(figures))
+        click.echo(summary(metrics))
         if tta is not None:
-            plain = figures["plain"]
+            plain = metrics["plain"]
             click.echo(
                 f"\nWithout --tta: accuracy {plain['accuracy']:.3f}, macro F1 "
                 f"{plain['macro_f1']:.3f}, log loss {plain['log_loss']:.3f}"
@@ -108,7 +108,7 @@ FORMATS: Table[Callable[[list[Prediction], int], None]] = Table(
 @click.option("--top-k", default=1, show_default=True, help="Classes to print, best first.")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table")
 def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form: str) -> None:
-    """Classify PATHS: picture files, folders and glob patterns. One row a file, in their order.
+    """Classify PATHS: image files, folders and glob patterns. One row a file, in their order.
 
     A file that cannot be used has a row with the reason, and the exit code is 3.
     """

@@ -1,1 +1,1 @@
-"""Where pictures come from, how they are split, and how they become batches."""
+"""Where images come from, how they are split, and how they become batches."""

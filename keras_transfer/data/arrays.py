@@ -1,4 +1,4 @@
-"""Pictures in arrays: from a script, from an .npz file, or scikit-learn's own."""
+"""Images in arrays: from a script, from an .npz file, or scikit-learn's own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.parts import PART_WORDS
-from keras_transfer.data.samples import Checked, Samples
+from keras_transfer.data.samples import CheckResult, Samples
+from keras_transfer.data.split_names import SPLIT_WORDS
 from keras_transfer.errors import BadData
 from keras_transfer.tables import Table
 
@@ -24,7 +24,7 @@ _BROKEN = (OSError, EOFError, ValueError, BadZipFile, zlib.error)  # ValueError:
 
 
 class Arrays:
-    """A store of pictures that lie in one array.
+    """A store of images that lie in one array.
 
     Args:
         x: (n, height, width) grey or (n, height, width, 1 | 3 | 4) pixels; whole numbers in
@@ -39,13 +39,13 @@ class Arrays:
         self._shape = (*self._pixels.shape[1:3], 3)
 
     def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Read picture number ``row``: (height, width, 3) uint8 RGB."""
+        """Read image number ``row``: (height, width, 3) uint8 RGB."""
         return tf.broadcast_to(tf.gather(self._tensor, row)[..., :3], self._shape)  # no alpha
 
-    def check(self, row: int) -> Checked:
-        """Digest the RGB pixels of picture ``row``; an array that was accepted has none broken."""
+    def check(self, row: int) -> CheckResult:
+        """Digest the RGB pixels of image ``row``; an array that was accepted has none broken."""
         rgb = np.broadcast_to(self._pixels[row][..., :3], self._shape)
-        return Checked(hashlib.sha256(rgb.tobytes()).hexdigest())
+        return CheckResult(hashlib.sha256(rgb.tobytes()).hexdigest())
 
     def stamp(self, row: int) -> None:
         """Say that looking again costs nothing."""
@@ -61,7 +61,7 @@ def _pixels(x: np.ndarray) -> np.ndarray:
     """(n, h, w, c) uint8 of an array of any accepted sort; no copy of one that is so already."""
     if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (1, 3, 4)) or 0 in x.shape:
         raise BadData(
-            "Pictures in an array should be (n, height, width) or (n, height, width, channels) "
+            "Images in an array should be (n, height, width) or (n, height, width, channels) "
             f"with 1, 3 or 4 channels, which come last; found {x.shape}."
         )
     if x.dtype.kind not in "uif":
@@ -83,7 +83,7 @@ def _to_255(x: np.ndarray) -> int:
 def read_arrays(
     x: np.ndarray, y: np.ndarray | Sequence, classes: Sequence[str] | None = None
 ) -> Samples:
-    """Make samples of pictures and labels in arrays.
+    """Make samples of images and labels in arrays.
 
     Args:
         x: Pixels as ``Arrays`` takes them.
@@ -92,7 +92,7 @@ def read_arrays(
             default the sorted labels, in decimal digits if they are numbers.
 
     Raises:
-        BadData: The arrays do not fit each other or are not pictures and labels.
+        BadData: The arrays do not fit each other or are not images and labels.
     """
     return read_parts({"": (x, y)}, classes)
 
@@ -101,57 +101,57 @@ def read_parts(
     arrays: Mapping[str, tuple[np.ndarray, np.ndarray | Sequence]],
     classes: Sequence[str] | None = None,
 ) -> Samples:
-    """Make samples of pictures and labels that come in several parts.
+    """Make samples of images and labels that come in several splits.
 
     Args:
         arrays: (x, y) as ``read_arrays`` takes them, by part: "train", "val", "test", or "".
         classes: As in ``read_arrays``.
 
     Returns:
-        Samples with keys such as "test/0012". A train part alone counts as undecided.
+        Samples with keys such as "test/0012". A train split alone counts as undecided.
 
     Raises:
-        BadData: The arrays do not fit each other or are not pictures and labels.
+        BadData: The arrays do not fit each other or are not images and labels.
     """
     if [*arrays] == ["train"]:
         arrays = {"": arrays["train"]}
-    pairs = {part: _pair(part, x, y) for part, (x, y) in arrays.items()}
+    pairs = {split: _pair(split, x, y) for split, (x, y) in arrays.items()}
     sorts = {f"{x.dtype} {x.shape[1:]}": x for x, _ in pairs.values()}
     if len(sorts) > 1:
-        raise BadData(f"The pictures of all parts should be alike; found {' and '.join(sorts)}.")
+        raise BadData(f"The images of all splits should be alike; found {' and '.join(sorts)}.")
     xs, ys = zip(*pairs.values(), strict=True)
     names, labels = _classes(np.concatenate(ys), classes)
     return Samples.of(
         Arrays(xs[0] if len(xs) == 1 else np.concatenate(xs)),
         names,
-        [key for part, y in zip(pairs, ys, strict=True) for key in _keys(part, len(y))],
+        [key for split, y in zip(pairs, ys, strict=True) for key in _keys(split, len(y))],
         labels,
-        parts=np.repeat(np.array([*pairs], object), [len(y) for y in ys]),
+        splits=np.repeat(np.array([*pairs], object), [len(y) for y in ys]),
     )
 
 
-def _pair(part: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pair(split: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     try:
         x, y = np.asarray(x), np.asarray(y)
     except ValueError as error:  # ragged
         raise BadData(
-            f"Pictures in an array should all have one size; {error}. Others can lie in files."
+            f"Images in an array should all have one size; {error}. Others can lie in files."
         ) from error
     if y.shape[1:] == (1,):  # as keras.datasets.cifar10 has them
         y = y[:, 0]
     if x.shape[:1] != y.shape:
-        where = f" in {part}" if part else ""
+        where = f" in {split}" if split else ""
         hint = " Of one-hot labels give argmax(axis=1)." if y.ndim == 2 else ""
         raise BadData(
-            f"Labels should be (n,), one for each picture; found pictures {x.shape} and labels "
+            f"Labels should be (n,), one for each image; found images {x.shape} and labels "
             f"{y.shape}{where}.{hint}"
         )
     return x, y
 
 
-def _keys(part: str, n: int) -> list[str]:
+def _keys(split: str, n: int) -> list[str]:
     width = len(str(n - 1))
-    return [f"{part}/{i:0{width}}".lstrip("/") for i in range(n)]
+    return [f"{split}/{i:0{width}}".lstrip("/") for i in range(n)]
 
 
 def _classes(y: np.ndarray, names: Sequence[str] | None) -> tuple[list[str], np.ndarray]:
@@ -179,11 +179,11 @@ def _classes(y: np.ndarray, names: Sequence[str] | None) -> tuple[list[str], np.
     return names, values[labels]
 
 
-_PART_BY_ENDING = {"": "", **{f"_{word}": part for word, part in PART_WORDS.items()}}
+_PART_BY_ENDING = {"": "", **{f"_{word}": split for word, split in SPLIT_WORDS.items()}}
 
 
 def read_npz(path: Path) -> Samples:
-    """Read pictures and labels from an .npz file.
+    """Read images and labels from an .npz file.
 
     It holds ``x_train`` and ``y_train``, perhaps ``x_val`` and ``y_val``, ``x_test`` and
     ``y_test``; or ``x`` and ``y``. ``class_names`` may name the classes, in label order.
@@ -196,13 +196,13 @@ def read_npz(path: Path) -> Samples:
             found = archive.files
             classes = [*archive["class_names"]] if "class_names" in found else None
             arrays = {
-                part: (archive[f"x{ending}"], archive[f"y{ending}"])
-                for ending, part in _PART_BY_ENDING.items()
+                split: (archive[f"x{ending}"], archive[f"y{ending}"])
+                for ending, split in _PART_BY_ENDING.items()
                 if f"x{ending}" in found
             }
     except (KeyError, *_BROKEN) as error:
         raise BadData(
-            f"{path} cannot be read as pictures and labels ({error}). numpy.savez_compressed "
+            f"{path} cannot be read as images and labels ({error}). numpy.savez_compressed "
             "writes such a file from arrays x_train, y_train, x_test, y_test of numbers."
         ) from error
     if not arrays:
@@ -213,7 +213,7 @@ def read_npz(path: Path) -> Samples:
 
 
 def _digits() -> Samples:
-    """1,797 grey 8 x 8 pictures of digits."""
+    """1,797 grey 8 x 8 images of digits."""
     from sklearn.datasets import load_digits  # here: it takes a second
 
     x, y = load_digits(return_X_y=True)
@@ -224,7 +224,7 @@ _SKLEARN = Table[Callable[[], Samples]]("scikit-learn data set", {"digits": _dig
 
 
 def read_sklearn(name: str) -> Samples:
-    """Read pictures that come with scikit-learn: "digits", nothing is fetched.
+    """Read images that come with scikit-learn: "digits", nothing is fetched.
 
     Raises:
         UnknownName: There is no such data set, or it would have to be fetched.

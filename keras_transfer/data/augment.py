@@ -1,6 +1,6 @@
-"""ImageDataGenerator's augmentation for tf.data: the same words, the same pictures, faster.
+"""ImageDataGenerator's augmentation for tf.data: the same words, the same images, faster.
 
-Random numbers come from one seed a picture, so that a picture's transform depends neither on
+Random numbers come from one seed an image, so that an image's transform depends neither on
 the batch it lies in nor on the order of the work.
 """
 
@@ -29,16 +29,16 @@ Shift = float | int | Sequence[float]
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Change pictures at random, as ImageDataGenerator does: ``augmenter(pixels, seeds)``.
+    """Change images at random, as ImageDataGenerator does: ``augmenter(pixels, seeds)``.
 
     For the same parameters the result is that of ``ImageDataGenerator.apply_transform``: SciPy's
-    interpolation and edges, Pillow's brightness, and its centre of rotation for pictures that
-    are not square (height / 2, width / 2 in x, y). What is not asked for is not done: a picture
+    interpolation and edges, Pillow's brightness, and its centre of rotation for images that
+    are not square (height / 2, width / 2 in x, y). What is not asked for is not done: an image
     that is only mirrored keeps its values exactly.
 
-    Shifts mean what their names say: ``width_shift_range`` moves pictures sideways. In
+    Shifts mean what their names say: ``width_shift_range`` moves images sideways. In
     ImageDataGenerator the two have been exchanged since Keras-Preprocessing 1.1.1
-    (keras#17398), which shows where they differ or pictures are not square.
+    (keras#17398), which shows where they differ or images are not square.
 
     Args:
         rotation_range: Largest angle in degrees, either way.
@@ -47,12 +47,12 @@ class Augmenter:
             sequence for its members (shares if all are below 1).
         height_shift_range: Largest shift up or down, likewise.
         shear_range: Largest angle of shear in degrees, either way.
-        zoom_range: (least, largest) share of the picture that is seen, drawn apart for width
+        zoom_range: (least, largest) share of the image that is seen, drawn apart for width
             and height; a number z stands for (1 - z, 1 + z). Below 1 enlarges.
         brightness_range: (least, largest) factor on the pixels, which become whole numbers, as
             in Pillow; None leaves them alone.
-        channel_shift_range: Largest number added to all pixels of a picture, either way; they
-            stay between the picture's own least and largest.
+        channel_shift_range: Largest number added to all pixels of an image, either way; they
+            stay between the image's own least and largest.
         horizontal_flip: Exchange left and right in half of the cases.
         vertical_flip: Exchange top and bottom in half of the cases.
         fill_mode: What lies beyond the edge: "constant", "nearest", "reflect" or "wrap".
@@ -60,7 +60,7 @@ class Augmenter:
 
     Raises:
         UnknownName: There is no such fill mode.
-        BadConfiguration: A range is negative, empty, or would make pictures vanish.
+        BadConfiguration: A range is negative, empty, or would make images vanish.
     """
 
     rotation_range: float = 0.0
@@ -96,11 +96,11 @@ class Augmenter:
                 raise BadConfiguration(f"{name} should be {rule}; found {getattr(self, name)!r}.")
 
     def __call__(self, pixels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Draw a transform for each picture and apply it.
+        """Draw a transform for each image and apply it.
 
         Args:
             pixels: (batch, height, width, 3), any real type, 0..255.
-            seeds: (batch, 2) int32, one seed a picture: the same seed draws the same.
+            seeds: (batch, 2) int32, one seed an image: the same seed draws the same.
 
         Returns:
             (batch, height, width, 3) float32, 0..255.
@@ -115,12 +115,12 @@ class Augmenter:
     def draw(
         self, seeds: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Draw the parameters of one transform a picture.
+        """Draw the parameters of one transform an image.
 
         Args:
-            seeds: (batch, 2) int32, one seed a picture.
-            height: Height of the pictures in pixels.
-            width: Width of the pictures in pixels.
+            seeds: (batch, 2) int32, one seed an image.
+            height: Height of the images in pixels.
+            width: Width of the images in pixels.
 
         Returns:
             Those of ImageDataGenerator's parameters that were asked for, (batch,) each:
@@ -139,7 +139,7 @@ class Augmenter:
         return drawn | {name: number[name] < 0.5 for name, asked in flips.items() if asked}
 
     def apply(self, pixels: tf.Tensor, transform: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Apply one transform to each picture; a parameter that is not there changes nothing.
+        """Apply one transform to each image; a parameter that is not there changes nothing.
 
         Args:
             pixels: (batch, height, width, 3), any real type, 0..255.

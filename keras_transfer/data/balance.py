@@ -1,4 +1,4 @@
-"""How much a picture of each class counts in the loss."""
+"""How much an image of each class counts in the loss."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -8,7 +8,7 @@ import numpy as np
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 from keras_transfer.tables import Table
 
-__all__ = ["WEIGHTINGS", "class_weights", "remedy", "weight_table"]
+__all__ = ["WEIGHTINGS", "choose_strategy", "class_weights", "weight_table"]
 
 UNEVEN, EXTREME = 1.5, 20
 """Times the smallest class that the largest has: beyond them "auto" weighs classes, or samples."""
@@ -17,17 +17,17 @@ BETA = 0.999
 """Of effective numbers, as Cui et al. 2019 take it for data of some thousands."""
 
 
-def remedy(imbalance: str, counts: np.ndarray) -> tuple[str, str]:
+def choose_strategy(imbalance: str, counts: np.ndarray) -> tuple[str, str]:
     """Settle "auto" by the class counts.
 
     * Up to 1.5 times the smallest class, which a collection meant to be even has by accident,
       weights would only make the gradient noisier: "none".
-    * Up to 20 times: "class_weight", which sees every picture once an epoch and repeats none.
-    * Beyond: "balanced_batches", for a weight that large lets single pictures rule a batch.
+    * Up to 20 times: "class_weight", which sees every image once an epoch and repeats none.
+    * Beyond: "balanced_batches", for a weight that large lets single images rule a batch.
 
     Args:
         imbalance: What the user asks for; "auto" leaves it to the counts.
-        counts: (classes,) int, training pictures of each class.
+        counts: (classes,) int, training images of each class.
 
     Returns:
         What to do, never "auto", and why.
@@ -35,29 +35,29 @@ def remedy(imbalance: str, counts: np.ndarray) -> tuple[str, str]:
     if imbalance != "auto":
         return imbalance, "asked for"
     ratio = counts.max() / max(1, counts.min())
-    found = f"the largest class has {ratio:.1f} times the pictures of the smallest"
+    found = f"the largest class has {ratio:.1f} times the images of the smallest"
     if ratio <= UNEVEN:
         return "none", f"{found}, which is even enough"
     if ratio <= EXTREME:
         return "class_weight", f"{found}, and weights make up for that"
-    return "balanced_batches", f"{found}, and weights so large would let single pictures rule"
+    return "balanced_batches", f"{found}, and weights so large would let single images rule"
 
 
 def class_weights(
     choice: str | Mapping[str, float], classes: Sequence[str], counts: np.ndarray
 ) -> np.ndarray:
-    """Weigh the classes by their share of the training pictures, or as the user says.
+    """Weigh the classes by their share of the training images, or as the user says.
 
-    * "none": every picture counts 1.
-    * "class_weight": weight = pictures / (classes * pictures of the class), scikit-learn's
+    * "none": every image counts 1.
+    * "class_weight": weight = images / (classes * images of the class), scikit-learn's
       "balanced", so that every class has the same say in the loss.
-    * "effective_number" (Cui et al. 2019): in proportion to (1 - b) / (1 - b^n) for n pictures
-      and b = 0.999, scaled as those above are: the mean over all pictures is 1.
+    * "effective_number" (Cui et al. 2019): in proportion to (1 - b) / (1 - b^n) for n images
+      and b = 0.999, scaled as those above are: the mean over all images is 1.
 
     Args:
         choice: A row of ``WEIGHTINGS``, or a weight for each class by its name.
         classes: Class names in label order.
-        counts: (classes,) int, training pictures of each class.
+        counts: (classes,) int, training images of each class.
 
     Returns:
         (classes,) float32, at least 0.
@@ -65,7 +65,7 @@ def class_weights(
     Raises:
         UnknownName: There is no such choice, or no class of that name.
         BadConfiguration: A class has no weight, a weight is no number of at least 0, or all are 0.
-        BadData: A class to be balanced has no pictures.
+        BadData: A class to be balanced has no images.
     """
     if isinstance(choice, Mapping):
         return _by_name(choice, classes)
@@ -73,9 +73,9 @@ def class_weights(
 
 
 def weight_table(classes: Sequence[str], counts: np.ndarray, weights: np.ndarray) -> str:
-    """Lay out class, training pictures and weight, a line each, for people to read."""
+    """Lay out class, training images and weight, a line each, for people to read."""
     width = max(len(name) for name in ("class", *classes))
-    lines = [f"{'class':<{width}}  pictures  weight"]
+    lines = [f"{'class':<{width}}  images  weight"]
     for name, count, weight in zip(classes, counts, weights, strict=True):
         lines.append(f"{name:<{width}}  {count:>8}  {weight:>6.3f}")
     return "\n".join(lines)
@@ -88,7 +88,7 @@ def _none(classes: Sequence[str], counts: np.ndarray) -> np.ndarray:
 def _balanced(classes: Sequence[str], counts: np.ndarray) -> np.ndarray:
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if empty:
-        raise BadData("No weight balances a class without training pictures:", empty)
+        raise BadData("No weight balances a class without training images:", empty)
     return counts.sum() / (len(counts) * counts)
 
 
@@ -117,7 +117,7 @@ def _by_name(weights: Mapping[str, float], classes: Sequence[str]) -> np.ndarray
     if wrong:
         raise BadConfiguration(f"A class weight is a number of at least 0; found {wrong}.")
     if not any(weights.values()):
-        raise BadConfiguration("class_weight is 0 for every class, so no picture would count.")
+        raise BadConfiguration("class_weight is 0 for every class, so no image would count.")
     return np.array([weights[name] for name in classes], "float32")
 
 

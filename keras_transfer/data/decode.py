@@ -1,6 +1,6 @@
-"""Encoded pictures to pixels, one way for training, predict and serving: all of it TensorFlow ops.
+"""Encoded images to pixels, one way for training, predict and serving: all of it TensorFlow ops.
 
-Shapes: a picture is (height, width, 3) uint8 RGB, 0..255.
+Shapes: an image is (height, width, 3) uint8 RGB, 0..255.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_transfer.data import exif
 from keras_transfer.tables import Table
 
-__all__ = ["EXTENSIONS", "RESIZE", "picture", "resize", "whole"]
+__all__ = ["EXTENSIONS", "RESIZE", "image", "resize", "whole"]
 
 EXTENSIONS = {
     ".jpg": "JPEG",
@@ -23,16 +23,16 @@ EXTENSIONS = {
     ".bmp": "BMP",
     ".webp": "WebP",
 }
-"""Endings of file names that count as pictures (lower case), with the format that they promise."""
+"""Endings of file names that count as images (lower case), with the format that they promise."""
 
 
-_RATIOS = (1, 2, 4, 8)  # the sizes that a JPEG can be decoded at, as parts of the full one
+_RATIOS = (1, 2, 4, 8)  # the sizes that a JPEG can be decoded at, as splits of the full one
 
 
-def picture(content: tf.Tensor, least: tf.Tensor | int = 0, how: str = "stretch") -> tf.Tensor:
-    """Decode a JPEG, PNG, GIF, BMP or WebP picture, whatever its file is called.
+def image(content: tf.Tensor, least: tf.Tensor | int = 0, how: str = "stretch") -> tf.Tensor:
+    """Decode a JPEG, PNG, GIF, BMP or WebP image, whatever its file is called.
 
-    Grey and palette pictures become RGB, alpha is dropped, of an animated GIF the first frame
+    Grey and palette images become RGB, alpha is dropped, of an animated GIF the first frame
     counts, and a JPEG is turned as its EXIF orientation says. EXIF in PNG and WebP is not looked
     at. WebP needs a TensorFlow that has ``tf.io.decode_webp``; animated WebP is refused.
 
@@ -49,7 +49,7 @@ def picture(content: tf.Tensor, least: tf.Tensor | int = 0, how: str = "stretch"
         (height, width, 3) uint8 RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: The bytes are no such picture, or a broken one.
+        tf.errors.InvalidArgumentError: The bytes are no such image, or a broken one.
         UnknownName: No way to resize is called ``how``.
     """
     side = RESIZE[how].side
@@ -68,7 +68,7 @@ def _place(content: tf.Tensor, least: tf.Tensor | int, side: Callable) -> tf.Ten
 
 
 def whole(content: tf.Tensor) -> tf.Tensor:
-    """Decode a picture in full, as it lies in the file: what in ``picture`` can fail."""
+    """Decode an image in full, as it lies in the file: what in ``image`` can fail."""
     return tf.cond(
         tf.strings.regex_full_match(tf.strings.substr(content, 0, 21), _STILL_WEBP),
         lambda: tf.io.decode_image(content, 0, expand_animations=False)[..., :3],
@@ -84,7 +84,7 @@ _STILL_WEBP = rf"RIFF\C{{4}}WEBPVP8([ L]\C{{5}}|X\C{{4}}[{_STILL_FLAGS}])"
 
 
 def resize(pixels: tf.Tensor, size: int, how: str) -> tf.Tensor:
-    """Bring a picture to a square.
+    """Bring an image to a square.
 
     An axis that shrinks is averaged (each pixel covers an area), one that grows is interpolated
     bilinearly: nearer to Lanczos than the usual antialiased bilinear, at half the cost.
@@ -128,11 +128,11 @@ def _scale(pixels: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
 
 
 class _Way(NamedTuple):
-    """A way to bring a picture to a square.
+    """A way to bring an image to a square.
 
     Attributes:
         to: Maps pixels and the size of the square to the square.
-        side: Picks, from height and width, the side that is brought to that size: a picture
+        side: Picks, from height and width, the side that is brought to that size: an image
             whose ``side`` is larger than the square is only ever shrunk.
     """
 

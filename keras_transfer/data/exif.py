@@ -6,7 +6,7 @@ import tensorflow as tf
 
 __all__ = ["orientation", "upright"]
 
-# How to put a picture upright, by EXIF orientation less one: transpose it? then reverse which axes?
+# How to put an image upright, by EXIF orientation less one: transpose it? then reverse which axes?
 _TURNS: tuple[tuple[bool, list[int]], ...] = (
     (False, []),
     (False, [1]),
@@ -27,7 +27,7 @@ def orientation(content: tf.Tensor) -> tf.Tensor:
     Walks the segments of a JPEG (marker (2 bytes), length (2), data) up to the one with Exif.
 
     Args:
-        content: Scalar string, the bytes of a picture's file.
+        content: Scalar string, the bytes of an image's file.
 
     Returns:
         Scalar int32 from 1 to 8: the EXIF orientation of a JPEG; 1 where it has none or a broken
@@ -59,7 +59,7 @@ def orientation(content: tf.Tensor) -> tf.Tensor:
 
 
 def upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turn and mirror a picture as its orientation says.
+    """Turn and mirror an image as its orientation says.
 
     Args:
         pixels: (height, width, 3) uint8.

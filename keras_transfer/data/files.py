@@ -1,4 +1,4 @@
-"""Pictures in files."""
+"""Images in files."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from functools import cached_property
 
 import tensorflow as tf
 
-from keras_transfer.data import decode, flaws
-from keras_transfer.data.samples import Checked
+from keras_transfer.data import decode, image_checks
+from keras_transfer.data.samples import CheckResult
 
 __all__ = ["Files"]
 
-_MOST_BYTES = 1 << 29  # uncompressed, the largest sound picture has fewer
+_MOST_BYTES = 1 << 29  # uncompressed, the largest sound image has fewer
 
 
 class Files:
-    """A store of pictures that lie in files, one each.
+    """A store of images that lie in files, one each.
 
     Args:
         paths: The files, by row number.
@@ -33,15 +33,15 @@ class Files:
             return tf.constant([os.fsencode(path) for path in self.paths], tf.string)
 
     def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Read picture number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
+        """Read image number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
         return self.reduced(row, 0)
 
     def reduced(self, row: tf.Tensor, least: int, how: str = "stretch") -> tf.Tensor:
-        """As ``decode``, but a large JPEG only as large as ``decode.picture`` says is needed."""
-        return decode.picture(tf.io.read_file(tf.gather(self._paths, row)), least, how)
+        """As ``decode``, but a large JPEG only as large as ``decode.image`` says is needed."""
+        return decode.image(tf.io.read_file(tf.gather(self._paths, row)), least, how)
 
-    def check(self, row: int) -> Checked:
-        """Read and decode picture number ``row`` as training would, and say what is wrong.
+    def check(self, row: int) -> CheckResult:
+        """Read and decode image number ``row`` as training would, and say what is wrong.
 
         A file that cannot be read has no digest.
         """
@@ -49,14 +49,14 @@ class Files:
         try:
             status = os.stat(path)
             if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for forever
-                return Checked("", "is not a regular file")
+                return CheckResult("", "is not a regular file")
             if status.st_size > _MOST_BYTES:
-                return Checked("", f"has {status.st_size / 1e9:.1f} GB, too many for a picture")
+                return CheckResult("", f"has {status.st_size / 1e9:.1f} GB, too many for an image")
             with open(path, "rb") as file:
                 content = file.read()
         except OSError as error:
-            return Checked("", f"cannot be read ({error.strerror})")
-        return flaws.check(content, path)
+            return CheckResult("", f"cannot be read ({error.strerror})")
+        return image_checks.check(content, path)
 
     def stamp(self, row: int) -> tuple[str, int, int] | None:
         """Absolute path, size in bytes and change time in ns; None where there is no file."""

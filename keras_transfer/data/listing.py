@@ -1,4 +1,4 @@
-"""What lies in a folder: folders, pictures, and the rest, which is counted."""
+"""What lies in a folder: folders, images, and the rest, which is counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from keras_transfer.data.decode import EXTENSIONS
 from keras_transfer.errors import BadData
 
-__all__ = ["Listing", "counted", "identity", "list_folder", "pictures_below"]
+__all__ = ["Listing", "counted", "identity", "images_below", "list_folder"]
 
 
 class Listing(NamedTuple):
@@ -17,12 +17,12 @@ class Listing(NamedTuple):
 
     Attributes:
         folders: Sorted names; symbolic links to folders are among them.
-        pictures: Sorted names of the files with a picture's ending, broken links too.
+        images: Sorted names of the files with an image's ending, broken links too.
         others: Numbers of the other files by ending.
     """
 
     folders: list[str]
-    pictures: list[str]
+    images: list[str]
     others: Counter[str]
 
 
@@ -42,18 +42,18 @@ def list_folder(folder: str) -> Listing:
                 if entry.is_dir():
                     found.folders.append(entry.name)
                 elif ending in EXTENSIONS:
-                    found.pictures.append(entry.name)
+                    found.images.append(entry.name)
                 else:
                     found.others[ending] += 1
     except OSError as error:
         raise BadData(f"{folder} cannot be listed ({error.strerror}).") from error
     found.folders.sort()
-    found.pictures.sort()
+    found.images.sort()
     return found
 
 
-def pictures_below(folder: str, seen: set[tuple[int, int]]) -> tuple[list[str], Counter[str]]:
-    """Find the pictures in a folder and in all folders below it.
+def images_below(folder: str, seen: set[tuple[int, int]]) -> tuple[list[str], Counter[str]]:
+    """Find the images in a folder and in all folders below it.
 
     Args:
         folder: Where to begin.
@@ -61,7 +61,7 @@ def pictures_below(folder: str, seen: set[tuple[int, int]]) -> tuple[list[str], 
             links end somewhere.
 
     Returns:
-        Paths of the pictures, and the numbers of other files by ending.
+        Paths of the images, and the numbers of other files by ending.
 
     Raises:
         BadData: A folder cannot be listed.
@@ -72,7 +72,7 @@ def pictures_below(folder: str, seen: set[tuple[int, int]]) -> tuple[list[str], 
     while waiting:
         here = waiting.pop()
         found = list_folder(here)
-        paths += [f"{here}{os.sep}{name}" for name in found.pictures]
+        paths += [f"{here}{os.sep}{name}" for name in found.images]
         others += found.others
         for below in (os.path.join(here, name) for name in found.folders):
             if (own := identity(below)) not in seen:

@@ -1,4 +1,4 @@
-"""Pictures listed in a table: a .csv, .tsv or .parquet file with a row for each."""
+"""Images listed in a table: a .csv, .tsv or .parquet file with a row for each."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from keras_transfer.data.files import Files
-from keras_transfer.data.parts import PART_WORDS, check_known
-from keras_transfer.data.samples import PARTS, Samples
+from keras_transfer.data.samples import SPLITS, Samples
+from keras_transfer.data.split_names import SPLIT_WORDS, check_known
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 from keras_transfer.tables import Table
 
@@ -35,11 +35,11 @@ class _Rows(NamedTuple):
 
 
 def read_manifest(file: Path) -> Samples:
-    """Read a table of pictures.
+    """Read a table of images.
 
     Columns: ``path`` (relative to the table's folder, or absolute) and ``label``; where wanted
     ``split`` (train, val, valid, validation, test, or empty where it is to be decided),
-    ``group`` (pictures of one group stay on one side of a split) and ``weight`` (in the loss,
+    ``group`` (images of one group stay on one side of a split) and ``weight`` (in the loss,
     1 where empty). Others are ignored. Text is UTF-8, separated by comma, semicolon or tab.
 
     Returns:
@@ -63,14 +63,14 @@ def read_manifest(file: Path) -> Samples:
 
     labels = column("label", _label, "have no label")
     keys = column("path", lambda cell: _path(root, cell), f"name no file (seen from {root})")
-    parts = column("split", _part, f"have a split that is none of {', '.join(PART_WORDS)}")
+    splits = column("split", _split, f"have a split that is none of {', '.join(SPLIT_WORDS)}")
     weights = column("weight", _weight, "have a weight that is no number from 0 up")
     groups = column("group", str.strip)
-    classes = _classes(file, labels, parts)
+    classes = _classes(file, labels, splits)
     numbers = {name: number for number, name in enumerate(classes)}
-    columns = {"parts": parts, "groups": groups, "weights": weights}
+    columns = {"splits": splits, "groups": groups, "weights": weights}
     samples = Samples.of(Files(keys), classes, keys, [numbers[name] for name in labels], **columns)
-    return samples.take(_order(parts, keys))
+    return samples.take(_order(splits, keys))
 
 
 def _converted(rows: _Rows, name: str, convert: Callable[[str], Value], wrong: str) -> list[Value]:
@@ -100,11 +100,11 @@ def _path(root: str, cell: str) -> str:
     return path
 
 
-def _part(cell: str) -> str:
+def _split(cell: str) -> str:
     word = cell.strip().lower()
-    if word and word not in PART_WORDS:
+    if word and word not in SPLIT_WORDS:
         raise ValueError
-    return PART_WORDS.get(word, "")
+    return SPLIT_WORDS.get(word, "")
 
 
 def _weight(cell: str) -> float:
@@ -114,11 +114,11 @@ def _weight(cell: str) -> float:
     return weight
 
 
-def _classes(file: Path, labels: list[str], parts: list[str]) -> list[str]:
+def _classes(file: Path, labels: list[str], splits: list[str]) -> list[str]:
     """Names of the classes: those that may be trained on, or all where no row says train."""
-    found: dict[str, set[str]] = {part: set() for part in (*PARTS, "")}
-    for label, part in set(zip(labels, parts, strict=True)):
-        found[part].add(label)
+    found: dict[str, set[str]] = {split: set() for split in (*SPLITS, "")}
+    for label, split in set(zip(labels, splits, strict=True)):
+        found[split].add(label)
     train = found["train"] | found.pop("")
     classes = sorted(train or set(labels))
     if len(classes) < 2:
@@ -127,10 +127,10 @@ def _classes(file: Path, labels: list[str], parts: list[str]) -> list[str]:
     return classes
 
 
-def _order(parts: list[str], keys: list[str]) -> np.ndarray:
-    """(n,) int64: rows by part, and by path in each part."""
-    ranks = {part: rank for rank, part in enumerate((*PARTS, ""))}
-    return np.array(sorted(range(len(keys)), key=lambda i: (ranks[parts[i]], keys[i])))
+def _order(splits: list[str], keys: list[str]) -> np.ndarray:
+    """(n,) int64: rows by part, and by path in each split."""
+    ranks = {split: rank for rank, split in enumerate((*SPLITS, ""))}
+    return np.array(sorted(range(len(keys)), key=lambda i: (ranks[splits[i]], keys[i])))
 
 
 # --- reading the file -------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory, where they fit."""
+"""Decoded images kept in memory, where they fit."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.pipeline import Loading, as_written
-from keras_transfer.data.samples import Checked, Samples, Store
+from keras_transfer.data.batches import Loading, as_written
+from keras_transfer.data.samples import CheckResult, Samples, Store
 
 __all__ = ["SHARE", "Held", "available", "fits", "held"]
 
 logger = logging.getLogger("keras_transfer")
 
 SHARE = 0.25
-"""Share of the memory that is free now, which pictures, or features, may take."""
+"""Share of the memory that is free now, which images, or features, may take."""
 
 _CGROUPS = (  # version 2, version 1: folder; limit, use, and what of the use is file cache
     ("", "memory.max", "memory.current", "inactive_file"),
@@ -60,7 +60,7 @@ def fits(size: int, share: float = SHARE) -> bool:
 
 
 class Held:
-    """A store of pictures that are decoded and resized already.
+    """A store of images that are decoded and resized already.
 
     Args:
         pixels: (n, size, size, 3) uint8.
@@ -72,10 +72,10 @@ class Held:
         self.pixels, self.store, self.rows = pixels, store, rows
 
     def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Picture number ``row``: (size, size, 3) uint8."""
+        """Image number ``row``: (size, size, 3) uint8."""
         return tf.gather(self.pixels, row)
 
-    def check(self, row: int) -> Checked:
+    def check(self, row: int) -> CheckResult:
         """Look at the original again."""
         return self.store.check(int(self.rows[row]))
 
@@ -85,15 +85,15 @@ class Held:
 
 
 def held(samples: Samples, loading: Loading, share: float = SHARE) -> Samples:
-    """Decode and resize all pictures once, if they then fit into memory.
+    """Decode and resize all images once, if they then fit into memory.
 
     Args:
-        samples: The pictures.
+        samples: The images.
         loading: To which size, and how, they are brought.
         share: Of the memory that is free now, what they may take.
 
     Returns:
-        The same table on a store that reads from memory, whose pictures need no resizing; as it
+        The same table on a store that reads from memory, whose images need no resizing; as it
         was where they do not fit.
     """
     n = len(samples)
@@ -101,11 +101,11 @@ def held(samples: Samples, loading: Loading, share: float = SHARE) -> Samples:
     if isinstance(samples.store, Held) or not n:
         return samples
     if not fits(2 * size, share):  # tf.data's iterators hold a copy
-        logger.info("%s pictures are decoded anew each time (%.1f GB)", f"{n:,}", size / 1e9)
+        logger.info("%s images are decoded anew each time (%.1f GB)", f"{n:,}", size / 1e9)
         return samples
     rows = tf.data.Dataset.from_tensor_slices(samples.rows)
     load = as_written(lambda row: loading.pixels(samples, row))
-    pictures = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(n)
-    pixels = next(iter(pictures))  # one tensor, which graphs take in without a copy
-    logger.info("%s decoded pictures are kept in memory (%.1f GB)", f"{n:,}", size / 1e9)
+    images = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(n)
+    pixels = next(iter(images))  # one tensor, which graphs take in without a copy
+    logger.info("%s decoded images are kept in memory (%.1f GB)", f"{n:,}", size / 1e9)
     return replace(samples, store=Held(pixels, samples.store, samples.rows), rows=np.arange(n))

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.keyed import Keyed, fold_in
+from keras_transfer.data.stateless_seeds import StatelessSeedGenerator, fold_in
 
 __all__ = ["Mixing"]
 
@@ -19,8 +19,8 @@ Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 class Mixing:
     """Turns class numbers into shares of classes, and blends each input with another of its batch.
 
-    A picture's weight is its own times the sum of ``share * class weight`` over its classes.
-    Pixels, shares and weights of two pictures are blended in one proportion, so that each of
+    An image's weight is its own times the sum of ``share * class weight`` over its classes.
+    Pixels, shares and weights of two images are blended in one proportion, so that each of
     them counts by as much as is seen of it.
 
     Of the two ways to blend, a batch takes one; which one is drawn evenly where both are asked for.
@@ -48,7 +48,7 @@ class Mixing:
         self.ways = [make(alpha) for alpha, make in asked if alpha]
 
     def class_weights(self, weights: np.ndarray) -> np.ndarray:
-        """Weight of a picture by its class, (classes,): sum of ``share * class weight``."""
+        """Weight of an image by its class, (classes,): sum of ``share * class weight``."""
         return (1 - self.smoothing) * weights + self.smoothing * weights.mean()
 
     def __call__(
@@ -87,7 +87,7 @@ class Mixing:
         return batches.map(lambda x, y, weights: (x, hot(y), weights))
 
     def _blended(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        # Not the seed itself: the augmentation of a picture has drawn from that.
+        # Not the seed itself: the augmentation of an image has drawn from that.
         ways = [lambda way=way: way(*batch, fold_in(seed, -1)) for way in self.ways]
         if len(ways) == 1:
             return ways[0]()
@@ -102,7 +102,7 @@ def _mixup(alpha: float) -> Way:
 
     def blend(inputs: tf.Tensor, shares: tf.Tensor, weights: tf.Tensor, key: tf.Tensor) -> Batch:
         flat = tf.reshape(inputs, [tf.shape(inputs)[0], -1, 1, 1])  # features have any shape
-        drawn = layer.get_random_transformation(flat, seed=Keyed(key))
+        drawn = layer.get_random_transformation(flat, seed=StatelessSeedGenerator(key))
         mixed = tf.reshape(layer.transform_images(flat, drawn), tf.shape(inputs))
         return tf.ensure_shape(mixed, inputs.shape), *_labelled(layer, drawn, shares, weights)
 
@@ -113,7 +113,7 @@ def _cutmix(alpha: float) -> Way:
     layer = keras.layers.CutMix((alpha, alpha), dtype="float32")
 
     def blend(pixels: tf.Tensor, shares: tf.Tensor, weights: tf.Tensor, key: tf.Tensor) -> Batch:
-        drawn = layer.get_random_transformation(pixels, seed=Keyed(key))
+        drawn = layer.get_random_transformation(pixels, seed=StatelessSeedGenerator(key))
         # Keras takes the area before it is rounded to whole pixels; what counts is what is seen.
         pasted = tf.cast(drawn["batch_masks"], tf.float32)
         drawn["mix_weight"] = 1 - tf.reduce_mean(pasted, axis=(1, 2, 3))

@@ -1,7 +1,7 @@
 """Colour jitter, RandAugment, AugMix and random erasing, made of Keras's layers.
 
 Keras's own RandAugment and AugMix choose their operations once for a whole batch, or (AugMix, in a
-graph) once for good, and rotate by half a turn at their default strength. Here every picture draws
+graph) once for good, and rotate by half a turn at their default strength. Here every image draws
 from its own seed, and the operations have the ranges of the papers (arXiv:1909.13719, 1912.02781).
 """
 
@@ -14,14 +14,14 @@ import keras
 import tensorflow as tf
 
 from keras_transfer.data.augment import Augmenter
-from keras_transfer.data.keyed import Keyed, fold_in
+from keras_transfer.data.stateless_seeds import StatelessSeedGenerator, fold_in
 
 __all__ = ["COLOURS", "Augmentation", "operations"]
 
 Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Maps (1, height, width, 3) float32 pixels 0..255 and a (2,) int32 key to pixels."""
 
-OPERATIONS_A_PICTURE = 2
+OPERATIONS_A_IMAGE = 2
 CHAINS, DEPTH = 3, 3
 
 COLOURS = ("brightness", "color", "contrast", "sharpness")
@@ -29,13 +29,13 @@ COLOURS = ("brightness", "color", "contrast", "sharpness")
 
 
 class Augmentation:
-    """All random changes to single pictures, one after the other: ``augmentation(pixels, seeds)``.
+    """All random changes to single images, one after the other: ``augmentation(pixels, seeds)``.
 
     Args:
         color_jitter: Brightness, contrast and saturation change by up to this share.
-        randaugment: Magnitude of two operations that are drawn for each picture, 0..1; 0: none.
+        randaugment: Magnitude of two operations that are drawn for each image, 0..1; 0: none.
         augmix: Magnitude of the operations in the three chains that are blended, 0..1; 0: none.
-        random_erasing: Share of the pictures in which a rectangle is replaced by noise.
+        random_erasing: Share of the images in which a rectangle is replaced by noise.
         ranges: As ``Augmenter`` takes them; what they ask for is done first.
     """
 
@@ -67,11 +67,11 @@ class Augmentation:
         return not self.steps and not self.augmenter.draw(tf.zeros([1, 2], tf.int32), 1, 1)
 
     def __call__(self, pixels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Change each picture by what its seed draws.
+        """Change each image by what its seed draws.
 
         Args:
             pixels: (batch, height, width, 3), any real type, 0..255.
-            seeds: (batch, 2) int32, one seed a picture: the same seed draws the same.
+            seeds: (batch, 2) int32, one seed an image: the same seed draws the same.
 
         Returns:
             (batch, height, width, 3) float32, 0..255.
@@ -83,10 +83,10 @@ class Augmentation:
         shape = pixels.shape[1:]
 
         def change(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            picture, seed = pair[0][None], pair[1]
+            image, seed = pair[0][None], pair[1]
             for number, step in self.steps:
-                picture = step(picture, fold_in(seed, number))
-            return tf.ensure_shape(picture[0], shape)
+                image = step(image, fold_in(seed, number))
+            return tf.ensure_shape(image[0], shape)
 
         signature = tf.TensorSpec(shape, tf.float32)
         return tf.map_fn(change, (pixels, seeds), fn_output_signature=signature)
@@ -96,12 +96,12 @@ def operations(magnitude: float) -> dict[str, Step]:
     """The operations of RandAugment, which do nothing at magnitude 0 (the first three apart).
 
     Args:
-        magnitude: 0..1; at 1 pictures turn by up to 30 degrees and lose half of their bits.
+        magnitude: 0..1; at 1 images turn by up to 30 degrees and lose half of their bits.
     """
     m, layers = magnitude, keras.layers
     edge = {"fill_mode": "nearest", "dtype": "float32"}
     return {
-        "identity": lambda picture, key: picture,
+        "identity": lambda image, key: image,
         "autocontrast": _drawn(layers.AutoContrast(dtype="float32")),
         "equalize": _drawn(layers.Equalization(dtype="float32")),
         "posterize": _drawn(layers.RandomPosterization(8 - round(4 * m), dtype="float32")),
@@ -119,10 +119,12 @@ def operations(magnitude: float) -> dict[str, Step]:
 def _drawn(layer: Any) -> Step:
     """What a layer does, with its random numbers from a key."""
 
-    def step(picture: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        drawn = layer.get_random_transformation(picture, training=True, seed=Keyed(key))
-        changed = layer.transform_images(picture, drawn, training=True)
-        return tf.ensure_shape(tf.cast(changed, tf.float32), picture.shape)
+    def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        drawn = layer.get_random_transformation(
+            image, training=True, seed=StatelessSeedGenerator(key)
+        )
+        changed = layer.transform_images(image, drawn, training=True)
+        return tf.ensure_shape(tf.cast(changed, tf.float32), image.shape)
 
     return step
 
@@ -131,25 +133,25 @@ def _solarize(magnitude: float) -> Step:
     """Invert what is brighter than a threshold, which is 255 at magnitude 0, and 0..255 at 1."""
     layer = keras.layers.Solarization(dtype="float32")
 
-    def step(picture: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         # Of a range of thresholds Keras scales the upper end only.
         threshold = 255 * (1 - magnitude * tf.random.stateless_uniform([], key))
-        return layer.transform_images(picture, {"additions": 0.0, "thresholds": threshold + 1e-3})
+        return layer.transform_images(image, {"additions": 0.0, "thresholds": threshold + 1e-3})
 
     return step
 
 
 def _around_half(width: float) -> tuple[float, float]:
-    """Keras's factors from 0 to 1 that leave a picture alone at 0.5."""
+    """Keras's factors from 0 to 1 that leave an image alone at 0.5."""
     return (1 - width) / 2, (1 + width) / 2
 
 
 def _one_of(steps: list[Step]) -> Step:
-    def step(picture: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         which = tf.random.stateless_uniform([], fold_in(key, 0), 0, len(steps), tf.int32)
         inner = fold_in(key, 1)
-        ways = [lambda way=way: way(picture, inner) for way in steps]
-        return tf.ensure_shape(tf.switch_case(which, ways), picture.shape)
+        ways = [lambda way=way: way(image, inner) for way in steps]
+        return tf.ensure_shape(tf.switch_case(which, ways), image.shape)
 
     # Traced once, called wherever it is drawn: AugMix has nine places for it.
     return tf.function(step, autograph=False)
@@ -164,10 +166,10 @@ def _jitter(amount: float) -> Step:
         _drawn(layers.RandomSaturation(_saturations(amount), (0, 1), dtype="float32")),
     ]
 
-    def step(picture: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         for number, one in enumerate(steps):
-            picture = one(picture, fold_in(key, number))
-        return picture
+            image = one(image, fold_in(key, number))
+        return image
 
     return step
 
@@ -181,33 +183,33 @@ def _saturations(amount: float) -> tuple[float, float]:
 def _randaugment(magnitude: float) -> Step:
     one = _one_of(list(operations(magnitude).values()))
 
-    def step(picture: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        for number in range(OPERATIONS_A_PICTURE):
-            picture = one(picture, fold_in(key, number))
-        return picture
+    def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        for number in range(OPERATIONS_A_IMAGE):
+            image = one(image, fold_in(key, number))
+        return image
 
     return step
 
 
 def _augmix(magnitude: float) -> Step:
-    """Blend the picture with three chains of one to three operations, all shares evenly drawn."""
+    """Blend the image with three chains of one to three operations, all shares evenly drawn."""
     found = operations(magnitude)
     one = _one_of([way for name, way in found.items() if name not in ("identity", *COLOURS)])
 
-    def chain(picture: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    def chain(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         depth = tf.random.stateless_uniform([], fold_in(key, -1), 1, DEPTH + 1, tf.int32)
         for number in range(DEPTH):
-            further = lambda now=picture, at=number: one(now, fold_in(key, at))  # noqa: E731
-            picture = tf.cond(number < depth, further, lambda now=picture: now)
-        return picture
+            further = lambda now=image, at=number: one(now, fold_in(key, at))  # noqa: E731
+            image = tf.cond(number < depth, further, lambda now=image: now)
+        return image
 
-    def step(picture: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         waits = -tf.math.log(1 - tf.random.stateless_uniform([CHAINS], fold_in(key, -1)))
         shares = waits / tf.reduce_sum(waits)  # Dirichlet(1, ..., 1); Beta(1, 1) is even
         own = tf.random.stateless_uniform([], fold_in(key, -2))
-        chains = [chain(picture, fold_in(key, number)) for number in range(CHAINS)]
+        chains = [chain(image, fold_in(key, number)) for number in range(CHAINS)]
         mixed = sum(shares[number] * one for number, one in enumerate(chains))
-        return own * picture + (1 - own) * mixed
+        return own * image + (1 - own) * mixed
 
     return step
 

@@ -1,4 +1,4 @@
-"""A picture of the first batch that a training sees, for people to look at."""
+"""An image of the first batch that a training sees, for people to look at."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from keras_transfer.data.pipeline import (
+from keras_transfer.data.batches import (
     Augmenter,
     Loading,
     Mixer,
@@ -35,10 +35,10 @@ def first_batch(
     """The first batch of ``training_batches``, without what it takes to make all the others.
 
     Args:
-        samples: The train part.
-        loading: How pictures become batches.
+        samples: The train split.
+        loading: How images become batches.
         seeds: As for ``training_batches``, and so are ``augment`` and ``mix``.
-        augment: Changes the pictures.
+        augment: Changes the images.
         mix: Mixes them, if it is given.
 
     Returns:
@@ -61,7 +61,7 @@ def first_batch(
 def write_preview(
     path: Path, pixels: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 ) -> None:
-    """Write a PNG of some pictures of a batch, each above its label.
+    """Write a PNG of some images of a batch, each above its label.
 
     Args:
         path: The file; an old one is replaced.
@@ -73,9 +73,9 @@ def write_preview(
     rows = -(-len(shown) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * CELL, rows * (CELL + 2 * LINE)), "white")
     draw = ImageDraw.Draw(sheet)
-    for place, (picture, label) in enumerate(zip(shown, labels[: len(shown)], strict=True)):
+    for place, (image, label) in enumerate(zip(shown, labels[: len(shown)], strict=True)):
         x, y = place % COLUMNS * CELL, place // COLUMNS * (CELL + 2 * LINE)
-        whole = np.clip(np.round(picture), 0, 255).astype("uint8")
+        whole = np.clip(np.round(image), 0, 255).astype("uint8")
         sheet.paste(Image.fromarray(whole).resize((CELL - 4, CELL - 4)), (x + 2, y + 2))
         draw.text((x + 3, y + CELL - 1), _caption(label, classes), fill="black")
     sheet.save(path, "PNG", compress_level=1)

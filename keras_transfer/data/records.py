@@ -1,4 +1,4 @@
-"""Pictures in TFRecord files, read in any order: the files are gone through once for an index."""
+"""Images in TFRecord files, read in any order: the files are gone through once for an index."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data import decode, flaws
-from keras_transfer.data.samples import Checked
+from keras_transfer.data import decode, image_checks
+from keras_transfer.data.samples import CheckResult
 from keras_transfer.errors import BadData
 
 __all__ = ["Records", "index"]
@@ -23,14 +23,14 @@ _BEFORE, _AROUND = 12, 16
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """A store of encoded pictures, each in a ``tf.train.Example`` in a TFRecord file.
+    """A store of encoded images, each in a ``tf.train.Example`` in a TFRecord file.
 
     Attributes:
         paths: The files.
         files: (n,) int32, index into ``paths`` of each record.
         offsets: (n,) int64, where its data begin in the file.
         lengths: (n,) int64, how many bytes these are.
-        feature: Name of the feature that holds the picture.
+        feature: Name of the feature that holds the image.
     """
 
     paths: tuple[str, ...]
@@ -40,24 +40,24 @@ class Records:
     feature: str
 
     def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Read picture number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
+        """Read image number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
         return self.reduced(row, 0)
 
     def reduced(self, row: tf.Tensor, least: int, how: str = "stretch") -> tf.Tensor:
-        """As ``decode``, but a large JPEG only as large as ``decode.picture`` says is needed."""
+        """As ``decode``, but a large JPEG only as large as ``decode.image`` says is needed."""
         record = tf.numpy_function(self._read, [row], tf.string, stateful=False)
         spec = {self.feature: tf.io.FixedLenFeature((), tf.string)}
         example = tf.io.parse_single_example(tf.ensure_shape(record, ()), spec)
-        return decode.picture(example[self.feature], least, how)
+        return decode.image(example[self.feature], least, how)
 
-    def check(self, row: int) -> Checked:
-        """Read and decode picture number ``row`` as training would, and say what is wrong."""
+    def check(self, row: int) -> CheckResult:
+        """Read and decode image number ``row`` as training would, and say what is wrong."""
         example = tf.train.Example.FromString(self._read(row))
         content = example.features.feature[self.feature].bytes_list.value[0]
-        return flaws.check(content)
+        return image_checks.check(content)
 
     def stamp(self, row: int) -> tuple[str, int, int]:
-        """Place, size in bytes and change time in ns of picture number ``row``."""
+        """Place, size in bytes and change time in ns of image number ``row``."""
         path = self.paths[self.files[row]]
         return f"{path}@{self.offsets[row]}", int(self.lengths[row]), os.stat(path).st_mtime_ns
 
@@ -67,12 +67,12 @@ class Records:
             return file.read(self.lengths[row])
 
 
-def index(paths: Sequence[str], picture: str, label: str) -> tuple[Records, np.ndarray]:
+def index(paths: Sequence[str], image: str, label: str) -> tuple[Records, np.ndarray]:
     """Go through TFRecord files once, noting where each record lies and what its label is.
 
     Args:
         paths: The files, in the order that the records are to have.
-        picture: Name of the feature that holds the encoded picture.
+        image: Name of the feature that holds the encoded image.
         label: Name of the feature that holds the label.
 
     Returns:
@@ -88,7 +88,7 @@ def index(paths: Sequence[str], picture: str, label: str) -> tuple[Records, np.n
         np.repeat(np.arange(len(paths), dtype="int32"), counts),
         np.concatenate([_BEFORE + np.cumsum(one + _AROUND) - (one + _AROUND) for one in lengths]),
         np.concatenate(lengths),
-        picture,
+        image,
     )
     return records, np.concatenate(labels)
 

@@ -1,4 +1,4 @@
-"""The table of samples: which picture has which label, group, weight and part of the data."""
+"""The table of samples: which image has which label, group, weight and split of the data."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["PARTS", "Checked", "Reducing", "Samples", "Store"]
+__all__ = ["SPLITS", "CheckResult", "Reducing", "Samples", "Store"]
 
-PARTS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 
 
-class Checked(NamedTuple):
-    """What a look at one picture found.
+class CheckResult(NamedTuple):
+    """What a look at one image found.
 
     Attributes:
-        digest: Hex digest of the picture's bytes (or pixels); equal for exact duplicates only.
-        reason: Why the picture cannot be used; empty where it can.
+        digest: Hex digest of the image's bytes (or pixels); equal for exact duplicates only.
+        reason: Why the image cannot be used; empty where it can.
     """
 
     digest: str
@@ -29,10 +29,10 @@ class Checked(NamedTuple):
 
 
 class Store(Protocol):
-    """Where pictures come from: files, records or arrays, addressed by row number."""
+    """Where images come from: files, records or arrays, addressed by row number."""
 
     def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Read picture number ``row``, inside a graph.
+        """Read image number ``row``, inside a graph.
 
         Args:
             row: Scalar int64.
@@ -42,28 +42,28 @@ class Store(Protocol):
         """
         ...
 
-    def check(self, row: int) -> Checked:
-        """Read and decode picture number ``row`` as training would, and say what is wrong."""
+    def check(self, row: int) -> CheckResult:
+        """Read and decode image number ``row`` as training would, and say what is wrong."""
         ...
 
     def stamp(self, row: int) -> tuple[str, int, int] | None:
-        """Name, size in bytes and change time in ns of picture ``row``: key of the scan's cache.
+        """Name, size in bytes and change time in ns of image ``row``: key of the scan's cache.
 
-        None where looking again costs nothing (arrays) or the picture cannot be looked at.
+        None where looking again costs nothing (arrays) or the image cannot be looked at.
         """
         ...
 
 
 @runtime_checkable
 class Reducing(Protocol):
-    """What a store of encoded pictures can do besides; one of decoded ones has no use for it."""
+    """What a store of encoded images can do besides; one of decoded ones has no use for it."""
 
     def reduced(self, row: tf.Tensor, least: int, how: str) -> tf.Tensor:
-        """Read picture number ``row``, inside a graph, no larger than it need be.
+        """Read image number ``row``, inside a graph, no larger than it need be.
 
         Args:
             row: Scalar int64.
-            least: Side of the square that the picture is to be resized to.
+            least: Side of the square that the image is to be resized to.
             how: A row of ``decode.RESIZE``.
 
         Returns:
@@ -75,18 +75,18 @@ class Reducing(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """A table of n labelled pictures; sorted by key within each part, as its source lists them.
+    """A table of n labelled images; sorted by key within each split, as its source lists them.
 
     Attributes:
-        store: Turns row numbers into pictures.
+        store: Turns row numbers into images.
         classes: Class names in label order.
-        keys: (n,) object array of str: path or record name of each picture.
+        keys: (n,) object array of str: path or record name of each image.
         labels: (n,) int32, index into ``classes``.
-        rows: (n,) int64, row number of each picture in ``store``.
-        parts: (n,) object array of str: "train", "val", "test", or "" where not yet decided.
-        groups: (n,) object array of str: pictures of one group stay on one side of a split;
-            "" for a picture that belongs with no other.
-        weights: (n,) float32, weight of each picture in the loss, 1 unless the data say other.
+        rows: (n,) int64, row number of each image in ``store``.
+        splits: (n,) object array of str: "train", "val", "test", or "" where not yet decided.
+        groups: (n,) object array of str: images of one group stay on one side of a split;
+            "" for an image that belongs with no other.
+        weights: (n,) float32, weight of each image in the loss, 1 unless the data say other.
         digests: (n,) object array of str: equal for exact duplicates only; "" before the scan.
     """
 
@@ -95,7 +95,7 @@ class Samples:
     keys: np.ndarray
     labels: np.ndarray
     rows: np.ndarray
-    parts: np.ndarray
+    splits: np.ndarray
     groups: np.ndarray
     weights: np.ndarray
     digests: np.ndarray
@@ -113,7 +113,7 @@ class Samples:
         n = len(keys)
         given = {
             "rows": np.arange(n),
-            "parts": np.full(n, "", object),
+            "splits": np.full(n, "", object),
             "groups": np.full(n, "", object),
             "weights": np.ones(n),
             "digests": np.full(n, "", object),
@@ -125,7 +125,7 @@ class Samples:
             np.asarray(keys, object),
             np.asarray(labels, "int32"),
             np.asarray(given["rows"], "int64"),
-            np.asarray(given["parts"], object),
+            np.asarray(given["splits"], object),
             np.asarray(given["groups"], object),
             np.asarray(given["weights"], "float32"),
             np.asarray(given["digests"], object),
@@ -135,16 +135,16 @@ class Samples:
         return len(self.keys)
 
     def take(self, where: np.ndarray) -> Samples:
-        """Keep some pictures, by boolean mask or by index, in the order given."""
-        columns = ("keys", "labels", "rows", "parts", "groups", "weights", "digests")
+        """Keep some images, by boolean mask or by index, in the order given."""
+        columns = ("keys", "labels", "rows", "splits", "groups", "weights", "digests")
         return replace(self, **{name: getattr(self, name)[where] for name in columns})
 
-    def part(self, name: str) -> Samples:
-        """The pictures of one part: "train", "val" or "test"."""
-        return self.take(self.parts == name)
+    def split(self, name: str) -> Samples:
+        """The images of one part: "train", "val" or "test"."""
+        return self.take(self.splits == name)
 
-    def picture(self, row: tf.Tensor, size: int, how: str) -> tf.Tensor:
-        """Read a picture that is to become a square of ``size``, inside a graph.
+    def image(self, row: tf.Tensor, size: int, how: str) -> tf.Tensor:
+        """Read an image that is to become a square of ``size``, inside a graph.
 
         Args:
             row: Scalar int64, as in ``rows``.
@@ -159,5 +159,5 @@ class Samples:
         return self.store.decode(row)
 
     def counts(self) -> np.ndarray:
-        """(classes,) int64: how many pictures each class has."""
+        """(classes,) int64: how many images each class has."""
         return np.bincount(self.labels, minlength=len(self.classes))

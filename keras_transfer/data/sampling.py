@@ -1,4 +1,4 @@
-"""Which pictures an epoch draws: of all classes as many, or those of a bootstrap draw."""
+"""Which images an epoch draws: of all classes as many, or those of a bootstrap draw."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["SAMPLINGS", "Bootstrap", "Sampling", "bootstrap"]
 
 
 class Sampling:
-    """Draws as many pictures of each class, anew in every epoch.
+    """Draws as many images of each class, anew in every epoch.
 
-    A class is gone through in rounds, each in another order: no picture is drawn again before all
+    A class is gone through in rounds, each in another order: no image is drawn again before all
     others of its class were. What an epoch holds depends on the seed and its number alone.
 
     Args:
         name: A row of ``SAMPLINGS``.
-        labels: (n,) int, of the train part.
+        labels: (n,) int, of the train split.
         classes: Class names in label order.
 
     Raises:
-        BadData: A class has no pictures.
+        BadData: A class has no images.
         UnknownName: There is no such sampling.
     """
 
@@ -33,13 +33,13 @@ class Sampling:
         counts = np.array([len(one) for one in self.members])
         empty = [one for one, count in zip(classes, counts, strict=True) if not count]
         if empty:
-            raise BadData(f"{name} draws from every class; these have no training pictures:", empty)
+            raise BadData(f"{name} draws from every class; these have no training images:", empty)
         self.each = SAMPLINGS[name](counts)
         self.even = name == "balanced_batches"
         self.rounds = int(-(-self.each // counts.min()))
 
     def __len__(self) -> int:
-        """How many pictures an epoch draws."""
+        """How many images an epoch draws."""
         return self.each * len(self.members)
 
     def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,13 +50,13 @@ class Sampling:
             epoch: Counted from 0.
 
         Returns:
-            (len,) int64 places in the table of the train part, and (len,) int64: for the how
-            manieth time, counted from 0, this epoch draws that picture.
+            (len,) int64 places in the table of the train split, and (len,) int64: for the how
+            manieth time, counted from 0, this epoch draws that image.
         """
         rng = np.random.default_rng([seed, epoch])
         drawn = [self._class(members, rng) for members in self.members]
         places, times = (np.stack(one, axis=1) for one in zip(*drawn, strict=True))
-        if self.even:  # one picture of each class, in any order, then the next of each
+        if self.even:  # one image of each class, in any order, then the next of each
             order = rng.permuted(np.tile(np.arange(places.shape[1]), (self.each, 1)), axis=1)
             places, times = (np.take_along_axis(one, order, 1) for one in (places, times))
             return places.ravel(), times.ravel()
@@ -70,7 +70,7 @@ class Sampling:
 
 
 def bootstrap(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Draw as many pictures as there are, with replacement (Breiman 1996), within each class.
+    """Draw as many images as there are, with replacement (Breiman 1996), within each class.
 
     So no class is lost, and the classes keep their sizes.
 
@@ -93,8 +93,8 @@ class Bootstrap(Sampling):
     """Goes through a bootstrap draw, the same in every epoch; or through a sampling of it.
 
     Args:
-        drawn: (n,) places in the table of the train part, as ``bootstrap`` gives them.
-        within: Draws from the drawn pictures as if they were the train part; all of them, once
+        drawn: (n,) places in the table of the train split, as ``bootstrap`` gives them.
+        within: Draws from the drawn images as if they were the train split; all of them, once
             each, if None.
     """
 
@@ -103,7 +103,7 @@ class Bootstrap(Sampling):
         self.rounds = 1 if within is None else within.rounds
 
     def __len__(self) -> int:
-        """How many pictures an epoch goes through."""
+        """How many images an epoch goes through."""
         return len(self.drawn if self.within is None else self.within)
 
     def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -134,4 +134,4 @@ SAMPLINGS: Table[Each] = Table(
         "balanced_batches": lambda counts: int(-(-counts.sum() // len(counts))),
     },
 )
-"""How many pictures of each class an epoch draws, by the counts of the classes."""
+"""How many images of each class an epoch draws, by the counts of the classes."""

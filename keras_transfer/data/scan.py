@@ -1,4 +1,4 @@
-"""Check every picture once, before training: nothing dies hours in."""
+"""Check every image once, before training: nothing dies hours in."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from keras_transfer.data import ledger
-from keras_transfer.data.samples import Checked, Samples
+from keras_transfer.data import scan_cache
+from keras_transfer.data.samples import CheckResult, Samples
 from keras_transfer.errors import BadData
 from keras_transfer.tables import Table
 
-__all__ = ["ON_BAD", "Scan", "scan", "sound"]
+__all__ = ["ON_BAD", "Scan", "drop_invalid", "scan"]
 
 logger = logging.getLogger("keras_transfer")
 
 _LEDGER = "sound-1.sqlite"  # count up when checks become stricter
-_PIECE = 512  # pictures, after which what was found is kept
+_PIECE = 512  # images, after which what was found is kept
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What a look at n pictures found.
+    """What a look at n images found.
 
     Attributes:
-        digests: (n,) object array of str: equal for exact duplicates only; "" where a picture
+        digests: (n,) object array of str: equal for exact duplicates only; "" where an image
             cannot be read at all.
-        reasons: (n,) object array of str: why a picture cannot be used; "" where it can.
+        reasons: (n,) object array of str: why an image cannot be used; "" where it can.
     """
 
     digests: np.ndarray
@@ -40,14 +40,14 @@ class Scan:
 
 
 def scan(samples: Samples, cache: Path) -> Scan:
-    """Check each picture, or recall that it was sound when it last was checked.
+    """Check each image, or recall that it was sound when it last was checked.
 
-    Pictures are read and decoded in parallel, with a progress bar where stderr is a terminal.
+    Images are read and decoded in parallel, with a progress bar where stderr is a terminal.
     Sound ones are remembered by path, size and change time, piece by piece; others are looked
     at every time, for a mended permission or a newer TensorFlow leaves no trace in these.
 
     Args:
-        samples: The pictures; labels and parts do not matter.
+        samples: The images; labels and splits do not matter.
         cache: Folder of the file that remembers; made where it is missing.
 
     Returns:
@@ -56,28 +56,28 @@ def scan(samples: Samples, cache: Path) -> Scan:
     store, rows, file = samples.store, samples.rows.tolist(), cache / _LEDGER
     with ThreadPool(min(32, (os.cpu_count() or 1) + 4)) as threads:
         stamps = threads.map(store.stamp, rows)
-        found = [Checked(digest) for digest in ledger.recall(file, stamps)]
+        found = [CheckResult(digest) for digest in scan_cache.recall(file, stamps)]
         unknown = [i for i, checked in enumerate(found) if not checked.digest]
         checks = threads.imap(store.check, [rows[i] for i in unknown], chunksize=8)
         silent = None if unknown else True  # None: where stderr is no terminal
-        looks: Iterator[Checked] = iter(
-            tqdm(checks, "Checking pictures", len(unknown), disable=silent)
+        looks: Iterator[CheckResult] = iter(
+            tqdm(checks, "Checking images", len(unknown), disable=silent)
         )
         for start in range(0, len(unknown), _PIECE):
             piece = unknown[start : start + _PIECE]
             for i, checked in zip(piece, looks, strict=False):
                 found[i] = checked
             keep = [i for i in piece if stamps[i] and not found[i].reason]
-            ledger.remember(file, [stamps[i] for i in keep], [found[i].digest for i in keep])
+            scan_cache.remember(file, [stamps[i] for i in keep], [found[i].digest for i in keep])
     digests, reasons = zip(*found, strict=True) if found else ((), ())
     return Scan(np.array(digests, object), np.array(reasons, object))
 
 
-def sound(samples: Samples, found: Scan, on_bad: str) -> Samples:
-    """Keep the pictures that can be used, with their digests.
+def drop_invalid(samples: Samples, found: Scan, on_bad: str) -> Samples:
+    """Keep the images that can be used, with their digests.
 
     Args:
-        samples: The pictures.
+        samples: The images.
         found: What ``scan`` said of them.
         on_bad: A row of ``ON_BAD``: "fail" where there are others, or "skip" them.
 
@@ -96,7 +96,7 @@ def sound(samples: Samples, found: Scan, on_bad: str) -> Samples:
 
 def _fail(samples: Samples, bad: np.ndarray, offenders: list[str]) -> Samples:
     raise BadData(
-        f"{len(offenders):,} of {len(samples):,} pictures cannot be used. Mend or remove them, or "
+        f"{len(offenders):,} of {len(samples):,} images cannot be used. Mend or remove them, or "
         "leave them out with --on-bad skip:",
         offenders,
     )
@@ -107,11 +107,11 @@ def _skip(samples: Samples, bad: np.ndarray, offenders: list[str]) -> Samples:
     emptied = np.flatnonzero((samples.counts() > 0) & (kept.counts() == 0))
     if len(emptied):
         names = ", ".join(repr(samples.classes[label]) for label in emptied)
-        raise BadData(f"No picture of {names} can be used:", offenders)
+        raise BadData(f"No image of {names} can be used:", offenders)
     logger.warning(
-        "Left out %s of %s pictures that cannot be used", f"{len(offenders):,}", f"{len(samples):,}"
+        "Left out %s of %s images that cannot be used", f"{len(offenders):,}", f"{len(samples):,}"
     )
     return kept
 
 
-ON_BAD = Table("way with bad pictures", {"fail": _fail, "skip": _skip})
+ON_BAD = Table("way with bad images", {"fail": _fail, "skip": _skip})

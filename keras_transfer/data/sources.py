@@ -1,4 +1,4 @@
-"""Where pictures come from: one table turns what the user writes into samples."""
+"""Where images come from: one table turns what the user writes into samples."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ ENDINGS: Table[Reader] = Table(
 
 
 def read(data: Any, data_dir: Path | None = None) -> Samples:
-    """Turn what names or holds pictures into samples.
+    """Turn what names or holds images into samples.
 
     Args:
         data: ``DIR``, ``FILE.csv``, ``.tsv``, ``.parquet`` or ``.npz``, ``tfds:NAME`` or
@@ -116,6 +116,6 @@ def describe(data: Any) -> str:
     if isinstance(data, Samples):
         return f"{len(data)} samples"
     if isinstance(data, tuple):
-        pictures = [one[0] for one in data] if isinstance(data[0], tuple) else [data[0]]
-        return "arrays " + " and ".join(str(np.shape(x)) for x in pictures)
+        images = [one[0] for one in data] if isinstance(data[0], tuple) else [data[0]]
+        return "arrays " + " and ".join(str(np.shape(x)) for x in images)
     return str(data)

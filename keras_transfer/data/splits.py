@@ -1,4 +1,4 @@
-"""Choosing pictures: which classes, how many, and which part of the data each belongs to."""
+"""Choosing images: which classes, how many, and which split of the data each belongs to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.data.samples import PARTS, Samples
+from keras_transfer.data.samples import SPLITS, Samples
 from keras_transfer.data.stratify import choose, deal, level, proportional
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
@@ -16,7 +16,7 @@ __all__ = ["conflicts", "keep_classes", "leaks", "limit", "split", "torn_groups"
 
 
 def keep_classes(samples: Samples, names: Sequence[str]) -> Samples:
-    """Keep the pictures of some classes, and make their order the label order.
+    """Keep the images of some classes, and make their order the label order.
 
     Raises:
         UnknownName: There is no such class.
@@ -34,38 +34,38 @@ def keep_classes(samples: Samples, names: Sequence[str]) -> Samples:
 
 
 def limit(samples: Samples, n: int, seed: int) -> Samples:
-    """Draw a class-balanced subset of n pictures.
+    """Draw a class-balanced subset of n images.
 
     Each class gives as many as the others, or all it has; the rest falls to the larger ones.
-    Where the pictures already have parts, each part is drawn from in proportion to its size.
+    Where the images already have splits, each split is drawn from in proportion to its size.
 
     Args:
-        samples: The pictures to draw from.
+        samples: The images to draw from.
         n: How many to keep; all are kept where there are no more.
         seed: Of the draw.
 
     Raises:
-        BadConfiguration: n cannot hold a picture of each class in each part.
+        BadConfiguration: n cannot hold an image of each class in each split.
     """
     if n >= len(samples):
         return samples
-    parts = [where for name in (*PARTS, "") if (where := samples.parts == name).any()]
-    least = np.array([len(np.unique(samples.labels[part])) for part in parts])
+    splits = [where for name in (*SPLITS, "") if (where := samples.splits == name).any()]
+    least = np.array([len(np.unique(samples.labels[split])) for split in splits])
     if n < least.sum():
         raise BadConfiguration(
-            f"limit={n} cannot hold one picture of each class in each part of the data; "
+            f"limit={n} cannot hold one image of each class in each split of the data; "
             f"{least.sum()} is the least."
         )
-    sizes = proportional(np.array([part.sum() for part in parts]), n, least)
+    sizes = proportional(np.array([split.sum() for split in splits]), n, least)
     rng = _stream(seed, "limit")
-    drawn = [_balanced(samples, *wanted, rng) for wanted in zip(parts, sizes, strict=True)]
+    drawn = [_balanced(samples, *wanted, rng) for wanted in zip(splits, sizes, strict=True)]
     return samples.take(np.sort(np.concatenate(drawn)))
 
 
 def _balanced(
     samples: Samples, where: np.ndarray, size: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Positions of ``size`` pictures drawn where the mask is, as many of each class as go."""
+    """Positions of ``size`` images drawn where the mask is, as many of each class as go."""
     pool = _by_key(samples, where)
     counts = np.bincount(samples.labels[pool], minlength=len(samples.classes))
     return pool[choose(samples.labels[pool], level(counts, size), rng)]
@@ -91,36 +91,36 @@ def split(
     seed: int,
     train_seed: int | None = None,
 ) -> Samples:
-    """Give every picture a part: "train", "val" or "test".
+    """Give every image a split: "train", "val" or "test".
 
-    Pictures of one group and exact duplicates stay together. Parts that the data bring along
-    are kept; a missing val or test is made from pictures that have no part and from train.
-    Undecided relatives of the data's own val and test pictures join them there.
+    Images of one group and exact duplicates stay together. Parts that the data bring along
+    are kept; a missing val or test is made from images that have no split and from train.
+    Undecided relatives of the data's own val and test images join them there.
 
     Args:
-        samples: The pictures; their order has no influence. Those without digest or group
+        samples: The images; their order has no influence. Those without digest or group
             are like no other.
-        val: Share in [0, 1) or count of the pictures to choose from; 0 makes no such part.
-            A share is rounded, up to one picture a class at least.
-        test: The same for the test part.
-        train: Share or count of the train part to keep, class-balanced, dropping the rest of
+        val: Share in [0, 1) or count of the images to choose from; 0 makes no such part.
+            A share is rounded, up to one image a class at least.
+        test: The same for the test split.
+        train: Share or count of the train split to keep, class-balanced, dropping the rest of
             it; None keeps all.
         seed: Of the draw.
         train_seed: Of the draw of ``train``, where that is to change without val and test;
             subsets of rising size contain each other. ``seed`` if None.
 
     Returns:
-        The pictures in the same order, less those that ``train`` drops.
+        The images in the same order, less those that ``train`` drops.
 
     Raises:
-        BadConfiguration: The parts asked for are too small or too large for these pictures.
-        BadData: A class is not in every part.
+        BadConfiguration: The splits asked for are too small or too large for these images.
+        BadData: A class is not in every split.
     """
     order = _by_key(samples, np.ones(len(samples), bool))
     families = _families(samples.digests[order], samples.groups[order])
-    parts = np.empty(len(samples), object)
-    parts[order] = _decide(samples.take(order), families, {"test": test, "val": val}, seed)
-    result = replace(samples, parts=parts)
+    splits = np.empty(len(samples), object)
+    splits[order] = _decide(samples.take(order), families, {"test": test, "val": val}, seed)
+    result = replace(samples, splits=splits)
     _check_every_class(result, {"train": True, "val": val, "test": test})
     return (
         result
@@ -130,7 +130,7 @@ def split(
 
 
 def _families(*relations: np.ndarray) -> np.ndarray:
-    """(n,) int32: the same number for pictures that share a value, directly or by others."""
+    """(n,) int32: the same number for images that share a value, directly or by others."""
     from scipy.sparse import coo_array  # here: listing recipes must stay instant
     from scipy.sparse.csgraph import connected_components
 
@@ -151,72 +151,70 @@ def _families(*relations: np.ndarray) -> np.ndarray:
 def _decide(
     samples: Samples, families: np.ndarray, asked: dict[str, float | int], seed: int
 ) -> np.ndarray:
-    """(n,) object array of str: the part of each picture, the data's own parts kept."""
-    parts = samples.parts.copy()
-    movable = (parts == "") | (parts == "train")
+    """(n,) object array of str: the split of each image, the data's own splits kept."""
+    splits = samples.splits.copy()
+    movable = (splits == "") | (splits == "train")
     missing = {}
     for name, share in asked.items():
-        own = samples.parts == name
+        own = samples.splits == name
         if not own.any():
             missing[name] = share
             continue
         related = np.isin(families, families[own])
-        parts[related & (parts == "")] = name
+        splits[related & (splits == "")] = name
         movable &= ~related
     pool = np.flatnonzero(movable)
     labels = samples.labels[pool]
     sizes = _sizes(missing, labels)
     names = np.array([*sizes, "train"], object)
-    parts[pool] = names[deal(labels, families[pool], [*sizes.values()], _stream(seed, "split"))]
-    return parts
+    splits[pool] = names[deal(labels, families[pool], [*sizes.values()], _stream(seed, "split"))]
+    return splits
 
 
 def _sizes(asked: dict[str, float | int], labels: np.ndarray) -> dict[str, int]:
-    """Pictures each part should have, of those that may be asked for at all."""
+    """Images each split should have, of those that may be asked for at all."""
     n, classes = len(labels), len(np.unique(labels))
     sizes = {name: _count(name, share, n, classes) for name, share in asked.items() if share}
     enough = n >= classes * (len(sizes) + 1)  # else a class is too small: for BadData to name
     if enough and sum(sizes.values()) > n - classes:
         raise BadConfiguration(
-            f"{' and '.join(f'{name}={asked[name]}' for name in sizes)} of {n} pictures leave "
+            f"{' and '.join(f'{name}={asked[name]}' for name in sizes)} of {n} images leave "
             f"fewer than one of each of the {classes} classes to train on. Ask for less."
         )
     return sizes
 
 
 def _count(name: str, asked: float | int, n: int, classes: int) -> int:
-    """Pictures that a share or a count of n pictures comes to; at least one of each class."""
+    """Images that a share or a count of n images comes to; at least one of each class."""
     if isinstance(asked, float):
         if not 0 < asked < 1:
             raise BadConfiguration(f"{name}={asked} should be a share between 0 and 1, or a count.")
         return max(round(asked * n), classes)
     if asked < classes:
-        raise BadConfiguration(
-            f"{name}={asked} cannot hold a picture of each of {classes} classes."
-        )
+        raise BadConfiguration(f"{name}={asked} cannot hold an image of each of {classes} classes.")
     return asked
 
 
 def _check_every_class(samples: Samples, asked: dict[str, float | int]) -> None:
-    parts = {name: samples.part(name).counts() for name in PARTS}
-    parts = {name: counts for name, counts in parts.items() if asked[name] or counts.any()}
+    splits = {name: samples.split(name).counts() for name in SPLITS}
+    splits = {name: counts for name, counts in splits.items() if asked[name] or counts.any()}
     offenders = [
-        f"{name}: {count} pictures, none in {' and '.join(empty)}"
+        f"{name}: {count} images, none in {' and '.join(empty)}"
         for label, (name, count) in enumerate(zip(samples.classes, samples.counts(), strict=True))
-        if (empty := [part for part, counts in parts.items() if not counts[label]])
+        if (empty := [split for split, counts in splits.items() if not counts[label]])
     ]
     if offenders:
         raise BadData(
-            "Every class should have pictures in every part of the data that share no group with, "
-            "and are no duplicates of, those in another part. Add some, or leave these classes "
+            "Every class should have images in every split of the data that share no group with, "
+            "and are no duplicates of, those in another split. Add some, or leave these classes "
             "out:",
             offenders,
         )
 
 
 def _fewer(samples: Samples, train: float | int, seed: int) -> Samples:
-    """Keep a class-balanced share or count of the train part."""
-    is_train = samples.parts == "train"
+    """Keep a class-balanced share or count of the train split."""
+    is_train = samples.splits == "train"
     n = int(is_train.sum())
     size = min(_count("train", train, n, len(samples.classes)), n)
     kept = ~is_train
@@ -225,32 +223,32 @@ def _fewer(samples: Samples, train: float | int, seed: int) -> Samples:
 
 
 def leaks(samples: Samples) -> list[str]:
-    """Find exact duplicates on two sides of the parts that the data bring along.
+    """Find exact duplicates on two sides of the splits that the data bring along.
 
     Returns:
-        One line for each such picture: "train/cat/a.jpg = test/cat/b.jpg".
+        One line for each such image: "train/cat/a.jpg = test/cat/b.jpg".
     """
     return [
         " = ".join(samples.keys[same])
         for same in _duplicates(samples)
-        if len({part for part in samples.parts[same] if part}) > 1
+        if len({split for split in samples.splits[same] if split}) > 1
     ]
 
 
 def torn_groups(samples: Samples) -> list[str]:
-    """Name the groups that the user's own parts have torn apart, and the parts they lie in."""
-    parts: dict[str, set[str]] = {}
-    for group, part in zip(samples.groups, samples.parts, strict=True):
-        if group and part:
-            parts.setdefault(group, set()).add(part)
-    return [f"{group}: {', '.join(sorted(p))}" for group, p in sorted(parts.items()) if len(p) > 1]
+    """Name the groups that the user's own splits have torn apart, and the splits they lie in."""
+    splits: dict[str, set[str]] = {}
+    for group, split in zip(samples.groups, samples.splits, strict=True):
+        if group and split:
+            splits.setdefault(group, set()).add(split)
+    return [f"{group}: {', '.join(sorted(p))}" for group, p in sorted(splits.items()) if len(p) > 1]
 
 
 def conflicts(samples: Samples) -> list[str]:
     """Find exact duplicates that have different labels.
 
     Returns:
-        One line for each such picture: "a.jpg (cat) = b.jpg (dog)".
+        One line for each such image: "a.jpg (cat) = b.jpg (dog)".
     """
     return [
         " = ".join(f"{samples.keys[i]} ({samples.classes[samples.labels[i]]})" for i in same)
@@ -260,14 +258,14 @@ def conflicts(samples: Samples) -> list[str]:
 
 
 def _duplicates(samples: Samples) -> Iterable[np.ndarray]:
-    """Positions of the pictures of each digest that several have: train, val, test, by key."""
-    place: dict[Any, int] = {name: i for i, name in enumerate((*PARTS, ""))}
+    """Positions of the images of each digest that several have: train, val, test, by key."""
+    place: dict[Any, int] = {name: i for i, name in enumerate((*SPLITS, ""))}
     found: dict[str, list[int]] = {}
     for i, digest in enumerate(samples.digests):
         found.setdefault(digest, []).append(i)
     found.pop("", None)
     several = [same for same in found.values() if len(same) > 1]
     for same in several:
-        same.sort(key=lambda i: (place[samples.parts[i]], samples.keys[i]))
+        same.sort(key=lambda i: (place[samples.splits[i]], samples.keys[i]))
     several.sort(key=lambda same: samples.keys[same[0]])
     return (np.array(same) for same in several)

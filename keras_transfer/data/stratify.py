@@ -1,6 +1,6 @@
 """Dividing labelled things fairly: how many of each class, and which of them go where.
 
-Labels in, numbers out: nothing here knows what a picture is.
+Labels in, numbers out: nothing here knows what an image is.
 """
 
 from __future__ import annotations
@@ -76,36 +76,36 @@ def choose(labels: np.ndarray, quota: np.ndarray, rng: np.random.Generator) -> n
 def deal(
     labels: np.ndarray, families: np.ndarray, sizes: list[int], rng: np.random.Generator
 ) -> np.ndarray:
-    """Deal families out to parts, stratified by label, no family on two sides.
+    """Deal families out to splits, stratified by label, no family on two sides.
 
-    Three rounds: each class puts its smallest family into each part that lacks it, the
+    Three rounds: each class puts its smallest family into each split that lacks it, the
     rarest class first; then families of several, the largest first, go where their classes
-    are wanted most; then the single ones fill each class up to what the part wants of it.
-    It is the greedy idea of scikit-learn's StratifiedGroupKFold, for parts of any size, with
-    a place for each class in each part, and no loop over the single ones.
+    are wanted most; then the single ones fill each class up to what the split wants of it.
+    It is the greedy idea of scikit-learn's StratifiedGroupKFold, for splits of any size, with
+    a place for each class in each split, and no loop over the single ones.
 
     Args:
         labels: (n,) int in [0, k).
         families: (n,) int; those with the same number stay together.
-        sizes: How many each part wants; one part more takes what these leave.
+        sizes: How many each split wants; one part more takes what these leave.
         rng: Where chance comes from.
 
     Returns:
-        (n,) int64 part of each. A class with fewer families than there are parts cannot be in
-        every part, and one in a few families of many classes may miss one.
+        (n,) int64 part of each. A class with fewer families than there are splits cannot be in
+        every split, and one in a few families of many classes may miss one.
     """
     order = rng.permutation(len(labels))  # so that ties are broken by chance
     state = _Deal(labels[order], np.unique(families[order], return_inverse=True)[1], sizes)
     state.spread()
     state.deal_families()
     state.deal_singles()
-    parts = np.empty(len(labels), "int64")
-    parts[order] = state.parts
-    return parts
+    splits = np.empty(len(labels), "int64")
+    splits[order] = state.splits
+    return splits
 
 
 class _Deal:
-    """The state of one deal: where each lies, what each part has and wants of each class."""
+    """The state of one deal: where each lies, what each split has and wants of each class."""
 
     def __init__(self, labels: np.ndarray, families: np.ndarray, sizes: list[int]):
         counts = np.bincount(labels)
@@ -114,7 +114,7 @@ class _Deal:
         self.labels, self.families = labels, families
         self.wanted = np.stack([*wanted, rest])
         self.has = np.zeros_like(self.wanted)
-        self.parts = np.full(len(labels), -1)
+        self.splits = np.full(len(labels), -1)
         self.family_size = np.bincount(families)
         self.family_start = np.cumsum(self.family_size) - self.family_size
         self.by_family = np.argsort(families, kind="stable")
@@ -123,10 +123,10 @@ class _Deal:
         start = self.family_start[family]
         return self.by_family[start : start + self.family_size[family]]
 
-    def give(self, family: int, part: int) -> None:
+    def give(self, family: int, split: int) -> None:
         members = self.members(family)
-        self.parts[members] = part
-        np.add.at(self.has[part], self.labels[members], 1)
+        self.splits[members] = split
+        np.add.at(self.has[split], self.labels[members], 1)
 
     def spread(self) -> None:
         smallest_first = np.lexsort((self.family_size[self.families], self.labels))
@@ -134,16 +134,16 @@ class _Deal:
         per_class = np.split(smallest_first, np.cumsum(counts)[:-1])
         for label in np.argsort(counts, kind="stable"):
             candidates = iter(per_class[label])
-            for part in range(len(self.wanted)):
-                if self.has[part, label]:
+            for split in range(len(self.wanted)):
+                if self.has[split, label]:
                     continue
-                free = next((one for one in candidates if self.parts[one] < 0), None)
+                free = next((one for one in candidates if self.splits[one] < 0), None)
                 if free is not None:
-                    self.give(self.families[free], part)
+                    self.give(self.families[free], split)
 
     def deal_families(self) -> None:
         """Give each family where it lowers chi-square most: the sum of lack squared / wanted."""
-        free = np.unique(self.families[self.parts < 0])
+        free = np.unique(self.families[self.splits < 0])
         free = free[self.family_size[free] > 1]
         for family in free[np.argsort(-self.family_size[free], kind="stable")]:
             classes, n = np.unique(self.labels[self.members(family)], return_counts=True)
@@ -153,9 +153,9 @@ class _Deal:
             self.give(family, int(change.sum(axis=1).argmin()))
 
     def deal_singles(self) -> None:
-        free = np.flatnonzero(self.parts < 0)
+        free = np.flatnonzero(self.splits < 0)
         free = free[np.argsort(self.labels[free], kind="stable")]
         labels = self.labels[free]
         lack = np.maximum(self.wanted - self.has, 0)[:-1]
         full = np.cumsum(lack, axis=0)[:, labels]
-        self.parts[free] = (_rank(labels) >= full).sum(axis=0)
+        self.splits[free] = (_rank(labels) >= full).sum(axis=0)

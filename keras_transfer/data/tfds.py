@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from keras_transfer.data import records
-from keras_transfer.data.parts import PART_WORDS
 from keras_transfer.data.samples import Samples
+from keras_transfer.data.split_names import SPLIT_WORDS
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
 __all__ = ["read_tfds"]
@@ -38,12 +38,12 @@ def read_tfds(name: str, data_dir: Path | None = None) -> Samples:
 
     Returns:
         Samples with keys such as "train/00012". The splits train, validation and test are the
-        parts, others are left out; a lone train split counts as undecided.
+        splits, others are left out; a lone train split counts as undecided.
 
     Raises:
         UnknownName: There is no such data set, or no such configuration of it.
         BadConfiguration: The name is malformed, or there is no such version.
-        BadData: It cannot be fetched, or it does not hold pictures with one label each.
+        BadData: It cannot be fetched, or it does not hold images with one label each.
     """
     builder = _builder(name, data_dir)
     if not builder.data_path.exists():
@@ -136,20 +136,20 @@ def _samples(info: Any) -> Samples:
         info.features[label].names,
         [key for split in splits for key in _keys(split, int((split_of == split).sum()))],
         labels,
-        parts=np.array([splits[split] for split, _ in files], object)[store.files],
+        splits=np.array([splits[split] for split, _ in files], object)[store.files],
     )
     if (labels < 0).any():
-        logger.warning("Leaving out %d pictures without a label", (labels < 0).sum())
+        logger.warning("Leaving out %d images without a label", (labels < 0).sum())
     return samples.take(labels >= 0)
 
 
 def _splits(info: Any) -> dict[str, str]:
-    """The splits that are read, and the part that each is."""
-    splits = {split: PART_WORDS[split] for split in info.splits if split in PART_WORDS}
-    others = [split for split in info.splits if split not in PART_WORDS]
+    """The splits that are read, and the split that each is."""
+    splits = {split: SPLIT_WORDS[split] for split in info.splits if split in SPLIT_WORDS}
+    others = [split for split in info.splits if split not in SPLIT_WORDS]
     if not splits:
         raise BadData(
-            f"tfds:{info.full_name} should have a split called {', '.join(PART_WORDS)}; found "
+            f"tfds:{info.full_name} should have a split called {', '.join(SPLIT_WORDS)}; found "
             f"{', '.join(others) or 'none'}."
         )
     if others:
@@ -179,12 +179,12 @@ def _feature(info: Any, sort: type, place: int) -> str:
 
 
 def _image(info: Any) -> str:
-    """Name of the feature with the picture, which must be encoded 8-bit in TFRecord files."""
+    """Name of the feature with the image, which must be encoded 8-bit in TFRecord files."""
     name = _feature(info, tfds.features.Image, 0)
     dtype, sort = np.dtype(info.features[name].np_dtype), info.file_format.file_suffix
     if dtype != np.uint8 or sort != "tfrecord":
         raise BadData(
-            f"tfds:{info.full_name} should hold uint8 pictures in tfrecord files; found {dtype} "
+            f"tfds:{info.full_name} should hold uint8 images in tfrecord files; found {dtype} "
             f"in {sort} files."
         )
     return name

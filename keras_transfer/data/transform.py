@@ -1,6 +1,6 @@
-"""ImageDataGenerator's ``apply_transform``, to a whole batch of pictures at once.
+"""ImageDataGenerator's ``apply_transform``, to a whole batch of images at once.
 
-Rotation, shifts, shear, zoom and flips become one place in the picture for each pixel of the
+Rotation, shifts, shear, zoom and flips become one place in the image for each pixel of the
 result, which is interpolated once; brightness and channel shift follow.
 """
 
@@ -22,7 +22,7 @@ AFFINE = {"theta": 0.0, "tx": 0.0, "ty": 0.0, "shear": 0.0, "zx": 1.0, "zy": 1.0
 def apply_transform(
     pixels: tf.Tensor, transform: Mapping[str, tf.Tensor], fill_mode: str, cval: float
 ) -> tf.Tensor:
-    """Apply one transform to each picture; a parameter that is not there changes nothing.
+    """Apply one transform to each image; a parameter that is not there changes nothing.
 
     Without theta, tx, ty, shear, zx and zy, no pixel is interpolated.
 
@@ -31,7 +31,7 @@ def apply_transform(
         transform: ImageDataGenerator's parameters, (batch,) each: ``theta`` and ``shear`` in
             degrees, ``tx`` and ``ty`` in pixels to the left and up, ``zx``, ``zy``,
             ``channel_shift_intensity``, ``brightness``, ``flip_horizontal``, ``flip_vertical``.
-        fill_mode: A row of ``FILL_MODES``: what lies beyond a picture's edge, as in SciPy.
+        fill_mode: A row of ``FILL_MODES``: what lies beyond an image's edge, as in SciPy.
         cval: What "constant" puts there, 0..255.
 
     Returns:
@@ -67,7 +67,7 @@ FILL_MODES: Table[Edge] = Table(
 def _project(
     pixels: tf.Tensor, transform: Mapping[str, tf.Tensor], fill_mode: str, cval: float
 ) -> tf.Tensor:
-    """Fetch each pixel of the result from among its four neighbours in the picture."""
+    """Fetch each pixel of the result from among its four neighbours in the image."""
     batch, height, width, channels = tf.unstack(tf.shape(pixels))
     far_x, far_y = tf.cast(width, tf.float32) - 1, tf.cast(height, tf.float32) - 1
     x, y = _places(transform, far_x + 1, far_y + 1)
@@ -92,11 +92,11 @@ def _project(
 def _places(
     transform: Mapping[str, tf.Tensor], width: tf.Tensor, height: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Say where in the picture each pixel of the result lies.
+    """Say where in the image each pixel of the result lies.
 
     ImageDataGenerator's matrix is C R T S Z C^-1: rotation by theta, shift by (tx, ty), shear and
     zoom about the centre C. The flips F come after it, so the result's pixel (x, y) lies at
-    C R T S Z C^-1 F (x, y) of the picture. Multiplied out,
+    C R T S Z C^-1 F (x, y) of the image. Multiplied out,
 
         R S Z = (zx cos theta, -zy sin(theta + shear); zx sin theta, zy cos(theta + shear)).
 
@@ -130,27 +130,27 @@ def _flip(
 ) -> tf.Tensor:
     for name, axis in (("flip_horizontal", 2), ("flip_vertical", 1)):
         if name in transform:
-            flip = _per_picture(transform[name])
+            flip = _per_image(transform[name])
             # Not tf.where, which takes thrice the time where nothing compiles it.
             pixels = flip * tf.reverse(pixels, [axis]) + (1 - flip) * pixels
     return pixels
 
 
 def _colour(pixels: tf.Tensor, transform: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Shift the channels within each picture's own range, then change its brightness."""
+    """Shift the channels within each image's own range, then change its brightness."""
     if "channel_shift_intensity" in transform:
         low = tf.reduce_min(pixels, axis=(1, 2, 3), keepdims=True)
         high = tf.reduce_max(pixels, axis=(1, 2, 3), keepdims=True)
-        shift = _per_picture(transform["channel_shift_intensity"])
+        shift = _per_image(transform["channel_shift_intensity"])
         pixels = tf.clip_by_value(pixels + shift, low, high)
     if "brightness" in transform:
-        factor = _per_picture(transform["brightness"])
+        factor = _per_image(transform["brightness"])
         # Pillow cuts to whole numbers before and after. Interpolation makes 199.99998 of 200:
         # the thousandth keeps that a 200.
         pixels = tf.floor(tf.clip_by_value(tf.floor(pixels + 1e-3) * factor, 0, 255))
     return pixels
 
 
-def _per_picture(values: tf.Tensor) -> tf.Tensor:
+def _per_image(values: tf.Tensor) -> tf.Tensor:
     """(batch, 1, 1, 1) float32."""
     return tf.reshape(tf.cast(values, tf.float32), [-1, 1, 1, 1])

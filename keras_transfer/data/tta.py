@@ -1,4 +1,4 @@
-"""Test-time augmentation: the same pictures seen in several ways, whose answers are averaged."""
+"""Test-time augmentation: the same images seen in several ways, whose answers are averaged."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_transfer.data.pipeline import Augmenter, Loading
+from keras_transfer.data.batches import Augmenter, Loading
 from keras_transfer.data.policies import Augmentation
-from keras_transfer.data.samples import Checked, Samples
+from keras_transfer.data.samples import CheckResult, Samples
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["Changed", "check_views", "views"]
@@ -19,10 +19,10 @@ MOST = 64
 
 
 class Changed:
-    """A store of pictures that are resized and changed when they are read.
+    """A store of images that are resized and changed when they are read.
 
     Args:
-        samples: The pictures.
+        samples: The images.
         loading: To which size, and how, they are brought.
         change: Maps (1, size, size, 3) float32 pixels 0..255 and (1, 2) int32 seeds to pixels.
         number: Of this way to see them; part of the seeds.
@@ -33,14 +33,14 @@ class Changed:
         self.change, self.number = change, number
 
     def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Picture number ``row``: (size, size, 3) uint8, changed by its row number's seed."""
+        """Image number ``row``: (size, size, 3) uint8, changed by its row number's seed."""
         pixels = tf.cast(self.loading.pixels(self.samples, row), tf.float32)
         seed = tf.stack([tf.constant(self.number), tf.cast(row, tf.int32)])
         changed = self.change(pixels[None], seed[None])[0]
         whole = tf.cast(tf.round(tf.clip_by_value(changed, 0, 255)), tf.uint8)
         return tf.ensure_shape(whole, (self.loading.size, self.loading.size, 3))
 
-    def check(self, row: int) -> Checked:
+    def check(self, row: int) -> CheckResult:
         """Look at the original again."""
         return self.samples.store.check(row)
 
@@ -54,26 +54,26 @@ def check_views(asked: str | int, augment: Mapping[str, Any]) -> Augmenter | Non
 
     Args:
         asked: "flip", or a number of views.
-        augment: The knobs of the run's own augmentation, by which a number of views are changed.
+        augment: The settings of the run's own augmentation, by which a number of views are changed.
 
     Returns:
         That augmentation; None where only the mirror image is asked for.
 
     Raises:
-        BadConfiguration: It is neither; or the run had no augmentation to see pictures by.
+        BadConfiguration: It is neither; or the run had no augmentation to see images by.
     """
     if asked == "flip":
         return None
     if not str(asked).isdecimal() or not 2 <= int(asked) <= MOST:
         raise BadConfiguration(
-            f"--tta {asked}: should be flip, or how many views of each picture are averaged, "
+            f"--tta {asked}: should be flip, or how many views of each image are averaged, "
             f"from 2 to {MOST}."
         )
     change = Augmentation(**augment)
     if change.changes_nothing:
         raise BadConfiguration(
-            f"--tta {asked} would see pictures as the training did, but that changed none (its "
-            "knob augment is empty), so all views would be the same. Try --tta flip."
+            f"--tta {asked} would see images as the training did, but that changed none (its "
+            "setting augment is empty), so all views would be the same. Try --tta flip."
         )
     return change
 
@@ -81,14 +81,14 @@ def check_views(asked: str | int, augment: Mapping[str, Any]) -> Augmenter | Non
 def views(
     samples: Samples, loading: Loading, asked: str | int, augment: Mapping[str, Any]
 ) -> list[Samples]:
-    """Ways to see pictures, the first of them as they are.
+    """Ways to see images, the first of them as they are.
 
     Args:
-        samples: The pictures.
+        samples: The images.
         loading: How they become batches.
-        asked: "flip" for the pictures and their mirror images; or a number of views, all but the
+        asked: "flip" for the images and their mirror images; or a number of views, all but the
             first of which are changed at random, by the same seeds in every call.
-        augment: The knobs of the run's own augmentation.
+        augment: The settings of the run's own augmentation.
 
     Raises:
         BadConfiguration: As ``check_views``.

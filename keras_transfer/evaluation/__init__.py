@@ -1,1 +1,1 @@
-"""Predictions in, figures out."""
+"""Predictions in, metrics out."""

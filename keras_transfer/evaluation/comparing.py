@@ -1,4 +1,4 @@
-"""Which of two models is better, from what both say of the same pictures."""
+"""Which of two models is better, from what both say of the same images."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from keras_transfer.evaluation.predictions import Predictions
 __all__ = ["Answers", "align", "compare", "mcnemar", "resampled", "spread"]
 
 CHUNK = 50
-"""Resamples drawn at a time: what is in memory is so many times the pictures."""
+"""Resamples drawn at a time: what is in memory is so many times the images."""
 
 
 class Answers(NamedTuple):
-    """What several models say of the same n pictures; a model may have been trained several times.
+    """What several models say of the same n images; a model may have been trained several times.
 
     Attributes:
         true: (n,) int, index into ``classes``.
         predicted: For each model an (its runs, n) int array.
         classes: Class names in label order.
-        left_out: How many pictures not all of them have answered.
+        left_out: How many images not all of them have answered.
     """
 
     true: np.ndarray
@@ -35,13 +35,13 @@ class Answers(NamedTuple):
 
 
 def align(models: Sequence[Sequence[Predictions]]) -> Answers:
-    """Find the pictures that all have answered, by their keys.
+    """Find the images that all have answered, by their keys.
 
     Args:
         models: For each model the predictions of its runs.
 
     Raises:
-        BadData: They have other classes or labels, or no picture in common.
+        BadData: They have other classes or labels, or no image in common.
     """
     first = models[0][0]
     everything = [one for runs in models for one in runs]
@@ -55,7 +55,7 @@ def align(models: Sequence[Sequence[Predictions]]) -> Answers:
     keys = [key for key in tables[0] if all(key in table for table in tables)]
     if not keys:
         raise BadData(
-            "The runs share no test picture, so nothing can be paired. Give them the same data "
+            "The runs share no test image, so nothing can be paired. Give them the same data "
             "and the same split.seed."
         )
     found = np.array([[table[key] for key in keys] for table in tables])
@@ -63,7 +63,7 @@ def align(models: Sequence[Sequence[Predictions]]) -> Answers:
         key for key, row in zip(keys, (found[..., 0] != found[0, :, 0]).T, strict=True) if any(row)
     ]
     if torn:
-        raise BadData("The runs disagree about what is true of these pictures:", torn)
+        raise BadData("The runs disagree about what is true of these images:", torn)
     ends = np.cumsum([len(runs) for runs in models])[:-1]
     union = len(set().union(*tables))
     return Answers(found[0, :, 0], np.split(found[..., 1], ends), first.classes, union - len(keys))
@@ -78,7 +78,7 @@ def _table(one: Predictions, classes: Sequence[str]) -> dict[str, tuple[int, int
 
 
 def mcnemar(true: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
-    """McNemar's exact test: of the pictures that one of two models gets right, is it half and half?
+    """McNemar's exact test: of the images that one of two models gets right, is it half and half?
 
     Args:
         true: (n,) int labels.
@@ -98,7 +98,7 @@ def mcnemar(true: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str
 def compare(
     answers: Answers, first: int, second: int, *, resamples: int = 2000, seed: int = 0
 ) -> dict[str, Any]:
-    """Compare two models on the same pictures; differences are the second less the first.
+    """Compare two models on the same images; differences are the second less the first.
 
     Args:
         answers: Of both.
@@ -109,15 +109,15 @@ def compare(
 
     Returns:
         ``accuracy`` and ``macro_f1``, each with ``first``, ``second``, ``difference`` and its 95 %
-        ``interval`` by the paired bootstrap over pictures, and over runs where a model has several;
+        ``interval`` by the paired bootstrap over images, and over runs where a model has several;
         ``mcnemar``, a list with a test for each run of the first beside that of the second.
     """
     pair = [answers.predicted[first], answers.predicted[second]]
     whole = np.ones((1, len(answers.true)))
     draws = list(resampled(answers.true, pair, len(answers.classes), resamples, seed))
     found: dict[str, Any] = {}
-    for name, figure in FIGURES.items():
-        a, b = (figure(whole, answers.true, one, len(answers.classes)).mean() for one in pair)
+    for name, metric in METRICS.items():
+        a, b = (metric(whole, answers.true, one, len(answers.classes)).mean() for one in pair)
         differences = np.concatenate([draw[name][1] - draw[name][0] for draw in draws])
         low, high = np.quantile(differences, [0.025, 0.975])
         found[name] = {"first": float(a), "second": float(b), "difference": float(b - a)}
@@ -129,7 +129,7 @@ def compare(
 def resampled(
     true: np.ndarray, models: Sequence[np.ndarray], classes: int, resamples: int, seed: int
 ) -> Iterator[dict[str, list[np.ndarray]]]:
-    """Draw pictures with replacement, the same for all models, and of each model its runs.
+    """Draw images with replacement, the same for all models, and of each model its runs.
 
     Args:
         true: (n,) int labels.
@@ -139,7 +139,7 @@ def resampled(
         seed: Of the draw.
 
     Yields:
-        By figure, for each model, (some,) figures; all together ``resamples``.
+        By metric, for each model, (some,) metrics; all together ``resamples``.
     """
     rng, n = np.random.default_rng(seed), len(true)
     for start in range(0, resamples, CHUNK):
@@ -150,10 +150,10 @@ def resampled(
         ]
         yield {
             name: [
-                (figure(weights, true, one, classes) * share).sum(axis=1) / len(one)
+                (metric(weights, true, one, classes) * share).sum(axis=1) / len(one)
                 for one, share in zip(models, shares, strict=True)
             ]
-            for name, figure in FIGURES.items()
+            for name, metric in METRICS.items()
         }
 
 
@@ -167,7 +167,7 @@ def _accuracy(
 def _macro_f1(
     weights: np.ndarray, true: np.ndarray, predicted: np.ndarray, classes: int
 ) -> np.ndarray:
-    """(samples, runs), over the classes that have pictures or predictions in the sample."""
+    """(samples, runs), over the classes that have images or predictions in the sample."""
 
     def sums(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
         n = len(labels)
@@ -182,11 +182,11 @@ def _macro_f1(
     return np.stack(columns, axis=1)
 
 
-FIGURES = {"accuracy": _accuracy, "macro_f1": _macro_f1}
+METRICS = {"accuracy": _accuracy, "macro_f1": _macro_f1}
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean of two or more figures, standard deviation (n - 1), and 95 % t interval of the mean."""
+    """Mean of two or more metrics, standard deviation (n - 1), and 95 % t interval of the mean."""
     numbers = np.asarray(values, float)
     mean, std = numbers.mean(), numbers.std(ddof=1)
     reach = t.ppf(0.975, len(numbers) - 1) * std / np.sqrt(len(numbers))

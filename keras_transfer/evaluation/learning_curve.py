@@ -1,4 +1,4 @@
-"""How much better a model would be with more pictures: a power law through its errors."""
+"""How much better a model would be with more images: a power law through its errors."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ __all__ = ["doubling", "power_law"]
 
 LEAST_SIZES = 4
 TRAINING = 0.01
-"""Deviation of the error when other pictures, as many, and another seed train the model."""
+"""Deviation of the error when other images, as many, and another seed train the model."""
 LIKELY = 0.001
 """A law whose misfit chance would exceed more seldom than that (chi-square) is none."""
 RESAMPLES = 200
 
 
-def power_law(sizes: np.ndarray, errors: np.ndarray, pictures: int) -> np.ndarray:
+def power_law(sizes: np.ndarray, errors: np.ndarray, images: int) -> np.ndarray:
     """Fit error = a (n / largest n)^-b + c, with a and c in [0, 1] and b in [0.01, 2].
 
     Args:
-        sizes: (k,) pictures trained on.
+        sizes: (k,) images trained on.
         errors: (k,) share of wrong answers.
-        pictures: Of the test; the fewer, the less an error near 0 is trusted alone.
+        images: Of the test; the fewer, the less an error near 0 is trusted alone.
 
     Returns:
         (3,) float64 a, b, c. a + c is the error at the largest size.
     """
-    deviations = _deviations(errors, pictures)
+    deviations = _deviations(errors, images)
     start = [max(errors[-1], 0.01) / 2, 0.5, errors[-1] / 2]
     bounds = ([0, 0.01, 0], [1, 2, 1])
     return curve_fit(
@@ -39,14 +39,14 @@ def power_law(sizes: np.ndarray, errors: np.ndarray, pictures: int) -> np.ndarra
     )[0]
 
 
-def _deviations(errors: np.ndarray, pictures: int) -> np.ndarray:
-    smooth = (errors * pictures + 1) / (pictures + 2)  # an error of 0 is not known exactly
-    return np.sqrt(smooth * (1 - smooth) / pictures)
+def _deviations(errors: np.ndarray, images: int) -> np.ndarray:
+    smooth = (errors * images + 1) / (images + 2)  # an error of 0 is not known exactly
+    return np.sqrt(smooth * (1 - smooth) / images)
 
 
-def _describes(law: np.ndarray, sizes: np.ndarray, errors: np.ndarray, pictures: int) -> bool:
+def _describes(law: np.ndarray, sizes: np.ndarray, errors: np.ndarray, images: int) -> bool:
     """Whether the errors miss the law by no more than chance: of the test, and of training."""
-    deviations = np.hypot(_deviations(errors, pictures), TRAINING)
+    deviations = np.hypot(_deviations(errors, images), TRAINING)
     missed = (errors - _law(sizes / sizes[-1], *law)) / deviations
     return bool(chi2.sf(np.sum(missed**2), len(sizes) - len(law)) > LIKELY)
 
@@ -58,18 +58,18 @@ def _law(n: np.ndarray, a: float, b: float, c: float) -> np.ndarray:
 def doubling(
     sizes: np.ndarray, true: np.ndarray, predicted: list[np.ndarray], classes: int
 ) -> dict[str, Any]:
-    """Extrapolate what twice the pictures would bring.
+    """Extrapolate what twice the images would bring.
 
     Args:
-        sizes: (k,) pictures trained on, rising.
-        true: (n,) int labels of the test pictures, the same for all sizes.
+        sizes: (k,) images trained on, rising.
+        true: (n,) int labels of the test images, the same for all sizes.
         predicted: For each size (runs, n) int, what its runs say.
         classes: How many there are.
 
     Returns:
         Either ``refused``, the reason why not; or ``gain``, the accuracy that doubling the largest
-        size would add, its 95 % ``interval`` over resampled test pictures and runs, and the ``law``
-        error = a n^-b + c with n in pictures. The interval knows nothing of whether a power law
+        size would add, its 95 % ``interval`` over resampled test images and runs, and the ``law``
+        error = a n^-b + c with n in images. The interval knows nothing of whether a power law
         goes on to hold.
     """
     if len(sizes) < LEAST_SIZES:

@@ -1,4 +1,4 @@
-"""Figures of a classifier from true labels and predicted probabilities, by scikit-learn."""
+"""Metrics of a classifier from true labels and predicted probabilities, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ def classification_metrics(
     classes: Sequence[str],
     train_counts: Sequence[int] | np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Work out the figures of a classifier; what a figure is not defined for is None.
+    """Work out the metrics of a classifier; what a metric is not defined for is None.
 
     * accuracy, with the 95 % interval of Wilson's score (``accuracy_interval``);
-    * balanced_accuracy: mean recall of the classes that have pictures;
-    * macro_f1, weighted_f1: over the classes that have pictures or predictions;
+    * balanced_accuracy: mean recall of the classes that have images;
+    * macro_f1, weighted_f1: over the classes that have images or predictions;
     * roc_auc: of the second class of two; of more, the mean of each class against the rest;
-      None where a class has no pictures;
-    * minority_class, minority_recall: of the classes that have pictures the one with the fewest
+      None where a class has no images;
+    * minority_class, minority_recall: of the classes that have images the one with the fewest
       to train on (as few: the fewest here), and its recall;
-    * pr_auc: mean of the average precision of each class that has pictures;
+    * pr_auc: mean of the average precision of each class that has images;
     * log_loss: mean -log of the true class's probability, rows scaled to sum to 1;
     * per_class: precision (None for a class never predicted), recall (None for one without
-      pictures), f1 and support by class name;
-    * confusion_matrix: ``counts[i][j]`` pictures of class i were taken for class j.
+      images), f1 and support by class name;
+    * confusion_matrix: ``counts[i][j]`` images of class i were taken for class j.
 
     Args:
-        true: (n,) int, index into ``classes``; pictures of unknown class (-1) are left out.
+        true: (n,) int, index into ``classes``; images of unknown class (-1) are left out.
         probabilities: (n, classes) float.
         classes: Class names in label order.
-        train_counts: (classes,) int, pictures of each class that were trained on; None: unknown,
+        train_counts: (classes,) int, images of each class that were trained on; None: unknown,
             and the rarest class is that of ``true``.
 
     Returns:
-        The figures and ``n``, as plain numbers, lists and dicts that JSON can hold.
+        The metrics and ``n``, as plain numbers, lists and dicts that JSON can hold.
 
     Raises:
-        BadData: No picture has a known class.
+        BadData: No image has a known class.
         CheckFailed: A probability is NaN or infinite.
     """
     known = np.asarray(true) >= 0
@@ -77,18 +77,18 @@ def classification_metrics(
 def majority_baseline(
     train_counts: np.ndarray, true: np.ndarray, classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Figures of always answering the largest class of the training pictures.
+    """Metrics of always answering the largest class of the training images.
 
     Args:
-        train_counts: (classes,) int, training pictures of each class.
-        true: (n,) int, index into ``classes``; pictures of unknown class (-1) are left out.
+        train_counts: (classes,) int, training images of each class.
+        true: (n,) int, index into ``classes``; images of unknown class (-1) are left out.
         classes: Class names in label order.
 
     Returns:
         ``class``, the answer, and its accuracy, balanced_accuracy, macro_f1 and weighted_f1.
 
     Raises:
-        BadData: No picture has a known class.
+        BadData: No image has a known class.
     """
     answer = int(np.argmax(train_counts))
     true = np.asarray(true)[np.asarray(true) >= 0]
@@ -98,7 +98,7 @@ def majority_baseline(
 
 def _check(true: np.ndarray, probabilities: np.ndarray) -> None:
     if not len(true):
-        raise BadData("There is nothing to measure: no picture has a known class.")
+        raise BadData("There is nothing to measure: no image has a known class.")
     broken = ~np.isfinite(probabilities).reshape(len(true), -1).all(axis=1)
     if broken.any():
         raise CheckFailed(
@@ -152,9 +152,9 @@ def precision_recall_curves(
     """Class, threshold, precision, recall: a point for each probability that a class was given.
 
     Args:
-        true: (n,) int, index into ``classes``; pictures of unknown class (-1) are left out.
+        true: (n,) int, index into ``classes``; images of unknown class (-1) are left out.
         probabilities: (n, classes) float.
-        classes: Class names in label order; those without pictures have no curve.
+        classes: Class names in label order; those without images have no curve.
     """
     known = np.asarray(true) >= 0
     true, probabilities = np.asarray(true)[known], np.asarray(probabilities, float)[known]
@@ -200,12 +200,12 @@ def _per_class(
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """Lay the figures of :func:`classification_metrics` out for people to read in a terminal.
+    """Lay the metrics of :func:`classification_metrics` out for people to read in a terminal.
 
     The confusion matrix is left out where there are more than 12 classes.
     """
     low, high = metrics["accuracy_interval"]
-    interval = f"  (95 % interval {low:.3f} to {high:.3f}, {metrics['n']} pictures)"
+    interval = f"  (95 % interval {low:.3f} to {high:.3f}, {metrics['n']} images)"
     overall = "\n".join(
         [
             f"accuracy           {_shown(metrics['accuracy'])}{interval}",
@@ -222,7 +222,7 @@ def summary(metrics: dict[str, Any]) -> str:
         [name, *(_shown(row[key]) for key in ("precision", "recall", "f1")), str(row["support"])]
         for name, row in metrics["per_class"].items()
     ]
-    blocks = [overall, _aligned([["class", "precision", "recall", "F1", "pictures"], *per_class])]
+    blocks = [overall, _aligned([["class", "precision", "recall", "F1", "images"], *per_class])]
     classes, counts = (metrics["confusion_matrix"][key] for key in ("classes", "counts"))
     if len(classes) <= SHOWN_CLASSES:
         rows = [[name, *map(str, row)] for name, row in zip(classes, counts, strict=True)]
@@ -230,8 +230,8 @@ def summary(metrics: dict[str, Any]) -> str:
     return "\n\n".join(blocks)
 
 
-def _shown(figure: float | None) -> str:
-    return "-" if figure is None else f"{figure:.3f}"
+def _shown(metric: float | None) -> str:
+    return "-" if metric is None else f"{metric:.3f}"
 
 
 def _aligned(rows: list[list[str]]) -> str:

@@ -12,28 +12,30 @@ from matplotlib.figure import Figure  # not pyplot: no window, no state shared w
 __all__ = ["plot_curve", "plot_sweep", "plot_trials"]
 
 
-def plot_curve(path: Path, about: dict[str, Any]) -> None:
-    """Draw accuracy against pictures trained on, and the power law up to twice as many.
+def plot_curve(path: Path, metadata: dict[str, Any]) -> None:
+    """Draw accuracy against images trained on, and the power law up to twice as many.
 
     Args:
         path: PNG file to write.
-        about: "points", each with pictures, accuracy, low and high; and "doubling".
+        metadata: "points", each with images, accuracy, low and high; and "doubling".
     """
-    columns = ("pictures", "accuracy", "low", "high")
-    n, accuracy, low, high = (np.array([one[name] for one in about["points"]]) for name in columns)
+    columns = ("images", "accuracy", "low", "high")
+    n, accuracy, low, high = (
+        np.array([one[name] for one in metadata["points"]]) for name in columns
+    )
     figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
     axes = figure.subplots()
     below, above = np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)
     axes.errorbar(n, accuracy, [below, above], fmt="o", capsize=3, label="95 % interval")
-    law = about["doubling"].get("law")
+    law = metadata["doubling"].get("law")
     if law:
         some = np.geomspace(n[0], 2 * n[-1], 100)
         said = 1 - law["a"] * some ** -law["b"] - law["c"]
-        axes.plot(some, said, "--", label="power law, to twice the pictures")
+        axes.plot(some, said, "--", label="power law, to twice the images")
     axes.set_xscale("log")
     axes.set_xticks(n, [f"{one:,}" for one in n])
     axes.minorticks_off()
-    axes.set(xlabel="pictures trained on", ylabel="accuracy on the test part")
+    axes.set(xlabel="images trained on", ylabel="accuracy on the test split")
     axes.legend(loc="lower right")
     figure.savefig(path)
 
@@ -73,36 +75,36 @@ def plot_sweep(
 def plot_trials(
     path: Path,
     curves: Sequence[Sequence[float]],
-    knobs: Mapping[str, Sequence[Any]],
+    settings: Mapping[str, Sequence[Any]],
     values: Sequence[float],
     *,
     monitor: str,
     logarithmic: Sequence[str] = (),
 ) -> None:
-    """Draw the figures of all trials by epoch, and their best ones against each knob.
+    """Draw the figures of all trials by epoch, and their best ones against each setting.
 
     Args:
         path: PNG file to write.
         curves: A figure an epoch for each trial; some end early, some may be empty.
-        knobs: By knob, the value that each trial had.
+        settings: By setting, the value that each trial had.
         values: The best figure of each trial; NaN where it has none.
         monitor: What the figure is called.
-        logarithmic: Knobs whose axis is logarithmic.
+        logarithmic: Settings whose axis is logarithmic.
     """
-    columns = min(3, 1 + len(knobs))
-    rows = -(-(1 + len(knobs)) // columns)
+    columns = min(3, 1 + len(settings))
+    rows = -(-(1 + len(settings)) // columns)
     figure = Figure(figsize=(4 * columns, 3.2 * rows), dpi=110, layout="constrained")
     first, *others = figure.subplots(rows, columns, squeeze=False).ravel()
     for curve in curves:
         first.plot(range(1, len(curve) + 1), curve, marker=".", alpha=0.6)
     first.set(xlabel="epoch", ylabel=monitor)
     first.xaxis.get_major_locator().set_params(integer=True)
-    for axes, (knob, found) in zip(others, knobs.items(), strict=False):
+    for axes, (setting, found) in zip(others, settings.items(), strict=False):
         numbers = all(isinstance(one, int | float) for one in found)
         axes.plot(found if numbers else [str(one) for one in found], values, "o", alpha=0.6)
-        axes.set(xlabel=knob, ylabel=monitor)
-        if knob in logarithmic:
+        axes.set(xlabel=setting, ylabel=monitor)
+        if setting in logarithmic:
             axes.set_xscale("log")  # a linear one would take the words from an axis of choices
-    for axes in others[len(knobs) :]:
+    for axes in others[len(settings) :]:
         axes.set_visible(False)
     figure.savefig(path)

@@ -1,4 +1,4 @@
-"""The file of predictions, from which all figures can be worked out again."""
+"""The file of predictions, from which all metrics can be worked out again."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PREFIX = "p:"
 
 
 class Predictions(NamedTuple):
-    """What a model said about n pictures.
+    """What a model said about n images.
 
     Attributes:
-        keys: (n,) object array of str: path or record name of each picture.
+        keys: (n,) object array of str: path or record name of each image.
         true: (n,) int32, index into ``classes``; -1 (``UNKNOWN``) where it is not known.
         probabilities: (n, classes) float64.
         classes: Class names in label order.
@@ -43,16 +43,16 @@ def write_predictions(
     probabilities: np.ndarray,
     classes: Sequence[str],
 ) -> None:
-    """Write a row for each picture: path, true class, predicted class, all probabilities.
+    """Write a row for each image: path, true class, predicted class, all probabilities.
 
     The columns are ``path,true,predicted`` and ``p:NAME`` for each class. Probabilities keep
-    all their digits: figures worked out from the file are those worked out from the arrays. The
+    all their digits: metrics worked out from the file are those worked out from the arrays. The
     file is there whole or not at all.
 
     Args:
         path: File to write, CSV in UTF-8; an old one is replaced.
-        keys: Path or record name of each of n pictures.
-        true: (n,) int, index into ``classes``; None, or -1 for one picture, where it is not known.
+        keys: Path or record name of each of n images.
+        true: (n,) int, index into ``classes``; None, or -1 for one image, where it is not known.
         probabilities: (n, classes) float.
         classes: Class names in label order.
     """

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transfer.exports.exported import ABOUT, Export
+from keras_transfer.exports.exported import METADATA, Export
 from keras_transfer.exports.formats import Format, Source, check_format
 from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.runs import Run, write_json
-from keras_transfer.runs.folder import read_train_counts
+from keras_transfer.runs.directory import read_train_counts
 
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
@@ -25,10 +25,10 @@ __all__ = ["LEAST", "export"]
 logger = logging.getLogger("keras_transfer")
 
 LEAST = 64
-"""Pictures on which an export is held against its model, if the run has so many."""
+"""Images on which an export is held against its model, if the run has so many."""
 
-TYPICAL = 200
-"""Pictures of the train part from which int8 takes its ranges."""
+REPRESENTATIVE = 200
+"""Images of the train split from which int8 takes its ranges."""
 
 
 def export(
@@ -52,9 +52,9 @@ def export(
             "int8".
         name: Of the model; the recipe's if None, with format and quantization where a server
             of SavedModels would stumble over them.
-        data: Labelled pictures for the comparison; the run's test part if None (and more of the
-            run's pictures, if it has fewer than ``LEAST``).
-        max_changed: Largest share of pictures with another best class; ``parity.LIMITS`` if None.
+        data: Labelled images for the comparison; the run's test split if None (and more of the
+            run's images, if it has fewer than ``LEAST``).
+        max_changed: Largest share of images with another best class; ``parity.LIMITS`` if None.
         max_difference: Largest difference of a probability; the same.
 
     Returns:
@@ -62,15 +62,15 @@ def export(
 
     Raises:
         BadConfiguration: Format, quantization, name or folder will not do.
-        BadData: The pictures of the run are not to be had.
+        BadData: The images of the run are not to be had.
         CheckFailed: It does not answer as the model does; nothing is left behind.
     """
     row = check_format(format, quantize)
     run = run if isinstance(run, Run) else Run(run)
     base = Path(to or run.folder / "export") / checked_name(
-        name or _default_name(run.about["recipe"], format, quantize)
+        name or _default_name(run.metadata["recipe"], format, quantize)
     )
-    samples = _pictures(run, data)
+    samples = _images(run, data)
     from keras_transfer.exports.parity import LIMITS, Limits
 
     limits = Limits(
@@ -80,78 +80,80 @@ def export(
     source = _source(run, base.name, format, quantize)
     with unfinished(base) as folder:
         row.write(folder, source, quantize)
-        about = source.about | _checked(row, folder, run, samples, limits)
-        write_json(folder / ABOUT, about)
+        metadata = source.metadata | _checked(row, folder, run, samples, limits)
+        write_json(folder / METADATA, metadata)
         version = publish(folder, base)
     logger.info("Written to %s", version)
     return Export(version)
 
 
 def _checked(row: Format, folder: Path, run: Run, samples: Samples, limits: Any) -> dict[str, Any]:
-    """Figures of the written files, once they have passed the gate."""
+    """Metrics of the written files, once they have passed the gate."""
     from keras_transfer.evaluation.metrics import classification_metrics
     from keras_transfer.exports.parity import compare, gate
 
     loading = replace(run.loading, batch_size=32, replicas=1)
     theirs = run.probabilities(samples)
-    ours = np.asarray(row.answers(folder, loading)(samples), "float64")
+    ours = np.asarray(row.load_predictor(folder, loading)(samples), "float64")
     found = compare(theirs, ours, samples.labels)
     logger.info(
-        "Held against the model on %s pictures: another class for %s, probabilities up to %.2g "
+        "Held against the model on %s images: another class for %s, probabilities up to %.2g "
         "apart; accuracy %.4f, the model's %.4f",
-        *(found["pictures"], found["changed"], found["largest_difference"]),
+        *(found["images"], found["changed"], found["largest_difference"]),
         *(found["accuracy"], found["model_accuracy"]),
     )
     gate(found, limits)
     counts = read_train_counts(run.split, run.classes)
-    figures = classification_metrics(samples.labels, ours, samples.classes, counts)
-    return {"parity": {**found, "limits": limits._asdict()}, "test": figures}
+    metrics = classification_metrics(samples.labels, ours, samples.classes, counts)
+    return {"parity": {**found, "limits": limits._asdict()}, "test": metrics}
 
 
-def _pictures(run: Run, data: Any) -> Samples:
-    """The test part; of small runs some of the others too."""
+def _images(run: Run, data: Any) -> Samples:
+    """The test split; of small runs some of the others too."""
     if data is not None:
         return run.labelled(data)
     test = run.samples(("test",))
     if len(test) >= LEAST:
         return test
     everything = run.samples(("test", "val", "train"))
-    order = np.argsort([("test", "val", "train").index(part) for part in everything.parts])
+    order = np.argsort([("test", "val", "train").index(split) for split in everything.splits])
     more = everything.take(order[:LEAST])
-    logger.info("The test part has %s pictures only; %s are compared", len(test), len(more))
+    logger.info("The test split has %s images only; %s are compared", len(test), len(more))
     return more
 
 
 def _source(run: Run, name: str, format: str, quantize: str) -> Source:
-    from keras_transfer.training.features.engines import in_precision
+    from keras_transfer.features.engines import in_precision
 
     loading = replace(run.loading, replicas=1)
-    about = {
+    metadata = {
         "format": format,
         "quantize": quantize,
         "name": name,
-        "recipe": run.about["recipe"],
+        "recipe": run.metadata["recipe"],
         "run": str(run.folder.resolve()),
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": run.about["versions"],
+        "versions": run.metadata["versions"],
         "classes": list(run.classes),
         "image_size": loading.size,
         "resize": loading.resize,
-        "knobs": run.knobs,
+        "settings": run.settings,
     }
     # Weights are float32 under any precision; a server's CPU computes best in it.
     model = in_precision(run.model, "float32")
-    return Source(name, model, run.classes, loading, about, run.knobs, lambda: _typical(run))
+    return Source(
+        name, model, run.classes, loading, metadata, run.settings, lambda: _representative(run)
+    )
 
 
-def _typical(run: Run) -> Iterator[np.ndarray]:
-    from keras_transfer.data.pipeline import plain_batches
+def _representative(run: Run) -> Iterator[np.ndarray]:
+    from keras_transfer.data.batches import plain_batches
 
     train = run.samples(("train",))
-    some = np.random.default_rng(0).permutation(len(train))[:TYPICAL]
+    some = np.random.default_rng(0).permutation(len(train))[:REPRESENTATIVE]
     return plain_batches(train.take(np.sort(some)), run.loading).as_numpy_iterator()
 
 
 def _default_name(recipe: str, format: str, quantize: str) -> str:
-    parts = [recipe, *([format] if format != "saved_model" else [])]
-    return "_".join([*parts, *([quantize] if quantize != "none" else [])])
+    splits = [recipe, *([format] if format != "saved_model" else [])]
+    return "_".join([*splits, *([quantize] if quantize != "none" else [])])

@@ -11,19 +11,19 @@ import numpy as np
 
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.exports.formats import Answers, check_format
+from keras_transfer.exports.formats import PredictFunction, check_format
 from keras_transfer.exports.versions import numbered
-from keras_transfer.runs import Classifier
+from keras_transfer.runs import Predictor
 
 if TYPE_CHECKING:
-    from keras_transfer.data.pipeline import Loading
+    from keras_transfer.data.batches import Loading
 
-__all__ = ["ABOUT", "Export"]
+__all__ = ["METADATA", "Export"]
 
-ABOUT = "export.json"
+METADATA = "export.json"
 
 
-class Export(Classifier):
+class Export(Predictor):
     """What ``kt-recipe export`` has written, in any format.
 
     Args:
@@ -35,53 +35,53 @@ class Export(Classifier):
 
     def __init__(self, folder: str | Path):
         self.folder = _version_in(Path(folder))
-        self.format = check_format(self.about["format"])
+        self.format = check_format(self.metadata["format"])
 
     def __repr__(self) -> str:
         return f"Export({str(self.folder)!r})"
 
     @cached_property
-    def about(self) -> dict[str, Any]:
-        """What ``export.json`` says: format, classes, picture size, parity, versions."""
+    def metadata(self) -> dict[str, Any]:
+        """What ``export.json`` says: format, classes, image size, parity, versions."""
         try:
-            return json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
+            return json.loads((self.folder / METADATA).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise BadConfiguration(f"{self.folder / ABOUT} cannot be read: {error}") from None
+            raise BadConfiguration(f"{self.folder / METADATA} cannot be read: {error}") from None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in label order."""
-        return tuple(self.about["classes"])
+        return tuple(self.metadata["classes"])
 
     @property
-    def knobs(self) -> dict[str, Any]:
-        """Every knob of the recipe as it was run."""
-        return self.about["knobs"]
+    def settings(self) -> dict[str, Any]:
+        """Every setting of the recipe as it was run."""
+        return self.metadata["settings"]
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Figures on the pictures of the parity check, as "test"."""
-        return {"test": self.about["test"]}
+        """Metrics on the images of the parity check, as "test"."""
+        return {"test": self.metadata["test"]}
 
     @property
     def split(self) -> Path | None:
         """The table of the run that this comes from, if that is still where it was."""
-        split = Path(self.about["run"]) / "split.csv"
+        split = Path(self.metadata["run"]) / "split.csv"
         return split if split.is_file() else None
 
     @property
     def loading(self) -> Loading:
-        """How its pictures become batches."""
-        from keras_transfer.data.pipeline import Loading
+        """How its images become batches."""
+        from keras_transfer.data.batches import Loading
 
-        return Loading(self.about["image_size"], self.about["resize"], 32)
+        return Loading(self.metadata["image_size"], self.metadata["resize"], 32)
 
     @cached_property
-    def _answers_of(self) -> Answers:
-        return self.format.answers(self.folder, self.loading)
+    def _predictor(self) -> PredictFunction:
+        return self.format.load_predictor(self.folder, self.loading)
 
     def probabilities(self, samples: Samples) -> np.ndarray:
-        """Classify pictures that are known to be sound, by the exported files alone.
+        """Classify images that are known to be sound, by the exported files alone.
 
         Args:
             samples: At least one.
@@ -89,14 +89,14 @@ class Export(Classifier):
         Returns:
             (n, classes) float64 probabilities; each row sums to 1.
         """
-        found = np.asarray(self._answers_of(samples), "float64")
+        found = np.asarray(self._predictor(samples), "float64")
         return found / found.sum(axis=1, keepdims=True)  # float32, and int8 more so, miss 1
 
 
 def _version_in(folder: Path) -> Path:
-    if (folder / ABOUT).is_file():
+    if (folder / METADATA).is_file():
         return folder
-    versions = [n for n in numbered(folder) if (folder / str(n) / ABOUT).is_file()]
+    versions = [n for n in numbered(folder) if (folder / str(n) / METADATA).is_file()]
     if versions:
         return folder / str(versions[-1])
     models = [one for one in folder.glob("*") if numbered(one)] if folder.is_dir() else []
@@ -104,5 +104,5 @@ def _version_in(folder: Path) -> Path:
         names = ", ".join(sorted(one.name for one in models))
         raise BadConfiguration(f"{folder} holds models, not a version. Name one: {names}.")
     raise BadConfiguration(
-        f"{folder} is neither a run folder nor an export: there is no run.json or {ABOUT} in it."
+        f"{folder} is neither a run folder nor an export: there is no run.json or {METADATA} in it."
     )

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from keras_transfer.data.pipeline import Loading
+    from keras_transfer.data.batches import Loading
     from keras_transfer.data.samples import Samples
 
 __all__ = ["FORMATS", "QUANTIZATIONS", "Format", "Source", "check_format"]
 
-Answers = Callable[["Samples"], "np.ndarray"]
-"""Maps n sound pictures to (n, classes) float probabilities, by class index."""
+PredictFunction = Callable[["Samples"], "np.ndarray"]
+"""Maps n sound images to (n, classes) float probabilities, by class index."""
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
 
@@ -35,20 +35,20 @@ class Source:
         name: Of the model, as a server calls it.
         model: (batch, size, size, 3) float32 RGB pixels 0..255 to (batch, classes) logits.
         classes: Class names in label order.
-        loading: How pictures become those pixels.
-        about: JSON-ready; what ``export.json`` says.
-        knobs: Of the recipe.
-        typical: Batches of (batch, size, size, 3) float32 pixels of the train part, anew by each
-            call: int8 takes its ranges from them.
+        loading: How images become those pixels.
+        metadata: JSON-ready; what ``export.json`` says.
+        settings: Of the recipe.
+        representative: Batches of (batch, size, size, 3) float32 training pixels; a new iterator
+            each call: int8 takes its ranges from them.
     """
 
     name: str
     model: keras.Model
     classes: tuple[str, ...]
     loading: Loading
-    about: dict[str, Any]
-    knobs: dict[str, Any]
-    typical: Callable[[], Iterator[np.ndarray]]
+    metadata: dict[str, Any]
+    settings: dict[str, Any]
+    representative: Callable[[], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Format:
     """A way to keep a model in files.
 
     Attributes:
-        module: Has ``write(folder, source, quantize)`` and ``answers(folder, loading)``.
+        module: Has ``write(folder, source, quantize)`` and ``load_predictor(folder, loading)``.
         quantizations: What it can do to the weights, of ``QUANTIZATIONS``.
         packages: What must be installed.
         extra: Of this package, that installs them.
@@ -71,9 +71,9 @@ class Format:
         """Write the model into an empty folder."""
         import_module(self.module).write(folder, source, quantize)
 
-    def answers(self, folder: Path, loading: Loading) -> Answers:
+    def load_predictor(self, folder: Path, loading: Loading) -> PredictFunction:
         """Read the model back, by nothing but what is in the folder."""
-        return import_module(self.module).answers(folder, loading)
+        return import_module(self.module).load_predictor(folder, loading)
 
 
 FORMATS: Table[Format] = Table(

@@ -7,12 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_transfer.data.pipeline import Loading, plain_batches
+from keras_transfer.data.batches import Loading, plain_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
-from keras_transfer.exports.formats import Answers, Source
+from keras_transfer.exports.formats import PredictFunction, Source
 
-__all__ = ["answers", "with_probabilities", "write"]
+__all__ = ["load_predictor", "with_probabilities", "write"]
 
 FILE = "model.keras"
 
@@ -28,8 +28,8 @@ def with_probabilities(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, softmax(model.output), name="classifier")
 
 
-def answers(folder: Path, loading: Loading) -> Answers:
-    """Read it back; pictures become pixels as in training.
+def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
+    """Read it back; images become pixels as in training.
 
     Raises:
         BadData: It cannot be loaded.

@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite) for phones and boards: pixels of a picture in, probabilities out."""
+"""LiteRT (TensorFlow Lite) for phones and boards: pixels of an image in, probabilities out."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.pipeline import Loading, plain_batches
+from keras_transfer.data.batches import Loading, plain_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
-from keras_transfer.exports.formats import Answers, Source
+from keras_transfer.exports.formats import PredictFunction, Source
 from keras_transfer.exports.litert_metadata import LABELS, with_metadata
 from keras_transfer.quiet import silenced
 
-__all__ = ["answers", "write"]
+__all__ = ["load_predictor", "write"]
 
 FILE = "model.tflite"
 
@@ -50,8 +50,8 @@ def _save(source: Source, folder: str) -> None:
     def forward(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": tf.nn.softmax(model(pixels, training=False))}
 
-    picture = tf.TensorSpec([1, size, size, 3], tf.float32, name="pixels")
-    tf.saved_model.save(module, folder, signatures=forward.get_concrete_function(picture))
+    image = tf.TensorSpec([1, size, size, 3], tf.float32, name="pixels")
+    tf.saved_model.save(module, folder, signatures=forward.get_concrete_function(image))
 
 
 def _converter(source: Source, quantize: str, saved: str) -> tf.lite.TFLiteConverter:
@@ -68,9 +68,9 @@ def _converter(source: Source, quantize: str, saved: str) -> tf.lite.TFLiteConve
 
 
 def _one_by_one(source: Source) -> Iterator[list[np.ndarray]]:
-    for batch in source.typical():
-        for picture in batch:
-            yield [picture[np.newaxis]]
+    for batch in source.representative():
+        for image in batch:
+            yield [image[np.newaxis]]
 
 
 def _archive(name: str, text: str, offset: int) -> bytes:
@@ -81,7 +81,7 @@ def _archive(name: str, text: str, offset: int) -> bytes:
     return file.getvalue()[offset:]
 
 
-def answers(folder: Path, loading: Loading) -> Answers:
+def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
     """Read it back by ``ai_edge_litert``, which needs no TensorFlow.
 
     Raises:
@@ -97,13 +97,13 @@ def answers(folder: Path, loading: Loading) -> Answers:
             raise BadData(f"{folder / FILE} cannot be loaded: {error}") from None
     (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
 
-    def one(picture: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(given["index"], picture[np.newaxis].astype(given["dtype"]))
+    def one(image: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(given["index"], image[np.newaxis].astype(given["dtype"]))
         interpreter.invoke()
         return interpreter.get_tensor(wanted["index"])[0]
 
     def probabilities(samples: Samples) -> np.ndarray:
         batches = plain_batches(samples, loading).as_numpy_iterator()
-        return np.array([one(picture) for batch in batches for picture in batch])
+        return np.array([one(image) for batch in batches for image in batch])
 
     return probabilities

@@ -1,4 +1,4 @@
-"""What a LiteRT file says of itself: picture size, range, and which file holds the labels.
+"""What a LiteRT file says of itself: image size, range, and which file holds the labels.
 
 The tables are those of ``metadata_schema.fbs`` of tensorflow/tflite-support, whose Python package
 is no longer kept; the numbers below are those of its fields. A union takes two: type, then value.
@@ -26,12 +26,12 @@ Number = tuple[str, int]
 
 
 def with_metadata(content: bytes, name: str, size: int) -> bytes:
-    """Put the metadata into a model of one picture in and one row of probabilities out.
+    """Put the metadata into a model of one image in and one row of probabilities out.
 
     Args:
         content: The model, as the converter makes it.
         name: Of the model.
-        size: Side of the picture in pixels.
+        size: Side of the image in pixels.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     buffer = schema.BufferT()
@@ -56,7 +56,7 @@ def _described(name: str, size: int) -> bytes:
     pixels = add.table(
         {
             0: add.text("pixels"),
-            1: add.text("A picture, RGB, 0..255; the network normalises it itself."),
+            1: add.text("An image, RGB, 0..255; the network normalises it itself."),
             3: add.table({0: ("Uint8", _IMAGE), 1: image}),
             4: units,
         }

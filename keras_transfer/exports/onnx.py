@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.pipeline import Loading, plain_batches
+from keras_transfer.data.batches import Loading, plain_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
-from keras_transfer.exports.formats import Answers, Source
+from keras_transfer.exports.formats import PredictFunction, Source
 from keras_transfer.quiet import silenced
 
-__all__ = ["answers", "write"]
+__all__ = ["load_predictor", "write"]
 
 FILE = "model.onnx"
 OPSET = 17
@@ -35,19 +35,19 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
     def forward(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": tf.nn.softmax(model(pixels, training=False))}
 
-    picture = tf.TensorSpec([None, size, size, 3], tf.float32, name="pixels")
+    image = tf.TensorSpec([None, size, size, 3], tf.float32, name="pixels")
     with silenced():
-        converted, _ = tf2onnx.convert.from_function(forward, [picture], opset=OPSET)
-    about = {
+        converted, _ = tf2onnx.convert.from_function(forward, [image], opset=OPSET)
+    metadata = {
         "classes": json.dumps(source.classes, ensure_ascii=False),
         "image_size": str(size),
         "resize": source.loading.resize,
     }
-    onnx.helper.set_model_props(converted, about)
+    onnx.helper.set_model_props(converted, metadata)
     onnx.save(converted, folder / FILE)
 
 
-def answers(folder: Path, loading: Loading) -> Answers:
+def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
     """Read it back by onnxruntime.
 
     Raises:

@@ -19,7 +19,7 @@ class Limits(NamedTuple):
     """How far an export may be from its model.
 
     Attributes:
-        changed: Largest share of pictures with another best class.
+        changed: Largest share of images with another best class.
         difference: Largest difference of a probability.
     """
 
@@ -33,7 +33,7 @@ LIMITS: Mapping[str, Limits] = {
     "dynamic": Limits(0.03, 1.0),
     "int8": Limits(0.05, 1.0),
 }
-"""By quantization. One picture far from the others' noise says little of an int8 network, so its
+"""By quantization. One image far from the others' noise says little of an int8 network, so its
 probabilities are told, not judged."""
 
 
@@ -42,17 +42,17 @@ def compare(model: np.ndarray, export: np.ndarray, true: np.ndarray) -> dict[str
 
     Args:
         model: (n, classes) probabilities by Keras.
-        export: (n, classes) probabilities by the export, of the same pictures.
+        export: (n, classes) probabilities by the export, of the same images.
         true: (n,) labels.
 
     Returns:
-        JSON-ready: "pictures"; "changed", how many have another best class, ties (``TIE``) aside;
+        JSON-ready: "images"; "changed", how many have another best class, ties (``TIE``) aside;
         "largest_difference" of a probability; "accuracy" and "model_accuracy".
     """
     rows, best = np.arange(len(model)), export.argmax(axis=1)
     changed = model.max(axis=1) - model[rows, best] > TIE
     return {
-        "pictures": len(model),
+        "images": len(model),
         "changed": int(changed.sum()),
         "largest_difference": float(np.abs(model - export).max()),
         "accuracy": float(np.mean(best == true)),
@@ -70,12 +70,12 @@ def gate(found: Mapping[str, Any], limits: Limits) -> None:
     Raises:
         CheckFailed: It is not.
     """
-    changed, difference = found["changed"] / found["pictures"], found["largest_difference"]
+    changed, difference = found["changed"] / found["images"], found["largest_difference"]
     if changed <= limits.changed and difference <= limits.difference:  # false for NaN
         return
     raise CheckFailed(
         f"The export does not answer as the model does: another class for {found['changed']} of "
-        f"{found['pictures']} pictures (limit {limits.changed:.1%}), probabilities up to "
+        f"{found['images']} images (limit {limits.changed:.1%}), probabilities up to "
         f"{difference:.2g} apart (limit {limits.difference:.2g}), accuracy {found['accuracy']:.4f} "
         f"instead of {found['model_accuracy']:.4f}. Nothing was written. Allow more by "
         "--max-changed or --max-difference, or quantize less."

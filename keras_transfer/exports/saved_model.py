@@ -1,4 +1,4 @@
-"""SavedModel for TensorFlow Serving: raw bytes of pictures in, names and probabilities out."""
+"""SavedModel for TensorFlow Serving: raw bytes of images in, names and probabilities out."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_transfer.data.batches import Loading
 from keras_transfer.data.files import Files
-from keras_transfer.data.pipeline import Loading
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
-from keras_transfer.exports.formats import Answers, Source
-from keras_transfer.exports.graphs import Served
+from keras_transfer.exports.formats import PredictFunction, Source
+from keras_transfer.exports.serving_module import ServingModule
 
-__all__ = ["answers", "warmup_log", "write"]
+__all__ = ["load_predictor", "warmup_log", "write"]
 
 CLASSIFY = "tensorflow/serving/classify"
 WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
@@ -31,7 +31,7 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
         OSError: The disk is full, or cannot be written to.
     """
     with tempfile.TemporaryDirectory() as assets:
-        served = Served(source, Path(assets))
+        served = ServingModule(source, Path(assets))
         try:
             tf.saved_model.save(served, str(folder), signatures=served.signatures())
         except tf.errors.ResourceExhaustedError as error:  # TensorFlow's word for a full disk
@@ -40,8 +40,8 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
     _write_warmup(folder / WARMUP, source)
 
 
-def answers(folder: Path, loading: Loading) -> Answers:
-    """Read it back: files are sent as bytes, other pictures as pixels.
+def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
+    """Read it back: files are sent as bytes, other images as pixels.
 
     Raises:
         BadData: It cannot be loaded.
@@ -84,25 +84,25 @@ def _name_method(file: Path, signature: str, method: str) -> None:
 
 
 def _write_warmup(file: Path, source: Source) -> None:
-    """Requests that a server runs before it says that it is ready: one picture, and eight."""
+    """Requests that a server runs before it says that it is ready: one image, and eight."""
     rng = np.random.default_rng(0)
     size = source.loading.size
     noise = rng.integers(0, 256, (size, size, 3), "uint8")
-    picture = tf.io.encode_jpeg(noise).numpy()
+    image = tf.io.encode_jpeg(noise).numpy()
     file.parent.mkdir()
     with tf.io.TFRecordWriter(str(file)) as writer:
         for count in (1, 8):
-            writer.write(warmup_log(source.name, count * [picture]))
+            writer.write(warmup_log(source.name, count * [image]))
 
 
-def warmup_log(name: str, pictures: Iterable[bytes]) -> bytes:
+def warmup_log(name: str, images: Iterable[bytes]) -> bytes:
     """Serialize a ``tensorflow.serving.PredictionLog`` of a request to ``serving_default``.
 
     Its classes are in tensorflow-serving-api, which nobody else here needs; the numbers are those
     of its fields (``predict_log = 6``, ``request = 1``; ``model_spec = 1``, ``inputs = 2``;
     ``name = 1``, ``signature_name = 3``), which protocol buffers never change.
     """
-    tensor = tf.make_tensor_proto(list(pictures)).SerializeToString()
+    tensor = tf.make_tensor_proto(list(images)).SerializeToString()
     spec = _field(1, name.encode()) + _field(3, b"serving_default")
     entry = _field(1, b"image_bytes") + _field(2, tensor)
     return _field(6, _field(1, _field(1, spec) + _field(2, entry)))

@@ -39,8 +39,8 @@ class Backbone:
         preprocessing: What it wants done to pixels, a row of ``PREPROCESSINGS``.
         marks: How its layers fall into blocks.
         parameters: How many it has in its default variant, without top.
-        size: Side of the pictures it was made for, in pixels.
-        least: Side of the smallest pictures it can take, in pixels.
+        size: Side of the images it was made for, in pixels.
+        least: Side of the smallest images it can take, in pixels.
         variants: Options of the constructor, each with the values that may be chosen, of which
             the first is the default.
     """
@@ -165,7 +165,7 @@ def build_backbone(
 
     Args:
         name: A row of ``BACKBONES``.
-        image_size: Side of the pictures in pixels; the network's native size if None.
+        image_size: Side of the images in pixels; the network's native size if None.
         variant: Options such as ``{"alpha": 0.35}``.
 
     Returns:
@@ -194,7 +194,7 @@ def _checked_size(name: str, size: int) -> int:
     least = BACKBONES[name].least
     if size < least:
         raise BadConfiguration(
-            f"{name} takes pictures of at least {least} x {least} pixels, not {size} x {size}. "
+            f"{name} takes images of at least {least} x {least} pixels, not {size} x {size}. "
             f"Take image_size = {least} or more, or another backbone."
         )
     return size

@@ -1,4 +1,4 @@
-"""A small network of our own for small pictures: three blocks of two convolutions."""
+"""A small network of our own for small images: three blocks of two convolutions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def convnet_small(
     """Build the network, by the arguments with which those of ``keras.applications`` are built.
 
     VGG's plan (Simonyan and Zisserman 2015) with batch normalisation after each convolution,
-    thinned for pictures of 8 to 64 pixels a side: the maps are halved twice only, so that
+    thinned for images of 8 to 64 pixels a side: the maps are halved twice only, so that
     16 x 16 pixels still leave 4 x 4 features.
 
     Args:

@@ -11,12 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["Division", "divide", "fingerprint"]
+__all__ = ["Cut", "cut_network", "fingerprint"]
 
 
 @dataclass(frozen=True, eq=False)
-class Division:
-    """A network in two parts that share its layers: ``rest(prefix(pixels))`` is its answer.
+class Cut:
+    """A network in two parts that share its layers: ``trainable(prefix(pixels))`` is its answer.
 
     Attributes:
         boundary: Name of the layer after which it is cut.
@@ -29,21 +29,21 @@ class Division:
     after: tuple[keras.Model, ...]
 
     @cached_property
-    def prefix(self) -> keras.Model:
+    def frozen(self) -> keras.Model:
         """From pixels to features; nothing in it trains or draws random numbers."""
         return _joined(self.before, "prefix")
 
     @cached_property
-    def rest(self) -> keras.Model:
+    def trainable(self) -> keras.Model:
         """From features to float32 logits. What it learns, the whole network has learnt."""
         return _joined(self.after, "rest")
 
-    def further(self) -> Division | None:
+    def further(self) -> Cut | None:
         """Cut the rest once more, by what acts in training now; None where that cuts nothing."""
-        return _division(self.after)
+        return _cut(self.after)
 
 
-def divide(classifier: keras.Model) -> Division | None:
+def cut_network(classifier: keras.Model) -> Cut | None:
     """Cut a classifier at the last single tensor before anything that acts otherwise in training.
 
     Layers act otherwise that train, drop at random, or normalise by the batch. The cut lies where
@@ -60,10 +60,10 @@ def divide(classifier: keras.Model) -> Division | None:
     whole = next(n for n in _in_order(classifier) if n.operation.name == "backbone")
     stem = keras.Model(classifier.input, whole.input_tensors[0], name="stem")
     head = keras.Model(whole.output_tensors[0], classifier.output, name="head")
-    return _division((stem, whole.operation, head))
+    return _cut((stem, whole.operation, head))
 
 
-def _division(graphs: tuple[keras.Model, ...]) -> Division | None:
+def _cut(graphs: tuple[keras.Model, ...]) -> Cut | None:
     at = next(place for place, graph in enumerate(graphs) if _acts_in_training(graph))
     before, (graph, *after) = graphs[:at], graphs[at:]
     cut = _last_cut(graph)
@@ -74,7 +74,7 @@ def _division(graphs: tuple[keras.Model, ...]) -> Division | None:
     if not any(len(weight.shape) > 1 for one in before for weight in one.weights):
         return None
     boundary = (cut or _in_order(before[-1])[-1]).operation.name
-    return Division(boundary, before, (graph, *after))
+    return Cut(boundary, before, (graph, *after))
 
 
 def _joined(graphs: tuple[keras.Model, ...], name: str) -> keras.Model:

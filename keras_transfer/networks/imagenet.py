@@ -38,7 +38,7 @@ def where(
     Args:
         name: A row of ``BACKBONES``.
         variant: Its options.
-        image_size: Side of the pictures in pixels, which the MobileNets have files for; the
+        image_size: Side of the images in pixels, which the MobileNets have files for; the
             network's native size if None.
 
     Returns:

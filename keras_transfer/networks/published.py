@@ -17,7 +17,7 @@ class Published:
         url: Where it is, with ``{size}`` where there is one for each of several sizes.
         hash: MD5 or SHA-256 of the file in hex; empty where Keras publishes none.
         file: Its name on disk, where that is not the last part of the URL.
-        sizes: Sides of pictures with a file of their own; any other takes that of 224.
+        sizes: Sides of images with a file of their own; any other takes that of 224.
     """
 
     url: str

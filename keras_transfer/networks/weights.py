@@ -73,7 +73,7 @@ def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | Non
 
 
 def copy_backbone_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copy the weights of one backbone to another of the same kind, of any picture size.
+    """Copy the weights of one backbone to another of the same kind, of any image size.
 
     Raises:
         BadWeights: They differ in their layers; the first that does is named.

@@ -1,7 +1,6 @@
 """The run folder: what is written where, and reading it back."""
 
-from keras_transfer.runs.classifier import Classifier, Prediction
-from keras_transfer.runs.folder import (
+from keras_transfer.runs.directory import (
     fingerprint,
     finished,
     has_interrupted,
@@ -9,16 +8,17 @@ from keras_transfer.runs.folder import (
     is_done,
     new_folder,
     recording,
-    stored_knobs,
+    stored_settings,
     write_bad_files,
     write_json,
     write_split,
 )
+from keras_transfer.runs.predictor import Prediction, Predictor
 from keras_transfer.runs.run import Run
 
 __all__ = [
-    "Classifier",
     "Prediction",
+    "Predictor",
     "Run",
     "fingerprint",
     "finished",
@@ -27,7 +27,7 @@ __all__ = [
     "is_done",
     "new_folder",
     "recording",
-    "stored_knobs",
+    "stored_settings",
     "write_bad_files",
     "write_json",
     "write_split",

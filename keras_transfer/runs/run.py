@@ -15,19 +15,19 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
-from keras_transfer.runs.classifier import Classifier
-from keras_transfer.runs.folder import stored_knobs
+from keras_transfer.runs.directory import stored_settings
+from keras_transfer.runs.predictor import Predictor
 
 if TYPE_CHECKING:
     import keras
 
-    from keras_transfer.data.pipeline import Loading
+    from keras_transfer.data.batches import Loading
 
 __all__ = ["Run"]
 
 
-class Run(Classifier):
-    """A run folder, read back: its model, figures and classes.
+class Run(Predictor):
+    """A run folder, read back: its model, metrics and classes.
 
     Args:
         folder: What ``kt-recipe run`` has written.
@@ -40,10 +40,10 @@ class Run(Classifier):
         self.folder = Path(folder)
         if not (self.folder / "run.json").is_file():
             raise BadConfiguration(f"{folder} is no run folder: there is no run.json in it.")
-        if self.about["status"] != "done":
+        if self.metadata["status"] != "done":
             raise BadConfiguration(
-                f"The run in {folder} is not finished (it is {self.about['status']!r}). Finish it: "
-                f"the command that began it, with --out {folder} --resume."
+                f"The run in {folder} is not finished (it is {self.metadata['status']!r}). "
+                f"Finish it: the command that began it, with --out {folder} --resume."
             )
 
     def __repr__(self) -> str:
@@ -56,14 +56,14 @@ class Run(Classifier):
             raise BadData(f"{self.folder / name} cannot be read: {error}") from None
 
     @cached_property
-    def about(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """What ``run.json`` says: recipe, kind, versions, status, seconds."""
         return self._json("run.json")
 
     @cached_property
-    def knobs(self) -> dict[str, Any]:
-        """Every knob of the recipe as it was run."""
-        return stored_knobs(self.folder)
+    def settings(self) -> dict[str, Any]:
+        """Every setting of the recipe as it was run."""
+        return stored_settings(self.folder)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -72,25 +72,25 @@ class Run(Classifier):
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """Figures of the parts, by name: "test", "val"; and those of the "baselines"."""
+        """Metrics of the parts, by name: "test", "val"; and those of the "baselines"."""
         return self._json("metrics.json")
 
     def report(self) -> str:
-        """The figures on the test part beside the plain baselines, as text for people."""
+        """The metrics on the test split beside the plain baselines, as text for people."""
         from keras_transfer.evaluation.metrics import summary
 
         lines = [f"Test part of {self.folder}", summary(self.metrics["test"]), "Baselines"]
         lines += [
             f"  {name}: failed"
-            if "error" in figures
-            else f"  {name}: accuracy {figures['accuracy']:.4f}, macro F1 {figures['macro_f1']:.4f}"
-            for name, figures in self.metrics["baselines"].items()
+            if "error" in metrics
+            else f"  {name}: accuracy {metrics['accuracy']:.4f}, macro F1 {metrics['macro_f1']:.4f}"
+            for name, metrics in self.metrics["baselines"].items()
         ]
         return "\n".join(lines)
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """A row an epoch, as ``history.csv`` has it: stage, epoch, figures, learning rate."""
+        """A row an epoch, as ``history.csv`` has it: stage, epoch, metrics, learning rate."""
         with (self.folder / "history.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         return [
@@ -114,18 +114,20 @@ class Run(Classifier):
 
     @property
     def loading(self) -> Loading:
-        """How this run's pictures become batches."""
-        from keras_transfer.data.pipeline import Loading
+        """How this run's images become batches."""
+        from keras_transfer.data.batches import Loading
 
-        return Loading(self.model.input_shape[1], self.knobs["resize"], self.knobs["batch_size"])
+        return Loading(
+            self.model.input_shape[1], self.settings["resize"], self.settings["batch_size"]
+        )
 
     @property
     def split(self) -> Path:
-        """The table of all pictures of the run, with their parts."""
+        """The table of all images of the run, with their parts."""
         return self.folder / "split.csv"
 
     def probabilities(self, samples: Samples) -> np.ndarray:
-        """Classify pictures that are known to be sound, by the whole model.
+        """Classify images that are known to be sound, by the whole model.
 
         Args:
             samples: At least one.
@@ -133,16 +135,16 @@ class Run(Classifier):
         Returns:
             (n, classes) float64 probabilities.
         """
-        from keras_transfer.data.pipeline import evaluation_batches
+        from keras_transfer.data.batches import evaluation_batches
         from keras_transfer.evaluation.inference import probabilities
 
         return probabilities(self.model, evaluation_batches(samples, self.loading), "predicting")
 
-    def samples(self, parts: Sequence[str]) -> Samples:
-        """Find the pictures of this run again.
+    def samples(self, splits: Sequence[str]) -> Samples:
+        """Find the images of this run again.
 
         Args:
-            parts: Which parts of them: "train", "val", "test".
+            splits: Which parts of them: "train", "val", "test".
 
         Returns:
             They, with the labels that they had in the run, in the order of ``split.csv``.
@@ -154,36 +156,36 @@ class Run(Classifier):
         from keras_transfer.data.scan import scan
 
         with self.split.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["part"] in parts]
-        cure = "Put them back, or name other labelled pictures by --data."
-        spec = self.knobs["data"]
+            rows = [row for row in csv.DictReader(file) if row["split"] in splits]
+        cure = "Put them back, or name other labelled images by --data."
+        spec = self.settings["data"]
         if spec is None or str(spec).startswith("arrays "):
-            raise BadData(f"The run in {self.folder} had its pictures in arrays. {cure}")
-        where, before = self.knobs.get("data_dir"), ""
-        began = Path(self.about.get("cwd", "."))  # what the run's paths are relative to
+            raise BadData(f"The run in {self.folder} had its images in arrays. {cure}")
+        where, before = self.settings.get("data_dir"), ""
+        began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
         if not Path(spec).exists() and (began / spec).exists():
             spec, before = str(began / spec), f"{began}{os.sep}"
         found = sources.read(spec, Path(where) if where else None)
         places = {key.removeprefix(before): place for place, key in enumerate(found.keys)}
         gone = [row["path"] for row in rows if row["path"] not in places]
         if gone:
-            raise BadData(f"{len(gone)} pictures of the run are gone. {cure}", gone)
+            raise BadData(f"{len(gone)} images of the run are gone. {cure}", gone)
         found = found.take(np.array([places[row["path"]] for row in rows], int))
         digests = scan(found, cache_dir()).digests
         other = [
             row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
         ]
         if other:
-            raise BadData(f"{len(other)} pictures of the run are others now. {cure}", other)
+            raise BadData(f"{len(other)} images of the run are others now. {cure}", other)
         labels = [self.classes.index(row["label"]) for row in rows]
-        table = [[row[name] for row in rows] for name in ("part", "group")]
+        table = [[row[name] for row in rows] for name in ("split", "group")]
         return Samples.of(
             found.store,
             self.classes,
             found.keys,
             labels,
             rows=found.rows,
-            parts=table[0],
+            splits=table[0],
             groups=table[1],
             digests=digests,
         )

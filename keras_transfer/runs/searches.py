@@ -1,4 +1,4 @@
-"""The folder of a search over knobs: its trials, written so that a kill loses none."""
+"""The folder of a search over settings: its trials, written so that a kill loses none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.runs.folder import write_json
+from keras_transfer.runs.directory import write_json
 
 __all__ = ["COMPLETE", "FAILED", "PRUNED", "RUNNING", "Record", "Trial"]
 
@@ -22,14 +22,14 @@ FAILED = "failed"
 
 @dataclass
 class Trial:
-    """A run with values of its own for the knobs that are searched.
+    """A run with values of its own for the settings that are searched.
 
     Attributes:
         number: From 0; also the name of its run folder.
-        drawn: What was drawn, by knob.
-        values: The knobs' values for it.
+        drawn: What was drawn, by setting.
+        values: The settings' values for it.
         state: RUNNING until it is over.
-        figures: Of the val part, an epoch.
+        metrics: Of the val split, an epoch.
         value: The best of them, where it came to its end.
         reason: Why it did not.
     """
@@ -38,7 +38,7 @@ class Trial:
     drawn: dict[str, Any]
     values: dict[str, Any]
     state: str = RUNNING
-    figures: list[float] = field(default_factory=list)
+    metrics: list[float] = field(default_factory=list)
     value: float | None = None
     reason: str = ""
 
@@ -72,15 +72,15 @@ class Record:
         """Trials that are not to be run any more."""
         return [one for one in self.trials if one.state != RUNNING]
 
-    def write_table(self, path: Path, monitor: str, knobs: Sequence[str]) -> None:
-        """Write a row a trial: its number, state, figure, epochs, knobs, and why it ended."""
+    def write_table(self, path: Path, monitor: str, settings: Sequence[str]) -> None:
+        """Write a row a trial: its number, state, metric, epochs, settings, and why it ended."""
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["trial", "state", monitor, "epochs", *knobs, "reason"])
+            writer.writerow(["trial", "state", monitor, "epochs", *settings, "reason"])
             for one in self.over:
-                values = [one.values[knob] for knob in knobs]
-                about = [one.number, one.state, one.value, len(one.figures)]
-                writer.writerow([*about, *values, one.reason])
+                values = [one.values[setting] for setting in settings]
+                metadata = [one.number, one.state, one.value, len(one.metrics)]
+                writer.writerow([*metadata, *values, one.reason])
 
     def _check_same(self, stored: dict[str, Any]) -> None:
         now, before = _flat(self.asked), _flat(stored)
@@ -97,5 +97,5 @@ class Record:
 
 
 def _flat(asked: dict[str, Any]) -> dict[str, Any]:
-    """The knobs of the recipe beside the rest."""
+    """The settings of the recipe beside the rest."""
     return {**asked.get("recipe", {}), **{k: v for k, v in asked.items() if k != "recipe"}}

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from keras_transfer.errors import BadConfiguration, TransferError
-from keras_transfer.runs.folder import ROOT, SERIES, discard, write_json
+from keras_transfer.runs.directory import ROOT, SERIES, discard, write_json
 from keras_transfer.runs.run import Run
 
 __all__ = ["interrupted_series", "recorded_series", "runs_of", "stored_series"]
@@ -19,33 +19,33 @@ __all__ = ["interrupted_series", "recorded_series", "runs_of", "stored_series"]
 
 @contextlib.contextmanager
 def recorded_series(
-    folder: Path, about: dict[str, Any], knobs: dict[str, Any]
+    folder: Path, metadata: dict[str, Any], settings: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Write what is run, and how it ended, around a series.
 
     Args:
         folder: Of the series; its runs lie in folders below it.
-        about: "recipe", "kind" ("seeds" or "curve"), and what was asked for.
-        knobs: Of the recipe that all have in common.
+        metadata: "recipe", "kind" ("seeds" or "curve"), and what was asked for.
+        settings: Of the recipe that all have in common.
 
     Yields:
-        What ``series.json`` will say; whoever runs it adds "runs", their folders, and figures.
+        What ``series.json`` will say; whoever runs it adds "runs", their folders, and metrics.
     """
-    about = {**about, "status": "running"}
-    text = yaml.safe_dump(knobs, sort_keys=False)
+    metadata = {**metadata, "status": "running"}
+    text = yaml.safe_dump(settings, sort_keys=False)
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
-    write_json(folder / SERIES, about)
+    write_json(folder / SERIES, metadata)
     try:
-        yield about
-        about["status"] = "done"
+        yield metadata
+        metadata["status"] = "done"
     except BaseException as error:
-        about["status"] = "failed" if isinstance(error, Exception) else "interrupted"
+        metadata["status"] = "failed" if isinstance(error, Exception) else "interrupted"
         raise
     finally:
-        if about["status"] == "failed" and not any(folder.rglob("run.json")):
+        if metadata["status"] == "failed" and not any(folder.rglob("run.json")):
             discard(folder)  # the first run could not even begin: leave the name free
         else:
-            write_json(folder / SERIES, about)
+            write_json(folder / SERIES, metadata)
 
 
 def stored_series(folder: str | Path) -> dict[str, Any] | None:
@@ -67,8 +67,8 @@ def interrupted_series(name: str, kind: str, out: str | Path | None = None) -> P
     places = [Path(out)] if out is not None else sorted(numbered, key=lambda one: int(one.name))
     wanted = {"recipe": name, "kind": kind}
     for place in reversed(places):
-        about = stored_series(place)
-        if about and about["status"] != "done" and about.items() >= wanted.items():
+        metadata = stored_series(place)
+        if metadata and metadata["status"] != "done" and metadata.items() >= wanted.items():
             return place
     raise BadConfiguration(
         f"{out or home.resolve()} holds no unfinished series of {name!r} ({kind}), so there is "
@@ -82,20 +82,20 @@ def runs_of(folder: str | Path) -> list[Run]:
     Raises:
         BadConfiguration: It holds neither, or one that is not finished.
     """
-    about = stored_series(folder)
-    if about is None:
+    metadata = stored_series(folder)
+    if metadata is None:
         return [Run(folder)]
-    if about["status"] != "done":
+    if metadata["status"] != "done":
         raise BadConfiguration(
-            f"The series in {folder} is not finished (it is {about['status']!r}). Finish it: the "
-            f"command that began it, with --out {folder} --resume."
+            f"The series in {folder} is not finished (it is {metadata['status']!r}). Finish it: "
+            f"the command that began it, with --out {folder} --resume."
         )
-    if about["kind"] != "seeds":
+    if metadata["kind"] != "seeds":
         raise BadConfiguration(
-            f"{folder} is a {about['kind']} of runs on different pictures; name one of its runs: "
-            f"{', '.join(about['runs'][:6])}."
+            f"{folder} is a {metadata['kind']} of runs on different images; name one of its runs: "
+            f"{', '.join(metadata['runs'][:6])}."
         )
     try:
-        return [Run(Path(folder) / place) for place in about["runs"]]
+        return [Run(Path(folder) / place) for place in metadata["runs"]]
     except TransferError as error:
         raise BadConfiguration(f"The series in {folder} is not whole. {error}") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.errors import CheckFailed
-from keras_transfer.runs.folder import discard, new_folder, write_json
+from keras_transfer.runs.directory import discard, new_folder, write_json
 from keras_transfer.training.lr_finder import RULES, Sweep
 
 __all__ = ["new_sweep", "stored_sweep", "write_sweep"]
@@ -23,16 +23,16 @@ logger = logging.getLogger("keras_transfer")
 
 @contextlib.contextmanager
 def new_sweep(
-    name: str, out: str | Path | None = None, *, apart_from: Any = None
+    name: str, out: str | Path | None = None, *, not_inside: Any = None
 ) -> Iterator[Path]:
     """The new folder of a sweep on its own; gone again where the sweep has left no curve.
 
     Args:
         name: Of the recipe.
         out: The folder; ``runs/<name>/lr_find/<n>`` if None.
-        apart_from: As for ``new_folder``.
+        not_inside: As for ``new_folder``.
     """
-    folder = new_folder(f"{name}/lr_find", out, apart_from=apart_from)
+    folder = new_folder(f"{name}/lr_find", out, not_inside=not_inside)
     try:
         yield folder
     except BaseException as error:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.models import Model, Tensors
-from keras_transfer.serving.refusals import Refused
 
 __all__ = ["Batcher"]
 
@@ -32,7 +32,7 @@ class _Request:
 
     @property
     def size(self) -> int:
-        """Pictures in it."""
+        """Images in it."""
         return max((len(one) for one in self.inputs.values() if one.ndim), default=1)
 
     @property
@@ -50,10 +50,10 @@ class Batcher:
     Batches form by themselves while the thread is busy; ``max_wait`` makes it wait for more.
 
     Args:
-        max_batch: Most pictures that are answered together; a request with more goes
+        max_batch: Most images that are answered together; a request with more goes
             alone, piece by piece.
         max_wait: Seconds that the first of a batch waits for others.
-        max_queue: Pictures that may wait; further requests are refused at once.
+        max_queue: Images that may wait; further requests are refused at once.
     """
 
     def __init__(self, max_batch: int = 32, max_wait: float = 0.0, max_queue: int = 256):
@@ -66,7 +66,7 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Pictures in the queue."""
+        """Images in the queue."""
         return sum(one.size for one in list(self._waiting))
 
     def submit(self, model: Model, signature: str, inputs: Tensors, timeout: float) -> Future:
@@ -87,7 +87,7 @@ class Batcher:
         request = _Request(model, signature, inputs, time.monotonic() + timeout)
         with self._changed:
             if self._closed or (self._waiting and self.waiting + request.size > self.max_queue):
-                raise Refused("UNAVAILABLE", "Too many requests are waiting; try again later")
+                raise RequestError("UNAVAILABLE", "Too many requests are waiting; try again later")
             self._waiting.append(request)
             self._changed.notify()
         return request.answer
@@ -105,7 +105,7 @@ class Batcher:
             now = time.monotonic()
             late = [one for one in alive if one.deadline < now]
             for one in late:
-                _settle(one, Refused("UNAVAILABLE", "The request waited too long"))
+                _settle(one, RequestError("UNAVAILABLE", "The request waited too long"))
             self._answer([one for one in alive if one not in late])
 
     def _next(self) -> list[_Request]:
@@ -142,9 +142,9 @@ class Batcher:
                 for one in batch:
                     self._answer([one])
                 return
-            if not isinstance(error, Refused):
+            if not isinstance(error, RequestError):
                 logger.exception("A request failed")
-                error = Refused("INVALID_ARGUMENT", f"{type(error).__name__}: {error}")
+                error = RequestError("INVALID_ARGUMENT", f"{type(error).__name__}: {error}")
             for one in batch:
                 _settle(one, error)
             return
@@ -152,9 +152,9 @@ class Batcher:
             _settle(one, answer)
 
 
-def _settle(request: _Request, answer: Tensors | Refused) -> None:
+def _settle(request: _Request, answer: Tensors | RequestError) -> None:
     with suppress(InvalidStateError):  # nobody waits any more
-        if isinstance(answer, Refused):
+        if isinstance(answer, RequestError):
             request.answer.set_exception(answer)
         else:
             request.answer.set_result(answer)

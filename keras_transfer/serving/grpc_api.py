@@ -23,9 +23,9 @@ from tensorflow_serving.apis import (
 )
 
 from keras_transfer.quiet import silenced
+from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.models import Model
-from keras_transfer.serving.refusals import Refused
-from keras_transfer.serving.service import Asked, Service
+from keras_transfer.serving.service import PendingRequest, Service
 
 __all__ = ["build_grpc"]
 
@@ -75,7 +75,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             wanted = list(request.output_filter) or list(outputs)
             unknown = [name for name in wanted if name not in outputs]
             if unknown:
-                raise Refused(
+                raise RequestError(
                     "INVALID_ARGUMENT",
                     f"output tensor alias not found in signature: {unknown[0]} Outputs expected to "
                     f"be in the set {{{','.join(sorted(outputs))}}}.",
@@ -104,7 +104,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _told(context, self.token):
             if list(request.metadata_field) != ["signature_def"]:
-                raise Refused("INVALID_ARGUMENT", "metadata_field should be 'signature_def'")
+                raise RequestError("INVALID_ARGUMENT", "metadata_field should be 'signature_def'")
             model = _model(self.service, request.model_spec)
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             response.model_spec.name = model.name
@@ -135,13 +135,13 @@ def _told(context: grpc.ServicerContext, token: str) -> Iterator[None]:
         context.abort(grpc.StatusCode.UNAUTHENTICATED, "A bearer token is wanted")
     try:
         yield
-    except Refused as error:
+    except RequestError as error:
         context.abort(grpc.StatusCode[error.code], str(error))
 
 
 def _version(spec: Any) -> int | None:
     if spec.version_label:
-        raise Refused(
+        raise RequestError(
             "INVALID_ARGUMENT", f"Unrecognized servable version label: {spec.version_label}"
         )
     return spec.version.value if spec.HasField("version") else None
@@ -149,7 +149,7 @@ def _version(spec: Any) -> int | None:
 
 def _model(service: Service, spec: Any) -> Model:
     if not spec.name:
-        raise Refused("INVALID_ARGUMENT", "Missing ModelSpec")
+        raise RequestError("INVALID_ARGUMENT", "Missing ModelSpec")
     return service.versions.get(spec.name, _version(spec))
 
 
@@ -161,7 +161,7 @@ def _array(tensor: Any, most: int) -> np.ndarray:
             raise ValueError(f"its shape is {shape}, more than the message can hold")
         return np.asarray(tf.make_ndarray(tensor))
     except (TypeError, ValueError, KeyError) as error:
-        raise Refused("INVALID_ARGUMENT", f"A tensor cannot be read: {error}") from None
+        raise RequestError("INVALID_ARGUMENT", f"A tensor cannot be read: {error}") from None
 
 
 def _examples(given: Any) -> list[tf.train.Example]:
@@ -177,13 +177,13 @@ def _examples(given: Any) -> list[tf.train.Example]:
     return found
 
 
-def _wait(asked: Asked, service: Service) -> dict[str, np.ndarray]:
+def _wait(asked: PendingRequest, service: Service) -> dict[str, np.ndarray]:
     try:
         return asked.answer.result(service.limits.seconds)
     except Late:
-        raise Refused("UNAVAILABLE", "The request took too long") from None
+        raise RequestError("UNAVAILABLE", "The request took too long") from None
 
 
-def _name(spec: Any, asked: Asked) -> None:
+def _name(spec: Any, asked: PendingRequest) -> None:
     spec.name, spec.signature_name = asked.model.name, asked.signature
     spec.version.value = asked.model.version

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from keras_transfer.serving.refusals import Refused
+from keras_transfer.serving.errors import RequestError
 
 __all__ = ["Metrics"]
 
@@ -39,7 +39,7 @@ class Metrics:
         )
         self._waiting = Gauge(
             ":tensorflow:serving:batching_session:queue_size",
-            "Pictures that wait for their batch.",
+            "Images that wait for their batch.",
             registry=self.registry,
         )
 
@@ -58,7 +58,7 @@ class Metrics:
         began, status = time.perf_counter(), "OK"
         try:
             yield
-        except Refused as error:
+        except RequestError as error:
             status = error.code
             raise
         except BaseException:

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from keras_transfer.errors import BadData
-from keras_transfer.serving.refusals import Refused
+from keras_transfer.serving.errors import RequestError
 
 __all__ = ["DEFAULT", "WARMUP", "Model", "Signature", "Tensors", "warmup_requests"]
 
@@ -70,7 +70,14 @@ class Model:
             }
             for signature, inputs in warmup_requests(folder / WARMUP):
                 self.run(signature, inputs)
-        except (OSError, ValueError, KeyError, DecodeError, Refused, tf.errors.OpError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            DecodeError,
+            RequestError,
+            tf.errors.OpError,
+        ) as error:
             raise BadData(f"Version {version} in {folder} cannot be served: {error}") from None
 
     def signature(self, name: str = "") -> Signature:
@@ -81,7 +88,7 @@ class Model:
         """
         found = self.signatures.get(name or DEFAULT)
         if found is None:
-            raise Refused(
+            raise RequestError(
                 "INVALID_ARGUMENT",
                 f'Serving signature name: "{name or DEFAULT}" not found in signature def',
             )
@@ -102,9 +109,9 @@ class Model:
             tensors = {name: tf.constant(inputs[name], row.inputs[name].dtype) for name in inputs}
             return {name: one.numpy() for name, one in row.function(**tensors).items()}
         except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
-            raise Refused("INVALID_ARGUMENT", _plain(error)) from None
+            raise RequestError("INVALID_ARGUMENT", _plain(error)) from None
         except tf.errors.ResourceExhaustedError:
-            raise Refused("UNAVAILABLE", "Not enough memory for this request now") from None
+            raise RequestError("UNAVAILABLE", "Not enough memory for this request now") from None
 
 
 def _signature(function: Any, definition: meta_graph_pb2.SignatureDef) -> Signature:

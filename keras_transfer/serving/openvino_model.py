@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.features.engines import Engine, openvino_engine, openvino_network
 from keras_transfer.serving.models import DEFAULT, WARMUP, Model, Tensors, warmup_requests
-from keras_transfer.training.features.engines import Engine, openvino_engine, openvino_network
 
 __all__ = ["OpenVinoModel", "pays"]
 
@@ -67,7 +67,7 @@ class OpenVinoModel(Model):
             logger.warning(text, apart)
 
     def _class_names(self, request: Mapping[str, np.ndarray]) -> np.ndarray:
-        """By class index: what TensorFlow's ranking of one picture puts where."""
+        """By class index: what TensorFlow's ranking of one image puts where."""
         answer = super().run(DEFAULT, request)
         order = np.argsort(-answer["scores"][0], kind="stable")
         names = np.empty(len(order), object)

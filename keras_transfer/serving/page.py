@@ -1,4 +1,4 @@
-"""The page at ``/``: static files, what they need to know, and example pictures."""
+"""The page at ``/``: static files, what they need to know, and example images."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def routes(name: str, base: Path, examples: Path | None) -> list[BaseRoute]:
     Args:
         name: Of the model.
         base: The folder of its versions.
-        examples: Folder of pictures to choose from; None for none.
+        examples: Folder of images to choose from; None for none.
     """
-    pictures = {one.name: one for one in _pictures(examples)}
+    images = {one.name: one for one in _images(examples)}
 
     async def file(request: Request) -> Response:
         wanted = request.path_params.get("file", "index.html")
@@ -45,25 +45,25 @@ def routes(name: str, base: Path, examples: Path | None) -> list[BaseRoute]:
         content = resources.files(__package__).joinpath("page", wanted).read_bytes()
         return Response(content, media_type=TYPES[wanted], headers=HEADERS)
 
-    async def about(request: Request) -> Response:
-        document = {"name": name, "resize": _resize(base), "examples": list(pictures)}
+    async def metadata(request: Request) -> Response:
+        document = {"name": name, "resize": _resize(base), "examples": list(images)}
         return JSONResponse(document, headers=HEADERS)
 
     async def example(request: Request) -> Response:
-        path = pictures.get(request.path_params["file"])  # of those that were listed, no other
+        path = images.get(request.path_params["file"])  # of those that were listed, no other
         if path is None or not path.is_file():
             return JSONResponse({"error": "Not Found"}, 404)
         return FileResponse(path, headers=HEADERS)
 
     return [
         Route("/", file),
-        Route("/page/about.json", about),
+        Route("/page/about.json", metadata),
         Route("/page/examples/{file}", example),
         Route("/page/{file}", file),
     ]
 
 
-def _pictures(folder: Path | None) -> list[Path]:
+def _images(folder: Path | None) -> list[Path]:
     if folder is None:
         return []
     found = (one for one in sorted(folder.iterdir()) if one.suffix.lower() in EXTENSIONS)
@@ -71,7 +71,7 @@ def _pictures(folder: Path | None) -> list[Path]:
 
 
 def _resize(base: Path) -> str:
-    """How the newest version makes a square of a picture; "" where it does not say."""
+    """How the newest version makes a square of an image; "" where it does not say."""
     for version in reversed(numbered(base)):
         try:
             text = (base / str(version) / "export.json").read_text(encoding="utf-8")

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.models import Tensors
-from keras_transfer.serving.refusals import Refused
 
 __all__ = ["classify_outputs", "examples", "parse", "predict_inputs", "predict_outputs"]
 
 Specs = Mapping[str, tf.TensorSpec]
 
 
-def _bad(message: str) -> Refused:
-    return Refused("INVALID_ARGUMENT", message)
+def _bad(message: str) -> RequestError:
+    return RequestError("INVALID_ARGUMENT", message)
 
 
 def parse(body: bytes) -> dict[str, Any]:

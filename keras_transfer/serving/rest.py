@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from keras_transfer.serving import page, payload
-from keras_transfer.serving.refusals import HTTP, Refused
-from keras_transfer.serving.service import Asked, Service
+from keras_transfer.serving.errors import HTTP, RequestError
+from keras_transfer.serving.service import PendingRequest, Service
 
 __all__ = ["METRICS", "build_app"]
 
@@ -38,7 +38,7 @@ def build_app(service: Service, *, token: str = "", examples: Path | None = None
     Args:
         service: Answers.
         token: What ``Authorization: Bearer`` must say; "" for no such demand.
-        examples: Folder of pictures that the page shows.
+        examples: Folder of images that the page shows.
     """
 
     async def health(request: Request) -> Response:
@@ -53,7 +53,7 @@ def build_app(service: Service, *, token: str = "", examples: Path | None = None
             try:
                 _authorize(request, token)
                 return await endpoint(request)
-            except Refused as error:
+            except RequestError as error:
                 return _json({"error": str(error)}, HTTP[error.code])
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody reads it
@@ -76,7 +76,9 @@ def build_app(service: Service, *, token: str = "", examples: Path | None = None
 def _authorize(request: Request, token: str) -> None:
     given = request.headers.get("authorization", "")
     if token and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        raise Refused("UNAUTHENTICATED", "A bearer token is wanted: Authorization: Bearer TOKEN")
+        raise RequestError(
+            "UNAUTHENTICATED", "A bearer token is wanted: Authorization: Bearer TOKEN"
+        )
 
 
 async def _v1(service: Service, request: Request) -> Response:
@@ -89,12 +91,14 @@ async def _v1(service: Service, request: Request) -> Response:
         if look["metadata"]:
             return _json(service.metadata(look["name"], version))
         return _json(service.status(look["name"], version))
-    raise Refused("INVALID_ARGUMENT", f"Malformed request: {request.method} {path}")
+    raise RequestError("INVALID_ARGUMENT", f"Malformed request: {request.method} {path}")
 
 
 def _version(found: re.Match) -> int | None:
     if found["label"]:
-        raise Refused("INVALID_ARGUMENT", f"Unrecognized servable version label: {found['label']}")
+        raise RequestError(
+            "INVALID_ARGUMENT", f"Unrecognized servable version label: {found['label']}"
+        )
     return int(found["version"]) if found["version"] else None
 
 
@@ -114,12 +118,12 @@ async def _in_time(awaited: Coroutine[Any, Any, Any], seconds: float) -> Any:
     try:
         return await asyncio.wait_for(awaited, seconds)
     except asyncio.TimeoutError:  # not the builtin one before Python 3.11
-        raise Refused("UNAVAILABLE", "The request took too long") from None
+        raise RequestError("UNAVAILABLE", "The request took too long") from None
 
 
 def _parsed(
     service: Service, model: Any, api: str, body: bytes
-) -> tuple[Asked, Callable[[Any], dict[str, Any]]]:
+) -> tuple[PendingRequest, Callable[[Any], dict[str, Any]]]:
     """Take a request on; and how to lay out its answer."""
     document = payload.parse(body)
     signature = document.get("signature_name", "")
@@ -130,7 +134,7 @@ def _parsed(
         return asked, lambda outputs: payload.predict_outputs(outputs, rows)
     if api == "regress":
         row = model.signature(signature)
-        raise Refused(
+        raise RequestError(
             "INVALID_ARGUMENT",
             "Expected regression signature method_name to be tensorflow/serving/regress. "
             f"Was: {row.method}",
@@ -153,7 +157,7 @@ async def _body(request: Request, most: int) -> bytes:
                 break
         else:
             return bytes(content)
-    raise Refused("RESOURCE_EXHAUSTED", f"The request has more than {most:,} bytes")
+    raise RequestError("RESOURCE_EXHAUSTED", f"The request has more than {most:,} bytes")
 
 
 def _json(document: Any, status: int = 200) -> Response:

@@ -37,13 +37,13 @@ class Settings:
         port: For REST; 0 for a free one.
         grpc_port: For gRPC; 0 for a free one, None for none.
         name: Of the model; its folder's if "".
-        max_batch: Most pictures that are answered together.
+        max_batch: Most images that are answered together.
         max_wait: Seconds that a request waits for others.
-        max_queue: Pictures that may wait.
+        max_queue: Images that may wait.
         limits: What a request may cost.
         token: Bearer token that requests must carry; "" for none.
         poll: Seconds between looks for a new version.
-        examples: Folder of pictures for the page.
+        examples: Folder of images for the page.
         engine: "tensorflow", "openvino", or "auto": OpenVINO where it pays.
     """
 

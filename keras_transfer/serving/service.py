@@ -11,19 +11,19 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 
-from keras_transfer.data.flaws import MOST_PIXELS
+from keras_transfer.data.image_checks import MOST_PIXELS
 from keras_transfer.serving.batching import Batcher
+from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.limits import check_image
 from keras_transfer.serving.metrics import Metrics
 from keras_transfer.serving.models import DEFAULT, Model, Tensors
-from keras_transfer.serving.pictures import check_picture
-from keras_transfer.serving.refusals import Refused
 from keras_transfer.serving.versions import Versions
 
-__all__ = ["CLASSIFY", "Asked", "Limits", "Service"]
+__all__ = ["CLASSIFY", "Limits", "PendingRequest", "Service"]
 
 CLASSIFY = "tensorflow/serving/classify"
 BYTES = "image_bytes"
-"""Inputs and features of this name hold encoded pictures."""
+"""Inputs and features of this name hold encoded images."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Limits:
 
     Attributes:
         body: Most bytes of a request.
-        pixels: Most pixels of a picture.
+        pixels: Most pixels of an image.
         seconds: How long an answer may take.
     """
 
@@ -42,13 +42,13 @@ class Limits:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class PendingRequest:
     """A request that has been taken on.
 
     Attributes:
         model: Who answers it.
         signature: By what.
-        answer: Outputs by name, to come; or ``Refused``.
+        answer: Outputs by name, to come; or ``RequestError``.
     """
 
     model: Model
@@ -70,7 +70,7 @@ class Service:
         self.versions, self.batcher, self.limits = versions, batcher, limits
         self.metrics = metrics
 
-    def predict(self, model: Model, signature: str, inputs: Tensors) -> Asked:
+    def predict(self, model: Model, signature: str, inputs: Tensors) -> PendingRequest:
         """Ask a signature.
 
         Args:
@@ -84,7 +84,7 @@ class Service:
         row = model.signature(signature)
         if set(inputs) != set(row.inputs):
             wanted, got = ", ".join(sorted(row.inputs)), ", ".join(sorted(inputs)) or "none"
-            raise Refused("INVALID_ARGUMENT", f"The inputs should be {wanted}; got {got}")
+            raise RequestError("INVALID_ARGUMENT", f"The inputs should be {wanted}; got {got}")
         if row.batched:
             self._check_count(max((len(one) for one in inputs.values() if one.ndim), default=1))
         for name, array in inputs.items():
@@ -93,19 +93,21 @@ class Service:
                 np.dtype(object) if spec.dtype == tf.string else np.dtype(spec.dtype.as_numpy_dtype)
             )
             if array.dtype != kind or not spec.shape.is_compatible_with(array.shape):
-                raise Refused(
+                raise RequestError(
                     "INVALID_ARGUMENT",
                     f"Input {name!r} should be {spec.dtype.name} of shape {spec.shape}; got "
                     f"{array.dtype} of shape {array.shape}",
                 )
             if name == BYTES:
                 for content in array.ravel():
-                    check_picture(content, self.limits.pixels)
+                    check_image(content, self.limits.pixels)
         signature = signature or DEFAULT
         answer = self.batcher.submit(model, signature, inputs, self.limits.seconds)
-        return Asked(model, signature, answer)
+        return PendingRequest(model, signature, answer)
 
-    def classify(self, model: Model, signature: str, given: list[tf.train.Example]) -> Asked:
+    def classify(
+        self, model: Model, signature: str, given: list[tf.train.Example]
+    ) -> PendingRequest:
         """Ask a signature of the Classify API.
 
         Args:
@@ -118,26 +120,26 @@ class Service:
         """
         row = model.signature(signature)
         if row.method != CLASSIFY:
-            raise Refused(
+            raise RequestError(
                 "INVALID_ARGUMENT",
                 f"Expected classification signature method_name to be {CLASSIFY}. "
                 f"Was: {row.method}",
             )
         if not given:
-            raise Refused("INVALID_ARGUMENT", "Input is empty.")
+            raise RequestError("INVALID_ARGUMENT", "Input is empty.")
         self._check_count(len(given))
         for one in given:
             for content in one.features.feature[BYTES].bytes_list.value:
-                check_picture(content, self.limits.pixels)
+                check_image(content, self.limits.pixels)
         serialized = np.array([one.SerializeToString() for one in given], object)
         return self.predict(model, signature, {next(iter(row.inputs)): serialized})
 
     def _check_count(self, count: int) -> None:
-        """Thousands of tiny pictures fit in a small body, but not in memory once resized."""
+        """Thousands of tiny images fit in a small body, but not in memory once resized."""
         most = self.batcher.max_queue
         if count > most:
-            raise Refused(
-                "INVALID_ARGUMENT", f"A request may hold {most:,} pictures; this one has {count:,}"
+            raise RequestError(
+                "INVALID_ARGUMENT", f"A request may hold {most:,} images; this one has {count:,}"
             )
 
     def status(self, name: str, version: int | None = None) -> dict[str, Any]:
@@ -148,9 +150,9 @@ class Service:
         """
         states = self.versions.states if name == self.versions.name else {}
         if not states:
-            raise Refused("NOT_FOUND", f"Could not find any versions of model {name}")
+            raise RequestError("NOT_FOUND", f"Could not find any versions of model {name}")
         if version is not None and version not in states:
-            raise Refused("NOT_FOUND", f"Could not find version {version} of model {name}")
+            raise RequestError("NOT_FOUND", f"Could not find version {version} of model {name}")
         chosen = sorted(states) if version is None else [version]
         return {
             "model_version_status": [

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports.versions import numbered
+from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.models import Model
-from keras_transfer.serving.refusals import Refused
 
 __all__ = ["State", "Versions", "locate"]
 
@@ -135,7 +135,7 @@ class Versions:
         if name == self.name and model is not None and version in (None, model.version):
             return model
         asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-        raise Refused("NOT_FOUND", f"Servable not found for request: {asked}")
+        raise RequestError("NOT_FOUND", f"Servable not found for request: {asked}")
 
     def watch(self, seconds: float) -> None:
         """Look again every so often, in a thread of its own, until ``close``."""

@@ -13,46 +13,46 @@ import keras
 from tqdm import tqdm
 
 from keras_transfer.errors import CheckFailed
-from keras_transfer.training.averages import swap_averages
+from keras_transfer.training.ema import swap_ema_weights
 from keras_transfer.training.monitors import better
-from keras_transfer.training.state import save_state
+from keras_transfer.training.resume import save_state
 
 __all__ = [
     "AfterEpoch",
-    "KeepBest",
+    "BestCheckpoint",
     "Progress",
-    "Remember",
+    "RestoreCallbackState",
     "StopOnNaN",
-    "memory_of",
+    "callback_state",
 ]
 
 Log = dict[str, Any]
 
-REMEMBERED = ("best", "wait", "stopped_epoch", "best_epoch", "cooldown_counter")
+STATE_ATTRIBUTES = ("best", "wait", "stopped_epoch", "best_epoch", "cooldown_counter")
 """Attributes in which callbacks keep what they know of earlier epochs, Keras's and ours."""
 
 
-def memory_of(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Log]:
+def callback_state(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Log]:
     """What callbacks remember of earlier epochs, JSON-ready, by the name of their class."""
     memories = {type(one).__name__: vars(one) for one in callbacks}
     return {
         who: {
             name: None if memory[name] is None else float(memory[name])
-            for name in REMEMBERED
+            for name in STATE_ATTRIBUTES
             if name in memory
         }
         for who, memory in memories.items()
     }
 
 
-class Remember(keras.callbacks.Callback):
+class RestoreCallbackState(keras.callbacks.Callback):
     """Give other callbacks back what they remembered; comes after them in the list.
 
     Keras's callbacks forget everything in their ``on_train_begin`` (keras#6697).
 
     Args:
         callbacks: Who is to remember.
-        memory: What ``memory_of`` them returned when the run was interrupted.
+        memory: What ``callback_state`` them returned when the run was interrupted.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback], memory: dict[str, Log]):
@@ -66,13 +66,13 @@ class Remember(keras.callbacks.Callback):
                 setattr(one, name, value)
 
 
-class KeepBest(keras.callbacks.Callback):
-    """Write the variables of a model whenever the monitored figure is the best so far.
+class BestCheckpoint(keras.callbacks.Callback):
+    """Write the variables of a model whenever the monitored metric is the best so far.
 
     Args:
         path: An ``.npz`` file; replaced only once the new one is complete.
         model: What to write: shares its layers with the model in training, has no optimizer.
-        monitor: Name of the figure in the epoch's logs.
+        monitor: Name of the metric in the epoch's logs.
         best: The best of earlier stages; None where there were none.
     """
 
@@ -85,9 +85,9 @@ class KeepBest(keras.callbacks.Callback):
         value = float((logs or {})[self.monitor])
         if better(self.monitor, value, self.best):
             self.best = value
-            swap_averages(self.model)
+            swap_ema_weights(self.model)
             save_state(self.path, self.kept, {self.monitor: value})
-            swap_averages(self.model)
+            swap_ema_weights(self.model)
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -152,15 +152,15 @@ class Progress(keras.callbacks.Callback):
         self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: Log | None = None) -> None:
-        """Say the figures."""
+        """Say the metrics."""
         self.bar.close()
-        figures = "  ".join(f"{name} {float(value):.4g}" for name, value in (logs or {}).items())
+        metrics = "  ".join(f"{name} {float(value):.4g}" for name, value in (logs or {}).items())
         seconds = time.perf_counter() - self.began
-        self.tell(f"{self.stage} {epoch + 1}/{self.epochs}  {figures}  ({seconds:.1f} s)")
+        self.tell(f"{self.stage} {epoch + 1}/{self.epochs}  {metrics}  ({seconds:.1f} s)")
 
 
 class AfterEpoch(keras.callbacks.Callback):
-    """Call a function with each epoch's number and figures, after all other callbacks."""
+    """Call a function with each epoch's number and metrics, after all other callbacks."""
 
     def __init__(self, act: Callable[[int, dict[str, float]], None]):
         super().__init__()

@@ -15,7 +15,7 @@ Factor = Callable[[Any], float]
 """From a Keras variable to the factor of its rate."""
 
 DECAYS = ("weight_decay", "adam_weight_decay")
-"""Keras's knobs of decoupled decay; Muon has the second for what is no matrix."""
+"""Keras's settings of decoupled decay; Muon has the second for what is no matrix."""
 
 
 def layer_factors(classifier: keras.Model, decay: float) -> Factor:

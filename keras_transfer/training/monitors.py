@@ -1,4 +1,4 @@
-"""The figures of an epoch that can choose the best model, and which way each is better.
+"""The metrics of an epoch that can choose the best model, and which way each is better.
 
 Imports nothing, so that a wrong name is an error before anything is loaded; Keras would only
 warn, and keep no model.
@@ -14,7 +14,7 @@ MONITORS: Table[str] = Table(
 
 
 def better(monitor: str, value: float, than: float | None) -> bool:
-    """Whether a value of the monitored figure beats an earlier one; anything beats None."""
+    """Whether a value of the monitored metric beats an earlier one; anything beats None."""
     if than is None:
         return True
     return value > than if MONITORS[monitor] == "max" else value < than

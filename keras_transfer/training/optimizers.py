@@ -123,7 +123,7 @@ def build_optimizer(
     decay: float = 0.1,
     factor_of: Factor | None = None,
     carry: bool = False,
-    **knobs: Any,
+    **settings: Any,
 ) -> keras.optimizers.Optimizer:
     """Make an optimizer whose rate follows a schedule over one stage.
 
@@ -140,7 +140,7 @@ def build_optimizer(
         decay: Factor of exponential, step and staircase.
         factor_of: From a variable to the factor of its rate, as ``layer_factors`` gives it.
         carry: Whether it is to take over what another one knew; see ``carrying``.
-        knobs: Others of Keras's constructor; None leaves its default. ``momentum`` is for sgd,
+        settings: Others of Keras's constructor; None leaves its default. ``momentum`` is for sgd,
             others ignore it. ``weight_decay`` is decoupled (Loshchilov and Hutter 2019,
             arXiv:1711.05101), and leaves out biases and normalisation layers; by default 0.004
             for adamw and muon, none for the others.
@@ -154,10 +154,12 @@ def build_optimizer(
     kind = getattr(keras.optimizers, OPTIMIZERS[name], None)
     if kind is None:
         raise BadConfiguration(f"Keras {keras.__version__} has no {OPTIMIZERS[name]}; upgrade it.")
-    given = {knob: value for knob, value in knobs.items() if value is not None}
+    given = {setting: value for setting, value in settings.items() if value is not None}
     if name != "sgd":
         given.pop("momentum", None)
-    if name == "muon" and "weight_decay" in given:  # what is no matrix has a knob of its own there
+    if (
+        name == "muon" and "weight_decay" in given
+    ):  # what is no matrix has a setting of its own there
         given["adam_weight_decay"] = given["weight_decay"]
     if name == "adafactor":  # the square of Keras's 1e-30 is 0: a unit without gradient gives NaN
         given["epsilon_1"] = 1e-15
@@ -166,13 +168,13 @@ def build_optimizer(
 
         kind = layerwise(kind, factor_of)
     if carry:
-        from keras_transfer.training.carrying import aged
+        from keras_transfer.training.optimizer_state import per_variable_steps
 
-        kind = aged(kind)
+        kind = per_variable_steps(kind)
     if given.get("use_ema"):
-        from keras_transfer.training.averages import averaging
+        from keras_transfer.training.ema import with_warm_ema
 
-        kind = averaging(kind)
+        kind = with_warm_ema(kind)
     optimizer = kind(SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay), **given)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

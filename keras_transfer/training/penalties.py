@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["Judged", "l2_sp", "origin"]
+__all__ = ["PenaltyFreeValidation", "l2_sp", "origin"]
 
 Origin = dict[int, Any]
 
@@ -57,7 +57,7 @@ def _kernels(model: keras.Model) -> list[Any]:
     return [one for one in model.weights if len(one.shape) > 1]
 
 
-class Judged(keras.Model):
+class PenaltyFreeValidation(keras.Model):
     """A model whose validation loss is that of the data, without the penalties on its weights.
 
     With them, a stage whose weights are pulled anywhere could not be compared with one whose are

@@ -11,22 +11,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.training.averages import swap_averages
+from keras_transfer.training.ema import swap_ema_weights
 from keras_transfer.training.monitors import MONITORS, better
-from keras_transfer.training.state import read_arrays, read_progress, save_state
+from keras_transfer.training.resume import read_arrays, read_progress, save_state
 
-__all__ = ["KeepSeveral", "clear_epochs", "stir"]
+__all__ = ["TopKCheckpoints", "clear_epochs", "greedy_soup"]
 
 logger = logging.getLogger("keras_transfer")
 
 
-class KeepSeveral(keras.callbacks.Callback):
+class TopKCheckpoints(keras.callbacks.Callback):
     """Write the variables of a model after each epoch that is among the best of its stage.
 
     Args:
         folder: Holds the files, ``epoch_<number>.npz``.
         model: What to write: shares its layers with the model in training, has no optimizer.
-        monitor: Name of the figure in the epoch's logs.
+        monitor: Name of the metric in the epoch's logs.
         count: How many are kept.
     """
 
@@ -38,19 +38,19 @@ class KeepSeveral(keras.callbacks.Callback):
         """Write this one, then remove the worst if there are too many."""
         value = float((logs or {})[self.monitor])
         self.folder.mkdir(exist_ok=True)
-        swap_averages(self.model)
+        swap_ema_weights(self.model)
         save_state(self.folder / f"epoch_{epoch}.npz", self.kept, {"epoch": epoch, "value": value})
-        swap_averages(self.model)
+        swap_ema_weights(self.model)
         for path, _ in ranked(self.folder, self.monitor)[self.count :]:
             path.unlink()
 
 
 def ranked(folder: Path, monitor: str) -> list[tuple[Path, float]]:
-    """The epochs that are kept in a folder with their figures, best first."""
+    """The epochs that are kept in a folder with their metrics, best first."""
     found = [(path, read_progress(path) or {}) for path in folder.glob("epoch_*.npz")]
     sign = -1 if MONITORS[monitor] == "max" else 1
     found.sort(key=lambda one: (sign * one[1]["value"], one[1]["epoch"]))
-    return [(path, about["value"]) for path, about in found]
+    return [(path, metadata["value"]) for path, metadata in found]
 
 
 def clear_epochs(folder: Path) -> None:
@@ -61,23 +61,23 @@ def clear_epochs(folder: Path) -> None:
         folder.rmdir()
 
 
-def stir(
+def greedy_soup(
     folder: Path, fitted: keras.Model, part: keras.Model, val: tf.data.Dataset, monitor: str
 ) -> float | None:
     """Make a greedy soup of the epochs in a folder (Wortsman et al. 2022, arXiv:2203.05482).
 
-    From the best epoch on, each next one joins the average if the figure does not get worse by
+    From the best epoch on, each next one joins the average if the metric does not get worse by
     that. Integers, such as the state of dropout, are those of the best epoch.
 
     Args:
-        folder: As ``KeepSeveral`` left it.
+        folder: As ``TopKCheckpoints`` left it.
         fitted: Compiled.
         part: The model that was kept; its weights become those of the soup.
         val: What is judged on.
-        monitor: The figure; one of the val part.
+        monitor: The metric; one of the val split.
 
     Returns:
-        The figure of the soup; None where no average is better than the best epoch alone.
+        The metric of the soup; None where no average is better than the best epoch alone.
     """
     epochs = ranked(folder, monitor)
     soup, best = [read_arrays(epochs[0][0])], epochs[0][1]

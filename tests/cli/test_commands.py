@@ -35,9 +35,9 @@ def test_the_run_folder_holds_what_it_should(work, done):
         "tensorboard", "augmented.png", "pr_curves.csv",
     }  # fmt: skip
     assert json.loads((folder / "classes.json").read_text()) == ["blue", "red"]
-    about = json.loads((folder / "run.json").read_text())
-    assert (about["status"], about["kind"]) == ("done", "Classify")
-    assert {"tensorflow", "keras", "python"} <= set(about["versions"])
+    metadata = json.loads((folder / "run.json").read_text())
+    assert (metadata["status"], metadata["kind"]) == ("done", "Classify")
+    assert {"tensorflow", "keras", "python"} <= set(metadata["versions"])
     with (folder / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["stage"] for row in rows] == ["head", "head", "all", "all"]
@@ -50,19 +50,19 @@ def test_progress_is_quiet_where_stderr_is_no_terminal(done):
     assert "oneDNN" not in done.stderr
 
 
-def test_figures_for_people(work, done):
+def test_metrics_for_people(work, done):
     shown = kt("evaluate", "runs/tiny/1", cwd=work, check=0)
-    figures = json.loads(done.stdout)["metrics"]["test"]
+    metrics = json.loads(done.stdout)["metrics"]["test"]
 
-    assert f"{figures['accuracy']:.3f}"[:5] in shown.stdout
+    assert f"{metrics['accuracy']:.3f}"[:5] in shown.stdout
 
 
-def test_evaluate_on_its_own_pictures_warns_of_those_it_was_trained_on(work, done):
-    warned = kt("evaluate", "runs/tiny/1", "--data", "pictures", "--json", cwd=work, check=0)
-    assert "18 of these 24 pictures" in warned.stderr
+def test_evaluate_on_its_own_images_warns_of_those_it_was_trained_on(work, done):
+    warned = kt("evaluate", "runs/tiny/1", "--data", "images", "--json", cwd=work, check=0)
+    assert "18 of these 24 images" in warned.stderr
     document = json.loads(warned.stdout)
     assert document["metrics"]["test"]["n"] == 24
-    kt("evaluate", "runs/tiny/1", "--data", "pictures", "--strict", cwd=work, check=4)
+    kt("evaluate", "runs/tiny/1", "--data", "images", "--strict", cwd=work, check=4)
 
 
 def test_evaluate_refuses_a_class_that_the_model_does_not_know(work, done, tmp_path):
@@ -74,8 +74,8 @@ def test_evaluate_refuses_a_class_that_the_model_does_not_know(work, done, tmp_p
 
 
 def test_predict_gives_a_row_a_file_and_never_a_neighbours(work, done, tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"not a picture")
-    paths = ["pictures/red/1.png", tmp_path / "broken.png", "pictures/blue/1.png", "gone.png"]
+    (tmp_path / "broken.png").write_bytes(b"not an image")
+    paths = ["images/red/1.png", tmp_path / "broken.png", "images/blue/1.png", "gone.png"]
 
     said = kt(
         "predict", "runs/tiny/1", *paths, "--format", "jsonl", "--top-k", 2, cwd=work, check=3
@@ -99,8 +99,8 @@ def test_predict_as_csv_and_table_from_folders_and_patterns(work, done):
     said = kt(
         "predict",
         "runs/tiny/1",
-        "pictures/red",
-        "pictures/blue/*.png",
+        "images/red",
+        "images/blue/*.png",
         "--format",
         "csv",
         cwd=work,
@@ -109,8 +109,8 @@ def test_predict_as_csv_and_table_from_folders_and_patterns(work, done):
     rows = list(csv.DictReader(io.StringIO(said.stdout)))
     assert len(rows) == 24
     assert {row["class_1"] for row in rows} <= {"blue", "red"}
-    table = kt("predict", "runs/tiny/1", "pictures/red/1.png", cwd=work, check=0)
-    assert table.stdout.startswith("pictures/red/1.png  ")
+    table = kt("predict", "runs/tiny/1", "images/red/1.png", cwd=work, check=0)
+    assert table.stdout.startswith("images/red/1.png  ")
 
 
 def test_predictions_file_and_predict_agree(work, done):
@@ -131,19 +131,22 @@ def test_list_show_and_copy(work):
     assert "mine.py is there already" in again.stderr
     mine = json.loads(kt("show", "mine.py", "--json", cwd=work, check=0).stdout)
     digits = json.loads(kt("show", "digits", "--json", cwd=work, check=0).stdout)
-    assert mine["knobs"] == digits["knobs"]
+    assert mine["settings"] == digits["settings"]
 
 
 @pytest.mark.slow
 def test_sample_what_show_prints_is_what_config_takes(work):
     shown = kt("show", "tiny.py", cwd=work, check=0).stdout
-    (work / "knobs.yaml").write_text(shown)
-    with (work / "knobs.yaml").open("a") as file:
+    (work / "settings.yaml").write_text(shown)
+    with (work / "settings.yaml").open("a") as file:
         file.write("\nlr: 0.25\nepochs: 7\nbatch_size: 4\n")
-    text = (work / "knobs.yaml").read_text().replace("epochs: null\n", "").replace("lr: null\n", "")
-    (work / "knobs.yaml").write_text(text.replace("batch_size: 8\n", ""))
+    text = (
+        (work / "settings.yaml").read_text().replace("epochs: null\n", "").replace("lr: null\n", "")
+    )
+    (work / "settings.yaml").write_text(text.replace("batch_size: 8\n", ""))
     kt(
-        "run", "tiny.py", "-c", "knobs.yaml", "--epochs", 2, "--set", "epochs=1", "--out", "ranked",
+        "run", "tiny.py", "-c", "settings.yaml", "--epochs", 2, "--set", "epochs=1",
+        "--out", "ranked",
         cwd=work, check=0,
     )  # fmt: skip
     ranked = yaml.safe_load((work / "ranked/recipe.yaml").read_text())
@@ -165,9 +168,9 @@ def test_sample_what_show_prints_is_what_config_takes(work):
         (["run", "tiny.py", "-c", "gone.yaml"], 2, "gone.yaml"),
         (["run", "tiny.py", "--data", "picturs"], 3, "picturs"),
         (["run", "tiny.py", "--weights", "gone.weights.h5"], 3, "gone.weights.h5"),
-        (["run", "tiny.py", "--out", "pictures/out"], 2, "inside"),
+        (["run", "tiny.py", "--out", "images/out"], 2, "inside"),
         (["run", "tiny.py", "--resume"], 2, "unfinished"),
-        (["evaluate", "pictures"], 2, "neither a run folder nor an export"),
+        (["evaluate", "images"], 2, "neither a run folder nor an export"),
         (["predict", "runs/none", "a.png"], 2, "neither a run folder nor an export"),
     ],
 )

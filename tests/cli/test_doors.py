@@ -1,4 +1,4 @@
-"""The same knobs said by options, by YAML and in Python are the same run."""
+"""The same settings said by options, by YAML and in Python are the same run."""
 
 import json
 import runpy
@@ -10,7 +10,7 @@ from processes import kt
 from keras_transfer import Classify, Stage
 from keras_transfer.cli.run import chosen
 
-KNOBS = {
+SETTINGS = {
     "seed": 3,
     "batch_size": 5,
     "imbalance": "class_weight",
@@ -38,17 +38,17 @@ def by_options(work, out):
 
 
 def by_yaml(work, out):
-    (work / "all.yaml").write_text(yaml.safe_dump(KNOBS))
+    (work / "all.yaml").write_text(yaml.safe_dump(SETTINGS))
     kt("run", "tiny.py", "-c", "all.yaml", "--out", out, cwd=work, check=0)
 
 
 def by_python(work, out):
-    runpy.run_path("tiny.py")["recipe"].run(name="tiny", out=out, **KNOBS)
+    runpy.run_path("tiny.py")["recipe"].run(name="tiny", out=out, **SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def told(work):
-    """What each door's run holds: all knobs, and all answers, to the last digit."""
+    """What each door's run holds: all settings, and all answers, to the last digit."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work)
@@ -56,9 +56,9 @@ def told(work):
         for door in (by_options, by_yaml, by_python):
             out = work / door.__name__
             door(work, out)
-            about = json.loads((out / "run.json").read_text())
+            metadata = json.loads((out / "run.json").read_text())
             found[door.__name__] = (
-                {name: about[name] for name in ("recipe", "kind", "data")},
+                {name: metadata[name] for name in ("recipe", "kind", "data")},
                 yaml.safe_load((out / "recipe.yaml").read_text()),
                 (out / "predictions.csv").read_text(),
             )
@@ -72,14 +72,14 @@ def test_sample_three_doors_lead_to_one_run(told):
 
 @pytest.mark.slow
 def test_sample_what_was_said_is_what_holds(told):
-    _, knobs, _ = told["by_options"]
+    _, settings, _ = told["by_options"]
 
     for name in ("seed", "batch_size", "imbalance", "mixup", "monitor", "cache"):
-        assert knobs[name] == KNOBS[name]
+        assert settings[name] == SETTINGS[name]
     for group in ("head", "augment"):
-        assert {name: knobs[group][name] for name in KNOBS[group]} == KNOBS[group]
-    (stage,) = knobs["stages"]
-    assert {name: stage[name] for name in KNOBS["stages"][0]} == KNOBS["stages"][0]
+        assert {name: settings[group][name] for name in SETTINGS[group]} == SETTINGS[group]
+    (stage,) = settings["stages"]
+    assert {name: stage[name] for name in SETTINGS["stages"][0]} == SETTINGS["stages"][0]
 
 
 def test_options_and_settings_are_put_together_before_they_are_checked():

@@ -16,7 +16,7 @@ def run(work, out, *words, cache, check=0):
     )
 
 
-def about(out):
+def metadata(out):
     return json.loads((out / "run.json").read_text())
 
 
@@ -36,17 +36,17 @@ def cached(work, tmp_path_factory):
 
 
 def test_a_second_run_computes_nothing(work, cached, tmp_path):
-    first = about(cached / "run")["features"]
+    first = metadata(cached / "run")["features"]
     assert first["tune"]["boundary"] == "block2_pool"
     assert first["head"]["boundary"] == "pool"
-    # 24 pictures; those of the head are made from those of the later stage
+    # 24 images; those of the head are made from those of the later stage
     assert first["tune"]["computed"] == 24
 
     run(work, tmp_path / "run", *TUNED, "--lr", 0.01, cache=cached / "cache")
 
-    second = about(tmp_path / "run")["features"]
+    second = metadata(tmp_path / "run")["features"]
     assert second["tune"]["computed"] == second["head"]["computed"] == 0
-    assert set(second["tune"]) >= {"engine", "precision", "error", "pictures_per_second"}
+    assert set(second["tune"]) >= {"engine", "precision", "error", "images_per_second"}
 
 
 def test_the_same_run_on_cached_features_ends_the_same(work, cached, tmp_path):
@@ -94,12 +94,12 @@ def test_every_way_comes_to_the_same_model(work, plainly, tmp_path, words):
         pytest.param("fresh", marks=pytest.mark.slow),
     ],
 )
-def test_views_of_augmented_pictures(work, tmp_path, views):
+def test_views_of_augmented_images(work, tmp_path, views):
     words = [*TUNED, "--views", views, "--set", "augment.rotation_range=30"]
     run(work, tmp_path / "run", *words, cache=tmp_path / "cache")
 
-    computed = about(tmp_path / "run")["features"]["tune"]["computed"]
-    # 12 of the 24 pictures are for training; the first view is the clean one.
+    computed = metadata(tmp_path / "run")["features"]["tune"]["computed"]
+    # 12 of the 24 images are for training; the first view is the clean one.
     assert computed == {"clean": 24, "3": 24 + 2 * 12, "fresh": 12}[views]
 
 
@@ -109,11 +109,11 @@ def test_show_and_clear(work, cached, tmp_path):
 
     told = kt("cache", "show", cwd=work, check=0, **home).stdout
     assert "convnet_small up to block2_pool, 16 pixels, clean" in told
-    assert ": 24 pictures" in told
+    assert ": 24 images" in told
     assert "of 20 GB (KT_CACHE_GB)" in told
     document = json.loads(kt("cache", "show", "--json", cwd=work, check=0, **home).stdout)
     assert {row["boundary"] for row in document["features"]} == {"pool", "block2_pool"}
-    # 4 x 4 x 64 numbers of two bytes a picture, and digests beside them
+    # 4 x 4 x 64 numbers of two bytes an image, and digests beside them
     (tuned,) = [row for row in document["features"] if row["boundary"] == "block2_pool"]
     assert 24 * 4 * 4 * 64 * 2 < tuned["bytes"] < 24 * (4 * 4 * 64 * 2 + 100) + 2000
 
@@ -158,7 +158,7 @@ recipe.run(
 @pytest.mark.slow
 @pytest.mark.parametrize("views", ["clean", "fresh"])
 def test_sample_two_devices_train_on_features_as_one_does(work, tmp_path, views):
-    """12 pictures for training, in batches of 6; features stored and features streamed."""
+    """12 images for training, in batches of 6; features stored and features streamed."""
     for strategy in ("one_device", "mirrored"):
         words = [sys.executable, "-c", DEVICES, str(tmp_path / strategy), strategy, views]
         done = subprocess.run(words, cwd=work, capture_output=True, text=True)
@@ -174,5 +174,5 @@ def test_sample_half_precision_trains_on_features_too(work, tmp_path):
         work, tmp_path / "run", *TUNED, "--precision", "mixed_bfloat16", cache=tmp_path / "cache"
     )
 
-    assert about(tmp_path / "run")["features"]["tune"]["computed"] == 24
+    assert metadata(tmp_path / "run")["features"]["tune"]["computed"] == 24
     assert "answers otherwise" not in done.stderr

@@ -23,16 +23,16 @@ def test_sample_export_then_evaluate_and_predict(work, run, tmp_path):
     document = json.loads(done.stdout)
     assert document["export"] == str(tmp_path / "tiny" / "1")
     assert document["parity"]["changed"] == 0
-    assert "Held against the model on 24 pictures" in done.stderr
+    assert "Held against the model on 24 images" in done.stderr
     assert "INFO" not in done.stderr
-    theirs = kt("predict", "run", "pictures/red", "--format", "jsonl", cwd=work, check=0)
+    theirs = kt("predict", "run", "images/red", "--format", "jsonl", cwd=work, check=0)
     for where in (tmp_path / "tiny", tmp_path / "tiny" / "1"):
-        told = kt("predict", where, "pictures/red", "--format", "jsonl", cwd=work, check=0)
+        told = kt("predict", where, "images/red", "--format", "jsonl", cwd=work, check=0)
         ours = [json.loads(line)["top"][0]["class"] for line in told.stdout.splitlines()]
         assert ours == [json.loads(line)["top"][0]["class"] for line in theirs.stdout.splitlines()]
     shown = kt("evaluate", tmp_path / "tiny", "--json", cwd=work, check=0)
     assert json.loads(shown.stdout)["metrics"]["test"]["n"] == 24
-    again = kt("evaluate", tmp_path / "tiny", "--data", "pictures", cwd=work, check=0)
+    again = kt("evaluate", tmp_path / "tiny", "--data", "images", cwd=work, check=0)
     assert "trained or chosen on" in again.stderr
 
 
@@ -43,7 +43,7 @@ def test_sample_export_then_evaluate_and_predict(work, run, tmp_path):
         (["--quantize", "int8"], 2, "--format litert"),
         (["--name", "a/b"], 2, "--name"),
         (["--to", "tiny.py"], 2, "is a file"),
-        (["--data", "picturs"], 3, "Did you mean pictures?"),
+        (["--data", "picturs"], 3, "Did you mean images?"),
         (["--format", "keras", "--max-difference", "0"], 4, "does not answer as the model does"),
     ],
 )
@@ -56,15 +56,15 @@ def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, run, words, c
     assert [one for one in sorted(run.rglob("*")) if one not in before] == []
 
 
-def test_pictures_are_found_from_another_folder_too(work, run, tmp_path):
+def test_images_are_found_from_another_folder_too(work, run, tmp_path):
     done = kt("export", run, "--format", "keras", "--to", "here", cwd=tmp_path, check=0)
 
-    assert "24 pictures" in done.stderr
+    assert "24 images" in done.stderr
     assert (tmp_path / "here" / "tiny_keras" / "1" / "model.keras").exists()
 
 
 def test_a_folder_that_is_no_run(work):
-    assert "no run folder" in kt("export", "pictures", cwd=work, check=2).stderr
+    assert "no run folder" in kt("export", "images", cwd=work, check=2).stderr
 
 
 @pytest.mark.parametrize(

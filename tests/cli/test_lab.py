@@ -13,8 +13,8 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def keys(run, part):
-    return sorted(row["path"] for row in rows(run / "split.csv") if row["part"] == part)
+def keys(run, split):
+    return sorted(row["path"] for row in rows(run / "split.csv") if row["split"] == split)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def test_seeds_give_mean_and_deviation_of_their_runs(work, series):
 
 
 def test_all_seeds_have_the_same_parts(work, series):
-    for part in ("train", "val", "test"):
-        assert keys(work / "series/seed_4", part) == keys(work / "series/seed_5", part)
+    for split in ("train", "val", "test"):
+        assert keys(work / "series/seed_4", split) == keys(work / "series/seed_5", split)
 
 
 def test_a_run_of_a_series_is_the_run_alone(work, series):
@@ -58,15 +58,15 @@ def test_a_run_of_a_series_is_the_run_alone(work, series):
 
 def test_a_series_goes_on_with_what_is_missing(work, series):
     folder = work / "series"
-    about = json.loads((folder / "series.json").read_text())
-    (folder / "series.json").write_text(json.dumps({**about, "status": "interrupted"}))
+    metadata = json.loads((folder / "series.json").read_text())
+    (folder / "series.json").write_text(json.dumps({**metadata, "status": "interrupted"}))
     before = (folder / "seed_4/metrics.json").stat().st_mtime_ns
 
     other = kt("run", "tiny.py", "--seeds", 3, "--resume", "--out", "series", cwd=work, check=2)
     assert "seeds = 2, not 3" in other.stderr
     kt("run", "tiny.py", "--seeds", 2, "--resume", "--out", "series", cwd=work, check=0)
 
-    assert json.loads((folder / "series.json").read_text()) == about
+    assert json.loads((folder / "series.json").read_text()) == metadata
     assert (folder / "seed_4/metrics.json").stat().st_mtime_ns == before
 
 
@@ -80,7 +80,7 @@ def test_compare_pairs_a_run_with_another_and_with_a_series(work, series):
         for n in (4, 5)
     ]
 
-    assert (document["pictures"], document["left_out"]) == (6, 0)
+    assert (document["images"], document["left_out"]) == (6, 0)
     run, both = document["others"]
     assert run["accuracy"]["first"] == sum(right[0]) / 6
     assert run["accuracy"]["second"] == sum(right[1]) / 6
@@ -101,17 +101,17 @@ def curve(work):
 
 @pytest.mark.slow
 def test_sample_a_curve_has_a_point_a_size_on_one_test_part(work, curve):
-    """12 pictures to train on: a quarter is 3, two a class are 4, half are 6."""
+    """12 images to train on: a quarter is 3, two a class are 4, half are 6."""
     document = json.loads(curve.stdout)
 
-    assert [one["pictures"] for one in document["points"]] == [3, 4, 6, 12]
+    assert [one["images"] for one in document["points"]] == [3, 4, 6, 12]
     for one in document["points"]:
         assert one["low"] <= one["accuracy"] <= one["high"]
-    table = [int(row["pictures"]) for row in rows(work / "curve/curve.csv")]
+    table = [int(row["images"]) for row in rows(work / "curve/curve.csv")]
     assert table == [3, 4, 6, 12]
     folders = [work / "curve" / name / "seed_0" for name in ("3", "4", "6", "all")]
-    for part in ("val", "test"):
-        assert len({tuple(keys(one, part)) for one in folders}) == 1
+    for split in ("val", "test"):
+        assert len({tuple(keys(one, split)) for one in folders}) == 1
     trains = [set(keys(one, "train")) for one in folders]
     assert all(a < b for a, b in itertools.pairwise(trains))
     assert "doubling" in document
@@ -119,15 +119,15 @@ def test_sample_a_curve_has_a_point_a_size_on_one_test_part(work, curve):
 
 @pytest.mark.slow
 def test_sample_a_smaller_size_gets_as_many_steps(work, curve):
-    """Batches of 8: 12 pictures are two steps, 3 are one, so that has two epochs for one."""
+    """Batches of 8: 12 images are two steps, 3 are one, so that has two epochs for one."""
     epochs = {name: len(rows(work / f"curve/{name}/seed_0/history.csv")) for name in ("3", "all")}
     assert epochs == {"3": 2, "all": 1}
 
 
 @pytest.mark.slow
 def test_sample_features_of_the_whole_serve_the_smaller_sizes(work, curve):
-    about = json.loads((work / "curve/3/seed_0/run.json").read_text())
-    assert all(one["computed"] == 0 for one in about["features"].values())
+    metadata = json.loads((work / "curve/3/seed_0/run.json").read_text())
+    assert all(one["computed"] == 0 for one in metadata["features"].values())
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_sample_features_of_the_whole_serve_the_smaller_sizes(work, curve):
         ),
         (["curve", "tiny.py", "--data", "picturs", "--out", "no"], 3, "picturs"),
         (["curve", "tini.py"], 2, "tini.py"),
-        (["compare", "pictures"], 2, "two runs or more"),
-        (["compare", "pictures", "pictures"], 2, "no run folder"),
+        (["compare", "images"], 2, "two runs or more"),
+        (["compare", "images", "images"], 2, "no run folder"),
     ],
 )
 def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, said):

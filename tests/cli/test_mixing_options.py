@@ -19,7 +19,7 @@ WORDS = [
 def test_sample_all_of_it_at_once(work):
     done = kt("run", "tiny.py", *WORDS, "--out", "mixed", cwd=work, check=0)
 
-    assert "cutmix shows new pictures in every epoch" in done.stderr
+    assert "cutmix shows new images in every epoch" in done.stderr
     with Image.open(work / "mixed/augmented.png") as sheet:
         assert sheet.width == 6 * 160
     with (work / "mixed/history.csv").open() as file:
@@ -28,6 +28,6 @@ def test_sample_all_of_it_at_once(work):
     # No guess has a smaller loss than the entropy of a label of 0.95 and 0.05.
     assert all(float(row["loss"]) > 0.198 for row in rows)
     said = kt("evaluate", "mixed", "--tta", "flip", "--json", cwd=work, check=0)
-    figures = json.loads(said.stdout)["metrics"]["test"]
-    assert figures["n"] == 6
-    assert set(figures["plain"]) == {"accuracy", "macro_f1", "log_loss"}
+    metrics = json.loads(said.stdout)["metrics"]["test"]
+    assert metrics["n"] == 6
+    assert set(metrics["plain"]) == {"accuracy", "macro_f1", "log_loss"}

@@ -16,10 +16,10 @@ def spoil(folder):
     from PIL import Image
 
     good = next((folder / "red").glob("*.png"))
-    picture = Image.open(good).convert("RGB")
+    image = Image.open(good).convert("RGB")
     jpeg, bmp, gif, webp = io.BytesIO(), io.BytesIO(), io.BytesIO(), io.BytesIO()
     for target, form in ((jpeg, "JPEG"), (bmp, "BMP"), (gif, "GIF"), (webp, "WEBP")):
-        picture.save(target, form)
+        image.save(target, form)
     contents = {
         "truncated.jpg": jpeg.getvalue()[: len(jpeg.getvalue()) // 2],
         "truncated.png": good.read_bytes()[:-40],
@@ -32,7 +32,7 @@ def spoil(folder):
     }
     for name, content in contents.items():
         (folder / "red" / name).write_bytes(content)
-    picture.convert("CMYK").save(folder / "red/cmyk.jpg")
+    image.convert("CMYK").save(folder / "red/cmyk.jpg")
     Image.fromarray(np.full((20, 20), 40_000, "uint16")).save(folder / "red/deep.png")
     header = good.read_bytes()
     size = (60_000).to_bytes(4, "big") * 2
@@ -44,8 +44,8 @@ def spoil(folder):
 
 def test_twelve_broken_files_are_named_before_training_twice(work, tmp_path):
     """The first run and the second say the same; --on-bad skip trains on the others."""
-    paint(tmp_path / "pictures")
-    broken = spoil(tmp_path / "pictures")
+    paint(tmp_path / "images")
+    broken = spoil(tmp_path / "images")
     words = ["run", work / "tiny.py", *HEAD]
     cache = {"KT_CACHE_DIR": str(tmp_path / "cache")}
 
@@ -53,7 +53,7 @@ def test_twelve_broken_files_are_named_before_training_twice(work, tmp_path):
     assert first == second
     assert "12 " in first
     assert "--on-bad skip" in first
-    assert first.count("pictures/red/") == 10
+    assert first.count("images/red/") == 10
     assert "2 more" in first
 
     kt(*words, "--on-bad", "skip", "--out", "out", cwd=tmp_path, check=0, **cache)
@@ -61,28 +61,28 @@ def test_twelve_broken_files_are_named_before_training_twice(work, tmp_path):
         rows = list(csv.DictReader(file))
     assert {row["path"].rpartition("/")[2] for row in rows} == broken
     assert all(row["reason"] for row in rows)
-    assert (tmp_path / "out/split.csv").read_text().count("pictures/") == 24
+    assert (tmp_path / "out/split.csv").read_text().count("images/") == 24
 
 
 def test_duplicates_on_two_sides_are_named_and_strict_ends_the_run(work, tmp_path):
-    for part in ("train", "test"):
-        paint(tmp_path / "pictures" / part)
-        for path in (tmp_path / "pictures" / part).rglob("*.png"):
-            shift = sum(part.encode()) % 7 + 1
+    for split in ("train", "test"):
+        paint(tmp_path / "images" / split)
+        for path in (tmp_path / "images" / split).rglob("*.png"):
+            shift = sum(split.encode()) % 7 + 1
             pixels = np.asarray(Image.open(path)) // shift
             Image.fromarray(pixels).save(path)
-    shutil.copy(tmp_path / "pictures/train/red/3.png", tmp_path / "pictures/test/red/copy.png")
+    shutil.copy(tmp_path / "images/train/red/3.png", tmp_path / "images/test/red/copy.png")
 
     strict = kt("run", work / "tiny.py", "--strict", cwd=tmp_path, check=4)
-    assert "pictures/train/red/3.png = pictures/test/red/copy.png" in strict.stderr
+    assert "images/train/red/3.png = images/test/red/copy.png" in strict.stderr
     lenient = kt("run", work / "tiny.py", *HEAD, cwd=tmp_path, check=0)
     assert "copy.png" in lenient.stderr
 
 
 def test_a_manifest_with_groups_and_weights_trains(work, tmp_path):
-    paint(tmp_path / "pictures")
+    paint(tmp_path / "images")
     lines = [
-        f"pictures/{name}/{i}.png,{name},{name}{i // 3},{1 + i % 2}"
+        f"images/{name}/{i}.png,{name},{name}{i // 3},{1 + i % 2}"
         for name in ("red", "blue")
         for i in range(12)
     ]
@@ -93,11 +93,11 @@ def test_a_manifest_with_groups_and_weights_trains(work, tmp_path):
 
     with (tmp_path / "o/split.csv").open() as file:
         rows = list(csv.DictReader(file))
-    parts = {}
+    splits = {}
     for row in rows:
-        parts.setdefault(row["group"], set()).add(row["part"])
-    assert len(parts) == 8
-    assert all(len(found) == 1 for found in parts.values())
+        splits.setdefault(row["group"], set()).add(row["split"])
+    assert len(splits) == 8
+    assert all(len(found) == 1 for found in splits.values())
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Searching for knobs from the command line: lr-find, --lr auto, tune."""
+"""Searching for settings from the command line: lr-find, --lr auto, tune."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from processes import KT, TINY, kt, paint
 
 from keras_transfer import Classify, Stage
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.kinds.spaces import read_space
+from keras_transfer.studies.spaces import read_space
 
 
 @pytest.fixture(autouse=True)
@@ -58,8 +58,8 @@ def test_lr_find_writes_its_curve(work, found):
 )
 def test_a_sweep_that_is_refused_leaves_nothing(work, tmp_path, words, code, reason):
     (tmp_path / "tiny.py").write_text((work / "tiny.py").read_text())
-    for part in ("train", "val", "test"):  # the same pictures on all sides
-        paint(tmp_path / "doubles" / part)
+    for split in ("train", "val", "test"):  # the same images on all sides
+        paint(tmp_path / "doubles" / split)
     done = kt("lr-find", "tiny.py", *words, cwd=tmp_path, check=code)
 
     assert reason in done.stderr
@@ -79,8 +79,8 @@ def test_sample_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_b
         assert (work / "auto" / name).read_text() == (work / "said" / name).read_text()
 
     # Interrupted before its first epoch was over; a second sweep would find what the first did.
-    about = json.loads((work / "auto/run.json").read_text())
-    (work / "auto/run.json").write_text(json.dumps({**about, "status": "interrupted"}))
+    metadata = json.loads((work / "auto/run.json").read_text())
+    (work / "auto/run.json").write_text(json.dumps({**metadata, "status": "interrupted"}))
     (work / "auto/lr_find.json").write_text(json.dumps({**stored, "learning_rate": 0.0456}))
     said = kt("run", "tiny.py", "--resume", "--out", "auto", cwd=work, check=0)
     assert "Learning rate 0.0456, as found when the run began" in said.stderr
@@ -111,11 +111,11 @@ def stopped(work, line, how, *words):
 def test_resume_takes_the_rate_that_was_found(work, tmp_path):
     words = ["run", "tiny.py", "--out", tmp_path / "cut", "--lr", "auto", *ONE]
     stopped(work, "head 1/", signal.SIGKILL, *words, "--epochs", 200)
-    about = json.loads((tmp_path / "cut/lr_find.json").read_text())
-    about["learning_rate"] = 0.0123  # so that a second search would show
-    (tmp_path / "cut/lr_find.json").write_text(json.dumps(about))
-    knobs = (tmp_path / "cut/recipe.yaml").read_text().replace("epochs: 200", "epochs: null")
-    (tmp_path / "cut/recipe.yaml").write_text(knobs)
+    metadata = json.loads((tmp_path / "cut/lr_find.json").read_text())
+    metadata["learning_rate"] = 0.0123  # so that a second search would show
+    (tmp_path / "cut/lr_find.json").write_text(json.dumps(metadata))
+    settings = (tmp_path / "cut/recipe.yaml").read_text().replace("epochs: 200", "epochs: null")
+    (tmp_path / "cut/recipe.yaml").write_text(settings)
 
     said = kt("run", "tiny.py", "--out", tmp_path / "cut", "--resume", cwd=work, check=0)
 
@@ -259,7 +259,7 @@ def test_sample_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work)
             assert "median" in row["reason"]
         if row["state"] == "failed":
             assert "The loss became" in row["reason"]
-    assert json.loads(said.stdout)["best"]["knobs"] == {"lr": 0.01}
+    assert json.loads(said.stdout)["best"]["settings"] == {"lr": 0.01}
 
 
 @pytest.mark.parametrize(
@@ -313,8 +313,8 @@ RECIPE = Classify(
 )
 
 
-def space(*texts, **knobs):
-    return read_space(texts, RECIPE.changed(**knobs), RECIPE)
+def space(*texts, **settings):
+    return read_space(texts, RECIPE.changed(**settings), RECIPE)
 
 
 @pytest.mark.parametrize(
@@ -345,11 +345,11 @@ def test_a_space_that_makes_no_sense_is_refused_before_anything_is_read(text, re
 
 
 def test_trials_are_judged_on_the_val_part():
-    with pytest.raises(BadConfiguration, match="judged on the val part"):
+    with pytest.raises(BadConfiguration, match="judged on the val split"):
         space(monitor="loss")
 
 
-def test_a_knob_that_is_fixed_or_outweighed_is_not_searched():
+def test_a_setting_that_is_fixed_or_outweighed_is_not_searched():
     with pytest.raises(BadConfiguration, match="fixed by another option"):
         space("lr=0.1:1.0", lr=0.5)
     with pytest.raises(BadConfiguration, match="epochs is set"):
@@ -362,8 +362,10 @@ def test_a_knob_that_is_fixed_or_outweighed_is_not_searched():
         space("stages.*.schedule=cosine,constant", schedule="one_cycle")
     with pytest.raises(BadConfiguration, match="fixed by another option"):
         space("stages.*.optimizer=adam,sgd", stages=[{"optimizer": "lion"}])
-    assert [knob.path for knob in space(lr=0.5)] == ["head.dropout", "label_smoothing"]
-    assert [knob.path for knob in space(schedule="bit", stages=[Stage("all", unfreeze="all")])] == [
+    assert [setting.path for setting in space(lr=0.5)] == ["head.dropout", "label_smoothing"]
+    assert [
+        setting.path for setting in space(schedule="bit", stages=[Stage("all", unfreeze="all")])
+    ] == [
         "head.dropout",
         "label_smoothing",
     ]

@@ -53,7 +53,7 @@ def ask(url, document=None):
 
 
 def instances(work):
-    content = (work / "pictures" / "red" / "0.png").read_bytes()
+    content = (work / "images" / "red" / "0.png").read_bytes()
     return {"instances": [{"b64": base64.b64encode(content).decode()}]}
 
 
@@ -108,7 +108,7 @@ def test_a_taken_port_is_said(work, model, serve):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["pictures"], 2, "kt-recipe export RUN"),
+        (["images"], 2, "kt-recipe export RUN"),
         (["models/tiny", "--port", "99999"], 2, "--port"),
         (["models/tiny", "--max-batch", "0"], 2, "--max-batch"),
         (["models/tiny", "--examples", "gone"], 2, "gone"),

@@ -118,7 +118,7 @@ def test_an_unfinished_run_is_neither_used_nor_changed_nor_taken_over(work, tmp_
     stopped = start(work, "--out", tmp_path / "stopped", "--seed", 5, *LONG)
     stop_after_epoch(stopped, "head 1/1", signal.SIGKILL)
 
-    early = kt("predict", tmp_path / "stopped", "pictures", cwd=work, check=2)
+    early = kt("predict", tmp_path / "stopped", "images", cwd=work, check=2)
     assert "--resume" in early.stderr
     other = kt(
         "run", "tiny.py", "--out", tmp_path / "stopped", "--resume", "--seed", 6, cwd=work, check=2

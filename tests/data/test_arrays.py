@@ -1,4 +1,4 @@
-"""Pictures in arrays."""
+"""Images in arrays."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from keras_transfer.errors import BadData, UnknownName
 
 
 def decoded(store, rows):
-    """Read pictures inside a tf.data graph, as training does."""
-    pictures = tf.data.Dataset.from_tensor_slices(np.array(rows, "int64")).map(store.decode)
-    return [picture.numpy() for picture in pictures]
+    """Read images inside a tf.data graph, as training does."""
+    images = tf.data.Dataset.from_tensor_slices(np.array(rows, "int64")).map(store.decode)
+    return [image.numpy() for image in images]
 
 
 def grey(n=4):
-    """Pictures of 2 x 3, all pixels of picture i are i."""
+    """Images of 2 x 3, all pixels of image i are i."""
     return np.broadcast_to(np.arange(n, dtype="uint8")[:, None, None], (n, 2, 3))
 
 
@@ -24,17 +24,17 @@ def grey(n=4):
 
 
 @pytest.mark.parametrize("shape", [(4, 2, 3), (4, 2, 3, 1)])
-def test_grey_pictures_become_rgb(shape):
+def test_grey_images_become_rgb(shape):
     store = Arrays(grey().reshape(shape))
-    (picture,) = decoded(store, [3])
+    (image,) = decoded(store, [3])
 
-    assert picture.dtype == np.uint8
-    assert picture.tolist() == np.full((2, 3, 3), 3).tolist()
+    assert image.dtype == np.uint8
+    assert image.tolist() == np.full((2, 3, 3), 3).tolist()
     assert store.decode(tf.constant(3, tf.int64)).shape == (2, 3, 3)
 
 
 def test_alpha_is_dropped_as_for_files():
-    """tf.io.decode_png(channels=3) of the same RGBA picture is the reference."""
+    """tf.io.decode_png(channels=3) of the same RGBA image is the reference."""
     rgba = np.random.default_rng(0).integers(0, 256, (1, 5, 4, 4), "uint8")
     reference = tf.io.decode_png(tf.io.encode_png(rgba[0]), channels=3).numpy()
 
@@ -71,7 +71,7 @@ def test_floats_and_whole_numbers_become_uint8(pixels, expected):
         (np.zeros((2, 2, 2), object), "found object"),
     ],
 )
-def test_what_is_no_picture_is_refused(x, message):
+def test_what_is_no_image_is_refused(x, message):
     with pytest.raises(BadData, match=message):
         Arrays(x)
 
@@ -84,10 +84,10 @@ def test_the_array_is_not_copied_into_the_graph():
     assert len(graph.get_concrete_function().graph.as_graph_def().SerializeToString()) < 10_000
 
 
-def test_pictures_that_are_decoded_already_are_read_as_they_are():
+def test_images_that_are_decoded_already_are_read_as_they_are():
     samples = read_arrays(np.zeros((2, 40, 50), "uint8"), [0, 1])
 
-    assert samples.picture(tf.constant(0, tf.int64), 4, "stretch").shape == (40, 50, 3)
+    assert samples.image(tf.constant(0, tf.int64), 4, "stretch").shape == (40, 50, 3)
 
 
 def test_digests_are_equal_for_equal_pixels_only():
@@ -122,13 +122,13 @@ def test_labels_of_every_sort(y, names, classes, labels):
     assert samples.classes == classes
     assert samples.labels.tolist() == labels
     assert samples.keys.tolist() == ["0", "1", "2", "3"]
-    assert set(samples.parts) == {""}
+    assert set(samples.splits) == {""}
 
 
 @pytest.mark.parametrize(
     ("y", "names", "message"),
     [
-        ([0, 1, 0], None, r"found pictures \(4, 2, 3\) and labels \(3,\)"),
+        ([0, 1, 0], None, r"found images \(4, 2, 3\) and labels \(3,\)"),
         (np.eye(4), None, r"labels \(4, 4\). Of one-hot labels give argmax"),
         ([1, 1, 1, 1], None, r"two classes or more; found 1: \[1\]"),
         ([0, 1, 0, 2], ["a", "b"], r"among the 2 classes that have names; found:\n  2"),
@@ -143,12 +143,12 @@ def test_labels_that_do_not_fit(y, names, message):
         read_arrays(grey(), y, names)
 
 
-def test_pictures_of_several_sizes_are_refused():
+def test_images_of_several_sizes_are_refused():
     with pytest.raises(BadData, match="all have one size"):
         read_arrays([np.zeros((2, 2)), np.zeros((3, 3))], [0, 1])
 
 
-# --- parts ------------------------------------------------------------------------------------
+# --- splits ------------------------------------------------------------------------------------
 
 
 def test_parts_share_their_classes_and_one_store():
@@ -157,12 +157,12 @@ def test_parts_share_their_classes_and_one_store():
 
     assert samples.classes == ("3", "5")
     assert samples.keys[[0, 10, 11]].tolist() == ["train/00", "train/10", "test/0"]
-    assert samples.part("test").labels.tolist() == [1]
-    assert decoded(samples.store, samples.part("test").rows)[0][0, 0].tolist() == [11] * 3
+    assert samples.split("test").labels.tolist() == [1]
+    assert decoded(samples.store, samples.split("test").rows)[0][0, 0].tolist() == [11] * 3
 
 
 def test_a_train_part_alone_is_undecided():
-    assert set(read_parts({"train": (grey(), [0, 1, 0, 1])}).parts) == {""}
+    assert set(read_parts({"train": (grey(), [0, 1, 0, 1])}).splits) == {""}
 
 
 def test_parts_are_of_one_sort():
@@ -180,7 +180,7 @@ def test_npz_with_parts_and_names(tmp_path, val):
     samples = read_npz(tmp_path / "a.npz")
 
     assert samples.classes == ("cat", "dog")
-    assert samples.parts.tolist() == ["train"] * 4 + ["val"] * 2
+    assert samples.splits.tolist() == ["train"] * 4 + ["val"] * 2
     assert samples.labels.tolist() == [0, 1, 0, 1, 1, 0]
 
 
@@ -189,7 +189,7 @@ def test_npz_without_parts(tmp_path):
     samples = read_npz(tmp_path / "a.npz")
 
     assert samples.classes == ("a", "b")
-    assert set(samples.parts) == {""}
+    assert set(samples.splits) == {""}
 
 
 def _truncated(path):
@@ -224,9 +224,9 @@ def test_npz_of_cifar10(shared_data):
     samples = read_npz(path)
 
     assert samples.classes[:3] == ("airplane", "automobile", "bird")
-    assert samples.part("train").counts().tolist() == [500] * 10
-    assert samples.part("test").counts().tolist() == [100] * 10
-    last = decoded(samples.store, samples.part("test").rows[-1:])[0]
+    assert samples.split("train").counts().tolist() == [500] * 10
+    assert samples.split("test").counts().tolist() == [100] * 10
+    last = decoded(samples.store, samples.split("test").rows[-1:])[0]
     assert last.tolist() == np.load(path)["x_test"][-1].tolist()
 
 
@@ -236,8 +236,8 @@ def test_digits_are_scikit_learns():
 
     assert samples.classes == tuple("0123456789")
     assert samples.labels.tolist() == target.tolist()
-    picture = decoded(samples.store, [7])[0]
-    assert picture[..., 0].tolist() == np.round(images[7] * 255 / 16).tolist()
+    image = decoded(samples.store, [7])[0]
+    assert image[..., 0].tolist() == np.round(images[7] * 255 / 16).tolist()
 
 
 def test_scikit_learn_data_that_do_not_come_with_it():

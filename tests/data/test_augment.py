@@ -51,7 +51,7 @@ EVERYTHING = {
 
 
 def smooth(seed, height=24, width=24):
-    """A picture of slow waves: whole numbers from 0 to 255."""
+    """An image of slow waves: whole numbers from 0 to 255."""
     rng = np.random.default_rng(seed)
     y, x = np.ogrid[:height, :width]
     a, b = rng.uniform(-0.2, 0.2, (2, 6, 3, 1, 1))
@@ -60,7 +60,7 @@ def smooth(seed, height=24, width=24):
     return np.round(255 * (waves - waves.min()) / np.ptp(waves)).astype("float32")
 
 
-def pictures(count):
+def images(count):
     return np.stack([smooth(number) for number in range(count)])
 
 
@@ -68,18 +68,18 @@ def seeds(count, key=7):
     return np.stack([np.full(count, key), np.arange(count)], axis=1).astype("int32")
 
 
-def augmented(picture, transform, **edge):
+def augmented(image, transform, **edge):
     one = {name: tf.constant([value]) for name, value in transform.items()}
-    return Augmenter(**edge).apply(picture[None], one)[0].numpy()
+    return Augmenter(**edge).apply(image[None], one)[0].numpy()
 
 
 @settings(max_examples=500)
 @given(TRANSFORMS, st.sampled_from(sorted(FILL_MODES)), SIZES, st.integers(0, 10**6))
-def test_same_parameters_give_imagedatagenerators_picture(transform, fill_mode, size, seed):
-    picture = smooth(seed, *size)
+def test_same_parameters_give_imagedatagenerators_image(transform, fill_mode, size, seed):
+    image = smooth(seed, *size)
 
-    ours = augmented(picture, transform, fill_mode=fill_mode, cval=99)
-    theirs = Generator(fill_mode=fill_mode, cval=99).apply_transform(picture, transform)
+    ours = augmented(image, transform, fill_mode=fill_mode, cval=99)
+    theirs = Generator(fill_mode=fill_mode, cval=99).apply_transform(image, transform)
 
     error = np.abs(ours - theirs)
     assert error.mean() < 1  # of 255; asked for are 2
@@ -119,14 +119,12 @@ def test_a_transform_that_moves_nothing_changes_nothing(fill_mode):
 
 def test_real_photos_come_out_as_imagedatagenerator_makes_them(shared_data):
     path = str(sorted((shared_data / "cats_dogs/test/cat").glob("*.jpg"))[0])
-    picture = tf.image.resize(tf.image.decode_jpeg(tf.io.read_file(path)), (224, 224)).numpy()
+    image = tf.image.resize(tf.image.decode_jpeg(tf.io.read_file(path)), (224, 224)).numpy()
     generator = Generator(**EVERYTHING)
 
     for seed in range(5):
-        transform = generator.get_random_transform(picture.shape, seed)
-        error = np.abs(
-            augmented(picture, transform) - generator.apply_transform(picture, transform)
-        )
+        transform = generator.get_random_transform(image.shape, seed)
+        error = np.abs(augmented(image, transform) - generator.apply_transform(image, transform))
         assert error.mean() < 0.5
 
 
@@ -155,7 +153,7 @@ def test_parameters_are_drawn_from_imagedatagenerators_distribution(both_draws, 
 
 
 @pytest.mark.parametrize("name", ["flip_horizontal", "flip_vertical"])
-def test_half_of_the_pictures_are_flipped(both_draws, name):
+def test_half_of_the_images_are_flipped(both_draws, name):
     assert stats.binomtest(int(both_draws[0][name].sum()), 3000).pvalue > 0.01
 
 
@@ -174,7 +172,7 @@ def test_parameters_are_drawn_apart(both_draws):
     [(0.25, -6, 6), (6.0, -6, 6), ([0.25], -6, 6), ([6], -6, 6), ([-6, 0, 3], -6, 6), (7, -6, 6)],
 )
 def test_shifts_are_shares_below_one_and_pixels_otherwise(asked, low, high):
-    """In a picture 24 wide; the sizes of what is drawn are those of ImageDataGenerator."""
+    """In an image 24 wide; the sizes of what is drawn are those of ImageDataGenerator."""
     np.random.seed(2)
     generator = Generator(width_shift_range=asked)
     theirs = [generator.get_random_transform((24, 24, 3))["ty"] for _ in range(3000)]
@@ -203,7 +201,7 @@ def test_width_shift_moves_sideways_and_height_shift_up_and_down():
         assert np.argwhere(high[0, :, :, 0]).tolist() in ([[1, 7]], [[7, 7]])
 
 
-def test_shares_are_of_the_pictures_own_width_and_height():
+def test_shares_are_of_the_images_own_width_and_height():
     shifts = draws(Augmenter(width_shift_range=0.1, height_shift_range=0.1), size=(100, 1000))
 
     assert 99 < shifts["tx"].max() <= 100
@@ -213,14 +211,14 @@ def test_shares_are_of_the_pictures_own_width_and_height():
 # Seeds
 
 
-def test_a_picture_depends_on_its_seed_and_not_on_its_batch():
+def test_an_image_depends_on_its_seed_and_not_on_its_batch():
     augmenter = Augmenter(**EVERYTHING)
-    together = augmenter(pictures(6), seeds(6)).numpy()
+    together = augmenter(images(6), seeds(6)).numpy()
 
     for number in range(6):
-        alone = augmenter(pictures(6)[number:][:1], seeds(6)[number:][:1]).numpy()
+        alone = augmenter(images(6)[number:][:1], seeds(6)[number:][:1]).numpy()
         np.testing.assert_array_equal(alone[0], together[number])
-    assert not np.array_equal(augmenter(pictures(6), seeds(6, key=8)), together)
+    assert not np.array_equal(augmenter(images(6), seeds(6, key=8)), together)
 
 
 def test_one_range_more_leaves_the_other_draws_alone():
@@ -238,8 +236,8 @@ def test_one_range_more_leaves_the_other_draws_alone():
 def test_in_a_graph_of_unknown_batch_size_as_eagerly(fill_mode):
     """Compiled, as in tf.data, and not compiled, where there is no compiler."""
     augmenter = Augmenter(**EVERYTHING, fill_mode=fill_mode)
-    data = tf.data.Dataset.from_tensor_slices((pictures(5), seeds(5))).batch(2)
-    eagerly = augmenter(pictures(5), seeds(5)).numpy()
+    data = tf.data.Dataset.from_tensor_slices((images(5), seeds(5))).batch(2)
+    eagerly = augmenter(images(5), seeds(5)).numpy()
 
     for in_graph in (augmenter, lambda p, s: augmenter.apply(p, augmenter.draw(s, 24, 24))):
         batches = data.map(in_graph)
@@ -255,15 +253,15 @@ def test_flips_alone_interpolate_nothing():
 
     flipped = augmenter(noise, seeds(8)).numpy()
 
-    for number, picture in enumerate(noise):
+    for number, image in enumerate(noise):
         across = -1 if drawn["flip_horizontal"][number] else 1
         down = -1 if drawn["flip_vertical"][number] else 1
-        np.testing.assert_array_equal(flipped[number], picture[::down, ::across])
+        np.testing.assert_array_equal(flipped[number], image[::down, ::across])
     assert len({(bool(a), bool(b)) for a, b in zip(*drawn.values(), strict=True)}) > 1
 
 
 def test_nothing_asked_for_changes_nothing_but_the_type():
-    whole = pictures(3).astype("uint8")
+    whole = images(3).astype("uint8")
 
     same = Augmenter()(whole, seeds(3))
 
@@ -273,9 +271,9 @@ def test_nothing_asked_for_changes_nothing_but_the_type():
 
 def test_colours_stay_in_range_and_whole_as_pillow_leaves_them():
     """Pixels 10, 100, 200: shifted by 80 within 10..200, then times 1.375 within 0..255."""
-    picture = np.array([10, 100, 200], "float32").reshape(1, 3, 1) + np.zeros((1, 3, 3))
+    image = np.array([10, 100, 200], "float32").reshape(1, 3, 1) + np.zeros((1, 3, 3))
 
-    changed = augmented(picture, {"channel_shift_intensity": 80.0, "brightness": 1.375})
+    changed = augmented(image, {"channel_shift_intensity": 80.0, "brightness": 1.375})
 
     assert changed[0, :, 0].tolist() == [123, 247, 255]  # 90, 180, 200 -> 123.75, 247.5, 275
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from keras_transfer.data.balance import class_weights, remedy, weight_table
+from keras_transfer.data.balance import choose_strategy, class_weights, weight_table
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
 CLASSES = ("cat", "dog", "bird")
@@ -26,13 +26,13 @@ def test_balanced_is_scikit_learns(counts):
 
 
 def test_balanced_worked_by_hand():
-    """100 pictures in 3 classes: 100 / (3 * 60), 100 / (3 * 30), 100 / (3 * 10)."""
+    """100 images in 3 classes: 100 / (3 * 60), 100 / (3 * 30), 100 / (3 * 10)."""
     weights = class_weights("class_weight", CLASSES, np.array([60, 30, 10]))
 
     assert weights == pytest.approx([0.55556, 1.11111, 3.33333], abs=1e-5)
 
 
-def test_none_counts_every_picture_once():
+def test_none_counts_every_image_once():
     assert class_weights("none", CLASSES, np.array([60, 30, 0])).tolist() == [1, 1, 1]
 
 
@@ -46,14 +46,14 @@ def test_none_counts_every_picture_once():
     ],
 )
 def test_auto_looks_at_the_counts_and_says_why(counts, chosen, why):
-    found, reason = remedy("auto", np.array(counts))
+    found, reason = choose_strategy("auto", np.array(counts))
 
     assert found == chosen
     assert re.search(why, reason)
 
 
 def test_what_is_asked_for_is_done():
-    assert remedy("smote", np.array([1, 1]))[0] == "smote"
+    assert choose_strategy("smote", np.array([1, 1]))[0] == "smote"
 
 
 def test_effective_numbers_worked_by_hand():
@@ -93,8 +93,8 @@ def test_what_cannot_be_meant_is_refused(choice, error, message):
 
 
 @pytest.mark.parametrize("choice", ["class_weight", "effective_number"])
-def test_a_class_without_pictures_cannot_be_balanced(choice):
-    with pytest.raises(BadData, match="without training pictures:\n  dog"):
+def test_a_class_without_images_cannot_be_balanced(choice):
+    with pytest.raises(BadData, match="without training images:\n  dog"):
         class_weights(choice, CLASSES, np.array([10, 0, 10]))
 
 
@@ -102,7 +102,7 @@ def test_the_table_for_the_log():
     table = weight_table(("cat", "guinea pig"), np.array([60, 5]), np.array([0.5417, 6.5]))
 
     assert table.splitlines() == [
-        "class       pictures  weight",
+        "class       images  weight",
         "cat               60   0.542",
         "guinea pig         5   6.500",
     ]

@@ -1,4 +1,4 @@
-"""Encoded pictures to pixels: every format, hostile bytes, resizing."""
+"""Encoded images to pixels: every format, hostile bytes, resizing."""
 
 import io
 
@@ -29,14 +29,14 @@ def as_pillow(content):
 
 
 @pytest.fixture(params=["eager", "graph", "tf.data"])
-def picture(request):
-    """``decode.picture`` as it is used in each place."""
-    in_graph = tf.function(decode.picture, input_signature=[tf.TensorSpec([], tf.string)])
+def image(request):
+    """``decode.image`` as it is used in each place."""
+    in_graph = tf.function(decode.image, input_signature=[tf.TensorSpec([], tf.string)])
 
     def in_pipeline(content):
-        return next(iter(tf.data.Dataset.from_tensors(content).map(decode.picture)))
+        return next(iter(tf.data.Dataset.from_tensors(content).map(decode.image)))
 
-    return {"eager": decode.picture, "graph": in_graph, "tf.data": in_pipeline}[request.param]
+    return {"eager": decode.image, "graph": in_graph, "tf.data": in_pipeline}[request.param]
 
 
 COLOUR = Image.fromarray(PIXELS)
@@ -59,10 +59,10 @@ EXACT = {
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_lossless_formats_give_the_pixels_that_pillow_gives(name, picture):
+def test_lossless_formats_give_the_pixels_that_pillow_gives(name, image):
     if "webp" in name and not hasattr(tf.io, "decode_webp"):
         pytest.skip("this TensorFlow has no WebP")
-    found = picture(tf.constant(EXACT[name])).numpy()
+    found = image(tf.constant(EXACT[name])).numpy()
 
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, as_pillow(EXACT[name]))
@@ -73,14 +73,14 @@ def test_animated_webp_is_refused_not_read_into_foreign_memory(image):
     content = encoded(image, "WEBP", save_all=True, append_images=[image.rotate(180)])
 
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode.picture(content)
+        decode.image(content)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_jpegs_differ_from_pillows_decoding_by_rounding_only(mode):
     content = encoded(Image.effect_mandelbrot((64, 48), (-3, -2, 2, 2), 9).convert(mode), "JPEG")
 
-    np.testing.assert_allclose(decode.picture(content).numpy(), as_pillow(content), atol=4)
+    np.testing.assert_allclose(decode.image(content).numpy(), as_pillow(content), atol=4)
 
 
 # --- JPEGs at a reduced size ------------------------------------------------------------------
@@ -108,14 +108,14 @@ def photograph(height, width, mode="RGB"):
 def test_as_much_is_left_as_resizing_needs(height, width, how, expected):
     content = encoded(Image.new("RGB", (width, height)), "JPEG")
 
-    assert decode.picture(content, 224, how).shape == (*expected, 3)
+    assert decode.image(content, 224, how).shape == (*expected, 3)
 
 
 def test_all_is_left_where_nothing_is_asked_for():
     content = encoded(Image.new("RGB", (900, 800)), "JPEG")
 
-    assert decode.picture(content).shape == (800, 900, 3)
-    assert decode.picture(content, tf.constant(0)).shape == (800, 900, 3)
+    assert decode.image(content).shape == (800, 900, 3)
+    assert decode.image(content, tf.constant(0)).shape == (800, 900, 3)
 
 
 @pytest.mark.parametrize("how", decode.RESIZE)
@@ -123,7 +123,7 @@ def test_all_is_left_where_nothing_is_asked_for():
 @given(height=st.integers(2, 300), width=st.integers(2, 300), size=st.integers(1, 40))
 def test_a_reduced_jpeg_is_never_enlarged_where_the_whole_one_is_not(how, height, width, size):
     content = encoded(Image.new("RGB", (width, height)), "JPEG")
-    whole, found = (decode.picture(content, least, how).shape[:2] for least in (0, size))
+    whole, found = (decode.image(content, least, how).shape[:2] for least in (0, size))
     side = max if how == "pad" else min
 
     assert side(found) >= 2 * size or found == whole
@@ -139,7 +139,7 @@ def test_reduced_jpegs_resize_to_nearly_what_pillow_makes_of_the_whole(shape, mo
     content = encoded(photograph(*shape, mode), "JPEG", quality=92)
     expected = Image.open(io.BytesIO(content)).convert("RGB").resize((224, 224), Image.BOX)
 
-    pixels = decode.picture(content, 224)
+    pixels = decode.image(content, 224)
     found = decode.resize(pixels, 224, "stretch").numpy().astype(float)
 
     assert min(pixels.shape[:2]) < min(shape)
@@ -150,7 +150,7 @@ def test_reduced_jpegs_resize_to_nearly_what_pillow_makes_of_the_whole(shape, mo
 def test_a_jpeg_slightly_too_large_is_what_it_is_in_full(how):
     content = encoded(photograph(880, 890), "JPEG")
 
-    np.testing.assert_array_equal(decode.picture(content, 224, how), decode.picture(content))
+    np.testing.assert_array_equal(decode.image(content, 224, how), decode.image(content))
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -158,18 +158,18 @@ def test_other_formats_are_decoded_in_full(name):
     if "webp" in name and not hasattr(tf.io, "decode_webp"):
         pytest.skip("this TensorFlow has no WebP")
 
-    np.testing.assert_array_equal(decode.picture(EXACT[name], 1), as_pillow(EXACT[name]))
+    np.testing.assert_array_equal(decode.image(EXACT[name], 1), as_pillow(EXACT[name]))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_reduced_jpeg_is_turned_as_its_exif_says(orientation):
-    """Pillow turns the whole picture."""
+    """Pillow turns the whole image."""
     exif = Image.Exif()
     exif[0x112] = orientation
     content = encoded(photograph(400, 640), "JPEG", exif=exif, quality=92)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
 
-    pixels = decode.picture(content, 50)
+    pixels = decode.image(content, 50)
 
     assert pixels.shape == (upright.height // 4, upright.width // 4, 3)
     expected = np.asarray(upright.resize((pixels.shape[1], pixels.shape[0]), Image.BOX))
@@ -182,11 +182,11 @@ def test_unknown_shapes_in_a_pipeline_give_the_same_as_eagerly():
         encoded(photograph(60, 50), "JPEG"),
         EXACT["png"],
     ]
-    pictures = tf.data.Dataset.from_tensor_slices(contents).map(lambda c: decode.picture(c, 40))
+    images = tf.data.Dataset.from_tensor_slices(contents).map(lambda c: decode.image(c, 40))
 
-    assert pictures.element_spec.shape.as_list() == [None, None, 3]
-    for content, found in zip(contents, pictures, strict=True):
-        np.testing.assert_array_equal(found, decode.picture(content, 40))
+    assert images.element_spec.shape.as_list() == [None, None, 3]
+    for content, found in zip(contents, images, strict=True):
+        np.testing.assert_array_equal(found, decode.image(content, 40))
 
 
 @pytest.mark.parametrize("least", [0, 40])
@@ -194,19 +194,19 @@ def test_a_truncated_jpeg_is_an_error_at_any_size(least):
     content = encoded(photograph(400, 640), "JPEG")
 
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode.picture(content[: len(content) // 2], least)
+        decode.image(content[: len(content) // 2], least)
 
 
-in_graph = tf.function(decode.picture, input_signature=[tf.TensorSpec([], tf.string)])
+in_graph = tf.function(decode.image, input_signature=[tf.TensorSpec([], tf.string)])
 
-in_reduced_graph = tf.function(lambda content: decode.picture(content, 1)).get_concrete_function(
+in_reduced_graph = tf.function(lambda content: decode.image(content, 1)).get_concrete_function(
     tf.TensorSpec([], tf.string)
 )
 
 
 @settings(max_examples=200)
 @given(rest=st.binary(max_size=300), head=st.sampled_from([b"\xff\xd8", b"\xff\xd8\xff\xe1", b""]))
-def test_hostile_bytes_are_an_error_of_the_picture_and_no_other(head, rest):
+def test_hostile_bytes_are_an_error_of_the_image_and_no_other(head, rest):
     with pytest.raises(tf.errors.InvalidArgumentError):
         in_graph(head + rest)
     with pytest.raises(tf.errors.InvalidArgumentError):
@@ -216,19 +216,19 @@ def test_hostile_bytes_are_an_error_of_the_picture_and_no_other(head, rest):
 def test_a_served_model_decodes_and_resizes_a_batch_of_files_the_same(tmp_path):
     """As an exported model does it: strings in, squares out."""
 
-    class Served(tf.Module):
+    class ServingModule(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def __call__(self, files):
             square = tf.TensorSpec((4, 4, 3), tf.uint8)
-            one = lambda file: decode.resize(decode.picture(file), 4, "pad")  # noqa: E731
+            one = lambda file: decode.resize(decode.image(file), 4, "pad")  # noqa: E731
             return tf.map_fn(one, files, fn_output_signature=square)
 
-    tf.saved_model.save(Served(), str(tmp_path))
+    tf.saved_model.save(ServingModule(), str(tmp_path))
     contents = [EXACT["png"], EXACT["gif"], encoded(PIXELS, "JPEG")]
 
     found = tf.saved_model.load(str(tmp_path))(tf.constant(contents))
 
-    expected = [decode.resize(decode.picture(one), 4, "pad") for one in contents]
+    expected = [decode.resize(decode.image(one), 4, "pad") for one in contents]
     np.testing.assert_array_equal(found, tf.stack(expected))
 
 
@@ -269,7 +269,7 @@ def test_pad_keeps_all_between_black_bars():
 @pytest.mark.parametrize("how", decode.RESIZE)
 @settings(max_examples=25)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), size=st.integers(1, 40))
-def test_any_picture_becomes_a_square_within_its_range(how, height, width, size):
+def test_any_image_becomes_a_square_within_its_range(how, height, width, size):
     pixels = np.full((height, width, 3), 200, "uint8")
     pixels[0, 0] = 100
 

@@ -39,7 +39,7 @@ def with_segments(*segments):
 
 
 def upright():
-    return decode.picture(with_segments()).numpy()
+    return decode.image(with_segments()).numpy()
 
 
 in_graph = tf.function(exif.orientation, input_signature=[tf.TensorSpec([], tf.string)])
@@ -53,14 +53,14 @@ def test_every_orientation_is_put_upright_as_pillow_does(orientation, order):
     image = Image.fromarray(upright())
     image.getexif()[ORIENTATION] = orientation
     expected = np.asarray(ImageOps.exif_transpose(image))
-    np.testing.assert_array_equal(decode.picture(content), expected)
-    in_pipeline = tf.data.Dataset.from_tensors(content).map(decode.picture)
+    np.testing.assert_array_equal(decode.image(content), expected)
+    in_pipeline = tf.data.Dataset.from_tensors(content).map(decode.image)
     np.testing.assert_array_equal(next(iter(in_pipeline)), expected)
 
 
 def test_orientation_six_by_hand():
-    """The camera was turned: the picture's left column, read from below, is its top row."""
-    found = decode.picture(with_segments(taken(6))).numpy()
+    """The camera was turned: the image's left column, read from below, is its top row."""
+    found = decode.image(with_segments(taken(6))).numpy()
 
     assert found.shape == (4, 6, 3)
     np.testing.assert_array_equal(found[0], upright()[::-1, 0])
@@ -78,7 +78,7 @@ COMMENT = segment(0xFE, b"\0Exif\0\0 is not here")
     ids=["first", "JFIF", "XMP", "comment", "profile", "all"],
 )
 def test_exif_is_found_behind_other_segments(before):
-    assert decode.picture(with_segments(*before, taken(6))).shape == (4, 6, 3)
+    assert decode.image(with_segments(*before, taken(6))).shape == (4, 6, 3)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_exif_is_found_behind_other_segments(before):
     ],
 )
 def test_what_is_no_orientation_turns_nothing(segments):
-    np.testing.assert_array_equal(decode.picture(with_segments(*segments)), upright())
+    np.testing.assert_array_equal(decode.image(with_segments(*segments)), upright())
 
 
 @settings(max_examples=200)

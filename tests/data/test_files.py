@@ -1,4 +1,4 @@
-"""Pictures in files: what is read, what cannot be, and what a stamp tells."""
+"""Images in files: what is read, what cannot be, and what a stamp tells."""
 
 import os
 
@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_transfer.data.batches import Loading
 from keras_transfer.data.files import Files
-from keras_transfer.data.pipeline import Loading
 from keras_transfer.data.samples import Samples
 
 
@@ -24,10 +24,10 @@ def paths(tmp_path):
 def test_rows_are_read_in_any_order(paths):
     rows = tf.data.Dataset.from_tensor_slices(np.array([2, 0, 1], "int64"))
 
-    pictures = [one.numpy() for one in rows.map(Files(paths).decode)]
+    images = [one.numpy() for one in rows.map(Files(paths).decode)]
 
-    assert [one.shape for one in pictures] == [(2, 3, 3)] * 3
-    assert [tuple(one[0, 0]) for one in pictures] == [(0, 0, 255), (255, 0, 0), (0, 255, 0)]
+    assert [one.shape for one in images] == [(2, 3, 3)] * 3
+    assert [tuple(one[0, 0]) for one in images] == [(0, 0, 255), (255, 0, 0), (0, 255, 0)]
 
 
 def test_a_large_jpeg_is_read_no_larger_than_its_square_needs(tmp_path):
@@ -38,8 +38,8 @@ def test_a_large_jpeg_is_read_no_larger_than_its_square_needs(tmp_path):
     row = tf.constant(0, tf.int64)
 
     assert store.decode(row).shape == (400, 640, 3)
-    assert samples.picture(row, 40, "stretch").shape == (100, 160, 3)
-    assert samples.picture(row, 40, "pad").shape == (50, 80, 3)
+    assert samples.image(row, 40, "stretch").shape == (100, 160, 3)
+    assert samples.image(row, 40, "pad").shape == (50, 80, 3)
     assert Loading(40).pixels(samples, row).numpy().max() <= 10
 
 
@@ -84,7 +84,7 @@ def huge(path):
         (folder, "is not a regular file"),
         (broken_link, "cannot be read (No such file or directory)"),
         (pipe, "is not a regular file"),
-        (huge, "has 3.0 GB, too many for a picture"),
+        (huge, "has 3.0 GB, too many for an image"),
     ],
 )
 def test_what_cannot_be_read_says_so(make, reason, tmp_path):

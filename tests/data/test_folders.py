@@ -1,4 +1,4 @@
-"""Class folders, with and without parts, and what is said of folders laid out otherwise."""
+"""Class folders, with and without splits, and what is said of folders laid out otherwise."""
 
 import logging
 import os
@@ -30,10 +30,10 @@ def rows(samples, root):
     """(path below the root, class, part) of each row."""
     paths = [os.path.relpath(key, root) for key in samples.keys]
     names = [samples.classes[label] for label in samples.labels]
-    return list(zip(paths, names, samples.parts, strict=True))
+    return list(zip(paths, names, samples.splits, strict=True))
 
 
-def test_class_folders_hold_the_pictures_of_all_folders_below_them(tree):
+def test_class_folders_hold_the_images_of_all_folders_below_them(tree):
     root = tree("dog/3.jpg", "cat/2.png", "cat/10.JPG", "cat/kittens/1.webp", "dog/2.jpeg")
 
     samples = read_folder(root)
@@ -66,7 +66,7 @@ def test_parts_are_read_in_order_with_the_classes_of_train(tree, val):
 
 
 def test_train_alone_is_not_a_part(tree):
-    assert set(read_folder(tree("train/a/1.jpg", "train/b/1.jpg")).parts) == {""}
+    assert set(read_folder(tree("train/a/1.jpg", "train/b/1.jpg")).splits) == {""}
 
 
 def test_a_class_may_be_called_train(tree):
@@ -94,12 +94,12 @@ def test_hidden_files_and_folders_are_passed_over(tree, caplog):
     assert caplog.text == ""
 
 
-def test_files_that_are_no_pictures_are_counted(tree, caplog):
+def test_files_that_are_no_images_are_counted(tree, caplog):
     caplog.set_level(logging.WARNING, "keras_transfer")
     root = tree("a/1.jpg", "b/1.jpg", "a/1.txt", "b/x/2.TXT", "b/3.heic", "note", "0.jpg")
 
     assert len(read_folder(root)) == 2
-    assert "no pictures: 2 .txt, 1 without ending, 1 .heic" in caplog.text
+    assert "no images: 2 .txt, 1 without ending, 1 .heic" in caplog.text
     assert "beside the class folders of" in caplog.text
     assert "0.jpg" in caplog.text
 
@@ -117,7 +117,7 @@ def test_links_are_followed_once(tree):
     assert names == ["a/1.jpg", "a/more/2.jpg", "b/1.jpg", "c/3.jpg"]
 
 
-def test_a_broken_link_is_a_picture_that_the_scan_will_report(tree):
+def test_a_broken_link_is_an_image_that_the_scan_will_report(tree):
     root = tree("a/1.jpg", "b/1.jpg")
     (root / "a" / "2.jpg").symlink_to("nowhere")
 
@@ -127,31 +127,31 @@ def test_a_broken_link_is_a_picture_that_the_scan_will_report(tree):
 WRONG = {
     "empty": ([], "is empty"),
     "hidden only": ([".cat/1.jpg"], "is empty"),
-    "pictures directly": (["1.jpg", "2.jpg"], "holds pictures (2), but no class folders"),
+    "images directly": (["1.jpg", "2.jpg"], "holds images (2), but no class folders"),
     "files only": (["a.csv", "b.csv"], "holds no class folders, only files: 2 .csv"),
-    "one class": (["cat/1.jpg", "cat/2.jpg"], "holds only one class, 'cat' (pictures: 2)"),
+    "one class": (["cat/1.jpg", "cat/2.jpg"], "holds only one class, 'cat' (images: 2)"),
     "one level too high": (
         ["set/cat/1.jpg", "set/dog/2.jpg"],
         "photos/set, which holds cat, dog?",
     ),
     "other endings": (
         ["cat/1.tif", "cat/2.tif", "dog/3.heic"],
-        "hold no pictures, but 2 .tif, 1 .heic. The names of pictures end in .jpg",
+        "hold no images, but 2 .tif, 1 .heic. The names of images end in .jpg",
     ),
     "empty class": (["cat/1.jpg", "dog/2.jpg", "emu/"], "1 of 3 class folders"),
     "one class in train": (["train/cat/1.jpg", "test/cat/1.jpg"], "train holds only one class"),
     "no train": (["val/a/1.jpg", "test/a/1.jpg"], "should hold a folder train"),
     "val twice": (
         ["train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"],
-        "at most one for each other part; found train, val, valid",
+        "at most one for each other split; found train, val, valid",
     ),
     "unknown class": (
         ["train/cat/1.jpg", "train/dog/1.jpg", "test/Cat/1.jpg", "test/dog/1.jpg"],
         "test: No class is called 'Cat'. Did you mean 'cat'?",
     ),
-    "pictures in train": (
+    "images in train": (
         ["train/1.jpg", "test/a/1.jpg"],
-        "train holds pictures (1), but no class",
+        "train holds images (1), but no class",
     ),
 }
 
@@ -206,7 +206,7 @@ def test_the_real_cats_and_dogs(shared_data):
     samples = read_folder(shared_data / "cats_dogs")
 
     assert samples.classes == ("cat", "dog")
-    assert {part: list(samples.part(part).counts()) for part in ("train", "val", "test")} == {
+    assert {split: list(samples.split(split).counts()) for split in ("train", "val", "test")} == {
         "train": [700, 700],
         "val": [150, 150],
         "test": [250, 250],

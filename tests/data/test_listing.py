@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from keras_transfer.data.listing import counted, identity, list_folder, pictures_below
+from keras_transfer.data.listing import counted, identity, images_below, list_folder
 from keras_transfer.errors import BadData
 
 
-def test_folders_pictures_and_others_are_told_apart(tmp_path):
+def test_folders_images_and_others_are_told_apart(tmp_path):
     for name in ("b.jpg", "a.PNG", "note.txt", "README", ".hidden.jpg"):
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
@@ -17,7 +17,7 @@ def test_folders_pictures_and_others_are_told_apart(tmp_path):
     found = list_folder(str(tmp_path))
 
     assert found.folders == ["folder.jpg"]
-    assert found.pictures == ["a.PNG", "b.jpg", "link.gif"]
+    assert found.images == ["a.PNG", "b.jpg", "link.gif"]
     assert found.others == {".txt": 1, "": 1}
 
 
@@ -26,7 +26,7 @@ def test_folders_that_were_seen_are_not_gone_into(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").touch()
 
-    paths, _ = pictures_below(str(tmp_path), {identity(str(tmp_path / "a"))})
+    paths, _ = images_below(str(tmp_path), {identity(str(tmp_path / "a"))})
 
     assert paths == [f"{tmp_path}/b/1.jpg"]
 

@@ -1,4 +1,4 @@
-"""Tables of pictures: what is read from them, and what is said of the rows that cannot be used."""
+"""Tables of images: what is read from them, and what is said of the rows that cannot be used."""
 
 import sys
 from pathlib import Path
@@ -12,10 +12,10 @@ from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
 @pytest.fixture
 def table(tmp_path):
-    """Write a table beside pictures/1.jpg ... pictures/6.jpg (empty files)."""
-    (tmp_path / "pictures").mkdir()
+    """Write a table beside images/1.jpg ... images/6.jpg (empty files)."""
+    (tmp_path / "images").mkdir()
     for i in range(1, 7):
-        (tmp_path / "pictures" / f"{i}.jpg").touch()
+        (tmp_path / "images" / f"{i}.jpg").touch()
 
     def write(text, name="table.csv", encoding="utf-8"):
         (tmp_path / name).write_text(text, encoding=encoding)
@@ -26,16 +26,16 @@ def table(tmp_path):
 
 def rows(samples):
     names = [samples.classes[label] for label in samples.labels]
-    columns = ([Path(key).name for key in samples.keys], names, samples.parts, samples.groups)
+    columns = ([Path(key).name for key in samples.keys], names, samples.splits, samples.groups)
     return list(zip(*columns, samples.weights.tolist(), strict=True))
 
 
 FULL = """path,label,split,group,weight,photographer
-pictures/6.jpg,dog,test,,,Ann
-pictures/2.jpg,cat,,g1,0.5,Bob
-pictures/1.jpg, dog ,train,g1,2,Ann
-pictures/4.jpg,cat,Validation,g2,0,
-pictures/3.jpg,cat,train,,1e1,Bob
+images/6.jpg,dog,test,,,Ann
+images/2.jpg,cat,,g1,0.5,Bob
+images/1.jpg, dog ,train,g1,2,Ann
+images/4.jpg,cat,Validation,g2,0,
+images/3.jpg,cat,train,,1e1,Bob
 """
 
 
@@ -55,7 +55,7 @@ def test_all_columns_are_read_and_rows_sorted_by_part_and_path(table):
 
 
 def test_two_columns_are_enough(table):
-    samples = read_manifest(table("path,label\npictures/1.jpg,b\npictures/2.jpg,a\n"))
+    samples = read_manifest(table("path,label\nimages/1.jpg,b\nimages/2.jpg,a\n"))
 
     assert rows(samples) == [("1.jpg", "b", "", "", 1.0), ("2.jpg", "a", "", "", 1.0)]
 
@@ -63,11 +63,11 @@ def test_two_columns_are_enough(table):
 @pytest.mark.parametrize(
     ("text", "options"),
     [
-        ("label;path\na;pictures/1.jpg\nb;pictures/2.jpg\n", {}),
-        ("label\tpath\na\tpictures/1.jpg\nb\tpictures/2.jpg\n", {"name": "table.tsv"}),
-        ('"label","path"\r\n"a","pictures/1.jpg"\r\n"b","pictures/2.jpg"\r\n', {}),
-        ("label,path\na,pictures/1.jpg\nb,pictures/2.jpg", {"encoding": "utf-8-sig"}),
-        (" Label , PATH\na,pictures/1.jpg\n\nb,pictures/2.jpg\n\n", {"name": "TABLE.CSV"}),
+        ("label;path\na;images/1.jpg\nb;images/2.jpg\n", {}),
+        ("label\tpath\na\timages/1.jpg\nb\timages/2.jpg\n", {"name": "table.tsv"}),
+        ('"label","path"\r\n"a","images/1.jpg"\r\n"b","images/2.jpg"\r\n', {}),
+        ("label,path\na,images/1.jpg\nb,images/2.jpg", {"encoding": "utf-8-sig"}),
+        (" Label , PATH\na,images/1.jpg\n\nb,images/2.jpg\n\n", {"name": "TABLE.CSV"}),
     ],
     ids=["semicolon", "tab", "quoted", "byte order mark", "case and blank lines"],
 )
@@ -80,7 +80,7 @@ def test_dialects_are_understood(text, options, table):
 
 def test_absolute_paths_and_cells_with_separators(table, tmp_path):
     (tmp_path / "a, b.jpg").touch()
-    text = f'path,label\n"{tmp_path}/a, b.jpg","x, y"\npictures/1.jpg,"say ""z"""\n'
+    text = f'path,label\n"{tmp_path}/a, b.jpg","x, y"\nimages/1.jpg,"say ""z"""\n'
 
     samples = read_manifest(table(text))
 
@@ -89,12 +89,12 @@ def test_absolute_paths_and_cells_with_separators(table, tmp_path):
 
 
 def test_a_table_of_one_part_other_than_train_is_good_to_evaluate_on(table):
-    text = "path,label,split\npictures/1.jpg,a,test\npictures/2.jpg,b,test\n"
+    text = "path,label,split\nimages/1.jpg,a,test\nimages/2.jpg,b,test\n"
 
     assert read_manifest(table(text)).classes == ("a", "b")
 
 
-TWO = "path,label\npictures/1.jpg,a\npictures/2.jpg,b\n"
+TWO = "path,label\nimages/1.jpg,a\nimages/2.jpg,b\n"
 
 WRONG = {
     "column misspelled": ("path,lable\n", "No column is called 'label'. Did you mean 'lable'?"),
@@ -102,25 +102,24 @@ WRONG = {
     "empty file": ("", "should have the columns path and label"),
     "header only": ("path,label\n", "has no rows"),
     "column twice": ("path,label,label\n1,2,3\n", "several columns called label"),
-    "no label": (TWO + "pictures/3.jpg, \n", "1 of 3 rows of"),
+    "no label": (TWO + "images/3.jpg, \n", "1 of 3 rows of"),
     "no path": (TWO + ",a\n", "line 4: ''"),
-    "missing file": (TWO + "pictures/9.jpg,a\n", "line 4: 'pictures/9.jpg'"),
-    "ragged": (TWO + "pictures/3.jpg\n", "line 4: 1 cells"),
+    "missing file": (TWO + "images/9.jpg,a\n", "line 4: 'images/9.jpg'"),
+    "ragged": (TWO + "images/3.jpg\n", "line 4: 1 cells"),
     "split": (
-        "path,label,split\npictures/1.jpg,a,trian\n",
+        "path,label,split\nimages/1.jpg,a,trian\n",
         "none of train, val, valid, validation, test:\n  line 2: 'trian'",
     ),
-    "weight": ("path,label,weight\npictures/1.jpg,a,heavy\n", "line 2: 'heavy'"),
-    "weight below 0": ("path,label,weight\npictures/1.jpg,a,-1\n", "line 2: '-1'"),
-    "weight infinite": ("path,label,weight\npictures/1.jpg,a,inf\n", "line 2: 'inf'"),
-    "weight not a number": ("path,label,weight\npictures/1.jpg,a,nan\n", "line 2: 'nan'"),
-    "one class": ("path,label\npictures/1.jpg,a\npictures/2.jpg,a\n", "only one class, 'a'"),
+    "weight": ("path,label,weight\nimages/1.jpg,a,heavy\n", "line 2: 'heavy'"),
+    "weight below 0": ("path,label,weight\nimages/1.jpg,a,-1\n", "line 2: '-1'"),
+    "weight infinite": ("path,label,weight\nimages/1.jpg,a,inf\n", "line 2: 'inf'"),
+    "weight not a number": ("path,label,weight\nimages/1.jpg,a,nan\n", "line 2: 'nan'"),
+    "one class": ("path,label\nimages/1.jpg,a\nimages/2.jpg,a\n", "only one class, 'a'"),
     "unknown class": (
-        "path,label,split\npictures/1.jpg,cat,train\npictures/2.jpg,dog,train\n"
-        "pictures/3.jpg,Cat,test\n",
+        "path,label,split\nimages/1.jpg,cat,train\nimages/2.jpg,dog,train\nimages/3.jpg,Cat,test\n",
         "test: No class is called 'Cat'. Did you mean 'cat'?",
     ),
-    "quote left open": ('path,label\npictures/1.jpg,"a\n', "unexpected end of data"),
+    "quote left open": ('path,label\nimages/1.jpg,"a\n', "unexpected end of data"),
 }
 
 
@@ -134,7 +133,7 @@ def test_what_is_wrong_is_said_with_its_line(case, table):
 
 
 def test_missing_files_are_listed_up_to_ten_with_their_number(table):
-    text = TWO + "".join(f"pictures/{i}.jpg,a\n" for i in range(100, 125))
+    text = TWO + "".join(f"images/{i}.jpg,a\n" for i in range(100, 125))
 
     with pytest.raises(BadData, match="25 of 27 rows") as error:
         read_manifest(table(text))
@@ -160,7 +159,7 @@ def test_parquet_says_the_same_as_csv(table, tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     columns = {
-        "path": ["pictures/2.jpg", "pictures/1.jpg"],
+        "path": ["images/2.jpg", "images/1.jpg"],
         "label": [7, 10],
         "split": [None, "train"],
         "weight": [None, 0.25],
@@ -196,9 +195,7 @@ def test_a_large_table_is_read_fast(table):
     """100,000 rows take about a second; a slow machine has five."""
     import time
 
-    lines = [
-        f"pictures/{1 + i % 6}.jpg,{i % 10},{'train' if i % 2 else ''}" for i in range(100_000)
-    ]
+    lines = [f"images/{1 + i % 6}.jpg,{i % 10},{'train' if i % 2 else ''}" for i in range(100_000)]
     file = table("path,label,split\n" + "\n".join(lines))
 
     begun = time.perf_counter()

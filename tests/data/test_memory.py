@@ -1,4 +1,4 @@
-"""Pictures in memory: the same batches as from their files."""
+"""Images in memory: the same batches as from their files."""
 
 import logging
 import os
@@ -11,9 +11,9 @@ from PIL import Image
 from keras_transfer.data import decode, memory, sources
 from keras_transfer.data.arrays import Arrays
 from keras_transfer.data.augment import Augmenter
-from keras_transfer.data.pipeline import Loading, evaluation_batches, training_batches
+from keras_transfer.data.batches import Loading, evaluation_batches, training_batches
 from keras_transfer.data.samples import Samples
-from keras_transfer.data.scan import scan, sound
+from keras_transfer.data.scan import drop_invalid, scan
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def samples(tmp_path):
             pixels = rng.integers(0, 256, (20 + i, 30, 3), dtype="uint8")
             Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i}.png")
     found = sources.read(str(tmp_path / "data"))
-    return sound(found, scan(found, tmp_path / "cache"), "fail")
+    return drop_invalid(found, scan(found, tmp_path / "cache"), "fail")
 
 
 def equal(ones, others):
@@ -51,15 +51,17 @@ def test_batches_are_those_from_files(samples, resize):
 def test_part_of_a_held_table_is_held(samples):
     loading = Loading(16, batch_size=4)
     some = np.array([7, 2])
-    part = memory.held(samples, loading).take(some)
+    split = memory.held(samples, loading).take(some)
 
-    assert equal(evaluation_batches(samples.take(some), loading), evaluation_batches(part, loading))
-    assert part.store.check(int(part.rows[0])) == samples.store.check(int(samples.rows[7]))
-    assert part.store.stamp(int(part.rows[1])) == samples.store.stamp(int(samples.rows[2]))
+    assert equal(
+        evaluation_batches(samples.take(some), loading), evaluation_batches(split, loading)
+    )
+    assert split.store.check(int(split.rows[0])) == samples.store.check(int(samples.rows[7]))
+    assert split.store.stamp(int(split.rows[1])) == samples.store.stamp(int(samples.rows[2]))
 
 
-def test_pictures_that_do_not_fit_stay_where_they_are(samples, monkeypatch):
-    """10 pictures of 16 x 16 x 3 bytes, twice, are 15,360 bytes: over a quarter of 61,000."""
+def test_images_that_do_not_fit_stay_where_they_are(samples, monkeypatch):
+    """10 images of 16 x 16 x 3 bytes, twice, are 15,360 bytes: over a quarter of 61,000."""
     monkeypatch.setattr(memory, "available", lambda: 61_000)
     assert memory.held(samples, Loading(16)) is samples
 
@@ -71,7 +73,7 @@ def test_it_says_what_is_kept(samples, caplog):
     with caplog.at_level(logging.INFO, "keras_transfer"):
         memory.held(samples, Loading(16))
 
-    assert "10 decoded pictures are kept in memory" in caplog.text
+    assert "10 decoded images are kept in memory" in caplog.text
 
 
 def test_free_memory_is_some_of_what_there_is():
@@ -84,7 +86,7 @@ def test_it_says_what_is_not_kept(samples, caplog):
     with caplog.at_level(logging.INFO, "keras_transfer"):
         assert memory.held(samples, Loading(16), share=0) is samples
 
-    assert "10 pictures are decoded anew each time" in caplog.text
+    assert "10 images are decoded anew each time" in caplog.text
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def test_batches_are_those_from_arrays(arrays, resize):
     assert equal(ones, others)
 
 
-def test_pictures_are_not_copied_into_the_graph(arrays):
+def test_images_are_not_copied_into_the_graph(arrays):
     """A graph over 5 MB of pixels is below 20 kB."""
     many = arrays.take(np.arange(7).repeat(1000))
     store = memory.held(many, Loading(16)).store
@@ -117,7 +119,7 @@ def test_pictures_are_not_copied_into_the_graph(arrays):
     assert graph.get_concrete_function().graph.as_graph_def().ByteSize() < 20_000
 
 
-def test_a_held_picture_is_not_resized(arrays):
+def test_a_held_image_is_not_resized(arrays):
     """Nor is any op added for it: what comes out is what the store's gather gave."""
     held = memory.held(arrays, Loading(16))
     pixels = tf.zeros((16, 16, 3), tf.uint8)

@@ -1,4 +1,4 @@
-"""Soft labels: what is seen of a picture is what its label and its weight say."""
+"""Soft labels: what is seen of an image is what its label and its weight say."""
 
 import keras
 import numpy as np
@@ -6,24 +6,24 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from keras_transfer.data.batches import Loading, training_batches
 from keras_transfer.data.mixing import Mixing
-from keras_transfer.data.pipeline import Loading, training_batches
 from keras_transfer.data.samples import Samples
-from keras_transfer.training.features.batches import training_features
-from keras_transfer.training.features.store import Table
+from keras_transfer.features.batches import training_features
+from keras_transfer.features.store import Table
 
 N = 8
 
 
 class Plain:
-    """A store whose picture number i is i everywhere."""
+    """A store whose image number i is i everywhere."""
 
     def decode(self, row):
         return tf.fill([12, 12, 3], tf.cast(row, tf.uint8))
 
 
 def each_its_own_class(weights=None):
-    """Picture i is of class i: shares times 0..7 then say which grey a mixture has."""
+    """Image i is of class i: shares times 0..7 then say which grey a mixture has."""
     weights = np.ones(N) if weights is None else weights
     names = [str(i) for i in range(N)]
     return Samples.of(Plain(), names, names, np.arange(N), weights=weights)
@@ -73,17 +73,17 @@ def test_mixup_blends_inputs_labels_and_weights_alike(shape):
 
 
 def test_cutmix_pastes_a_rectangle_as_large_as_the_label_says():
-    """To the pixel: the mean grey of a picture is that of its shares."""
+    """To the pixel: the mean grey of an image is that of its shares."""
     pixels, shares, weights = mixed(Mixing(N, cutmix=1.0))
 
     assert pixels.mean(axis=(1, 2, 3)) == pytest.approx(shares @ np.arange(N), abs=1e-4)
     assert weights == pytest.approx(shares @ np.arange(1, N + 1), abs=1e-4)
-    for number, picture in enumerate(pixels):
-        pasted = np.argwhere(picture[..., 0] != number)
+    for number, image in enumerate(pixels):
+        pasted = np.argwhere(image[..., 0] != number)
         if len(pasted):
             assert np.prod(np.ptp(pasted, axis=0) + 1) == len(pasted)
-            assert len(np.unique(picture)) == 2
-    assert any(len(np.unique(picture)) == 2 for picture in pixels)
+            assert len(np.unique(image)) == 2
+    assert any(len(np.unique(image)) == 2 for image in pixels)
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 1.0])
@@ -115,9 +115,11 @@ def test_mixing_ends_with_its_last_epoch():
     assert weights.tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
-@pytest.mark.parametrize("knobs", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "cutmix": 1.0}])
-def test_in_a_graph_of_unknown_batch_size_as_eagerly(knobs):
-    mixing = Mixing(N, **knobs, off_epoch=1)
+@pytest.mark.parametrize(
+    "settings", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "cutmix": 1.0}]
+)
+def test_in_a_graph_of_unknown_batch_size_as_eagerly(settings):
+    mixing = Mixing(N, **settings, off_epoch=1)
     eagerly = mixed(mixing, (3, 4))
     table = (mixed(Mixing(N))[0], np.arange(N, dtype="int32"), np.arange(1, N + 1, dtype="float32"))
     batches = tf.data.Dataset.from_tensor_slices(table).batch(N)
@@ -153,7 +155,7 @@ class TestBatches:
         return [[one.numpy() for one in batch] for batch in batches]
 
     def test_a_weight_is_the_sum_over_the_label(self):
-        """Class weights that differ, pictures of weight 1: weight = sum of y_i w_i."""
+        """Class weights that differ, images of weight 1: weight = sum of y_i w_i."""
         by_class = np.linspace(0.5, 4, N).astype("float32")
         weights = self.mixing.class_weights(by_class)
         batches = training_batches(
@@ -162,7 +164,7 @@ class TestBatches:
         for _, labels, weight in self.found(batches):
             assert weight == pytest.approx(labels @ by_class, rel=1e-4)
 
-    def test_a_pictures_own_weight_multiplies_its_part(self):
+    def test_an_images_own_weight_multiplies_its_part(self):
         """Nothing smoothed: (share of a) * own * class weight of a, and so of b."""
         own, by_class = np.arange(1.0, N + 1), np.linspace(0.5, 4, N).astype("float32")
         batches = training_batches(
@@ -187,7 +189,7 @@ class TestBatches:
         assert not np.array_equal(whole[0][1], whole[2][1])
 
     def test_features_are_mixed_as_pixels_are(self):
-        """Of picture i the feature is i, as its pixels are."""
+        """Of image i the feature is i, as its pixels are."""
         features = Table([np.arange(N, dtype="float32")[:, None]], np.zeros(N, int), np.arange(N))
         pixels = self.found(training_batches(each_its_own_class(), self.loading, **self.more))
         stored = training_features([features], each_its_own_class(), self.loading, **self.more)

@@ -1,4 +1,4 @@
-"""Colour jitter, RandAugment, AugMix, random erasing: each picture by its own seed."""
+"""Colour jitter, RandAugment, AugMix, random erasing: each image by its own seed."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from keras_transfer.data.policies import Augmentation, operations
 EACH = [{"color_jitter": 0.4}, {"randaugment": 0.6}, {"augmix": 0.5}, {"random_erasing": 1.0}]
 
 
-def pictures(n=6, size=16):
+def images(n=6, size=16):
     y, x = np.mgrid[:size, :size] * (255 / (size - 1))
     waves = [np.stack([x, y, 255 - (x + y) / 2 / (1 + i)], -1) for i in range(n)]
     return np.stack(waves).astype("float32")
@@ -29,24 +29,24 @@ def key(*numbers):
 
 
 @pytest.mark.parametrize("asked", EACH, ids=lambda one: next(iter(one)))
-def test_a_picture_depends_on_its_seed_and_not_on_its_batch(asked):
+def test_an_image_depends_on_its_seed_and_not_on_its_batch(asked):
     change = Augmentation(**asked)
 
-    together = change(pictures(), seeds()).numpy()
+    together = change(images(), seeds()).numpy()
 
-    alone = change(pictures()[2:3], seeds()[2:3]).numpy()
+    alone = change(images()[2:3], seeds()[2:3]).numpy()
     assert alone[0] == pytest.approx(together[2], abs=1e-3)
-    data = tf.data.Dataset.from_tensor_slices((pictures(), seeds())).batch(4)
+    data = tf.data.Dataset.from_tensor_slices((images(), seeds())).batch(4)
     batches = data.map(change, num_parallel_calls=2)
     assert batches.element_spec.shape.as_list() == [None, 16, 16, 3]
     in_graph = np.concatenate(list(batches.as_numpy_iterator()))
     assert in_graph == pytest.approx(together, abs=1e-3)
-    assert not np.allclose(change(pictures(), seeds(first=8)), together)
+    assert not np.allclose(change(images(), seeds(first=8)), together)
 
 
 @pytest.mark.parametrize("asked", EACH, ids=lambda one: next(iter(one)))
-def test_pixels_stay_in_range_and_differ_between_pictures(asked):
-    same = np.repeat(pictures(1), 12, axis=0)
+def test_pixels_stay_in_range_and_differ_between_images(asked):
+    same = np.repeat(images(1), 12, axis=0)
 
     changed = Augmentation(**asked)(same, seeds(12)).numpy()
 
@@ -58,9 +58,7 @@ def test_pixels_stay_in_range_and_differ_between_pictures(asked):
 
 def test_nothing_more_asked_for_is_the_augmenter_alone():
     ranges = {"rotation_range": 20, "horizontal_flip": True}
-    ours, theirs = (
-        one(pictures(), seeds()) for one in (Augmentation(**ranges), Augmenter(**ranges))
-    )
+    ours, theirs = (one(images(), seeds()) for one in (Augmentation(**ranges), Augmenter(**ranges)))
     np.testing.assert_array_equal(ours, theirs)
     assert not Augmentation(**ranges).changes_nothing
     assert Augmentation(fill_mode="wrap").changes_nothing
@@ -68,15 +66,15 @@ def test_nothing_more_asked_for_is_the_augmenter_alone():
 
 def test_one_step_more_leaves_the_others_draws_alone():
     """Erasing comes last: outside of its rectangles the jitter is as it was."""
-    jitter = Augmentation(color_jitter=0.4)(pictures(), seeds()).numpy()
-    both = Augmentation(color_jitter=0.4, random_erasing=1.0)(pictures(), seeds()).numpy()
+    jitter = Augmentation(color_jitter=0.4)(images(), seeds()).numpy()
+    both = Augmentation(color_jitter=0.4, random_erasing=1.0)(images(), seeds()).numpy()
     same = np.isclose(jitter, both, atol=1e-3).all(axis=-1).mean(axis=(1, 2))
     assert (same < 1).all()
-    assert (same > 0.6).all()  # at most a third of a picture goes, and rounding
+    assert (same > 0.6).all()  # at most a third of an image goes, and rounding
 
 
-def test_erasing_takes_its_share_of_the_pictures():
-    same = np.repeat(pictures(1, 8), 400, axis=0)
+def test_erasing_takes_its_share_of_the_images():
+    same = np.repeat(images(1, 8), 400, axis=0)
     erased = Augmentation(random_erasing=0.3)(same, seeds(400)).numpy()
     share = (erased != same).any(axis=(1, 2, 3)).mean()
     assert 0.2 <= share <= 0.4  # 0.3, four standard errors either way
@@ -88,7 +86,7 @@ STILL = sorted(set(operations(0.0)) - {"autocontrast", "equalize"})
 @pytest.mark.parametrize("name", STILL)
 def test_at_magnitude_0_nothing_happens(name):
     """But for rounding: posterizing cuts to whole numbers what may be 16.9999 by then."""
-    whole, margin = np.round(pictures(1)), 1 if name == "posterize" else 0.01
+    whole, margin = np.round(images(1)), 1 if name == "posterize" else 0.01
     found = operations(0.0)[name](tf.constant(whole), key(1, 2)).numpy()
     assert np.abs(found - whole).max() <= margin
 

@@ -1,12 +1,12 @@
-"""The picture of the first batch shows what the training sees first."""
+"""The image of the first batch shows what the training sees first."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_transfer.data.batches import Loading, training_batches
 from keras_transfer.data.mixing import Mixing
-from keras_transfer.data.pipeline import Loading, training_batches
 from keras_transfer.data.policies import Augmentation
 from keras_transfer.data.preview import first_batch, write_preview
 from keras_transfer.data.samples import Samples
@@ -34,7 +34,7 @@ def test_it_is_the_first_batch_of_the_training(mix):
     assert labels == pytest.approx(first[1].numpy(), abs=1e-5)
 
 
-def test_it_is_a_sheet_of_pictures_with_labels(tmp_path):
+def test_it_is_a_sheet_of_images_with_labels(tmp_path):
     pixels = np.stack([np.full((8, 8, 3), value, "float32") for value in (10, -3, 300)])
     shares = np.array([[1, 0], [0.25, 0.75], [0.5, 0.5]])
 

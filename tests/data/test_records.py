@@ -1,4 +1,4 @@
-"""Pictures in TFRecord files, read in any order."""
+"""Images in TFRecord files, read in any order."""
 
 import io
 
@@ -23,10 +23,10 @@ def example(values):
 
 
 def decoded(store, rows):
-    """Read pictures inside a tf.data graph, as training does."""
-    pictures = tf.data.Dataset.from_tensor_slices(np.array(rows, "int64")).map(store.decode)
-    assert pictures.element_spec.shape.as_list() == [None, None, 3]
-    return [picture.numpy() for picture in pictures]
+    """Read images inside a tf.data graph, as training does."""
+    images = tf.data.Dataset.from_tensor_slices(np.array(rows, "int64")).map(store.decode)
+    assert images.element_spec.shape.as_list() == [None, None, 3]
+    return [image.numpy() for image in images]
 
 
 def png(value):
@@ -36,13 +36,13 @@ def png(value):
 def write(path, contents, first_label=0):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for label, content in enumerate(contents, first_label):
-            writer.write(example({"picture": content, "class": label}))
+            writer.write(example({"image": content, "class": label}))
     return str(path)
 
 
 @pytest.fixture
 def two_files(tmp_path):
-    """Five pictures of one grey value each, 10, 20, ... 50, in files of 2, 0 and 3."""
+    """Five images of one grey value each, 10, 20, ... 50, in files of 2, 0 and 3."""
     return [
         write(tmp_path / "a", [png(10), png(20)]),
         write(tmp_path / "b", []),
@@ -51,30 +51,30 @@ def two_files(tmp_path):
 
 
 def test_any_record_is_read_in_a_graph(two_files):
-    store, labels = records.index(two_files, "picture", "class")
-    pictures = decoded(store, [4, 0, 2, 3, 1, 4])
+    store, labels = records.index(two_files, "image", "class")
+    images = decoded(store, [4, 0, 2, 3, 1, 4])
 
     assert labels.tolist() == [0, 1, 2, 3, 4]
-    assert [picture[0, 0].tolist() for picture in pictures] == [
+    assert [image[0, 0].tolist() for image in images] == [
         [value] * 3 for value in (50, 10, 30, 40, 20, 50)
     ]
 
 
 def test_a_large_jpeg_is_read_no_larger_than_its_square_needs(tmp_path):
     jpeg = tf.io.encode_jpeg(np.full((400, 640, 3), 9, "uint8")).numpy()
-    store, labels = records.index([write(tmp_path / "a", [jpeg])], "picture", "class")
+    store, labels = records.index([write(tmp_path / "a", [jpeg])], "image", "class")
     samples = Samples.of(store, ["a"], ["one"], labels)
     row = tf.constant(0, tf.int64)
 
     assert store.decode(row).shape == (400, 640, 3)
-    assert samples.picture(row, 40, "stretch").shape == (100, 160, 3)
+    assert samples.image(row, 40, "stretch").shape == (100, 160, 3)
 
 
 def test_offsets_are_those_of_the_format(two_files):
     """8 bytes of length and 4 of checksum lie before the data, 4 of checksum behind."""
-    store, _ = records.index(two_files, "picture", "class")
-    first = example({"picture": png(10), "class": 0})
-    second = example({"picture": png(20), "class": 1})
+    store, _ = records.index(two_files, "image", "class")
+    first = example({"image": png(10), "class": 0})
+    second = example({"image": png(20), "class": 1})
 
     assert store.offsets[:3].tolist() == [12, 12 + len(first) + 16, 12]
     assert store.lengths[:2].tolist() == [len(first), len(second)]
@@ -85,15 +85,15 @@ def test_a_record_that_ends_in_nul_is_read_whole(tmp_path):
     buffer = io.BytesIO()
     Image.new("RGB", (2, 2)).save(buffer, "BMP")
     with tf.io.TFRecordWriter(str(tmp_path / "a")) as writer:
-        writer.write(example({"class": 1}) + example({"picture": buffer.getvalue()}))
-    store, _ = records.index([str(tmp_path / "a")], "picture", "class")
+        writer.write(example({"class": 1}) + example({"image": buffer.getvalue()}))
+    store, _ = records.index([str(tmp_path / "a")], "image", "class")
 
     assert decoded(store, [0])[0].tolist() == np.zeros((2, 2, 3)).tolist()
 
 
-def test_checks_tell_duplicates_and_broken_pictures(tmp_path):
+def test_checks_tell_duplicates_and_broken_images(tmp_path):
     contents = [png(1), png(2), png(1), b"", png(3)[:-20]]
-    store, _ = records.index([write(tmp_path / "a", contents)], "picture", "class")
+    store, _ = records.index([write(tmp_path / "a", contents)], "image", "class")
     checked = [store.check(row) for row in range(5)]
 
     assert checked[0] == checked[2] != checked[1]
@@ -101,7 +101,7 @@ def test_checks_tell_duplicates_and_broken_pictures(tmp_path):
 
 
 def test_stamps_change_with_the_file(two_files):
-    store, _ = records.index(two_files, "picture", "class")
+    store, _ = records.index(two_files, "image", "class")
     before = [store.stamp(row) for row in range(5)]
 
     assert len(set(before)) == 5
@@ -114,9 +114,9 @@ def test_a_truncated_file_is_named(two_files):
     with open(two_files[2], "r+b") as file:
         file.truncate(100)
     with pytest.raises(BadData, match=r"c is missing or broken \(truncated record"):
-        records.index(two_files, "picture", "class")
+        records.index(two_files, "image", "class")
 
 
 def test_a_missing_file_is_named(two_files):
     with pytest.raises(BadData, match="nowhere is missing or broken"):
-        records.index([*two_files, "nowhere"], "picture", "class")
+        records.index([*two_files, "nowhere"], "image", "class")

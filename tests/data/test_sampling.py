@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.data.pipeline import Loading, training_batches
+from keras_transfer.data.batches import Loading, training_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import Bootstrap, Sampling
 from keras_transfer.errors import BadData
 
-LABELS = np.array([0, 1, 0, 0, 2, 0, 1, 0, 0])  # 6, 2 and 1 pictures
+LABELS = np.array([0, 1, 0, 0, 2, 0, 1, 0, 0])  # 6, 2 and 1 images
 CLASSES = ("cat", "dog", "bird")
 
 
 class Plain:
-    """A store whose picture number i is i everywhere."""
+    """A store whose image number i is i everywhere."""
 
     def decode(self, row):
         return tf.fill([4, 4, 3], tf.cast(row, tf.uint8))
@@ -31,7 +31,7 @@ def test_every_class_is_drawn_equally_often(name, each):
     assert np.bincount(LABELS[places]).tolist() == [each] * 3
 
 
-def test_a_picture_is_drawn_again_only_after_all_others_of_its_class():
+def test_an_image_is_drawn_again_only_after_all_others_of_its_class():
     places, times = Sampling("oversample", LABELS, CLASSES).draw(1, 4)
 
     drawn = sorted(zip(places.tolist(), times.tolist(), strict=True))
@@ -46,7 +46,7 @@ def test_balanced_batches_hold_each_class_once_in_every_three_places():
     assert [sorted(three) for three in LABELS[places].reshape(-1, 3).tolist()] == [[0, 1, 2]] * 3
 
 
-def test_undersampling_takes_other_pictures_in_other_epochs():
+def test_undersampling_takes_other_images_in_other_epochs():
     sampling = Sampling("undersample", LABELS, CLASSES)
     seen = {place for epoch in range(40) for place in sampling.draw(0, epoch)[0].tolist()}
 
@@ -66,7 +66,7 @@ def test_a_bootstrap_draw_is_gone_through_in_another_order_in_every_epoch():
     assert (len(draw), draw.rounds) == (9, 1)
 
 
-def test_a_sampling_of_a_bootstrap_draw_sees_drawn_pictures_only():
+def test_a_sampling_of_a_bootstrap_draw_sees_drawn_images_only():
     drawn = np.array([0, 6, 0, 3, 4, 3, 6, 3, 8])
     draw = Bootstrap(drawn, Sampling("oversample", LABELS, CLASSES))
 
@@ -78,8 +78,8 @@ def test_a_sampling_of_a_bootstrap_draw_sees_drawn_pictures_only():
     assert sorted(times[places == 6].tolist()) == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_class_without_pictures_is_refused():
-    with pytest.raises(BadData, match="no training pictures:\n  fish"):
+def test_a_class_without_images_is_refused():
+    with pytest.raises(BadData, match="no training images:\n  fish"):
         Sampling("oversample", LABELS, (*CLASSES, "fish"))
 
 
@@ -95,7 +95,7 @@ def batches(epochs=2, **more):
     return list(training_batches(samples, loading, epochs=epochs, sampling=sampling, **more))
 
 
-def test_each_draw_of_a_picture_has_a_seed_of_its_own():
+def test_each_draw_of_an_image_has_a_seed_of_its_own():
     found = [
         tuple(one[0, 0, :2].astype(int))
         for pixels, _, weights in batches(augment=seeds_as_pixels)
@@ -105,7 +105,7 @@ def test_each_draw_of_a_picture_has_a_seed_of_its_own():
 
 
 def test_padding_counts_by_the_length_of_the_drawn_epoch():
-    """18 pictures in batches of 5: the last one has 3, and is padded to 5."""
+    """18 images in batches of 5: the last one has 3, and is padded to 5."""
     found = batches(epochs=1)
 
     assert [len(pixels) for pixels, *_ in found] == [5] * 4

@@ -1,4 +1,4 @@
-"""Every picture is checked once; bad ones are reported, and stop the run or are left out."""
+"""Every image is checked once; bad ones are reported, and stop the run or are left out."""
 
 import os
 import shutil
@@ -16,14 +16,14 @@ from keras_transfer.data.arrays import read_arrays
 from keras_transfer.data.files import Files
 from keras_transfer.data.folders import read_folder
 from keras_transfer.data.samples import Samples
-from keras_transfer.data.scan import Scan, scan, sound
+from keras_transfer.data.scan import Scan, drop_invalid, scan
 from keras_transfer.errors import BadData, UnknownName
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype="uint8")
 
 
 class Counting(Files):
-    """Counts its looks at pictures."""
+    """Counts its looks at images."""
 
     def __init__(self, paths):
         super().__init__(paths)
@@ -52,7 +52,7 @@ def photos(tmp_path):
 
 
 def break_twelve(folder, jpeg):
-    """Put twelve pictures into a folder that each cannot be used; give their reasons by name."""
+    """Put twelve images into a folder that each cannot be used; give their reasons by name."""
     photo = Image.open(jpeg)
     content = Path(jpeg).read_bytes()
     (folder / "b01.jpg").write_bytes(content[: len(content) // 2])
@@ -70,8 +70,8 @@ def break_twelve(folder, jpeg):
     reasons = (
         "is a truncated or damaged JPEG",
         "is empty (0 bytes)",
-        "is HTML, not a picture",
-        "is text, not a picture",
+        "is HTML, not an image",
+        "is text, not an image",
         "is CMYK; convert it to RGB",
         "has 16 bits a channel; convert it to 8",
         "is a GIF named .jpg; rename or convert it",
@@ -102,11 +102,11 @@ def test_cats_and_dogs_with_twelve_broken_files_scanned_twice(shared_data, tmp_p
     assert {name: reason for name, reason in reasons.items() if reason} == expected
     np.testing.assert_array_equal(again.reasons, found.reasons)
     np.testing.assert_array_equal(again.digests, found.digests)
-    kept = sound(samples, found, "skip")
+    kept = drop_invalid(samples, found, "skip")
     assert list(kept.counts()) == [40, 40]
 
 
-def test_sound_pictures_are_looked_at_once(photos, tmp_path):
+def test_sound_images_are_looked_at_once(photos, tmp_path):
     first, second = Counting(photos), Counting(photos)
     scan(table(photos, first), tmp_path / "cache")
     found = scan(table(photos, second), tmp_path / "cache")
@@ -116,7 +116,7 @@ def test_sound_pictures_are_looked_at_once(photos, tmp_path):
     assert len(set(found.digests)) == 6
 
 
-def test_changed_new_and_bad_pictures_are_looked_at_again(photos, tmp_path):
+def test_changed_new_and_bad_images_are_looked_at_again(photos, tmp_path):
     Path(photos[1]).write_bytes(b"")
     scan(table(photos[:5]), tmp_path / "cache")
     Image.fromarray(NOISE[20:]).save(photos[2])
@@ -155,7 +155,7 @@ def test_arrays_are_scanned_and_nothing_is_kept(tmp_path):
     assert len(set(found.digests)) == 2
 
 
-def test_no_pictures_are_no_trouble(tmp_path):
+def test_no_images_are_no_trouble(tmp_path):
     assert len(scan(table([]), tmp_path / "cache").digests) == 0
 
 
@@ -206,39 +206,41 @@ def test_a_killed_scan_keeps_what_it_had(tmp_path):
 
 @pytest.fixture
 def found():
-    """Pictures of three cats and three dogs, one of each bad."""
+    """Images of three cats and three dogs, one of each bad."""
     samples = table([f"{name}/{i}.png" for name in ("cat", "dog") for i in range(3)])
     reasons = ["", "is empty", "", "is text", "", ""]
     return samples, Scan(np.array(list("abcdef"), object), np.array(reasons, object))
 
 
 def test_fail_lists_them_and_names_the_way_out(found):
-    with pytest.raises(BadData, match=r"2 of 6 pictures cannot be used.*--on-bad skip") as error:
-        sound(*found, "fail")
+    with pytest.raises(BadData, match=r"2 of 6 images cannot be used.*--on-bad skip") as error:
+        drop_invalid(*found, "fail")
     assert error.value.offenders == ["cat/1.png: is empty", "dog/0.png: is text"]
 
 
 def test_skip_keeps_the_others_with_their_digests(found, caplog):
-    kept = sound(*found, "skip")
+    kept = drop_invalid(*found, "skip")
 
     assert list(kept.keys) == ["cat/0.png", "cat/2.png", "dog/1.png", "dog/2.png"]
     assert list(kept.digests) == ["a", "c", "e", "f"]
-    assert "Left out 2 of 6 pictures" in caplog.text
+    assert "Left out 2 of 6 images" in caplog.text
 
 
 def test_skip_fails_where_a_class_would_be_empty(found):
     samples, seen = found
-    with pytest.raises(BadData, match="No picture of 'dog' can be used"):
-        sound(samples, Scan(seen.digests, np.array(["", "", "", "x", "x", "x"], object)), "skip")
+    with pytest.raises(BadData, match="No image of 'dog' can be used"):
+        drop_invalid(
+            samples, Scan(seen.digests, np.array(["", "", "", "x", "x", "x"], object)), "skip"
+        )
 
 
 @pytest.mark.parametrize("on_bad", ["fail", "skip"])
 def test_without_bad_ones_all_are_kept(on_bad, found):
     samples, seen = found
 
-    assert len(sound(samples, Scan(seen.digests, np.full(6, "", object)), on_bad)) == 6
+    assert len(drop_invalid(samples, Scan(seen.digests, np.full(6, "", object)), on_bad)) == 6
 
 
 def test_another_way_is_an_error_even_without_bad_ones(found):
     with pytest.raises(UnknownName, match="Did you mean 'skip'"):
-        sound(found[0], Scan(found[1].digests, np.full(6, "", object)), "skipp")
+        drop_invalid(found[0], Scan(found[1].digests, np.full(6, "", object)), "skipp")

@@ -17,31 +17,31 @@ X, Y = np.arange(48, dtype="uint8").reshape(4, 3, 4), [0, 1, 0, 1]
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     """A folder pets/{cat,dog} of two PNG files each."""
-    for name, picture in zip(("cat/a", "cat/b", "dog/a", "dog/b"), X, strict=True):
+    for name, image in zip(("cat/a", "cat/b", "dog/a", "dog/b"), X, strict=True):
         path = tmp_path / "pets" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(tf.io.encode_png(picture[..., None]).numpy())
+        path.write_bytes(tf.io.encode_png(image[..., None]).numpy())
     return tmp_path / "pets"
 
 
 def pixels(samples):
     rows = tf.data.Dataset.from_tensor_slices(samples.rows)
-    return np.stack([picture[..., 0] for picture in rows.map(samples.store.decode)])
+    return np.stack([image[..., 0] for image in rows.map(samples.store.decode)])
 
 
 @pytest.mark.parametrize("as_type", [str, Path])
-def test_a_folder(pictures, as_type):
-    samples = read(as_type(pictures))
+def test_a_folder(images, as_type):
+    samples = read(as_type(images))
 
     assert samples.classes == ("cat", "dog")
     assert pixels(samples).tolist() == X.tolist()
 
 
 @pytest.mark.parametrize(("ending", "separator"), [(".csv", ","), (".tsv", "\t"), (".CSV", ",")])
-def test_a_manifest(pictures, ending, separator):
-    path = pictures / f"list{ending}"
+def test_a_manifest(images, ending, separator):
+    path = images / f"list{ending}"
     rows = [("path", "label"), ("cat/a.png", "yes"), ("dog/a.png", "no"), ("dog/b.png", "no")]
     path.write_text("".join(separator.join(row) + "\n" for row in rows))
     samples = read(path)
@@ -63,7 +63,7 @@ def test_arrays():
 def test_arrays_as_keras_datasets_give_them():
     samples = read(((X, Y), (X[:2], Y[:2])))
 
-    assert samples.parts.tolist() == ["train"] * 4 + ["test"] * 2
+    assert samples.splits.tolist() == ["train"] * 4 + ["test"] * 2
 
 
 def test_samples_come_back_as_they_are():
@@ -76,15 +76,15 @@ def test_scikit_learns_digits():
     assert len(read("sklearn:digits")) == 1797
 
 
-def test_a_folder_with_a_colon_in_its_name_is_a_folder(pictures, monkeypatch):
-    pictures.rename(pictures.parent / "tfds:pets")
-    monkeypatch.chdir(pictures.parent)
+def test_a_folder_with_a_colon_in_its_name_is_a_folder(images, monkeypatch):
+    images.rename(images.parent / "tfds:pets")
+    monkeypatch.chdir(images.parent)
 
     assert len(read("tfds:pets")) == 4
 
 
-def test_a_home_folder_is_written_with_a_tilde(pictures, monkeypatch):
-    monkeypatch.setenv("HOME", str(pictures.parent))
+def test_a_home_folder_is_written_with_a_tilde(images, monkeypatch):
+    monkeypatch.setenv("HOME", str(images.parent))
 
     assert len(read("~/pets")) == 4
 
@@ -103,8 +103,8 @@ def test_a_home_folder_is_written_with_a_tilde(pictures, monkeypatch):
         (X, BadConfiguration, "data should be a path"),
     ],
 )
-def test_what_cannot_be_read(pictures, monkeypatch, data, error, message):
-    monkeypatch.chdir(pictures.parent)
+def test_what_cannot_be_read(images, monkeypatch, data, error, message):
+    monkeypatch.chdir(images.parent)
     with pytest.raises(error) as raised:
         read(data)
 

@@ -1,4 +1,4 @@
-"""Which pictures are kept, and which part of the data each belongs to."""
+"""Which images are kept, and which split of the data each belongs to."""
 
 import time
 from collections import Counter, defaultdict
@@ -15,30 +15,30 @@ from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 CLASSES = ("cat", "dog", "emu")
 
 
-def table(labels, parts=None, groups=None, keys=None, digests=None):
+def table(labels, splits=None, groups=None, keys=None, digests=None):
     n = len(labels)
     return Samples.of(
         None,
         CLASSES[: max(labels) + 1],
         keys or [f"{i:03d}" for i in range(n)],
         labels,
-        parts=parts or [""] * n,
+        splits=splits or [""] * n,
         groups=groups or [""] * n,
         digests=digests or [""] * n,
     )
 
 
 def sizes(samples):
-    """Pictures of each class in each part: {"train": [70, 70], ...}."""
-    return {part: samples.part(part).counts().tolist() for part in dict.fromkeys(samples.parts)}
+    """Images of each class in each split: {"train": [70, 70], ...}."""
+    return {name: samples.split(name).counts().tolist() for name in dict.fromkeys(samples.splits)}
 
 
 def sides(samples, column):
-    """The parts that the pictures with each value of a column lie in."""
+    """The splits that the images with each value of a column lie in."""
     found = defaultdict(set)
-    for value, part in zip(column, samples.parts, strict=True):
+    for value, name in zip(column, samples.splits, strict=True):
         if value:
-            found[value].add(part)
+            found[value].add(name)
     return found
 
 
@@ -83,21 +83,21 @@ def test_limit_takes_as_many_of_each_class_as_it_can(counts, n, expected):
 
 
 def test_limit_draws_from_parts_in_proportion():
-    labels, parts = np.tile([0, 1], 100), ["train"] * 120 + ["val"] * 20 + ["test"] * 60
+    labels, splits = np.tile([0, 1], 100), ["train"] * 120 + ["val"] * 20 + ["test"] * 60
 
-    assert sizes(limit(table(labels, parts), 20, seed=0)) == {
+    assert sizes(limit(table(labels, splits), 20, seed=0)) == {
         "train": [6, 6],
         "val": [1, 1],
         "test": [3, 3],
     }
 
 
-def test_limit_below_one_picture_a_class_and_part_says_the_least():
-    labels, parts = np.tile([0, 1], 100), ["train"] * 150 + ["test"] * 50
+def test_limit_below_one_image_a_class_and_part_says_the_least():
+    labels, splits = np.tile([0, 1], 100), ["train"] * 150 + ["test"] * 50
     with pytest.raises(BadConfiguration, match=r"limit=3 cannot .* 4 is the least"):
-        limit(table(labels, parts), 3, seed=0)
+        limit(table(labels, splits), 3, seed=0)
 
-    assert len(limit(table(labels, parts), 4, seed=0)) == 4
+    assert len(limit(table(labels, splits), 4, seed=0)) == 4
 
 
 def test_limit_keeps_the_order_and_depends_on_the_seed_alone():
@@ -124,46 +124,46 @@ def test_limit_keeps_the_order_and_depends_on_the_seed_alone():
         ([3, 3, 3], 0.15, 0.15, {"train": [1] * 3, "val": [1] * 3, "test": [1] * 3}),
     ],
 )
-def test_shares_and_counts_of_plain_pictures(counts, val, test, expected):
+def test_shares_and_counts_of_plain_images(counts, val, test, expected):
     samples = table(np.repeat(range(len(counts)), counts))
 
     assert sizes(split(samples, val=val, test=test, seed=0)) == expected
 
 
 def test_parts_that_the_data_bring_along_stay_and_the_missing_one_is_made_from_train():
-    labels, parts = np.tile([0, 1], 100), ["train"] * 100 + ["test"] * 100
-    samples = split(table(labels, parts), val=0.2, test=0.5, seed=0)
+    labels, splits = np.tile([0, 1], 100), ["train"] * 100 + ["test"] * 100
+    samples = split(table(labels, splits), val=0.2, test=0.5, seed=0)
 
     assert sizes(samples) == {"train": [40, 40], "val": [10, 10], "test": [50, 50]}
-    assert set(samples.keys[samples.parts == "test"]) == {f"{i:03d}" for i in range(100, 200)}
+    assert set(samples.keys[samples.splits == "test"]) == {f"{i:03d}" for i in range(100, 200)}
 
 
-def test_undecided_pictures_join_their_relatives_in_the_parts_that_exist():
-    """Row 0 is a copy of a test picture; row 1 belongs to the group of a val picture."""
+def test_undecided_images_join_their_relatives_in_the_parts_that_exist():
+    """Row 0 is a copy of a test image; row 1 belongs to the group of a val image."""
     labels = np.tile([0, 1], 10)
-    parts = [""] * 12 + ["val"] * 4 + ["test"] * 4
+    splits = [""] * 12 + ["val"] * 4 + ["test"] * 4
     groups = [""] * 20
     groups[1] = groups[12] = "p1"
     digests = [str(i) for i in range(20)]
     digests[0] = digests[16]
-    samples = split(table(labels, parts, groups, digests=digests), val=0.1, test=0.1, seed=0)
+    samples = split(table(labels, splits, groups, digests=digests), val=0.1, test=0.1, seed=0)
 
-    assert samples.parts[:2].tolist() == ["test", "val"]
-    assert set(samples.parts[2:12]) == {"train"}
+    assert samples.splits[:2].tolist() == ["test", "val"]
+    assert set(samples.splits[2:12]) == {"train"}
 
 
 def test_a_leak_of_the_users_own_making_is_left_in_train():
-    """Row 0 equals a test picture: it must not wander into val, to leak from there too."""
-    labels, parts = np.tile([0, 1], 10), ["train"] * 10 + ["test"] * 10
+    """Row 0 equals a test image: it must not wander into val, to leak from there too."""
+    labels, splits = np.tile([0, 1], 10), ["train"] * 10 + ["test"] * 10
     digests = [str(i) for i in range(20)]
     digests[0] = digests[10]
     for seed in range(20):
-        samples = split(table(labels, parts, digests=digests), val=0.4, test=0.1, seed=seed)
-        assert samples.parts[0] == "train"
+        samples = split(table(labels, splits, digests=digests), val=0.4, test=0.1, seed=seed)
+        assert samples.splits[0] == "train"
 
 
 def test_duplicates_and_groups_are_joined_through_each_other():
-    """0 and 1 are one group, 1 and 2 one picture, 2 and 3 one group: all four stay together."""
+    """0 and 1 are one group, 1 and 2 one image, 2 and 3 one group: all four stay together."""
     labels = [0] * 20
     labels[10:] = [1] * 10
     groups = ["a", "a", "b", "b"] + [""] * 16
@@ -171,30 +171,30 @@ def test_duplicates_and_groups_are_joined_through_each_other():
     digests[2] = digests[1]
     for seed in range(20):
         samples = split(table(labels, None, groups, digests=digests), val=0.2, test=0.2, seed=seed)
-        assert len(set(samples.parts[:4])) == 1
+        assert len(set(samples.splits[:4])) == 1
 
 
 def test_a_class_that_is_too_small_is_named_with_its_count():
     samples = table([0] * 10 + [1] * 2 + [2] * 10)
-    with pytest.raises(BadData, match="leave these classes out:\n  dog: 2 pictures, none in train"):
+    with pytest.raises(BadData, match="leave these classes out:\n  dog: 2 images, none in train"):
         split(samples, val=0.2, test=0.2, seed=0)
 
 
 def test_a_class_in_one_group_is_too_small():
     samples = table([0] * 10 + [1] * 10, groups=[""] * 10 + ["p1"] * 10)
-    with pytest.raises(BadData, match=r"dog: 10 pictures, none in (train|val)"):
+    with pytest.raises(BadData, match=r"dog: 10 images, none in (train|val)"):
         split(samples, val=0.2, test=0.0, seed=0)
 
 
 def test_a_test_part_that_lacks_a_class_is_named():
     samples = table([0, 1] * 10 + [0] * 5, ["train"] * 20 + ["test"] * 5)
-    with pytest.raises(BadData, match="dog: 10 pictures, none in test"):
+    with pytest.raises(BadData, match="dog: 10 images, none in test"):
         split(samples, val=0.2, test=0.2, seed=0)
 
 
-def test_data_without_a_picture_to_train_on():
+def test_data_without_an_image_to_train_on():
     samples = table([0, 1] * 4, ["val"] * 4 + ["test"] * 4)
-    with pytest.raises(BadData, match="cat: 4 pictures, none in train"):
+    with pytest.raises(BadData, match="cat: 4 images, none in train"):
         split(samples, val=0.2, test=0.2, seed=0)
 
 
@@ -203,9 +203,9 @@ def test_data_without_a_picture_to_train_on():
     [
         ({"val": 1.5, "test": 0.1}, "val=1.5 should be a share between 0 and 1"),
         ({"val": 0.1, "test": -0.1}, "test=-0.1 should be a share"),
-        ({"val": 1, "test": 0.1}, "val=1 cannot hold a picture of each of 2 classes"),
-        ({"val": 0.6, "test": 0.4}, "test=0.4 and val=0.6 of 20 pictures leave fewer than one"),
-        ({"val": 10, "test": 12}, "test=12 and val=10 of 20 pictures leave"),
+        ({"val": 1, "test": 0.1}, "val=1 cannot hold an image of each of 2 classes"),
+        ({"val": 0.6, "test": 0.4}, "test=0.4 and val=0.6 of 20 images leave fewer than one"),
+        ({"val": 10, "test": 12}, "test=12 and val=10 of 20 images leave"),
         ({"val": 4, "test": 4, "train": 1}, "train=1 cannot hold"),
     ],
 )
@@ -218,29 +218,29 @@ def test_parts_that_cannot_be(asked, message):
     ("train", "expected"), [(20, [10, 10]), (0.5, [21, 14]), (10_000, [56, 14]), (1.0 / 7, [5, 5])]
 )
 def test_train_keeps_a_class_balanced_subset(train, expected):
-    """56 and 14 pictures are left to train on; val and test are those of the full split."""
+    """56 and 14 images are left to train on; val and test are those of the full split."""
     samples = table([0] * 80 + [1] * 20)
     full = split(samples, val=0.15, test=0.15, seed=3)
     few = split(samples, val=0.15, test=0.15, train=train, seed=3)
 
-    assert few.part("train").counts().tolist() == expected
-    assert few.part("test").keys.tolist() == full.part("test").keys.tolist()
-    assert few.part("val").keys.tolist() == full.part("val").keys.tolist()
+    assert few.split("train").counts().tolist() == expected
+    assert few.split("test").keys.tolist() == full.split("test").keys.tolist()
+    assert few.split("val").keys.tolist() == full.split("val").keys.tolist()
 
 
-def test_every_picture_is_in_test_for_some_seed():
-    """1,000 seeds: each of 20 pictures is in the 30 % test part 300 times, give or take 4.5 sd."""
+def test_every_image_is_in_test_for_some_seed():
+    """1,000 seeds: each of 20 images is in the 30 % test split 300 times, give or take 4.5 sd."""
     samples, drawn = table([0, 1] * 10), Counter()
     for seed in range(1000):
-        parts = split(samples, val=0.2, test=0.3, seed=seed)
-        drawn.update(parts.part("test").keys)
+        splits = split(samples, val=0.2, test=0.3, seed=seed)
+        drawn.update(splits.split("test").keys)
 
     assert [drawn[key] for key in samples.keys] == pytest.approx([300] * 20, abs=65)
 
 
 @st.composite
-def related_pictures(draw):
-    """Up to 80 pictures of two or three classes, some in groups, some duplicates."""
+def related_images(draw):
+    """Up to 80 images of two or three classes, some in groups, some duplicates."""
     n = draw(st.integers(9, 80))
     k = draw(st.integers(2, 3))
     labels = [*range(k), *draw(st.lists(st.integers(0, k - 1), min_size=n - k, max_size=n - k))]
@@ -253,44 +253,44 @@ def related_pictures(draw):
 SHARE = st.sampled_from([0.1, 0.15, 0.2, 0.3])
 
 
-@given(related_pictures(), SHARE, SHARE, st.integers(0, 99), st.randoms(use_true_random=False))
+@given(related_images(), SHARE, SHARE, st.integers(0, 99), st.randoms(use_true_random=False))
 def test_laws_of_splitting(samples, val, test, seed, random):
     try:
         parted = split(samples, val=val, test=test, seed=seed)
     except BadData:
         return  # a class has too few families, which another test is about
 
-    assert set(parted.parts) == {"train", "val", "test"}
+    assert set(parted.splits) == {"train", "val", "test"}
     assert all(len(side) == 1 for side in sides(parted, samples.groups).values())
     assert all(len(side) == 1 for side in sides(parted, samples.digests).values())
-    for part in ("train", "val", "test"):
-        assert parted.part(part).counts().all()
+    for name in ("train", "val", "test"):
+        assert parted.split(name).counts().all()
     order = np.array(random.sample(range(len(samples)), len(samples)))
     again = split(samples.take(order), val=val, test=test, seed=seed)
-    assert again.parts.tolist() == parted.parts[order].tolist()
+    assert again.splits.tolist() == parted.splits[order].tolist()
 
 
 @given(st.lists(st.integers(3, 60), min_size=2, max_size=3), SHARE, SHARE, st.integers(0, 99))
-def test_shares_of_plain_pictures_are_met_to_the_picture(counts, val, test, seed):
+def test_shares_of_plain_images_are_met_to_the_image(counts, val, test, seed):
     samples = table(np.repeat(range(len(counts)), counts))
     n, k = len(samples), len(counts)
     parted = split(samples, val=val, test=test, seed=seed)
 
-    assert len(parted.part("val")) == max(round(val * n), k)
-    assert len(parted.part("test")) == max(round(test * n), k)
-    assert all(parted.part(part).counts().all() for part in ("train", "val", "test"))
+    assert len(parted.split("val")) == max(round(val * n), k)
+    assert len(parted.split("test")) == max(round(test * n), k)
+    assert all(parted.split(split).counts().all() for split in ("train", "val", "test"))
 
 
 @given(st.integers(0, 99))
 @settings(max_examples=20)
 def test_groups_of_three_leave_the_shares_within_a_group(seed):
-    """100 groups of 3 pictures of one class: val and test within 3 of 45."""
+    """100 groups of 3 images of one class: val and test within 3 of 45."""
     labels = np.repeat(np.tile([0, 1], 50), 3)
     groups = np.repeat([f"p{i}" for i in range(100)], 3).tolist()
     parted = split(table(labels, None, groups), val=0.15, test=0.15, seed=seed)
 
-    assert len(parted.part("val")) == pytest.approx(45, abs=3)
-    assert len(parted.part("test")) == pytest.approx(45, abs=3)
+    assert len(parted.split("val")) == pytest.approx(45, abs=3)
+    assert len(parted.split("test")) == pytest.approx(45, abs=3)
 
 
 # --- duplicates -------------------------------------------------------------------------------
@@ -304,8 +304,8 @@ def test_leaks_and_conflicts_are_listed_with_their_keys():
         "test/cat/a.jpg",
         "test/dog/b.jpg",
     ]
-    parts = ["train", "train", "val", "test", "test"]
-    samples = table([0, 0, 1, 0, 1], parts, keys=keys, digests=["x", "y", "x", "y", ""])
+    splits = ["train", "train", "val", "test", "test"]
+    samples = table([0, 0, 1, 0, 1], splits, keys=keys, digests=["x", "y", "x", "y", ""])
 
     assert leaks(samples) == [
         "train/cat/a.jpg = val/dog/a.jpg",
@@ -322,7 +322,7 @@ def test_duplicates_within_one_part_or_without_parts_are_no_leak():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("grouped", [False, True])
-def test_a_million_pictures_take_seconds(grouped):
+def test_a_million_images_take_seconds(grouped):
     """Measured: 6 s plain, 10 s in groups of ten; the bound is for slow machines."""
     n = 1_000_000
     rng = np.random.default_rng(0)
@@ -339,18 +339,18 @@ def test_a_million_pictures_take_seconds(grouped):
     parted = split(samples, val=0.15, test=0.1, seed=0)
 
     assert time.perf_counter() - start < 40
-    assert len(parted.part("test")) == 100_000
-    assert parted.part("val").counts().tolist() == [15_000] * 10
+    assert len(parted.split("test")) == 100_000
+    assert parted.split("val").counts().tolist() == [15_000] * 10
 
 
 def test_a_seed_of_its_own_changes_the_subset_of_train_and_nothing_else():
     samples = table([0, 1] * 50)
 
-    def parts(train, train_seed):
+    def splits(train, train_seed):
         found = split(samples, val=0.2, test=0.2, train=train, seed=0, train_seed=train_seed)
-        return {part: set(found.part(part).keys) for part in ("train", "val", "test")}
+        return {split: set(found.split(split).keys) for split in ("train", "val", "test")}
 
-    one, other, larger = parts(10, 1), parts(10, 2), parts(20, 1)
+    one, other, larger = splits(10, 1), splits(10, 2), splits(20, 1)
     assert (one["val"], one["test"]) == (other["val"], other["test"])
     assert one["train"] != other["train"]
     assert one["train"] < larger["train"]

@@ -65,7 +65,7 @@ def test_level_leaves_no_class_two_ahead_of_one_that_has_more_to_give(counts, da
 
 
 def test_proportional_rounds_as_scikit_learn_does():
-    """At most one picture a class from StratifiedShuffleSplit, over 200 random tasks."""
+    """At most one image a class from StratifiedShuffleSplit, over 200 random tasks."""
     rng = np.random.default_rng(0)
     for _ in range(200):
         labels = np.repeat(np.arange(5), rng.integers(20, 200, 5))
@@ -91,9 +91,9 @@ def test_choose_draws_each_thing_equally_often():
 def test_three_patients_with_all_classes_go_to_three_parts():
     labels = np.tile([0, 1], 15)
     families = np.repeat([0, 1, 2], 10)
-    parts = deal(labels, families, [4, 4], np.random.default_rng(0))
+    splits = deal(labels, families, [4, 4], np.random.default_rng(0))
 
-    assert sorted(np.bincount(parts)) == [10, 10, 10]
+    assert sorted(np.bincount(splits)) == [10, 10, 10]
 
 
 def test_families_are_dealt_as_evenly_as_by_scikit_learn():
@@ -104,8 +104,8 @@ def test_families_are_dealt_as_evenly_as_by_scikit_learn():
         families = rng.integers(0, 40, 600)
         labels = (rng.integers(0, 3, 40)[families] + (rng.random(600) < 0.3)) % 3
         wanted = np.bincount(labels) / 5
-        parts = deal(labels, families, [120], rng)
-        ours.append(np.abs(np.bincount(labels[parts == 0], minlength=3) - wanted).sum())
+        splits = deal(labels, families, [120], rng)
+        ours.append(np.abs(np.bincount(labels[splits == 0], minlength=3) - wanted).sum())
         folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(
             labels, labels, families
         )

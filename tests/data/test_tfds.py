@@ -14,18 +14,18 @@ from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
 
 def encoded(value, kind):
-    """A 4 x 2 picture of one value; "turned" is one of 2 x 4 that EXIF turns upright."""
-    picture = Image.new("RGB", (4, 2) if kind == "turned" else (2, 4), (value,) * 3)
+    """A 4 x 2 image of one value; "turned" is one of 2 x 4 that EXIF turns upright."""
+    image = Image.new("RGB", (4, 2) if kind == "turned" else (2, 4), (value,) * 3)
     exif = Image.Exif()
     if kind == "turned":
         exif[0x112] = 6
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG" if kind == "png" else "JPEG", exif=exif, quality=100)
+    image.save(buffer, "PNG" if kind == "png" else "JPEG", exif=exif, quality=100)
     return buffer.getvalue()
 
 
 class _Tiny(tfds.core.GeneratorBasedBuilder):
-    """Splits of ``SIZES`` pictures, JPEG, PNG and turned JPEG by turns, labels 0, 1, 0, 1, ..."""
+    """Splits of ``SIZES`` images, JPEG, PNG and turned JPEG by turns, labels 0, 1, 0, 1, ..."""
 
     VERSION = tfds.core.Version("1.2.0")
     SIZES = {"train": 6, "test": 4}
@@ -136,15 +136,15 @@ class KtBroken(_Tiny):
         raise ConnectionError("no route to host")
 
 
-def pictures(samples):
+def images(samples):
     rows = tf.data.Dataset.from_tensor_slices(samples.rows)
-    return [picture.numpy() for picture in rows.map(samples.store.decode)]
+    return [image.numpy() for image in rows.map(samples.store.decode)]
 
 
 # --- what is read -----------------------------------------------------------------------------
 
 
-def test_pictures_labels_and_parts(tmp_path):
+def test_images_labels_and_parts(tmp_path):
     samples = read_tfds("kt_tiny", tmp_path)
 
     assert samples.classes == ("a", "b")
@@ -152,20 +152,20 @@ def test_pictures_labels_and_parts(tmp_path):
         f"test/{i:05d}" for i in range(4)
     ]
     assert samples.labels.tolist() == [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
-    assert samples.parts.tolist() == ["train"] * 6 + ["test"] * 4
-    for i, picture in enumerate(pictures(samples)):
-        assert picture.shape == (4, 2, 3)  # those that EXIF turns, too
-        assert np.abs(picture.astype(int) - 10 * (i % 6)).max() <= 2
+    assert samples.splits.tolist() == ["train"] * 6 + ["test"] * 4
+    for i, image in enumerate(images(samples)):
+        assert image.shape == (4, 2, 3)  # those that EXIF turns, too
+        assert np.abs(image.astype(int) - 10 * (i % 6)).max() <= 2
 
 
 def test_what_is_read_is_what_tensorflow_datasets_reads(tmp_path):
-    """For the pictures that no EXIF turns; tensorflow-datasets ignores it."""
+    """For the images that no EXIF turns; tensorflow-datasets ignores it."""
     samples = read_tfds("kt_tiny", tmp_path)
     theirs = tfds.load("kt_tiny", split="train", data_dir=tmp_path, as_supervised=True)
-    for i, (picture, label) in enumerate(theirs):
+    for i, (image, label) in enumerate(theirs):
         assert label == samples.labels[i]
         if i % 3 < 2:
-            assert pictures(samples.part("train"))[i].tolist() == picture.numpy().tolist()
+            assert images(samples.split("train"))[i].tolist() == image.numpy().tolist()
 
 
 def test_a_prepared_data_set_is_read_without_network(tmp_path, monkeypatch):
@@ -178,14 +178,14 @@ def test_a_prepared_data_set_is_read_without_network(tmp_path, monkeypatch):
 def test_a_lone_train_split_is_undecided(tmp_path):
     samples = read_tfds("kt_train_only", tmp_path)
 
-    assert set(samples.parts) == {""}
+    assert set(samples.splits) == {""}
     assert samples.keys[0] == "train/00000"
 
 
 def test_other_splits_are_left_out_and_named(tmp_path, caplog):
     samples = read_tfds("kt_all_splits", tmp_path)
 
-    assert {part: len(samples.part(part)) for part in set(samples.parts)} == {
+    assert {split: len(samples.split(split)) for split in set(samples.splits)} == {
         "train": 4,
         "val": 3,
         "test": 2,
@@ -204,32 +204,32 @@ def test_other_splits_are_left_out_and_named(tmp_path, caplog):
     ],
 )
 def test_configurations_and_versions(tmp_path, name, value):
-    assert pictures(read_tfds(name, tmp_path))[0][0, 0, 0] == value
+    assert images(read_tfds(name, tmp_path))[0][0, 0, 0] == value
 
 
 def test_grey_arrays_become_rgb(tmp_path):
     samples = read_tfds("kt_grey", tmp_path)
 
     assert samples.classes == ("0", "1")
-    assert pictures(samples)[5].tolist() == np.full((3, 3, 3), 5).tolist()
+    assert images(samples)[5].tolist() == np.full((3, 3, 3), 5).tolist()
 
 
 def test_features_of_other_names_are_found(tmp_path):
     samples = read_tfds("kt_unsupervised", tmp_path)
 
     assert samples.labels.tolist()[:4] == [0, 1, 0, 1]
-    assert pictures(samples)[1].shape == (4, 2, 3)
+    assert images(samples)[1].shape == (4, 2, 3)
 
 
-def test_pictures_without_label_are_left_out(tmp_path, caplog):
+def test_images_without_label_are_left_out(tmp_path, caplog):
     samples = read_tfds("kt_half_labelled", tmp_path)
 
     assert "train/00003" not in samples.keys
     assert len(samples) == 8
-    assert "Leaving out 2 pictures without a label" in caplog.text
+    assert "Leaving out 2 images without a label" in caplog.text
 
 
-def test_pictures_are_checked_and_stamped(tmp_path):
+def test_images_are_checked_and_stamped(tmp_path):
     samples = read_tfds("kt_tiny", tmp_path)
     checked = [samples.store.check(row) for row in samples.rows]
 
@@ -255,7 +255,7 @@ def test_pictures_are_checked_and_stamped(tmp_path):
             "a split called train, val, valid, validation, test; found left",
         ),
         ("kt_two_images", BadData, "found left: Image, right: Image, label: ClassLabel"),
-        ("kt_deep", BadData, "should hold uint8 pictures in tfrecord files; found uint16"),
+        ("kt_deep", BadData, "should hold uint8 images in tfrecord files; found uint16"),
     ],
 )
 def test_what_cannot_be_read(tmp_path, name, error, message):

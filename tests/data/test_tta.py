@@ -4,25 +4,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.data.pipeline import Loading, plain_batches
-from keras_transfer.data.samples import Checked, Samples
+from keras_transfer.data.batches import Loading, plain_batches
+from keras_transfer.data.samples import CheckResult, Samples
 from keras_transfer.data.tta import views
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.runs import Classifier
+from keras_transfer.runs import Predictor
 
 LOADING = Loading(4, batch_size=2)
 SHIFTS = {"width_shift_range": 0.5, "fill_mode": "wrap"}
 
 
 class Half:
-    """Picture number i: 50 * (i + 1) in its left half, 0 in its right one."""
+    """Image number i: 50 * (i + 1) in its left half, 0 in its right one."""
 
     def decode(self, row):
         bright = tf.cast(50 * (row + 1), tf.uint8)
         return tf.tile(tf.stack([bright, bright, 0, 0])[None, :, None], [4, 1, 3])
 
     def check(self, row):
-        return Checked(f"digest {row}")
+        return CheckResult(f"digest {row}")
 
     def stamp(self, row):
         return None
@@ -36,11 +36,11 @@ def pixels(table):
     return np.concatenate(list(plain_batches(table, LOADING).as_numpy_iterator()))
 
 
-class Left(Classifier):
+class Left(Predictor):
     """Takes the brightness of the left half, over 255, for the probability of the second class."""
 
     classes = ("dark", "bright")
-    knobs = {"augment": {}, "data": "half"}
+    settings = {"augment": {}, "data": "half"}
     loading = LOADING
     split = None
 
@@ -51,8 +51,8 @@ class Left(Classifier):
         bright = pixels(table)[:, :, :2].mean(axis=(1, 2, 3)) / 255
         return np.stack([1 - bright, bright], 1).astype("float64")
 
-    def samples(self, parts):
-        assert parts == ["test"]
+    def samples(self, splits):
+        assert splits == ["test"]
         return samples()
 
 
@@ -76,29 +76,29 @@ def test_a_number_of_views_is_the_runs_own_augmentation_and_the_same_each_time()
 
 def test_a_view_is_another_way_to_see_the_same_files():
     changed = views(samples(), LOADING, "flip", {})[1]
-    assert changed.store.check(2) == Checked("digest 2")
+    assert changed.store.check(2) == CheckResult("digest 2")
     assert changed.take(np.array([2])).keys.tolist() == ["2"]
 
 
-def test_probabilities_are_averaged_and_the_plain_figures_stand_beside(tmp_path):
+def test_probabilities_are_averaged_and_the_plain_metrics_stand_beside(tmp_path):
     """Left halves of 50, 100 and 150 of 255; mirrored 0: half of that on average.
 
-    With a threshold of a half only the third picture is bright as it is, and none on average.
+    With a threshold of a half only the third image is bright as it is, and none on average.
     """
-    figures = Left(tmp_path).evaluate(tta="flip")
+    metrics = Left(tmp_path).evaluate(tta="flip")
 
     text = (tmp_path / "evaluations/1/predictions.csv").read_text().splitlines()
     bright = [float(line.rsplit(",", 1)[1]) for line in text[1:]]
     assert bright == pytest.approx([25 / 255, 50 / 255, 75 / 255])
-    assert figures["accuracy"] == pytest.approx(1 / 3)
-    assert figures["plain"]["accuracy"] == pytest.approx(2 / 3)
+    assert metrics["accuracy"] == pytest.approx(1 / 3)
+    assert metrics["plain"]["accuracy"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [("1", "from 2 to 64"), ("flop", "should be flip"), (65, "from 2 to"), (4, "changed none")],
 )
-def test_what_makes_no_sense_is_refused_before_pictures_are_read(tmp_path, asked, said):
+def test_what_makes_no_sense_is_refused_before_images_are_read(tmp_path, asked, said):
     for ask in (Left(tmp_path).predict, Left(tmp_path).evaluate):
         with pytest.raises(BadConfiguration, match=said):
             ask("nowhere", tta=asked)

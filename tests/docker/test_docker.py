@@ -126,7 +126,7 @@ def served(work, saved):
 )
 def test_the_clients_ask_our_server(work, served, client, gate):
     command = ["bash"] if client.endswith(".sh") else [sys.executable]
-    words = [*command, str(CLIENTS / client), served[gate], "tiny", "pictures/red/0.png"]
+    words = [*command, str(CLIENTS / client), served[gate], "tiny", "images/red/0.png"]
 
     def ask(token, *changed):
         return subprocess.run(
@@ -143,4 +143,4 @@ def test_the_clients_ask_our_server(work, served, client, gate):
     assert ask("wrong").returncode != 0
     bad = ask("sesame", "tiny.py")
     assert bad.returncode != 0
-    assert "no picture" in bad.stderr + bad.stdout
+    assert "no image" in bad.stderr + bad.stdout

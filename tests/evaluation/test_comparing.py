@@ -18,7 +18,7 @@ def says(keys, true, predicted, classes=("a", "b")):
 
 
 def test_mcnemar_by_hand():
-    """Of 10 pictures one is right in the first only, six in the second only.
+    """Of 10 images one is right in the first only, six in the second only.
 
     P(at most 1 or at least 6 of 7 coins) = 2 * (1 + 7) / 2**7 = 0.125.
     """
@@ -35,7 +35,7 @@ def test_mcnemar_of_models_that_agree_says_nothing():
 
 
 def test_the_interval_of_a_difference_is_that_of_the_binomial():
-    """The second is right on 10 of 100 pictures more, and wrong nowhere that the first is right.
+    """The second is right on 10 of 100 images more, and wrong nowhere that the first is right.
 
     A resample of 100 holds Binomial(100, 0.1) of the ten: 5 and 16 are its 2.5 % quantiles.
     """
@@ -72,7 +72,7 @@ def test_macro_f1_is_scikit_learns():
 
 
 def test_a_model_of_several_runs_has_their_mean_and_a_test_each():
-    """Runs right on 4 and 2 of 4 pictures: 0.75 on average."""
+    """Runs right on 4 and 2 of 4 images: 0.75 on average."""
     true = [0, 1, 0, 1]
     runs = [says("abcd", true, true), says("abcd", true, [1, 0, 0, 1])]
     answers = align([runs, runs[::-1]])
@@ -102,7 +102,7 @@ def test_pairs_are_made_by_key_and_class_name_not_by_place():
     ("other", "said"),
     [
         (says("xy", [0, 1], [0, 1], ("a", "c")), "other classes"),
-        (says("vw", [0, 1], [0, 1]), "share no test picture"),
+        (says("vw", [0, 1], [0, 1]), "share no test image"),
         (says("xy", [1, 1], [0, 1]), "disagree"),
     ],
 )

@@ -46,8 +46,8 @@ def test_errors_that_follow_no_law_are_refused(errors):
     assert "no power law" in doubling(SIZES, true, predicted, 2)["refused"]
 
 
-def test_a_law_bears_the_chance_of_200_pictures():
-    """0.05 (n/800)^-0.5 + 0.02 and a deviation of 200 pictures, to either side in turn."""
+def test_a_law_bears_the_chance_of_200_images():
+    """0.05 (n/800)^-0.5 + 0.02 and a deviation of 200 images, to either side in turn."""
     errors = 0.05 * (SIZES / 800) ** -0.5 + 0.02
     errors += np.array([1, -1, 1, -1, 1]) * np.sqrt(errors * (1 - errors) / 200)
     true, predicted = answers(errors, 200)

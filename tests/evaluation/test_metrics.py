@@ -1,4 +1,4 @@
-"""Figures agree with numbers worked out by hand and with scikit-learn, and hold no NaN."""
+"""Metrics agree with numbers worked out by hand and with scikit-learn, and hold no NaN."""
 
 import json
 import warnings
@@ -19,7 +19,7 @@ from keras_transfer.evaluation.metrics import (
 )
 from keras_transfer.evaluation.predictions import read_predictions, write_predictions
 
-# Six pictures; rows of the confusion matrix: cats 2 1 0, dogs 0 1 1, bird 0 0 1.
+# Six images; rows of the confusion matrix: cats 2 1 0, dogs 0 1 1, bird 0 0 1.
 CLASSES = ("cat", "dog", "bird")
 TRUE = np.array([0, 0, 0, 1, 1, 2])
 PROBABILITIES = np.array(
@@ -41,27 +41,27 @@ def _no_warnings():
         yield
 
 
-def test_figures_worked_by_hand():
-    figures = classification_metrics(TRUE, PROBABILITIES, CLASSES)
+def test_metrics_worked_by_hand():
+    metrics = classification_metrics(TRUE, PROBABILITIES, CLASSES)
 
-    assert figures["n"] == 6
-    assert figures["accuracy"] == pytest.approx(4 / 6)
-    assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    assert metrics["n"] == 6
+    assert metrics["accuracy"] == pytest.approx(4 / 6)
+    assert metrics["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
     # F1 = 2 tp / (2 tp + fp + fn): cat 4/5, dog 2/4, bird 2/3.
-    assert figures["macro_f1"] == pytest.approx((4 / 5 + 1 / 2 + 2 / 3) / 3)
-    assert figures["weighted_f1"] == pytest.approx((3 * 4 / 5 + 2 / 2 + 2 / 3) / 6)
+    assert metrics["macro_f1"] == pytest.approx((4 / 5 + 1 / 2 + 2 / 3) / 3)
+    assert metrics["weighted_f1"] == pytest.approx((3 * 4 / 5 + 2 / 2 + 2 / 3) / 6)
     # Pairs in the right order: cat 7 of 9, dog 6 of 8, bird 4.5 of 5 (a tie counts half).
-    assert figures["roc_auc"] == pytest.approx((7 / 9 + 6 / 8 + 4.5 / 5) / 3)
+    assert metrics["roc_auc"] == pytest.approx((7 / 9 + 6 / 8 + 4.5 / 5) / 3)
     chances = np.array([0.8, 0.5, 0.2, 0.6, 0.4, 0.5])
-    assert figures["log_loss"] == pytest.approx(-np.log(chances).mean())
-    assert figures["confusion_matrix"] == {
+    assert metrics["log_loss"] == pytest.approx(-np.log(chances).mean())
+    assert metrics["confusion_matrix"] == {
         "classes": ["cat", "dog", "bird"],
         "counts": [[2, 1, 0], [0, 1, 1], [0, 0, 1]],
     }
-    assert figures["per_class"]["dog"] == pytest.approx(
+    assert metrics["per_class"]["dog"] == pytest.approx(
         {"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2, "support": 2}
     )
-    assert figures["per_class"]["cat"]["precision"] == 1.0
+    assert metrics["per_class"]["cat"]["precision"] == 1.0
 
 
 def test_wilson_interval_of_newcombes_example():
@@ -85,12 +85,12 @@ def labelled(draw):
 
 @settings(max_examples=100)
 @given(labelled())
-def test_figures_are_scikit_learns(case):
+def test_metrics_are_scikit_learns(case):
     true, probabilities = case
     names = [f"class {label}" for label in range(probabilities.shape[1])]
     predicted = probabilities.argmax(axis=1)
 
-    figures = classification_metrics(true, probabilities, names)
+    metrics = classification_metrics(true, probabilities, names)
 
     scores = probabilities[:, 1] if len(names) == 2 else probabilities
     report = sk.classification_report(
@@ -104,27 +104,27 @@ def test_figures_are_scikit_learns(case):
         "roc_auc": sk.roc_auc_score(true, scores, multi_class="ovr"),
         "log_loss": sk.log_loss(true, probabilities),
     }
-    assert {name: figures[name] for name in expected} == pytest.approx(expected, rel=1e-5)
-    assert figures["confusion_matrix"]["counts"] == sk.confusion_matrix(true, predicted).tolist()
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert metrics["confusion_matrix"]["counts"] == sk.confusion_matrix(true, predicted).tolist()
     for name in names:
         theirs = [report[name][key] for key in ("precision", "recall", "f1-score", "support")]
-        ours = [np.nan if v is None else v for v in figures["per_class"][name].values()]
+        ours = [np.nan if v is None else v for v in metrics["per_class"][name].values()]
         assert ours == pytest.approx(theirs, nan_ok=True)
 
 
 @settings(max_examples=50)
 @given(st.integers(0, 3), st.integers(1, 6))
-def test_classes_without_pictures_give_null_and_no_warning(label, n):
-    """All pictures of one class of four, answers all over."""
+def test_classes_without_images_give_null_and_no_warning(label, n):
+    """All images of one class of four, answers all over."""
     probabilities = np.roll(np.eye(4), 1, axis=1)[np.arange(n) % 4]
 
-    figures = classification_metrics(np.full(n, label), probabilities, "abcd")
+    metrics = classification_metrics(np.full(n, label), probabilities, "abcd")
 
-    assert figures["roc_auc"] is None
-    assert figures["balanced_accuracy"] == figures["accuracy"]
-    for name, row in figures["per_class"].items():
+    assert metrics["roc_auc"] is None
+    assert metrics["balanced_accuracy"] == metrics["accuracy"]
+    for name, row in metrics["per_class"].items():
         assert (row["recall"] is None) == (name != "abcd"[label])
-    json.dumps(figures, allow_nan=False)
+    json.dumps(metrics, allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -137,27 +137,27 @@ def test_classes_without_pictures_give_null_and_no_warning(label, n):
     ],
 )
 def test_the_rarest_class_is_that_with_the_fewest_to_train_on(trained, rarest):
-    figures = classification_metrics(TRUE, PROBABILITIES, CLASSES, trained)
+    metrics = classification_metrics(TRUE, PROBABILITIES, CLASSES, trained)
 
-    assert figures["minority_class"] == rarest
-    assert figures["minority_recall"] == figures["per_class"][rarest]["recall"]
+    assert metrics["minority_class"] == rarest
+    assert metrics["minority_recall"] == metrics["per_class"][rarest]["recall"]
 
 
 def test_a_class_that_is_not_measured_is_not_the_rarest():
-    figures = classification_metrics(np.array([0, 1, 1]), np.eye(3), CLASSES, (9, 5, 1))
-    assert figures["minority_class"] == "dog"
+    metrics = classification_metrics(np.array([0, 1, 1]), np.eye(3), CLASSES, (9, 5, 1))
+    assert metrics["minority_class"] == "dog"
 
 
-def test_pictures_of_unknown_class_are_left_out():
+def test_images_of_unknown_class_are_left_out():
     true = np.concatenate([TRUE, [-1, -1]])
     probabilities = np.concatenate([PROBABILITIES, [[1, 0, 0], [0, 1, 0]]])
 
-    figures = classification_metrics(true, probabilities, CLASSES)
+    metrics = classification_metrics(true, probabilities, CLASSES)
 
-    assert figures == classification_metrics(TRUE, PROBABILITIES, CLASSES)
+    assert metrics == classification_metrics(TRUE, PROBABILITIES, CLASSES)
 
 
-def test_figures_from_the_file_are_those_from_memory(tmp_path):
+def test_metrics_from_the_file_are_those_from_memory(tmp_path):
     rng = np.random.default_rng(0)
     true = rng.integers(0, 3, 200)
     probabilities = rng.dirichlet(np.ones(3), 200).astype("float32")
@@ -171,9 +171,9 @@ def test_figures_from_the_file_are_those_from_memory(tmp_path):
 
 def test_a_certain_mistake_is_finite():
     """log_loss of a probability of 0 is cut at the smallest step of float64: -log(2.2e-16)."""
-    figures = classification_metrics(np.array([0, 1]), np.array([[0.0, 1], [0, 1]]), "ab")
+    metrics = classification_metrics(np.array([0, 1]), np.array([[0.0, 1], [0, 1]]), "ab")
 
-    assert figures["log_loss"] == pytest.approx(-np.log(np.finfo(float).eps) / 2)
+    assert metrics["log_loss"] == pytest.approx(-np.log(np.finfo(float).eps) / 2)
 
 
 def test_nan_is_a_failed_check():
@@ -221,7 +221,7 @@ def test_the_summary():
     lines = summary(classification_metrics(TRUE, PROBABILITIES, CLASSES)).splitlines()
 
     assert lines == [
-        "accuracy           0.667  (95 % interval 0.300 to 0.903, 6 pictures)",
+        "accuracy           0.667  (95 % interval 0.300 to 0.903, 6 images)",
         "balanced accuracy  0.722",
         "macro F1           0.656",
         "rarest class       1.000  (recall of bird)",
@@ -229,7 +229,7 @@ def test_the_summary():
         "PR AUC             0.650",
         "log loss           0.774",
         "",
-        "class  precision  recall     F1  pictures",
+        "class  precision  recall     F1  images",
         "cat        1.000   0.667  0.800         3",
         "dog        0.500   0.500  0.500         2",
         "bird       0.500   1.000  0.667         1",
@@ -242,9 +242,9 @@ def test_the_summary():
 
 
 def test_the_summary_leaves_out_a_matrix_too_wide_for_a_terminal_and_shows_gaps():
-    figures = classification_metrics(np.array([0, 1]), np.eye(13)[:2], [f"c{i}" for i in range(13)])
+    metrics = classification_metrics(np.array([0, 1]), np.eye(13)[:2], [f"c{i}" for i in range(13)])
 
-    text = summary(figures)
+    text = summary(metrics)
 
     assert "true \\ predicted" not in text
     assert "ROC AUC            -" in text
@@ -252,16 +252,16 @@ def test_the_summary_leaves_out_a_matrix_too_wide_for_a_terminal_and_shows_gaps(
 
 
 def test_the_rarest_class_and_precision_recall_worked_by_hand():
-    """Average precision: mean precision at each right picture, ties counted together.
+    """Average precision: mean precision at each right image, ties counted together.
 
     cat: ranks 1, 2 and 5 of 0.8 0.5 0.3 0.25 0.2: (1 + 1 + 3/5) / 3. dog: 0.6 is second, 0.4 is
     third: (1/2 + 2/3) / 2. bird: one of two at 0.5: 1/2.
     """
-    figures = classification_metrics(TRUE, PROBABILITIES, CLASSES)
+    metrics = classification_metrics(TRUE, PROBABILITIES, CLASSES)
 
-    assert (figures["minority_class"], figures["minority_recall"]) == ("bird", 1.0)
+    assert (metrics["minority_class"], metrics["minority_recall"]) == ("bird", 1.0)
     wanted = ((1 + 1 + 3 / 5) / 3 + (1 / 2 + 2 / 3) / 2 + 1 / 2) / 3
-    assert figures["pr_auc"] == pytest.approx(wanted)
+    assert metrics["pr_auc"] == pytest.approx(wanted)
     curves = precision_recall_curves(TRUE, PROBABILITIES, CLASSES)
     assert ("bird", 0.5, 0.5, 1.0) in curves
     assert ("dog", 0.4, pytest.approx(2 / 3), 1.0) in curves

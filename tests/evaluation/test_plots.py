@@ -8,16 +8,16 @@ import pytest
 from PIL import Image
 
 from keras_transfer.evaluation.plots import plot_sweep, plot_trials
-from keras_transfer.kinds.series import _write_curve
+from keras_transfer.studies.series import _write_curve
 
 POINTS = [
-    {"pictures": n, "accuracy": one, "low": one - 0.05, "high": one + 0.05}
+    {"images": n, "accuracy": one, "low": one - 0.05, "high": one + 0.05}
     for n, one in ((10, 0.6), (20, 0.7), (40, 0.8))
 ]
 
 
 @pytest.mark.parametrize("doubling", [{"refused": "few"}, {"law": {"a": 1, "b": 0.5, "c": 0}}])
-def test_a_picture_is_drawn(tmp_path, doubling):
+def test_an_image_is_drawn(tmp_path, doubling):
     pytest.importorskip("matplotlib")
     _write_curve(tmp_path, {"points": POINTS, "doubling": doubling})
     assert Image.open(tmp_path / "curve.png").size == (720, 480)

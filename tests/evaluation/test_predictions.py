@@ -122,8 +122,8 @@ def test_another_file_is_refused_with_what_was_found(tmp_path, text, message):
 
 
 def test_no_file_or_no_text_is_bad_data(tmp_path):
-    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\0\xff")
+    (tmp_path / "image.jpg").write_bytes(b"\xff\xd8\0\xff")
 
-    for name in ("nothing.csv", "picture.jpg", "."):
+    for name in ("nothing.csv", "image.jpg", "."):
         with pytest.raises(BadData, match="predictions"):
             read_predictions(tmp_path / name)

@@ -33,7 +33,7 @@ def write(run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def squares(run):
-    """Pictures of the network's own size, and what the run says of them."""
+    """Images of the network's own size, and what the run says of them."""
     pixels = np.random.default_rng(5).integers(0, 256, (6, 16, 16, 3), "uint8")
     logits = keras.ops.convert_to_numpy(run.model(pixels.astype("float32"), training=False))
     odds = np.exp(logits.astype(float))
@@ -56,13 +56,13 @@ def test_it_answers_as_the_run_does_by_the_same_commands(run, odd, write, form, 
     done = write(form, quantize)
 
     name = f"colours_{form}" + (f"_{quantize}" if quantize != "none" else "")
-    assert done.folder.parts[-2:] == (name, "1")
+    assert done.folder.splits[-2:] == (name, "1")
     atol = {"none": 1e-6, "float16": 1e-2, "dynamic": 0.05, "int8": 0.1}[quantize]
     for ours, theirs in zip(done.predict(odd), run.predict(odd), strict=True):
         np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=atol)
-    assert done.about["parity"]["changed"] == 0
-    pictures = str(run.folder.parent / "pictures")
-    assert done.evaluate(pictures)["accuracy"] == run.evaluate(pictures)["accuracy"]
+    assert done.metadata["parity"]["changed"] == 0
+    images = str(run.folder.parent / "images")
+    assert done.evaluate(images)["accuracy"] == run.evaluate(images)["accuracy"]
 
 
 def test_litert_by_its_own_interpreter(write, squares):
@@ -71,8 +71,8 @@ def test_litert_by_its_own_interpreter(write, squares):
     runner = interpreter.Interpreter(str(write("litert").folder / "model.tflite"))
     ask = runner.get_signature_runner()
 
-    for picture, row in zip(pixels, wanted, strict=True):
-        found = ask(pixels=picture[np.newaxis].astype("float32"))["probabilities"]
+    for image, row in zip(pixels, wanted, strict=True):
+        found = ask(pixels=image[np.newaxis].astype("float32"))["probabilities"]
         np.testing.assert_allclose(found, [row], atol=1e-5)
 
 
@@ -137,16 +137,16 @@ def test_litert_says_what_it_takes_and_holds_its_labels(write):
     root = Fields(content, encode.Get(number_types.UOffsetTFlags.packer_type, content, 0))
     assert root.text(0) == "colours_litert"
     graph = root.only(3)
-    picture, answer = graph.only(2), graph.only(3)
-    assert picture.text(0) == "pixels"
-    assert picture.table(3).byte(0) == 2  # ContentProperties: ImageProperties
-    properties = picture.table(3).table(1)
+    image, answer = graph.only(2), graph.only(3)
+    assert image.text(0) == "pixels"
+    assert image.table(3).byte(0) == 2  # ContentProperties: ImageProperties
+    properties = image.table(3).table(1)
     assert (properties.byte(0), properties.table(1).uint(0), properties.table(1).uint(1)) == (
         1,  # RGB
         16,
         16,
     )
-    assert picture.only(4).byte(0) == 1  # ProcessUnitOptions: NormalizationOptions
+    assert image.only(4).byte(0) == 1  # ProcessUnitOptions: NormalizationOptions
     labels = answer.only(6)
     assert (labels.text(0), labels.byte(2)) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
     with zipfile.ZipFile(file) as archive:
@@ -162,9 +162,9 @@ def test_onnx_by_its_own_runtime(write, squares):
     (found,) = session.run(["probabilities"], {"pixels": pixels.astype("float32")})
 
     np.testing.assert_allclose(found, wanted, atol=1e-5)
-    about = session.get_modelmeta().custom_metadata_map
-    assert json.loads(about["classes"]) == ["blue", "red"]
-    assert (about["image_size"], about["resize"]) == ("16", "crop")
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == ["blue", "red"]
+    assert (metadata["image_size"], metadata["resize"]) == ("16", "crop")
 
 
 def test_keras_by_keras(write, squares):

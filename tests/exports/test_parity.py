@@ -15,7 +15,7 @@ def test_changes_differences_and_accuracies():
     found = compare(MODEL, export, np.array([0, 1, 0, 0]))
 
     assert found == {
-        "pictures": 4,
+        "images": 4,
         "changed": 1,
         "largest_difference": pytest.approx(0.15),
         "accuracy": 0.5,  # right on the first and the third
@@ -44,7 +44,7 @@ def test_a_tie_is_no_change():
 )
 def test_the_gate(changed, difference, limits, passes):
     found = {
-        "pictures": 100,
+        "images": 100,
         "changed": changed,
         "largest_difference": difference,
         "accuracy": 0.9,

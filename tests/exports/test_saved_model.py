@@ -30,13 +30,13 @@ def contents(paths):
 
 
 def test_it_lies_where_a_server_looks_for_it(run, saved):
-    assert saved.folder.parts[-2:] == ("colours", "1")
+    assert saved.folder.splits[-2:] == ("colours", "1")
     assert {one.name for one in saved.folder.iterdir()} == {
         "saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb", "export.json",
     }  # fmt: skip
     assert saved.classes == run.classes == ("blue", "red")
-    assert saved.about["parity"]["pictures"] == 48  # all that the run has are fewer than 64
-    assert saved.about["parity"]["changed"] == 0
+    assert saved.metadata["parity"]["images"] == 48  # all that the run has are fewer than 64
+    assert saved.metadata["parity"]["changed"] == 0
 
 
 def test_inputs_and_outputs_have_names(ask):
@@ -70,7 +70,7 @@ def test_raw_bytes_of_every_format_are_answered_as_the_run_does(run, odd, ask):
 
 
 def test_a_turned_photograph_is_turned_back(run, odd, ask):
-    """Rows and columns are those of the picture as people see it."""
+    """Rows and columns are those of the image as people see it."""
     turned = next(path for path in odd if path.name == "turned.jpg")
     upright = np.asarray(Image.open(turned).transpose(Image.Transpose.ROTATE_270))
 
@@ -157,16 +157,16 @@ def test_the_heat_map_is_grad_cam(run, odd, ask):
 
 def test_broken_bytes_are_refused(ask):
     with pytest.raises(tf.errors.InvalidArgumentError):
-        ask["serving_default"](image_bytes=tf.constant([b"no picture"]))
+        ask["serving_default"](image_bytes=tf.constant([b"no image"]))
 
 
 def test_names_preprocessing_and_recipe_travel_inside(run, saved):
     assets = saved.folder / "assets"
 
     assert json.loads((assets / "classes.json").read_text()) == ["blue", "red"]
-    about = json.loads((assets / "preprocessing.json").read_text())
-    assert (about["image_size"], about["resize"]) == (16, "crop")
-    assert yaml.safe_load((assets / "recipe.yaml").read_text()) == run.knobs
+    metadata = json.loads((assets / "preprocessing.json").read_text())
+    assert (metadata["image_size"], metadata["resize"]) == (16, "crop")
+    assert yaml.safe_load((assets / "recipe.yaml").read_text()) == run.settings
 
 
 def test_every_weight_is_there_once(run, saved):
@@ -187,8 +187,8 @@ def test_the_requests_for_warming_up_are_requests(saved, ask):
         assert request.model_spec.name == "colours"
         assert request.model_spec.signature_name == "serving_default"
         assert list(request.inputs) == ["image_bytes"]
-        pictures = tf.make_ndarray(request.inputs["image_bytes"])
-        scores = ask["serving_default"](image_bytes=tf.constant(pictures))["scores"]
+        images = tf.make_ndarray(request.inputs["image_bytes"])
+        scores = ask["serving_default"](image_bytes=tf.constant(images))["scores"]
         counts.append(len(scores))
     assert counts == [1, 8]
 
@@ -202,8 +202,8 @@ class Refusing:
 sys.meta_path.insert(0, Refusing())
 import tensorflow as tf
 loaded = tf.saved_model.load(sys.argv[1])
-picture = tf.constant([open(sys.argv[2], "rb").read()])
-answer = loaded.signatures["serving_default"](image_bytes=picture)
+image = tf.constant([open(sys.argv[2], "rb").read()])
+answer = loaded.signatures["serving_default"](image_bytes=image)
 print(answer["classes"][0, 0].numpy().decode(), float(answer["probabilities"][0, 0]))
 """
 
@@ -221,24 +221,24 @@ def test_it_answers_where_there_is_tensorflow_alone(run, saved, odd):
 
 
 def test_an_export_evaluates_and_predicts_as_a_run_does(run, saved, odd):
-    pictures = run.folder.parent / "pictures"
+    images = run.folder.parent / "images"
 
     ours, theirs = saved.predict([*odd, "gone.jpg"]), run.predict([*odd, "gone.jpg"])
 
     assert [one.label for one in ours] == [one.label for one in theirs]
     assert ours[-1].error == theirs[-1].error != ""
-    figures = keras_transfer.Export(saved.folder.parent).evaluate(str(pictures))
-    assert figures["n"] == 48
-    assert figures["accuracy"] == run.evaluate(str(pictures))["accuracy"]
+    metrics = keras_transfer.Export(saved.folder.parent).evaluate(str(images))
+    assert metrics["n"] == 48
+    assert metrics["accuracy"] == run.evaluate(str(images))["accuracy"]
 
 
-def test_figures_are_given_where_nothing_can_be_written(run, saved, tmp_path, caplog):
+def test_metrics_are_given_where_nothing_can_be_written(run, saved, tmp_path, caplog):
     shutil.copytree(saved.folder, tmp_path / "1", ignore=shutil.ignore_patterns("evaluations"))
     (tmp_path / "1" / "evaluations").write_text("in the way of the folder")
 
-    figures = keras_transfer.Export(tmp_path / "1").evaluate(str(run.folder.parent / "pictures"))
+    metrics = keras_transfer.Export(tmp_path / "1").evaluate(str(run.folder.parent / "images"))
 
-    assert figures["n"] == 48
+    assert metrics["n"] == 48
     assert "are not written" in caplog.text
 
 
@@ -264,19 +264,19 @@ def test_a_name_that_would_lead_astray(run, tmp_path, name):
         keras_transfer.export(run, tmp_path, name=name)
 
 
-def test_pictures_that_have_changed_are_not_compared_with(run, tmp_path):
-    picture = run.folder.parent / "pictures" / "red" / "0.png"
-    kept = picture.read_bytes()
-    Image.new("RGB", (20, 24)).save(picture)
+def test_images_that_have_changed_are_not_compared_with(run, tmp_path):
+    image = run.folder.parent / "images" / "red" / "0.png"
+    kept = image.read_bytes()
+    Image.new("RGB", (20, 24)).save(image)
     try:
         with pytest.raises(BadData, match="others now"):
             keras_transfer.export(run, tmp_path / "out")
     finally:
-        picture.write_bytes(kept)
+        image.write_bytes(kept)
     assert not (tmp_path / "out").exists()
 
 
-def test_other_pictures_may_be_named(run, odd, tmp_path):
-    done = keras_transfer.export(run, tmp_path, data=str(run.folder.parent / "pictures"))
+def test_other_images_may_be_named(run, odd, tmp_path):
+    done = keras_transfer.export(run, tmp_path, data=str(run.folder.parent / "images"))
 
-    assert done.about["parity"]["pictures"] == 48
+    assert done.metadata["parity"]["images"] == 48

@@ -50,7 +50,7 @@ LAST_BLOCKS = {
 
 @pytest.fixture(scope="module", params=ROWS)
 def built(request):
-    """Name and backbone of a row, built for the smallest pictures that it takes."""
+    """Name and backbone of a row, built for the smallest images that it takes."""
     name = request.param
     yield name, build_backbone(name, image_size=BACKBONES[name].least)
     keras.backend.clear_session()
@@ -127,7 +127,7 @@ def test_each_block_can_be_unfrozen_and_more_of_them_train_more(built):
     assert counts[-1] == parameter_counts(backbone)[0]
 
 
-def test_too_small_pictures_are_refused_before_anything_is_built(built):
+def test_too_small_images_are_refused_before_anything_is_built(built):
     name, _ = built
     least = BACKBONES[name].least
 

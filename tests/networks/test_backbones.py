@@ -80,9 +80,9 @@ def test_a_backbone_answers_the_same_in_training_and_in_inference():
     backbone = build_backbone("efficientnet_b0", image_size=32)
     for layer in backbone.layers:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-    pictures = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
 
-    np.testing.assert_array_equal(backbone(pictures, training=True), backbone(pictures))
+    np.testing.assert_array_equal(backbone(images, training=True), backbone(images))
 
 
 def test_the_table_is_read_without_keras():

@@ -6,7 +6,7 @@ import pytest
 
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.blocks import blocks
-from keras_transfer.networks.cutting import divide, fingerprint
+from keras_transfer.networks.cutting import cut_network, fingerprint
 from keras_transfer.networks.freezing import freeze
 from keras_transfer.networks.heads import build_classifier, build_head
 
@@ -50,14 +50,14 @@ def test_the_halves_answer_as_the_whole(name, unfreeze, boundary):
     backbone, model = classifier(name)
     freeze(backbone, unfreeze)
 
-    division = divide(model)
+    cut = cut_network(model)
 
     x = pixels(model)
     whole = answers(model, x)
-    assert division.boundary == boundary
-    assert answers(division.rest, answers(division.prefix, x)) == pytest.approx(whole, abs=1e-6)
-    assert not division.prefix.trainable_weights
-    trained = [id(w) for w in division.rest.trainable_weights]
+    assert cut.boundary == boundary
+    assert answers(cut.trainable, answers(cut.frozen, x)) == pytest.approx(whole, abs=1e-6)
+    assert not cut.frozen.trainable_weights
+    trained = [id(w) for w in cut.trainable.trainable_weights]
     assert sorted(trained) == sorted(id(w) for w in model.trainable_weights)
 
 
@@ -80,10 +80,10 @@ def test_every_block_of_every_network_can_be_a_boundary(name):
     names = list(blocks(backbone))
     for unfreeze in (None, names[-1], names[len(names) // 2], names[1], 0.1):
         freeze(backbone, unfreeze)
-        division = divide(model)
-        assert not division.prefix.trainable_weights
-        assert len(division.rest.trainable_weights) == len(model.trainable_weights)
-        halves = answers(division.rest, answers(division.prefix, x))
+        cut = cut_network(model)
+        assert not cut.frozen.trainable_weights
+        assert len(cut.trainable.trainable_weights) == len(model.trainable_weights)
+        halves = answers(cut.trainable, answers(cut.frozen, x))
         assert halves == pytest.approx(whole, abs=1e-5), unfreeze
 
 
@@ -93,15 +93,15 @@ def test_where_everything_trains_nothing_is_cut_off(name):
     backbone, model = classifier(name)
     freeze(backbone, "all")
 
-    assert divide(model) is None
+    assert cut_network(model) is None
 
 
 def test_batch_normalisation_that_trains_is_not_cut_off():
     backbone, model = classifier("mobilenet_v2")
     freeze(backbone, "block_15", "train")
-    after = divide(model)
+    after = cut_network(model)
 
-    names = {layer.name for layer in after.prefix._flatten_layers()}
+    names = {layer.name for layer in after.frozen._flatten_layers()}
     assert after.boundary == "block_14_add"
     assert "block_15_expand_BN" not in names
 
@@ -113,26 +113,26 @@ def test_pooling_belongs_to_what_is_cut_off_and_dropout_does_not(pooling, shape)
     backbone, model = classifier("convnet_small", pooling=pooling, units=(), dropout=0.5)
     freeze(backbone)
 
-    division = divide(model)
+    cut = cut_network(model)
 
-    assert division.prefix.output_shape == (None, *shape)
-    left = [layer.name for layer in division.rest._flatten_layers() if "drop" in layer.name]
+    assert cut.frozen.output_shape == (None, *shape)
+    left = [layer.name for layer in cut.trainable._flatten_layers() if "drop" in layer.name]
     assert left == ["dropout"]
 
 
 def test_what_the_rest_learns_the_whole_has_learnt():
     backbone, model = classifier("convnet_small")
     freeze(backbone, "block3")
-    division = divide(model)
+    cut = cut_network(model)
     x = pixels(model)
-    features = answers(division.prefix, x)
+    features = answers(cut.frozen, x)
     before = answers(model, x)
 
-    division.rest.compile("sgd", "mse", jit_compile=False)
-    division.rest.fit(features, np.ones((2, 3)), verbose=0)
+    cut.trainable.compile("sgd", "mse", jit_compile=False)
+    cut.trainable.fit(features, np.ones((2, 3)), verbose=0)
 
     assert not np.allclose(answers(model, x), before)
-    assert answers(division.rest, features) == pytest.approx(answers(model, x), abs=1e-6)
+    assert answers(cut.trainable, features) == pytest.approx(answers(model, x), abs=1e-6)
 
 
 SIX = [
@@ -148,19 +148,19 @@ SIX = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "unfreeze"), SIX)
 def test_sample_after_training_on_features_the_whole_answers_as_its_parts_do(name, unfreeze):
-    """On raw pictures, in the graphs that ``fit`` and ``predict`` make."""
+    """On raw images, in the graphs that ``fit`` and ``predict`` make."""
     backbone, model = classifier(name, 96)
     freeze(backbone, unfreeze)
-    division = divide(model)
+    cut = cut_network(model)
     x = pixels(model, 8)
     before = model.predict(x, verbose=0)
-    features = division.prefix.predict(x, verbose=0)
+    features = cut.frozen.predict(x, verbose=0)
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    division.rest.compile(keras.optimizers.SGD(1e-2), loss, jit_compile=False)
-    division.rest.fit(features, np.arange(8) % 3, batch_size=4, epochs=2, verbose=0)
+    cut.trainable.compile(keras.optimizers.SGD(1e-2), loss, jit_compile=False)
+    cut.trainable.fit(features, np.arange(8) % 3, batch_size=4, epochs=2, verbose=0)
 
-    whole, parts = model.predict(x, verbose=0), division.rest.predict(features, verbose=0)
+    whole, parts = model.predict(x, verbose=0), cut.trainable.predict(features, verbose=0)
     assert np.abs(whole - before).max() > 1e-4
     assert parts == pytest.approx(whole, abs=1e-4 * float(np.abs(whole).max()))
 
@@ -168,8 +168,8 @@ def test_sample_after_training_on_features_the_whole_answers_as_its_parts_do(nam
 def test_a_model_that_was_divided_is_saved_whole(tmp_path):
     backbone, model = classifier("resnet50")
     freeze(backbone, "conv5")
-    division = divide(model)
-    division.rest(answers(division.prefix, pixels(model)))
+    cut = cut_network(model)
+    cut.trainable(answers(cut.frozen, pixels(model)))
 
     model.save(tmp_path / "m.keras")
 
@@ -181,43 +181,43 @@ def test_a_rest_can_be_divided_further():
     """What the head stage needs is made from what the tune stage needs."""
     backbone, model = classifier("resnet50")
     freeze(backbone, "conv5")
-    early = divide(model)
+    early = cut_network(model)
     freeze(backbone)
-    late, step = divide(model), early.further()
+    late, step = cut_network(model), early.further()
 
     x = pixels(model)
-    through = answers(step.prefix, answers(early.prefix, x))
+    through = answers(step.frozen, answers(early.frozen, x))
     assert (late.boundary, step.boundary) == ("pool", "pool")
-    assert through == pytest.approx(answers(late.prefix, x), abs=1e-6)
+    assert through == pytest.approx(answers(late.frozen, x), abs=1e-6)
 
 
 class TestFingerprint:
     @pytest.fixture
-    def prefix(self):
+    def frozen(self):
         """A function that builds the same network anew, from a fixed seed."""
 
         def build(name="convnext_tiny", size=64, unfreeze=None, **head):
             keras.utils.set_random_seed(0)
             backbone, model = classifier(name, size, **head)
             freeze(backbone, unfreeze)
-            return divide(model).prefix
+            return cut_network(model).frozen
 
         return build
 
-    def test_is_the_same_for_the_same_network_built_again(self, prefix):
+    def test_is_the_same_for_the_same_network_built_again(self, frozen):
         """Though Keras numbers the names of its layers on."""
-        assert fingerprint(prefix()) == fingerprint(prefix())
+        assert fingerprint(frozen()) == fingerprint(frozen())
 
     @pytest.mark.parametrize(
         "other",
         [{"size": 96}, {"unfreeze": 0.2}, {"pooling": "max"}, {"name": "convnext_small"}],
         ids=str,
     )
-    def test_differs_for_another(self, prefix, other):
-        assert fingerprint(prefix()) != fingerprint(prefix(**other))
+    def test_differs_for_another(self, frozen, other):
+        assert fingerprint(frozen()) != fingerprint(frozen(**other))
 
-    def test_differs_after_one_weight_has_moved(self, prefix):
-        network = prefix("convnet_small")
+    def test_differs_after_one_weight_has_moved(self, frozen):
+        network = frozen("convnet_small")
         before = fingerprint(network)
         kernel = next(w for w in network.weights if len(w.shape) == 4)
         value = np.array(kernel)
@@ -226,5 +226,5 @@ class TestFingerprint:
 
         assert fingerprint(network) != before
 
-    def test_does_not_depend_on_the_head(self, prefix):
-        assert fingerprint(prefix(units=(5,))) == fingerprint(prefix(units=(), dropout=0.1))
+    def test_does_not_depend_on_the_head(self, frozen):
+        assert fingerprint(frozen(units=(5,))) == fingerprint(frozen(units=(), dropout=0.1))

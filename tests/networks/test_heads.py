@@ -28,7 +28,7 @@ def classifier(name, size, head, variant=None):
     return build_classifier(backbone, head, preprocessing=BACKBONES[name].preprocessing)
 
 
-def pictures(count, size):
+def images(count, size):
     return np.random.default_rng(0).uniform(0, 255, (count, size, size, 3)).astype("float32")
 
 
@@ -167,7 +167,7 @@ def test_logits_are_float32_under_mixed_precision(pooling):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = classifier("convnet_small", 8, build_head(3, pooling=pooling, units=(4,)))
-        logits = model(pictures(2, 8))
+        logits = model(images(2, 8))
     finally:
         keras.config.set_dtype_policy("float32")
 
@@ -187,9 +187,9 @@ def test_mixed_precision_computes_nearly_the_same():
         keras.config.set_dtype_policy("float32")
     mixed.set_weights(plain.get_weights())
 
-    expected = plain(pictures(4, 16)).numpy()
+    expected = plain(images(4, 16)).numpy()
 
-    np.testing.assert_allclose(mixed(pictures(4, 16)), expected, atol=0.03 * np.abs(expected).max())
+    np.testing.assert_allclose(mixed(images(4, 16)), expected, atol=0.03 * np.abs(expected).max())
 
 
 def loss_in_fit_and_in_evaluate(model, x, y):
@@ -209,14 +209,14 @@ def loss_in_fit_and_in_evaluate(model, x, y):
     ],
 )
 def test_the_loss_in_fit_is_the_loss_in_evaluate(name, variant, unfreeze):
-    """At learning rate 0, on the same pictures, whatever is unfrozen."""
+    """At learning rate 0, on the same images, whatever is unfrozen."""
     keras.utils.set_random_seed(0)
     model = classifier(name, 32, build_head(2, units=(8,)), variant)
     backbone = model.get_layer("backbone")
     unsettle(backbone)
     freeze(backbone, unfreeze)
 
-    fitted, evaluated = loss_in_fit_and_in_evaluate(model, pictures(24, 32), np.arange(24) % 2)
+    fitted, evaluated = loss_in_fit_and_in_evaluate(model, images(24, 32), np.arange(24) % 2)
 
     assert fitted == pytest.approx(evaluated, rel=1e-5)
 
@@ -229,7 +229,7 @@ def test_the_losses_differ_where_batch_normalisation_is_opened():
     unsettle(backbone)
     freeze(backbone, "all", batch_norm="train")
 
-    fitted, evaluated = loss_in_fit_and_in_evaluate(model, pictures(24, 32), np.arange(24) % 2)
+    fitted, evaluated = loss_in_fit_and_in_evaluate(model, images(24, 32), np.arange(24) % 2)
 
     assert abs(fitted - evaluated) > 1e-3
 
@@ -264,7 +264,7 @@ def test_a_saved_classifier_loads_where_this_package_is_not_imported(cases, tmp_
     for name, size, mode in cases:
         model = build_classifier(build_backbone(name, image_size=size), head, preprocessing=mode)
         model.save(tmp_path / f"{name}.keras")
-        np.savez(tmp_path / f"{name}.npz", x=pictures(2, size), y=model(pictures(2, size)))
+        np.savez(tmp_path / f"{name}.npz", x=images(2, size), y=model(images(2, size)))
     code = """if True:
         import pathlib, sys
         import keras, numpy as np

@@ -27,17 +27,17 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "keras"
 
 
-class Asked(Exception):
+class PendingRequest(Exception):
     """Raised in place of a download, with what was asked for."""
 
 
 def keras_asks(name, variant, size, monkeypatch):
     def ask(fname, origin, cache_subdir, file_hash=None):
-        raise Asked(fname, origin, cache_subdir, file_hash or "")
+        raise PendingRequest(fname, origin, cache_subdir, file_hash or "")
 
     monkeypatch.setattr(file_utils, "get_file", ask)
     constructor = getattr(keras.applications, BACKBONES[name].constructor.partition(":")[2])
-    with pytest.raises(Asked) as asked:
+    with pytest.raises(PendingRequest) as asked:
         constructor(include_top=False, weights="imagenet", input_shape=(size, size, 3), **variant)
     keras.backend.clear_session()
     return asked.value.args

@@ -155,7 +155,7 @@ def test_none_leaves_it_as_it_is():
     assert_equal_weights(backbone, small())
 
 
-def test_the_size_of_the_pictures_does_not_matter(tmp_path):
+def test_the_size_of_the_images_does_not_matter(tmp_path):
     small().save_weights(tmp_path / "w.weights.h5")
     target = small(seed=1, size=16)
 
@@ -370,11 +370,11 @@ def test_real_dogs_are_dogs(shared_weights, shared_data):
     mode = BACKBONES["mobilenet_v2"].preprocessing
     model = keras.Model(pixels, network(preprocess(pixels, mode)))
     files = sorted((shared_data / "cats_dogs" / "test" / "dog").iterdir())[:20]
-    pictures = [
+    images = [
         keras.utils.img_to_array(keras.utils.load_img(file, target_size=(224, 224)))
         for file in files
     ]
 
-    top = np.argmax(model.predict(np.stack(pictures), verbose=0), axis=-1)
+    top = np.argmax(model.predict(np.stack(images), verbose=0), axis=-1)
 
     assert np.mean((top >= 151) & (top <= 268)) >= 0.85

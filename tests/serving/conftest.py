@@ -34,8 +34,8 @@ def service(make_service, saved):
 
 
 @pytest.fixture(scope="session")
-def pictures(odd, run):
-    """Bytes of pictures, and the probabilities that the run gives them."""
+def images(odd, run):
+    """Bytes of images, and the probabilities that the run gives them."""
     wanted = run.predict(odd)
     return SimpleNamespace(
         contents=[path.read_bytes() for path in odd],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.serving.batching import Batcher
-from keras_transfer.serving.refusals import Refused
+from keras_transfer.serving.errors import RequestError
 
 
 class Doubling:
@@ -27,7 +27,7 @@ class Doubling:
         x = inputs["x"]
         self.batches.append(len(x))
         if 13 in x:
-            raise Refused("INVALID_ARGUMENT", "13")
+            raise RequestError("INVALID_ARGUMENT", "13")
         return {"y": 2 * x}
 
 
@@ -95,7 +95,7 @@ def test_one_bad_request_does_not_spoil_the_others(held):
     held.go.set()
 
     assert [answer(one) for one in (futures[0], futures[1], futures[3])] == [[0], [24], [28]]
-    with pytest.raises(Refused, match="13"):
+    with pytest.raises(RequestError, match="13"):
         futures[2].result(30)
     batcher.close()
 
@@ -107,7 +107,7 @@ def test_a_full_queue_refuses_at_once(held):
     futures += [ask(batcher, held, 1), ask(batcher, held, 2)]
 
     assert batcher.waiting == 2
-    with pytest.raises(Refused, match="Too many") as caught:
+    with pytest.raises(RequestError, match="Too many") as caught:
         ask(batcher, held, 3)
     assert caught.value.code == "UNAVAILABLE"
     held.go.set()
@@ -123,7 +123,7 @@ def test_who_waited_too_long_is_not_computed(held):
     held.go.set()
 
     answer(first)
-    with pytest.raises(Refused, match="too long"):
+    with pytest.raises(RequestError, match="too long"):
         late.result(30)
     assert held.batches == [1]
     batcher.close()
@@ -167,5 +167,5 @@ def test_a_closed_queue_refuses(held):
     batcher = Batcher()
     batcher.close()
 
-    with pytest.raises(Refused):
+    with pytest.raises(RequestError):
         ask(batcher, held, 1)

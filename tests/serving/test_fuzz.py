@@ -99,11 +99,11 @@ def resident():
 
 
 @pytest.mark.slow
-def test_ten_thousand_requests_leave_no_memory_behind(service, pictures):
+def test_ten_thousand_requests_leave_no_memory_behind(service, images):
     client = TestClient(build_app(service))
     good = [
         json.dumps({"instances": [{"b64": base64.b64encode(one).decode()}]}).encode()
-        for one in pictures.contents
+        for one in images.contents
     ]
     bodies = [*good, b"{", b'{"instances": [1]}', b'{"instances": [{"b64": "aGFsbG8="}]}']
 

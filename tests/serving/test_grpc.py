@@ -40,19 +40,19 @@ def request(contents, name="colours", signature="", version=None, outputs=()):
     return asked
 
 
-def test_predict(stub, pictures):
-    answer = stub.Predict(request(pictures.contents))
+def test_predict(stub, images):
+    answer = stub.Predict(request(images.contents))
 
     assert answer.model_spec.name == "colours"
     assert answer.model_spec.version.value == 1
     outputs = {name: tf.make_ndarray(one) for name, one in answer.outputs.items()}
     assert set(outputs) == {"classes", "probabilities", "scores"}
-    assert [row[0].decode() for row in outputs["classes"]] == pictures.labels
-    np.testing.assert_allclose(outputs["scores"], pictures.wanted, atol=1e-5)
+    assert [row[0].decode() for row in outputs["classes"]] == images.labels
+    np.testing.assert_allclose(outputs["scores"], images.wanted, atol=1e-5)
 
 
-def test_only_the_outputs_asked_for(stub, pictures):
-    answer = stub.Predict(request(pictures.contents[:1], outputs=["scores"]))
+def test_only_the_outputs_asked_for(stub, images):
+    answer = stub.Predict(request(images.contents[:1], outputs=["scores"]))
 
     assert list(answer.outputs) == ["scores"]
 
@@ -66,18 +66,18 @@ def test_pixels(stub):
     assert tf.make_ndarray(stub.Predict(asked).outputs["classes"])[0, 0] == b"blue"
 
 
-def test_classify_with_a_shared_context(stub, pictures):
+def test_classify_with_a_shared_context(stub, images):
     asked = classification_pb2.ClassificationRequest()
     asked.model_spec.name, asked.model_spec.signature_name = "colours", "classify"
     shared = asked.input.example_list_with_context
-    shared.context.features.feature["image_bytes"].bytes_list.value.append(pictures.contents[0])
+    shared.context.features.feature["image_bytes"].bytes_list.value.append(images.contents[0])
     shared.examples.add()
     shared.examples.add()
 
     rows = stub.Classify(asked).result.classifications
 
-    assert [row.classes[0].label for row in rows] == 2 * [pictures.labels[0]]
-    assert rows[0].classes[0].score == pytest.approx(max(pictures.wanted[0]), abs=1e-5)
+    assert [row.classes[0].label for row in rows] == 2 * [images.labels[0]]
+    assert rows[0].classes[0].score == pytest.approx(max(images.wanted[0]), abs=1e-5)
 
 
 def test_metadata(stub):
@@ -112,14 +112,14 @@ def test_status(channel):
         ({"signature": "no"}, "INVALID_ARGUMENT", 'Serving signature name: "no"'),
         ({"signature": "forward"}, "INVALID_ARGUMENT", "The inputs should be pixels"),
         ({"outputs": ["no"]}, "INVALID_ARGUMENT", "output tensor alias not found"),
-        ({"contents": [b"no picture"]}, "INVALID_ARGUMENT", "no picture"),
+        ({"contents": [b"no image"]}, "INVALID_ARGUMENT", "no image"),
         ({"contents": [1.5]}, "INVALID_ARGUMENT", "should be string"),
         ({"contents": [[b"x"]]}, "INVALID_ARGUMENT", "shape"),
     ],
 )
-def test_errors(stub, pictures, words, code, said):
+def test_errors(stub, images, words, code, said):
     with pytest.raises(grpc.RpcError) as caught:
-        stub.Predict(request(**{"contents": pictures.contents[:1], **words}))
+        stub.Predict(request(**{"contents": images.contents[:1], **words}))
 
     assert caught.value.code() == grpc.StatusCode[code]
     assert said in caught.value.details()
@@ -134,12 +134,12 @@ def test_a_tensor_that_lies_about_its_shape(stub):
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_token_is_wanted(service, pictures):
+def test_a_token_is_wanted(service, images):
     server, port = build_grpc(service, "127.0.0.1:0", token="sesame")
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        asked = request(pictures.contents[:1])
+        asked = request(images.contents[:1])
         with pytest.raises(grpc.RpcError) as caught:
             stub.Predict(asked)
         assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED

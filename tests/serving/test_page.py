@@ -65,18 +65,18 @@ def page(browser, address):
 ROWS = "[...document.querySelectorAll('#answer li')].map(li => li.innerText.split('\\n'))"
 
 
-def test_a_chosen_picture_is_answered_with_bars_and_a_heat_map(page, browser, odd, pictures):
+def test_a_chosen_image_is_answered_with_bars_and_a_heat_map(page, browser, odd, images):
     browser.find_element("id", "file").send_keys(str(odd[0].resolve()))
     page("document.querySelectorAll('#answer li').length === 2")
 
     (name, share), (_, other) = browser.execute_script(f"return {ROWS}")
-    assert name == pictures.labels[0]
-    assert share == f"{100 * max(pictures.wanted[0]):.1f} %"
+    assert name == images.labels[0]
+    assert share == f"{100 * max(images.wanted[0]):.1f} %"
     assert float(share[:-2]) + float(other[:-2]) == pytest.approx(100, abs=0.11)
     widths = browser.execute_script(
         "return [...document.querySelectorAll('#answer progress')].map(one => one.value)"
     )
-    assert widths == pytest.approx(sorted(pictures.wanted[0], reverse=True), abs=1e-5)
+    assert widths == pytest.approx(sorted(images.wanted[0], reverse=True), abs=1e-5)
     page("!document.getElementById('switch').hidden")
     browser.find_element("id", "heated").click()
     painted = browser.execute_script(
@@ -95,12 +95,12 @@ def test_an_example_is_answered_too(page, browser, odd):
     page("document.querySelectorAll('#answer li').length === 2")
 
 
-def test_what_is_no_picture_is_said(page, browser, tmp_path):
-    (tmp_path / "text.jpg").write_text("no picture")
+def test_what_is_no_image_is_said(page, browser, tmp_path):
+    (tmp_path / "text.jpg").write_text("no image")
     browser.find_element("id", "file").send_keys(str(tmp_path / "text.jpg"))
 
     page("document.querySelector('#message.wrong')")
-    assert "no picture" in browser.find_element("id", "message").text
+    assert "no image" in browser.find_element("id", "message").text
     assert browser.execute_script("return document.getElementById('shown').hidden")
 
 
@@ -140,8 +140,8 @@ def test_nothing_comes_from_elsewhere(service):
 def test_what_the_page_is_told(service, odd):
     client = TestClient(build_app(service, examples=odd[0].parent))
 
-    about = client.get("/page/about.json").json()
-    assert about == {"name": "colours", "resize": "crop", "examples": [one.name for one in odd]}
-    first = client.get(f"/page/examples/{about['examples'][0]}")
+    metadata = client.get("/page/about.json").json()
+    assert metadata == {"name": "colours", "resize": "crop", "examples": [one.name for one in odd]}
+    first = client.get(f"/page/examples/{metadata['examples'][0]}")
     assert first.content == odd[0].read_bytes()
-    assert json.dumps(about)
+    assert json.dumps(metadata)

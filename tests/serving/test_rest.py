@@ -65,31 +65,31 @@ def test_metadata(client):
 @pytest.mark.parametrize(
     "path", [ASK, "/v1/models/colours/versions/1:predict", "/v1/MODELS/colours:PREDICT"]
 )
-def test_rows(client, pictures, path):
-    instances = [{"image_bytes": b64(one)} for one in pictures.contents]
+def test_rows(client, images, path):
+    instances = [{"image_bytes": b64(one)} for one in images.contents]
 
     found = client.post(path, json={"instances": instances})
 
     assert found.status_code == 200
     rows = found.json()["predictions"]
-    assert [row["classes"][0] for row in rows] == pictures.labels
-    np.testing.assert_allclose([row["scores"] for row in rows], pictures.wanted, atol=1e-5)
+    assert [row["classes"][0] for row in rows] == images.labels
+    np.testing.assert_allclose([row["scores"] for row in rows], images.wanted, atol=1e-5)
     for row in rows:
         assert row["probabilities"] == sorted(row["scores"], reverse=True)
 
 
-def test_rows_of_one_input_need_no_name(client, pictures):
-    found = client.post(ASK, json={"instances": [b64(pictures.contents[0])]})
+def test_rows_of_one_input_need_no_name(client, images):
+    found = client.post(ASK, json={"instances": [b64(images.contents[0])]})
 
-    assert found.json()["predictions"][0]["classes"][0] == pictures.labels[0]
+    assert found.json()["predictions"][0]["classes"][0] == images.labels[0]
 
 
-def test_columns(client, pictures):
-    contents = [b64(one) for one in pictures.contents]
+def test_columns(client, images):
+    contents = [b64(one) for one in images.contents]
     for inputs in ({"image_bytes": contents}, contents):
         found = client.post(ASK, json={"inputs": inputs}).json()["outputs"]
-        assert [names[0] for names in found["classes"]] == pictures.labels
-        np.testing.assert_allclose(found["scores"], pictures.wanted, atol=1e-5)
+        assert [names[0] for names in found["classes"]] == images.labels
+        np.testing.assert_allclose(found["scores"], images.wanted, atol=1e-5)
 
 
 def test_a_signature_with_one_output_has_bare_values(client):
@@ -102,18 +102,18 @@ def test_a_signature_with_one_output_has_bare_values(client):
     assert rows["predictions"] == columns["outputs"]
 
 
-def test_classify(client, pictures):
+def test_classify(client, images):
     found = client.post(
         "/v1/models/colours:classify",
         json={
             "signature_name": "classify",
-            "examples": [{"image_bytes": b64(one)} for one in pictures.contents],
+            "examples": [{"image_bytes": b64(one)} for one in images.contents],
         },
     )
 
     assert found.status_code == 200
-    assert [row[0][0] for row in found.json()["results"]] == pictures.labels
-    assert found.json()["results"][0][0][1] == pytest.approx(max(pictures.wanted[0]), abs=1e-5)
+    assert [row[0][0] for row in found.json()["results"]] == images.labels
+    assert found.json()["results"][0][0][1] == pytest.approx(max(images.wanted[0]), abs=1e-5)
 
 
 GOOD = {"instances": [b64(encoded(20, 20))]}
@@ -152,10 +152,10 @@ GOOD = {"instances": [b64(encoded(20, 20))]}
             400,
             'Serving signature name: "no" not found in signature def',
         ),
-        ("POST", ASK, {"instances": [b64(b"no picture")]}, 400, "The bytes are no picture"),
+        ("POST", ASK, {"instances": [b64(b"no image")]}, 400, "The bytes are no image"),
         ("POST", ASK, {"instances": [b64(encoded(20, 20)[:-30])]}, 400, ""),
         ("POST", ASK, {"instances": [b64(encoded(500, 500))]}, 400, "250,000 pixels, over 200,000"),
-        ("POST", ASK, {"instances": [b64(encoded(1, 1))] * 257}, 400, "hold 256 pictures"),
+        ("POST", ASK, {"instances": [b64(encoded(1, 1))] * 257}, 400, "hold 256 images"),
         ("POST", ASK, {"instances": [b64(b"x" * 300_000)]}, 413, "more than 300,000 bytes"),
         (
             "POST",
@@ -195,8 +195,8 @@ def test_errors(client, method, path, document, status, said):
         assert said in found.json()["error"]
 
 
-def test_a_bad_picture_beside_good_ones_is_refused_whole(client, pictures):
-    instances = [b64(pictures.contents[0]), b64(b"no picture")]
+def test_a_bad_image_beside_good_ones_is_refused_whole(client, images):
+    instances = [b64(images.contents[0]), b64(b"no image")]
 
     assert client.post(ASK, json={"instances": instances}).status_code == 400
 
@@ -221,13 +221,13 @@ def test_the_host_header_does_not_matter(client, host):
     assert client.get("/v1/models/colours", headers={"Host": host}).status_code == 200
 
 
-def test_a_large_request_has_the_answers_of_small_ones(make_service, saved, pictures):
+def test_a_large_request_has_the_answers_of_small_ones(make_service, saved, images):
     client = TestClient(build_app(make_service(saved.folder.parent, max_batch=2)))
-    instances = [b64(one) for one in pictures.contents[:1] * 4 + pictures.contents[1:2]]
+    instances = [b64(one) for one in images.contents[:1] * 4 + images.contents[1:2]]
 
     rows = client.post(ASK, json={"instances": instances}).json()["predictions"]
 
-    wanted = [pictures.wanted[0]] * 4 + [pictures.wanted[1]]
+    wanted = [images.wanted[0]] * 4 + [images.wanted[1]]
     np.testing.assert_allclose([row["scores"] for row in rows], wanted, atol=1e-5)
 
 
@@ -243,7 +243,7 @@ def test_a_token_is_wanted(service):
     assert client.get("/").status_code == 200  # the page asks for the token
 
 
-def test_too_many_requests_are_refused_at_once(make_service, saved, pictures):
+def test_too_many_requests_are_refused_at_once(make_service, saved, images):
     service = make_service(saved.folder.parent, max_queue=1)
     client = TestClient(build_app(service))
     model = service.versions.get("colours")
@@ -256,7 +256,7 @@ def test_too_many_requests_are_refused_at_once(make_service, saved, pictures):
         return run(signature, inputs)
 
     model.run = slow
-    document = {"instances": [b64(pictures.contents[0])]}
+    document = {"instances": [b64(images.contents[0])]}
     first = threading.Thread(target=client.post, args=(ASK,), kwargs={"json": document})
     first.start()
     held.wait(60)
@@ -338,7 +338,7 @@ def test_whatever_is_asked_nothing_breaks(client, signature, key, value, api):
     place=st.integers(0, 200),
     form=st.sampled_from(["png", "jpeg", "gif", "bmp", "webp"]),
 )
-def test_whatever_bytes_stand_for_a_picture_nothing_breaks(client, content, place, form):
+def test_whatever_bytes_stand_for_an_image_nothing_breaks(client, content, place, form):
     whole = encoded(20, 20, form)
     broken = whole[: place % len(whole)] + content + whole[(place % len(whole)) + len(content) :]
 

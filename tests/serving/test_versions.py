@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.saved_model import warmup_log
-from keras_transfer.serving.refusals import Refused
+from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.versions import State, Versions, locate
 
 
@@ -34,7 +34,7 @@ def test_the_newest_answers_and_the_old_one_is_gone(base):
 
     assert (old.version, versions.get("colours").version) == (1, 3)
     assert versions.states == {1: State("END"), 3: State("AVAILABLE")}
-    with pytest.raises(Refused, match=r"Specific\(colours, 1\)"):
+    with pytest.raises(RequestError, match=r"Specific\(colours, 1\)"):
         versions.get("colours", 1)
     pixels = {"pixels": np.zeros((1, 16, 16, 3), "float32")}
     assert old.run("forward", pixels)["scores"].shape == (1, 2)  # who holds it may go on
@@ -73,21 +73,21 @@ def test_a_model_that_does_not_answer_its_own_requests_is_refused(base):
     add(base, 2)
     requests = base / "2" / "assets.extra" / "tf_serving_warmup_requests"
     with tf.io.TFRecordWriter(str(requests)) as writer:
-        writer.write(warmup_log("colours", [b"no picture"]))
+        writer.write(warmup_log("colours", [b"no image"]))
     versions = Versions(base, "colours")
     versions.look()
 
     assert versions.get("colours").version == 1
 
 
-def test_no_request_fails_while_versions_change(base, make_service, pictures):
+def test_no_request_fails_while_versions_change(base, make_service, images):
     service = make_service(base, max_queue=10_000)
     found, stop = [], threading.Event()
 
     def hammer():
         while not stop.is_set():
             model = service.versions.get("colours")
-            contents = np.array(pictures.contents[:1], object)
+            contents = np.array(images.contents[:1], object)
             asked = service.predict(model, "", {"image_bytes": contents})
             found.append((asked.model.version, asked.answer.result(30)["scores"][0]))
 
@@ -103,7 +103,7 @@ def test_no_request_fails_while_versions_change(base, make_service, pictures):
 
     assert {version for version, _ in found} >= {1, 2}
     for _, scores in found:
-        np.testing.assert_allclose(scores, pictures.wanted[0], atol=1e-5)
+        np.testing.assert_allclose(scores, images.wanted[0], atol=1e-5)
 
 
 def test_it_watches_by_itself(base):

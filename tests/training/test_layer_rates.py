@@ -32,8 +32,8 @@ def pair():
     return keras.Variable([1.0], name="kernel"), keras.Variable([1.0], name="other_kernel")
 
 
-def optimizer_for(name, halved, **knobs):
-    return build_optimizer(name, factor_of=lambda v: 0.5 if v is halved else 1.0, **knobs)
+def optimizer_for(name, halved, **settings):
+    return build_optimizer(name, factor_of=lambda v: 0.5 if v is halved else 1.0, **settings)
 
 
 def test_sgd_takes_half_a_step():
@@ -55,8 +55,10 @@ def test_adam_takes_half_a_step_too():
     assert [float(one[0]), float(half[0])] == pytest.approx([0.9, 0.95], abs=1e-5)
 
 
-@pytest.mark.parametrize(("name", "knob"), [("sgd", "weight_decay"), ("muon", "adam_weight_decay")])
-def test_weight_decay_follows_the_rate(name, knob):
+@pytest.mark.parametrize(
+    ("name", "setting"), [("sgd", "weight_decay"), ("muon", "adam_weight_decay")]
+)
+def test_weight_decay_follows_the_rate(name, setting):
     """Rate 0.1 times decay 0.5 takes 5 % of the one, half of that of the other."""
     one, half = pair()
     optimizer = optimizer_for(name, half, learning_rate=0.1, weight_decay=0.5)
@@ -64,7 +66,7 @@ def test_weight_decay_follows_the_rate(name, knob):
     optimizer.apply([keras.ops.zeros(1)] * 2, [one, half])
 
     assert [float(one[0]), float(half[0])] == pytest.approx([0.95, 0.975])
-    assert getattr(optimizer, knob) == 0.5
+    assert getattr(optimizer, setting) == 0.5
 
 
 QUICK = ("sgd", "adam", "adafactor", "muon")

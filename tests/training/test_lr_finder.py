@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.errors import CheckFailed
-from keras_transfer.training.fit import Supply, Trainer
 from keras_transfer.training.layer_rates import layerwise
 from keras_transfer.training.lr_finder import (
     Sweep,
@@ -20,6 +19,7 @@ from keras_transfer.training.lr_finder import (
     three_quarters,
 )
 from keras_transfer.training.optimizers import OPTIMIZERS, build_optimizer
+from keras_transfer.training.trainer import Supply, Trainer
 
 
 def test_rates_grow_by_one_factor():
@@ -103,9 +103,9 @@ def state(model):
     return [keras.ops.convert_to_numpy(one).copy() for one in model.variables]
 
 
-def swept(tmp_path, optimizer, model=None, **knobs):
+def swept(tmp_path, optimizer, model=None, **settings):
     trainer = Trainer(model or network(), tmp_path, "val_loss")
-    return trainer.sweep(Supply(batches, batches()), optimizer, **knobs)
+    return trainer.sweep(Supply(batches, batches()), optimizer, **settings)
 
 
 def test_everything_is_put_back(tmp_path):

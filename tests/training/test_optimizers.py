@@ -9,9 +9,9 @@ from keras_transfer.errors import UnknownName
 from keras_transfer.training.optimizers import OPTIMIZERS, build_optimizer
 
 
-def rates(steps, **knobs):
+def rates(steps, **settings):
     """Learning rate at each step."""
-    optimizer = build_optimizer("sgd", learning_rate=1.0, steps=steps, **knobs)
+    optimizer = build_optimizer("sgd", learning_rate=1.0, steps=steps, **settings)
     optimizer.build([keras.Variable(0.0)])
     found = []
     for step in range(steps + 1):
@@ -54,12 +54,12 @@ def test_a_constant_rate_may_be_warmed_up_to():
 
 def test_gradients_are_clipped_together_or_one_by_one():
     """3 and 4 have the norm 5; cut to 1 they are 0.6 and 0.8."""
-    for knobs, wanted in (
+    for settings, wanted in (
         ({"global_clipnorm": 1.0}, [-0.6, -0.8]),
         ({"clipvalue": 3.5}, [-3.0, -3.5]),
     ):
         variables = [keras.Variable([0.0]), keras.Variable([0.0])]
-        optimizer = build_optimizer("sgd", learning_rate=1.0, momentum=0.0, **knobs)
+        optimizer = build_optimizer("sgd", learning_rate=1.0, momentum=0.0, **settings)
         optimizer.apply([keras.ops.array([3.0]), keras.ops.array([4.0])], variables)
         assert [float(v[0]) for v in variables] == pytest.approx(wanted)
 

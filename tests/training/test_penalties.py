@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.training.penalties import Judged, l2_sp, origin
+from keras_transfer.training.penalties import PenaltyFreeValidation, l2_sp, origin
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_validation_leaves_penalties_out():
     """Of a weight of 3 with L2(0.5) at a rate of 0: 4.5 is added to the loss, not to val_loss."""
     inputs = keras.Input((1,))
     dense = keras.layers.Dense(1, use_bias=False, kernel_regularizer=keras.regularizers.L2(0.5))
-    model = Judged(inputs, dense(inputs))
+    model = PenaltyFreeValidation(inputs, dense(inputs))
     model.set_weights([np.float32([[3]])])
     model.compile(keras.optimizers.SGD(0.0), loss="mse")
     x, y = np.ones((4, 1)), np.zeros((4, 1))  # an error of 9

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.training.soups import KeepSeveral, clear_epochs, stir
+from keras_transfer.training.soups import TopKCheckpoints, clear_epochs, greedy_soup
 
 
 def single(weight=0.0):
@@ -22,7 +22,7 @@ def val():
 
 def keep(folder, model, weights, count):
     model.compile(keras.optimizers.SGD(), loss="mse")
-    keeping = KeepSeveral(folder, keras.Model(model.inputs, model.outputs), "val_loss", count)
+    keeping = TopKCheckpoints(folder, keras.Model(model.inputs, model.outputs), "val_loss", count)
     keeping.set_model(model)
     for epoch, weight in enumerate(weights):
         model.set_weights([np.float32([[weight]])])
@@ -30,7 +30,7 @@ def keep(folder, model, weights, count):
 
 
 @pytest.mark.parametrize(
-    ("weights", "figure", "soup"),
+    ("weights", "metric", "soup"),
     [
         ([3, 1, -2], 0.25, -0.5),  # 1, then with -2: -1/2; with 3 too it would be 2/3
         ([1, 2, 3], None, 1),  # every average is worse than 1
@@ -38,14 +38,14 @@ def keep(folder, model, weights, count):
         ([2, 2], 4, 2),  # no worse, so both are in it
     ],
 )
-def test_what_makes_it_no_worse_joins(tmp_path, weights, figure, soup):
+def test_what_makes_it_no_worse_joins(tmp_path, weights, metric, soup):
     model = single()
     keep(tmp_path / "epochs", model, weights, 3)
     part = keras.Model(model.inputs, model.outputs)
 
-    found = stir(tmp_path / "epochs", model, part, val(), "val_loss")
+    found = greedy_soup(tmp_path / "epochs", model, part, val(), "val_loss")
 
-    assert found == (None if figure is None else pytest.approx(figure))
+    assert found == (None if metric is None else pytest.approx(metric))
     assert part.get_weights()[0][0, 0] == pytest.approx(soup)
 
 

@@ -4,7 +4,7 @@ const $ = (id) => document.getElementById(id);
 const SHOWN = 5;
 let about = { name: "", resize: "", examples: [] };
 let token = "";
-let turn = 0; // an answer to an earlier picture is not shown for a later one
+let turn = 0; // an answer to an earlier image is not shown for a later one
 
 async function ask(path, body) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
@@ -72,9 +72,9 @@ async function explained(instances) {
 }
 
 function show(file) {
-  const picture = $("picture");
-  if (picture.src) URL.revokeObjectURL(picture.src);
-  picture.src = URL.createObjectURL(file);
+  const image = $("image");
+  if (image.src) URL.revokeObjectURL(image.src);
+  image.src = URL.createObjectURL(file);
   $("shown").hidden = false;
 }
 
@@ -127,18 +127,18 @@ function drawHeat() {
   const canvas = $("heat");
   canvas.hidden = !heat || !$("heated").checked;
   if (canvas.hidden) return;
-  const picture = $("picture");
+  const image = $("image");
   const small = document.createElement("canvas");
   small.height = heat.length;
   small.width = heat[0].length;
   const pixels = small.getContext("2d").createImageData(small.width, small.height);
   heat.flat().forEach((value, place) => pixels.data.set(colour(value), 4 * place));
   small.getContext("2d").putImageData(pixels, 0, 0);
-  const { clientWidth: width, clientHeight: height } = picture;
+  const { clientWidth: width, clientHeight: height } = image;
   canvas.width = width;
   canvas.height = height;
-  canvas.style.left = `${picture.offsetLeft}px`;
-  canvas.style.top = `${picture.offsetTop}px`;
+  canvas.style.left = `${image.offsetLeft}px`;
+  canvas.style.top = `${image.offsetTop}px`;
   const pen = canvas.getContext("2d");
   pen.imageSmoothingQuality = "high";
   pen.drawImage(small, ...seen(width, height));
@@ -162,12 +162,12 @@ function listExamples() {
   const items = about.examples.map((name) => {
     const item = document.createElement("li");
     const button = document.createElement("button");
-    const picture = document.createElement("img");
+    const image = document.createElement("img");
     button.type = "button";
-    picture.src = `/page/examples/${encodeURIComponent(name)}`;
-    picture.alt = `Example ${name}`;
-    picture.loading = "lazy";
-    button.append(picture);
+    image.src = `/page/examples/${encodeURIComponent(name)}`;
+    image.alt = `Example ${name}`;
+    image.loading = "lazy";
+    button.append(image);
     button.addEventListener("click", () => example(name));
     item.append(button);
     return item;
@@ -188,8 +188,8 @@ function snippets() { // they name the variable that holds the token, never the 
   $("python").textContent = [
     `import base64, json, ${token ? "os, " : ""}urllib.request`,
     "",
-    'picture = base64.b64encode(open("photo.jpg", "rb").read()).decode()',
-    'body = json.dumps({"instances": [{"image_bytes": {"b64": picture}}]}).encode()',
+    'image = base64.b64encode(open("photo.jpg", "rb").read()).decode()',
+    'body = json.dumps({"instances": [{"image_bytes": {"b64": image}}]}).encode()',
     `request = urllib.request.Request("${url}", body, ${headers})`,
     "answer = json.load(urllib.request.urlopen(request))",
     'print(answer["predictions"][0]["classes"][0], answer["predictions"][0]["probabilities"][0])',
@@ -242,8 +242,8 @@ document.addEventListener("drop", (event) => {
   take(event.dataTransfer.files);
 });
 $("heated").addEventListener("change", drawHeat);
-$("picture").addEventListener("load", drawHeat);
-$("picture").addEventListener("error", () => { $("shown").hidden = true; });
+$("image").addEventListener("load", drawHeat);
+$("image").addEventListener("error", () => { $("shown").hidden = true; });
 addEventListener("resize", drawHeat);
 $("more").addEventListener("click", () => {
   for (const row of $("answer").children) row.hidden = false;

@@ -1,0 +1,1 @@
+"""What a recipe may say: groups of settings, and the rules between them."""

@@ -1,0 +1,331 @@
+"""The frozen part of a network over images: looked up, computed once, or streamed."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from keras_transfer.data.batches import Augmenter, Loading, plain_batches
+from keras_transfer.data.memory import fits
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import CheckFailed
+from keras_transfer.features.batches import streamed
+from keras_transfer.features.engines import available
+from keras_transfer.features.selection import EXACT, SAMPLE, EngineChoice, EngineSelector, Pairs
+from keras_transfer.features.store import FOLDER, Table, make_room, open_space
+from keras_transfer.networks.cutting import Cut, fingerprint
+
+__all__ = ["CLEAN", "EngineConfig", "FeatureExtractor", "View", "sources"]
+
+logger = logging.getLogger("keras_transfer")
+
+FORMAT = 1
+"""Part of every key; count up when decoding, resizing or augmenting change what they give."""
+
+
+BATCH = 32
+"""Images that go through a step from one boundary to the next together."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How images are seen: clean, or augmented in one way that is drawn for each.
+
+    Attributes:
+        metadata: What it depends on, JSON-ready; part of the key of its features.
+        number: Tells the views of one augmentation apart.
+        seed: Of the augmentation.
+        augment: Maps (batch, size, size, 3) pixels and (batch, 2) seeds to pixels; None: clean.
+    """
+
+    metadata: Any = "clean"
+    number: int = 0
+    seed: int = 0
+    augment: Augmenter | None = None
+
+    def seeds(self, digests: np.ndarray) -> np.ndarray:
+        """(n, 2) int32: by the content of an image, whatever table it stands in."""
+        own = np.random.SeedSequence([self.seed, self.number]).generate_state(1)[0] >> 1
+        seeds = [(own, crc32(digest.encode()) >> 1) for digest in digests]
+        return np.array(seeds, "int32").reshape(-1, 2)
+
+
+CLEAN = View()
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How frozen parts are run, and where their features go.
+
+    Attributes:
+        engine: "auto", "keras" or "openvino".
+        tolerance: Largest error of features that are not computed in float32.
+        cache: The cache folder.
+        keep: Whether features are kept in it for other runs.
+    """
+
+    engine: str
+    tolerance: float
+    cache: Path
+    keep: bool = True
+
+
+class FeatureExtractor:
+    """Features of images at the boundary of a division.
+
+    Args:
+        cut: Its prefix is run, with the weights that it has now.
+        loading: How images become pixels.
+        samples: Some of the images, on which engines are measured.
+        means: With what, and where to.
+        backbone: Its name, for people.
+        earlier: A frozen part that ends nearer to the pixels and whose features will be wanted
+            too: these are made from those, and the network is gone through once for both.
+    """
+
+    def __init__(
+        self,
+        cut: Cut,
+        loading: Loading,
+        samples: Samples,
+        means: EngineConfig,
+        *,
+        backbone: str,
+        earlier: FeatureExtractor | None = None,
+    ):
+        self.cut, self.loading, self.means = cut, loading, means
+        self.metadata: dict[str, Any] = {
+            "format": FORMAT,
+            "backbone": backbone,
+            "boundary": cut.boundary,
+            "image_size": loading.size,
+            "resize": loading.resize,
+            "network": fingerprint(cut.frozen),
+        }
+        self.held: dict[tuple[Any, ...], Table] = {}
+        self.counts = {"computed": 0, "cached": 0, "seconds": 0.0}
+        self.shape = cut.frozen.output_shape[1:]
+        few = samples.take(np.unique(np.linspace(0, len(samples) - 1, SAMPLE).astype(int)))
+
+        def chooser(
+            network: keras.Model, sample: Callable[[], np.ndarray], which: str, candidates: Pairs
+        ) -> EngineSelector:
+            return EngineSelector(
+                network,
+                sample,
+                candidates=candidates,
+                tolerance=means.tolerance,
+                memory=means.cache / FOLDER / "engines.json",
+                network=which,
+            )
+
+        network = self.metadata["network"]
+        pairs = available(means.engine)
+        self.whole = chooser(cut.frozen, lambda: _pixels(few, loading), network, pairs)
+        further = earlier.cut.further() if earlier else None
+        self.step: tuple[FeatureExtractor, EngineSelector] | None = None
+        if earlier and further:
+            which, same = earlier.metadata["network"], earlier.choice
+            step = chooser(
+                further.frozen,
+                lambda: earlier.features(few),
+                f"{which} to {network}",
+                [(same.engine, same.precision)],
+            )
+            with suppress(CheckFailed):  # then the whole prefix is gone through
+                if same.error + step.choice.error <= max(means.tolerance, EXACT):
+                    self.step = earlier, step
+
+    @property
+    def choice(self) -> EngineChoice:
+        """How the features are computed; over two steps errors add up."""
+        if self.step is None:
+            return self.whole.choice
+        first, second = self.step[0].choice, self.step[1].choice
+        return replace(
+            second,
+            precision=min(first.precision, second.precision),  # "bfloat16" < "float32"
+            error=first.error + second.error,
+        )
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What was done, JSON-ready: boundary, engine, its error, counts of images, seconds."""
+        choice = self.choice
+        return {
+            "boundary": self.cut.boundary,
+            "engine": choice.engine,
+            "precision": choice.precision,
+            "error": choice.error,
+            "images_per_second": choice.rate,
+            **self.counts,
+        }
+
+    def table(self, samples: Samples, view: View = CLEAN) -> Table | None:
+        """Features of images in one view: from the cache as far as they are there.
+
+        Args:
+            samples: The images, with the digests of their content.
+            view: How they are seen.
+
+        Returns:
+            The table; None where there is no room for it, neither on disk nor in memory.
+        """
+        if self.means.keep:
+            try:
+                table = self._cached(samples, view)
+            except OSError as error:
+                logger.warning("Warning: features are not cached: %s.", error)
+                table = None
+            if table is not None:
+                return table
+        return self._in_memory(samples, view)
+
+    def before(self, cut: Cut) -> FeatureExtractor:
+        """The same features, computed once for both, for another rest that follows this prefix.
+
+        Args:
+            cut: Of a network that is the same up to its boundary, which is this one's.
+        """
+        other = copy.copy(self)
+        other.cut = cut
+        return other
+
+    def features(self, samples: Samples) -> np.ndarray:
+        """(n, ...) float32 features of a few images, computed here and now."""
+        return np.concatenate(list(self.whole.engine()([_pixels(samples, self.loading)])))
+
+    def stream(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Datasets of (pixels, labels, weights) to (features, labels, weights), not kept."""
+        return streamed(self.whole.engine(), batches, self.shape)
+
+    def _cached(self, samples: Samples, view: View) -> Table | None:
+        while True:
+            choice = self.choice
+            with open_space(self.means.cache, self._key(view)) as space:
+                table, missing = space.find(samples.digests)
+                if table is not None:
+                    self._tell(0, len(samples), 0.0)
+                    return table
+                new = _first_of_each(samples.digests, missing)
+                batches = self._computed(samples.take(new), view)
+                if self._key(view) != space.metadata:
+                    continue  # on these images another engine has proved better
+                row = np.empty(self.shape, choice.dtype)
+                reason = make_room(self.means.cache, len(new) * row.nbytes)
+                if reason:
+                    text = "Warning: %.1f GB of features do not go into the cache: %s."
+                    logger.warning(text, len(new) * row.nbytes / 1e9, reason)
+                    return None
+                began = time.perf_counter()
+                space.add(samples.digests[new], batches, row)
+                self._tell(len(new), len(samples) - len(new), time.perf_counter() - began)
+                return space.find(samples.digests)[0]
+
+    def _in_memory(self, samples: Samples, view: View) -> Table | None:
+        which = (view.number, view.seed, *samples.digests)
+        if which in self.held:
+            return self.held[which]
+        row = np.empty(self.shape, self.choice.dtype)
+        if not fits(len(samples) * row.nbytes):
+            return None
+        features = np.empty((len(samples), *row.shape), row.dtype)
+        at, began = 0, time.perf_counter()
+        for batch in self._computed(samples, view):
+            features[at : at + len(batch)] = batch
+            at += len(batch)
+        self._tell(len(samples), 0, time.perf_counter() - began)
+        self.held[which] = Table([features], np.zeros(len(samples), int), np.arange(len(samples)))
+        return self.held[which]
+
+    def _computed(self, samples: Samples, view: View) -> Iterator[np.ndarray]:
+        """Batches of features. ``choice`` may change by the call, not by what follows."""
+        if self.step is not None:
+            earlier, step = self.step
+            table = earlier.table(samples, view)
+            if table is not None:
+                places = np.split(np.arange(len(table)), range(BATCH, len(table), BATCH))
+                return _shown(step.engine()(map(table.take, places)), len(table))
+            self.step = None  # no room for what lies between
+        engine = self.whole.engine()
+        pixels = plain_batches(samples, self.loading, view.augment, view.seeds(samples.digests))
+        return _shown(engine(pixels.as_numpy_iterator()), len(samples))
+
+    def _tell(self, computed: int, cached: int, seconds: float) -> None:
+        choice = self.choice
+        for name, value in (("computed", computed), ("cached", cached), ("seconds", seconds)):
+            self.counts[name] = round(self.counts[name] + value, 3)
+        rate = f", {computed / seconds:.0f} images/s" if computed else ""
+        logger.info(
+            "Features up to %r by %s (error %.2g %%%s): %s computed, %s from the cache",
+            *(self.cut.boundary, choice.label, 100 * choice.error, rate),
+            *(f"{computed:,}", f"{cached:,}"),
+        )
+
+    def _key(self, view: View) -> dict[str, Any]:
+        """All that the features depend on; engines of one precision give the same."""
+        how = {"precision": self.choice.precision, "dtype": self.choice.dtype}
+        return {
+            **self.metadata,
+            **how,
+            "view": view.metadata,
+            "number": view.number,
+            "seed": view.seed,
+        }
+
+
+def sources(cuts: Sequence[Cut | None]) -> list[int | None]:
+    """From which later stage's features each stage can make its own.
+
+    That stage's boundary lies nearer to the pixels, and what lies before it stays as it is in
+    all stages between.
+
+    Args:
+        cuts: Of the stages in their order; None where a stage runs the network whole.
+
+    Returns:
+        For each stage the number of the later one that is cut nearest to the pixels, or None.
+    """
+    depths = [len(cut.frozen.weights) if cut else 0 for cut in cuts]
+    found: list[int | None] = []
+    for stage, depth in enumerate(depths):
+        best = None
+        for later in range(stage + 1, len(depths)):
+            if depths[later] == 0:
+                break
+            if depths[later] < min(depths[stage:later]):
+                best = later
+        found.append(best if depth else None)
+    return found
+
+
+def _shown(batches: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:
+    """Pass batches on, with a bar where stderr is a terminal."""
+    with tqdm(total=total, desc="Features", leave=False, disable=None, file=sys.stderr) as bar:
+        for features in batches:
+            yield features
+            bar.update(len(features))
+
+
+def _pixels(samples: Samples, loading: Loading) -> np.ndarray:
+    return np.concatenate(list(plain_batches(samples, loading).as_numpy_iterator()))
+
+
+def _first_of_each(digests: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Places of the missing images, exact duplicates once."""
+    places = np.flatnonzero(missing)
+    _, first = np.unique(digests[places].astype(str), return_index=True)
+    return places[np.sort(first)]

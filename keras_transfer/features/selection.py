@@ -1,0 +1,246 @@
+"""Which engine runs a network on this machine: by a short timing, and within a limit of error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.errors import CheckFailed
+from keras_transfer.features.engines import (
+    Engine,
+    build_engine,
+    in_precision,
+)
+
+__all__ = ["EXACT", "SAMPLE", "EngineChoice", "EngineSelector", "Pairs"]
+
+logger = logging.getLogger("keras_transfer")
+
+Pairs = Sequence[tuple[str, str]]
+
+SAMPLE = 16
+"""Images on which speed and error are measured."""
+
+EXACT = 1e-3
+"""Largest error of features that count as float32, rounding to float16 on disk included."""
+
+TURNS, SECONDS = 3, 0.5
+"""How often engines are timed in turns; once, if the fastest takes so many seconds."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine that has proved itself.
+
+    Attributes:
+        engine: A row of ``ENGINES``.
+        precision: Of its arithmetic.
+        dtype: Of its features on disk: "float16" where that is exact enough, else "float32".
+        error: Relative error of the features so stored, against Keras in float32:
+            ``|features - theirs| / |theirs|``, the Euclidean norm over all of the sample.
+        rate: Images a second in the timing; 0 where there was nothing to choose from.
+    """
+
+    engine: str
+    precision: str
+    dtype: str
+    error: float
+    rate: float
+
+    @property
+    def label(self) -> str:
+        """For people: engine and precision."""
+        return f"{self.engine} in {self.precision}"
+
+
+class EngineSelector:
+    """The engine of one network, measured when it is first needed and remembered between runs.
+
+    Args:
+        prefix: From (batch, size, size, 3) float32 pixels to features.
+        sample: Makes about ``SAMPLE`` of the user's images, such as ``prefix`` takes.
+        candidates: (engine, precision) pairs, as ``engines.available`` gives them; the last one
+            is tried only if no other is exact enough.
+        tolerance: Largest error that is accepted of a precision other than float32.
+        memory: The file that remembers; it and its folder need not exist.
+        network: What tells this network, weights included, from others.
+    """
+
+    def __init__(
+        self,
+        prefix: keras.Model,
+        sample: Callable[[], np.ndarray],
+        *,
+        candidates: Pairs,
+        tolerance: float,
+        memory: Path,
+        network: str,
+    ):
+        self.prefix, self.sample, self.memory = prefix, sample, memory
+        self.candidates, self.tolerance = candidates, tolerance
+        names = " or ".join(map(" in ".join, candidates))
+        self.key = "; ".join((network, machine(), names, f"error {tolerance}"))
+        self._engine: Engine | None = None
+        known = _recall(memory).get(self.key)
+        self._choice = EngineChoice(**known) if known else None
+
+    @property
+    def choice(self) -> EngineChoice:
+        """What was chosen, on this machine, for this network."""
+        if self._choice is None:
+            self._choose()
+        assert self._choice is not None
+        return self._choice
+
+    def engine(self) -> Engine:
+        """The engine, which has proved itself on these images: ``choice`` may change by it."""
+        if self._engine is None and self._choice is not None:
+            self._prove(self._choice)
+        if self._engine is None:
+            self._choose()
+        assert self._engine is not None
+        return self._engine
+
+    def _prove(self, choice: EngineChoice) -> None:
+        """Build what was chosen for other images, if it is exact enough on these too."""
+        engine = build_engine(choice.engine, choice.precision, self.prefix)
+        if choice.precision != "float32":
+            pixels = self.sample()
+            features = np.concatenate(list(engine([pixels])))
+            if not _error(features, reference(self.prefix, pixels)) <= self.tolerance:
+                return
+        self._engine = engine
+
+    def _choose(self) -> None:
+        pixels = self.sample()
+        wanted = reference(self.prefix, pixels)
+        *first, last = self.candidates
+        trials = self._trials(first, pixels, wanted) or self._trials([last], pixels, wanted)
+        if not trials:
+            tried = ", ".join(sorted({name for name, _ in self.candidates}))
+            raise CheckFailed(
+                f"No engine ({tried}) computes this network as Keras does in float32. "
+                "Take --engine none to run it whole."
+            )
+        self._choice, self._engine = max(trials, key=lambda trial: _worth(trial[0]))
+        _remember(self.memory, self.key, self._choice)
+
+    def _trials(
+        self, candidates: Pairs, pixels: np.ndarray, wanted: np.ndarray
+    ) -> list[tuple[EngineChoice, Engine]]:
+        """Engines that are exact enough, and how fast they are if there are several."""
+        exact = []
+        for name, precision in candidates:
+            if precision != "float32" and not self.tolerance:
+                continue
+            try:
+                engine = build_engine(name, precision, self.prefix)
+                features = np.concatenate(list(engine([pixels])))  # it is warm then
+            except Exception as error:  # whatever a converter does not know
+                logger.debug("The engine %s in %s fails: %s", name, precision, error)
+                continue
+            choice = _judged(name, precision, features, wanted)
+            logger.debug("%s: error %.2g", choice.label, choice.error)
+            if choice.error <= (EXACT if precision == "float32" else self.tolerance):
+                exact.append((choice, engine))
+        if len(exact) < 2:
+            return exact
+        rates = _rates([engine for _, engine in exact], pixels)
+        return [
+            (replace(choice, rate=round(rate, 1)), engine)
+            for (choice, engine), rate in zip(exact, rates, strict=True)
+        ]
+
+
+def _worth(choice: EngineChoice) -> float:
+    """Speed, with a bonus for float32: a little noise in the timing shall not decide."""
+    return choice.rate * (1.2 if choice.precision == "float32" else 1.0)
+
+
+def _rates(engines: list[Engine], pixels: np.ndarray) -> list[float]:
+    """Images a second of engines that are warm: the best of three turns, noise only slows.
+
+    Slow networks get one turn. There is work for all cores at once.
+    """
+    batches = max(2, (os.cpu_count() or 1) // 2) * [pixels]
+    best = [float("inf")] * len(engines)
+    for _ in range(TURNS):
+        for number, engine in enumerate(engines):
+            began = time.perf_counter()
+            for _ in engine(batches):
+                pass
+            best[number] = min(best[number], time.perf_counter() - began)
+        if min(best, default=0.0) > SECONDS:
+            break
+    return [len(batches) * len(pixels) / seconds for seconds in best]
+
+
+def reference(prefix: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    """Features by Keras in float32, without a graph: for few images that is sooner done."""
+    return keras.ops.convert_to_numpy(in_precision(prefix, "float32")(pixels, training=False))
+
+
+def _judged(name: str, precision: str, features: np.ndarray, wanted: np.ndarray) -> EngineChoice:
+    """Store in half the bytes what loses next to nothing by it."""
+    with np.errstate(over="ignore"):
+        short = features.astype("float16").astype("float32")
+    dtype = "float16" if _error(short, features) <= EXACT / 2 else "float32"
+    error = _error(short if dtype == "float16" else features, wanted)
+    return EngineChoice(name, precision, dtype, error, rate=0.0)
+
+
+def _error(features: np.ndarray, wanted: np.ndarray) -> float:
+    norm = float(np.linalg.norm(wanted.astype("float64")))
+    error = float(np.linalg.norm(features.astype("float64") - wanted)) / (norm or 1.0)
+    return error if np.isfinite(error) else float("inf")
+
+
+def machine() -> str:
+    """What decides over the speed of engines: the processors, and the packages."""
+    processor = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            processor = next(line for line in file if "model name" in line).split(":")[1].strip()
+    except (OSError, StopIteration):
+        pass
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    packages = [f"{name} {_version(name)}" for name in ("tensorflow", "keras", "openvino")]
+    return ", ".join([f"{os.cpu_count()} x {processor}", f"{gpus} GPUs", *packages])
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _recall(memory: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(memory: Path, key: str, choice: EngineChoice) -> None:
+    """Keep a choice for the next run; without it, that one measures again."""
+    beside = memory.with_name(f"{memory.name}.{os.getpid()}.tmp")
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        known = {**_recall(memory), key: asdict(choice)}
+        beside.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        os.replace(beside, memory)
+    except OSError as error:
+        logger.debug("The choice of engine is not remembered: %s", error)

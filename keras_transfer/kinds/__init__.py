@@ -1,1 +1,0 @@
-"""Kinds of recipes: each its knobs and the story of its run."""

@@ -1,0 +1,1 @@
+"""Classical learners on frozen features."""

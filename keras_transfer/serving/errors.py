@@ -1,0 +1,27 @@
+"""Why a request is not answered, in the codes that REST and gRPC share."""
+
+from __future__ import annotations
+
+__all__ = ["HTTP", "RequestError"]
+
+HTTP = {
+    "INVALID_ARGUMENT": 400,
+    "UNAUTHENTICATED": 401,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 413,
+    "UNAVAILABLE": 503,
+}
+"""HTTP status by gRPC code, as TensorFlow Serving maps them."""
+
+
+class RequestError(Exception):
+    """A request that is not answered.
+
+    Args:
+        code: A key of ``HTTP``.
+        message: Why, for the client.
+    """
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code

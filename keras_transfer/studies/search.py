@@ -1,0 +1,289 @@
+"""A search over settings: trials are runs of their own, judged on their val split (Optuna)."""
+
+from __future__ import annotations
+
+import filecmp
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from keras_transfer import quiet, runs
+from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, TransferError
+from keras_transfer.runs.directory import locked_log
+from keras_transfer.runs.searches import COMPLETE, FAILED, PRUNED, RUNNING, Record, Trial
+from keras_transfer.studies.spaces import Setting, with_values
+from keras_transfer.training.monitors import MONITORS
+from keras_transfer.training.reports import listening
+from keras_transfer.workflows.finetune import Classify
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["Search"]
+
+UNPRUNED = 4
+"""Trials that come to their end before any is given up."""
+
+NETWORK = ("backbone", "variant", "image_size", "head", "unfreeze", "batch_norm")
+"""Settings whose values only show by building the network whether they make sense."""
+
+logger = logging.getLogger("keras_transfer")
+
+
+class Search:
+    """A search in a folder, which the same search goes on with.
+
+    Every trial draws by a seed of its own from what is known of those before it, so that a search
+    that was stopped tries what it would have tried.
+
+    Args:
+        recipe: What is tuned.
+        name: Of the recipe.
+        space: The settings that are tried.
+        folder: ``search.json`` in it holds the trials, ``<n>/`` the run of each.
+
+    Raises:
+        BadConfiguration: Optuna is missing, or the folder holds another search or something else.
+    """
+
+    def __init__(self, recipe: Classify, name: str, space: Sequence[Setting], folder: Path):
+        self.recipe, self.name, self.space, self.folder = recipe, name, space, folder
+        self.monitor = recipe.monitor
+        self.better = {"min": min, "max": max}[MONITORS[self.monitor]]
+        self.optuna = _optuna()
+        if not (folder / "search.json").exists():
+            runs.new_folder(name, folder, not_inside=recipe.data)
+        asked = {
+            "recipe": recipe.settings(),
+            "search": {setting.path: [setting.how, *setting.values] for setting in space},
+        }
+        self.record = Record(folder, asked)
+        if not self.record.path.exists():
+            self.record.write()
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial that came to its end."""
+        ended = [one for one in self.record.trials if one.value is not None]
+        pick: Any = self.better
+        return pick(ended, key=lambda one: one.value) if ended else None
+
+    def run(self, trials: int, budget: float | None = None) -> Trial:
+        """Run until so many trials are over in all; results are written after each.
+
+        Args:
+            trials: How many, those of earlier calls included.
+            budget: Seconds after which no trial begins; at least one does.
+
+        Returns:
+            The best of all.
+
+        Raises:
+            CheckFailed: No trial came to its end.
+            BadData, BadWeights: As a run of the recipe raises them; the search can go on.
+        """
+        handler = locked_log(self.folder)
+        try:
+            quiet.import_tensorflow()
+            if not self.record.trials:
+                self._check_networks()
+            self.record.write()
+            began = time.monotonic()
+            while len(self.record.over) < trials and not _late(began, budget):
+                self._try(self._next())
+                self._write()
+            self._write()
+        except TransferError:
+            self._leave_no_trace()
+            raise
+        except KeyboardInterrupt:
+            logger.warning("The search in %s goes on by the same command.", self.folder)
+            raise
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
+        return self._winner()
+
+    def _winner(self) -> Trial:
+        if self.best is None:
+            reasons = [one.reason for one in self.record.over if one.reason]
+            last = f" The last one: {reasons[-1]}" if reasons else ""
+            raise CheckFailed(
+                f"None of {len(self.record.over)} trials came to its end; {self.folder}/trials.csv "
+                f"says why.{last}"
+            )
+        return self.best
+
+    def _next(self) -> Trial:
+        """The trial that was cut off, or a new one."""
+        left = [one for one in self.record.trials if one.state == RUNNING]
+        if left:
+            return left[0]
+        number = len(self.record.trials)
+        drawn = self._study(number).ask(self._distributions()).params
+        values = {setting.path: setting.value(drawn[setting.path]) for setting in self.space}
+        self.record.trials.append(Trial(number, drawn, values))
+        self.record.write()
+        return self.record.trials[-1]
+
+    def _try(self, trial: Trial) -> None:
+        """Run a trial, or go on with it, and note how it ended."""
+        import tensorflow as tf
+
+        said = ", ".join(f"{path} = {value}" for path, value in trial.values.items())
+        logger.info("Trial %s: %s", trial.number, said)
+        try:
+            if not self._known(trial):
+                self._run(trial)
+                trial.state, trial.value = COMPLETE, self.better(trial.metrics)
+        except self.optuna.TrialPruned as pruned:
+            trial.state, trial.reason = PRUNED, str(pruned)
+        # Values that diverge, do not go together, or are too large for the machine are a result.
+        except (CheckFailed, BadConfiguration, tf.errors.ResourceExhaustedError) as error:
+            trial.state, trial.reason = FAILED, str(error).splitlines()[0]
+        self.record.write()
+        said = trial.reason or (f"{self.monitor} {trial.value:.4g}" if trial.value else "")
+        logger.info("Trial %s is %s. %s", trial.number, trial.state, said)
+
+    def _known(self, trial: Trial) -> bool:
+        """Take over from an earlier trial of the same values: it would end the same."""
+        for one in self.record.over:
+            if one.values == trial.values:
+                trial.state, trial.value, trial.metrics = one.state, one.value, one.metrics
+                trial.reason = f"The same as trial {one.number}. {one.reason}".strip()
+                return True
+        return False
+
+    def _run(self, trial: Trial) -> None:
+        import keras
+
+        recipe = with_values(self.recipe, trial.values).changed(baseline=False)
+        folder = self.folder / str(trial.number)
+        if not runs.is_done(folder):  # it may have been cut off between its end and our note of it
+            keras.utils.clear_session()  # names of layers begin anew
+            with listening(partial(self._listen, trial, self._running(trial))):
+                recipe.run_in(folder, self.name, recipe.data)
+        trial.metrics = [float(row[self.monitor]) for row in runs.Run(folder).history]
+
+    def _running(self, trial: Trial) -> optuna.Trial:
+        """The trial as Optuna sees it, to be asked whether it is worth going on."""
+        study = self._study(trial.number)
+        study.enqueue_trial(trial.drawn)
+        return study.ask(self._distributions())
+
+    def _listen(self, trial: Trial, running: optuna.Trial, rows: list[dict[str, Any]]) -> None:
+        """After each epoch: hold the data against those of the first trial, the metric against all.
+
+        Raises:
+            BadData: The data have changed since the search began.
+            TrialPruned: The trial is worse than half of the others were at this epoch.
+        """
+        self._check_data(self.folder / str(trial.number) / "split.csv")
+        metrics = [float(row[self.monitor]) for row in rows]
+        for epoch in range(len(trial.metrics), len(metrics)):
+            running.report(metrics[epoch], epoch + 1)
+        trial.metrics = metrics
+        if running.should_prune():
+            raise self.optuna.TrialPruned(
+                f"Given up after epoch {len(metrics)}: worse than the median of the trials."
+            )
+
+    def _check_data(self, split: Path) -> None:
+        first = self.folder / "split.csv"
+        if not first.exists():
+            shutil.copyfile(split, first)
+        elif not filecmp.cmp(first, split, shallow=False):
+            raise BadData(
+                f"The data are not those that the search in {self.folder} began with (see "
+                f"{first}); put them back, or start another search with --out."
+            )
+
+    def _study(self, number: int) -> optuna.Study:
+        """Optuna's view of the trials before one."""
+        optuna = self.optuna
+        study = optuna.create_study(
+            direction={min: "minimize", max: "maximize"}[self.better],
+            sampler=optuna.samplers.TPESampler(seed=1000 * self.recipe.seed + number),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=1),
+        )
+        states = optuna.trial.TrialState
+        ended = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED, FAILED: states.FAIL}
+        for one in self.record.trials[:number]:
+            found = optuna.trial.create_trial(
+                state=ended[one.state],
+                value=one.value,
+                params=one.drawn,
+                distributions=self._distributions(),
+                intermediate_values=dict(enumerate(one.metrics, 1)),
+            )
+            study.add_trial(found)
+        return study
+
+    def _distributions(self) -> dict[str, Any]:
+        return {setting.path: setting.distribution for setting in self.space}
+
+    def _check_networks(self) -> None:
+        """Build the networks that there are to choose from: a wrong block's name shows now."""
+        recipes = [self.recipe]
+        for setting in self.space:
+            if setting.how == "choice" and set(setting.path.split(".")) & set(NETWORK):
+                recipes += [with_values(self.recipe, {setting.path: one}) for one in setting.values]
+        for one in recipes:
+            one.check_network()
+
+    def _write(self) -> None:
+        """Write ``trials.csv``, ``trials.png`` and ``best.yaml``; the best keeps its model."""
+        over, best = self.record.over, self.best
+        if not over:
+            return
+        paths = [setting.path for setting in self.space]
+        self.record.write_table(self.folder / "trials.csv", self.monitor, paths)
+        self._plot(over)
+        if best is not None:
+            settings = with_values(self.recipe, best.values).settings()
+            text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+            (self.folder / "best.yaml").write_text(text, encoding="utf-8")
+        for one in over:
+            if one is not best:
+                for suffix in ("keras", "npz"):
+                    for path in (self.folder / str(one.number)).glob(f"*.{suffix}"):
+                        path.unlink()
+
+    def _plot(self, over: list[Trial]) -> None:
+        try:
+            from keras_transfer.evaluation.plots import plot_trials
+        except ImportError:
+            return
+        nan = float("nan")
+        plot_trials(
+            self.folder / "trials.png",
+            [one.metrics for one in over],
+            {setting.path: [one.values[setting.path] for one in over] for setting in self.space},
+            [self.better(one.metrics) if one.metrics else nan for one in over],
+            monitor=self.monitor,
+            logarithmic=[setting.path for setting in self.space if setting.how == "log"],
+        )
+
+    def _leave_no_trace(self) -> None:
+        """Where nothing was trained: leave the name free for the next try."""
+        if not any(one.is_dir() for one in self.folder.iterdir()):
+            shutil.rmtree(self.folder)
+
+
+def _late(began: float, budget: float | None) -> bool:
+    return budget is not None and time.monotonic() - began >= budget
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise BadConfiguration("tune needs Optuna: pip install 'keras_transfer[tune]'.") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna

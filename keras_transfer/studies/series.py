@@ -1,0 +1,271 @@
+"""Runs of one recipe by several seeds, and on growing parts of the images."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer import catalog, quiet, runs
+from keras_transfer.data import sources
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.runs.directory import read_train_counts
+from keras_transfer.runs.series import interrupted_series, recorded_series, stored_series
+from keras_transfer.workflows.finetune import Classify
+
+__all__ = ["SIZES", "learning_curve", "repeat"]
+
+SIZES: tuple[float | int, ...] = (0.05, 0.1, 0.2, 0.5)
+METRICS = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "minority_recall"),
+    *("roc_auc", "pr_auc", "log_loss"),
+)
+MOST = 10
+"""So many times the epochs, at most, a small part of the images is gone through."""
+
+logger = logging.getLogger("keras_transfer")
+
+
+def repeat(
+    recipe: Classify,
+    seeds: int,
+    *,
+    data: Any = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    name: str | None = None,
+) -> Path:
+    """Run a recipe by several seeds on one split; what differs is all else that is drawn.
+
+    Args:
+        recipe: Its own seed is the first of them, and that of the split unless that has one.
+        seeds: How many.
+        data: As for ``Recipe.run``.
+        out: Folder of the series; ``runs/<recipe>/<n>`` if None.
+        resume: Go on with an interrupted series: that of ``out``, or the last of this recipe.
+        name: Of the recipe; its module's if None.
+
+    Returns:
+        The folder: ``series.json`` has the metrics, ``seed_<s>`` are the runs.
+
+    Raises:
+        BadConfiguration: Fewer than two seeds; or there is nothing to resume, or another one.
+    """
+    if seeds < 2:
+        raise BadConfiguration(f"seeds = {seeds}: a spread needs 2 or more; leave it out for 1.")
+    asked = {"kind": "seeds", "seeds": seeds}
+    recipe, name, source = _common(recipe, data, name)
+    folder = _folder(recipe, name, asked, out, resume)
+    with recorded_series(folder, {"recipe": name, **asked}, recipe.settings()) as metadata:
+        plan = _by_seed(recipe, seeds)
+        metadata["runs"] = [place for place, _ in plan]
+        done = _run_all(folder, name, plan, source)
+        metadata["metrics"] = _spreads(done)
+    return folder
+
+
+def learning_curve(
+    recipe: Classify,
+    sizes: Sequence[float | int] = SIZES,
+    *,
+    seeds: int = 1,
+    data: Any = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    name: str | None = None,
+) -> Path:
+    """Train on growing class-balanced subsets of the train split; val and test stay the same.
+
+    All of the train split comes first, so that its features serve the others. A smaller size
+    is gone through more often, up to ten times, so that it gets as many steps.
+
+    Args:
+        recipe: As for ``repeat``; its setting ``split.train`` is the whole here.
+        sizes: Shares (0.05) of the train split, or images of each class (20).
+        seeds: Runs of each size, with different subsets.
+        data: As for ``repeat``; ``out``, ``resume`` and ``name`` too.
+        out: Folder of the curve.
+        resume: Go on with an interrupted curve.
+        name: Of the recipe.
+
+    Returns:
+        The folder: ``series.json`` and ``curve.csv`` have the metrics, ``curve.png`` shows them
+        where Matplotlib is installed.
+
+    Raises:
+        BadConfiguration: A size that is none; or as ``repeat`` does.
+    """
+    _check_sizes(recipe, sizes, seeds)
+    asked = {"kind": "curve", "sizes": list(sizes), "seeds": seeds}
+    recipe, name, source = _common(recipe, data, name)
+    folder = _folder(recipe, name, asked, out, resume)
+    with recorded_series(folder, {"recipe": name, **asked}, recipe.settings()) as metadata:
+        whole = [(f"all/{place}", one) for place, one in _by_seed(recipe, seeds)]
+        first = _run_all(folder, name, whole, source)
+        counts = read_train_counts(first[0].split, first[0].classes)
+        done = {sum(counts): first}
+        metadata["runs"] = [place for place, _ in whole]
+        for size in _subsets(sizes, counts):
+            smaller = _smaller(recipe, size, sum(counts))
+            plan = [(f"{size}/{place}", one) for place, one in _by_seed(smaller, seeds)]
+            metadata["runs"] += [place for place, _ in plan]
+            done[size] = _run_all(folder, name, plan, source)
+        metadata.update(_curve(dict(sorted(done.items()))))
+        _write_curve(folder, metadata)
+    return folder
+
+
+def _common(recipe: Classify, data: Any, name: str | None) -> tuple[Classify, str, Any]:
+    """The recipe with its data, its name, and where images come from."""
+    name = name or catalog.name_of(recipe)
+    changed = recipe if data is None else recipe.changed(data=sources.describe(data))
+    return changed, name, changed.data if data is None else data
+
+
+def _folder(
+    recipe: Classify, name: str, asked: dict[str, Any], out: str | Path | None, resume: bool
+) -> Path:
+    if not resume:
+        return runs.new_folder(name, out, not_inside=recipe.data)
+    folder = interrupted_series(name, asked["kind"], out)
+    recipe.stored_in(folder)._check_same(recipe)
+    stored = stored_series(folder) or {}
+    for what, value in asked.items():
+        if stored.get(what) != value:
+            raise BadConfiguration(
+                f"The interrupted series has {what} = {stored.get(what)}, not {value}. Resume it "
+                "with the same, or start a new one without --resume."
+            )
+    return folder
+
+
+def _by_seed(recipe: Classify, seeds: int) -> list[tuple[str, Classify]]:
+    """Folder and recipe of each seed; val and test are those of the first."""
+    first = recipe.seed
+    fixed = first if recipe.split.seed is None else recipe.split.seed
+    return [
+        (f"seed_{seed}", recipe.changed(seed=seed, split={"seed": fixed}))
+        for seed in range(first, first + seeds)
+    ]
+
+
+def _run_all(
+    folder: Path, name: str, plan: Iterable[tuple[str, Classify]], source: Any
+) -> list[runs.Run]:
+    """Run what is not done yet, each as if it were alone in the process."""
+    quiet.import_tensorflow()
+    import keras
+
+    done = []
+    for place, recipe in plan:
+        if not runs.is_done(folder / place):
+            logger.info("Run %s", folder / place)
+            keras.utils.clear_session()  # names of layers begin anew
+            recipe.run_in(folder / place, name, source)
+        done.append(runs.Run(folder / place))
+    return done
+
+
+def _spreads(done: list[runs.Run]) -> dict[str, Any]:
+    from keras_transfer.evaluation.comparing import spread
+
+    values = {name: [run.metrics["test"][name] for run in done] for name in METRICS}
+    return {name: spread(found) for name, found in values.items() if None not in found}
+
+
+def _check_sizes(recipe: Classify, sizes: Sequence[float | int], seeds: int) -> None:
+    if seeds < 1:
+        raise BadConfiguration(f"seeds = {seeds}: should be 1 or more.")
+    for size in sizes:
+        if (isinstance(size, float) and not 0 < size <= 1) or size <= 0:
+            raise BadConfiguration(
+                f"The size {size} should be a share of the train split between 0 and 100 %, or a "
+                "number of images of each class."
+            )
+        if size == 1 and isinstance(size, int) and recipe.imbalance == "smote":
+            raise BadConfiguration(
+                "The size 1 and imbalance = smote: between the images of a class lies nothing "
+                "where there is one. Begin with 2, or take imbalance = oversample."
+            )
+
+
+def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
+    """Images in all of each size, rising, less those that come to the whole."""
+    n = sum(counts)
+    sized = {
+        max(round(size * n), len(counts))
+        if isinstance(size, float)
+        else sum(min(count, size) for count in counts)
+        for size in sizes
+    }
+    return sorted(size for size in sized if size < n)
+
+
+def _smaller(recipe: Classify, size: int, whole: int) -> Classify:
+    """The recipe on a subset, with more epochs for as many steps."""
+    if recipe.schedule == "bit":  # finds them itself
+        return recipe.changed(split={"train": size}, baseline=False)
+    steps = [math.ceil(n / recipe.batch_size) for n in (size, whole)]
+    factor = min(steps[1] / steps[0], MOST)
+
+    def more(value: int | None) -> int | None:
+        return None if value is None else round(value * factor)
+
+    stages = [
+        {
+            **stage.model_dump(mode="json"),
+            "epochs": more(stage.epochs),
+            "warmup_epochs": stage.warmup_epochs * factor,
+            "patience": more(stage.patience),
+        }
+        for stage in recipe.planned
+    ]
+    planned: dict[str, Any] = dict.fromkeys(("epochs", "schedule", "views", "layer_decay"))
+    planned["lr"] = "auto" if recipe.lr == "auto" else None  # each size finds its own
+    mixing = {"mixup_off_epoch": more(recipe.mixup_off_epoch)}
+    only = {"split": {"train": size}, "baseline": False}
+    return recipe.changed(stages=stages, **only, **planned, **mixing)
+
+
+def _curve(done: dict[int, list[runs.Run]]) -> dict[str, Any]:
+    """Accuracy with its interval at each size, and what doubling the largest would bring."""
+    from keras_transfer.evaluation.comparing import align, resampled
+    from keras_transfer.evaluation.learning_curve import doubling
+    from keras_transfer.evaluation.predictions import read_predictions
+
+    answers = align(
+        [[read_predictions(run.folder / "predictions.csv") for run in one] for one in done.values()]
+    )
+    k, sizes = len(answers.classes), np.array([*done])
+    draws = resampled(answers.true, answers.predicted, k, 1000, 0)
+    accuracy = np.concatenate([np.stack(draw["accuracy"], axis=1) for draw in draws])
+    low, high = np.quantile(accuracy, [0.025, 0.975], axis=0)
+    points = [
+        {
+            "images": int(n),
+            "accuracy": float(np.mean(said == answers.true)),
+            "low": float(low[i]),
+            "high": float(high[i]),
+            "macro_f1": float(np.mean([run.metrics["test"]["macro_f1"] for run in done[n]])),
+        }
+        for i, (n, said) in enumerate(zip(sizes.tolist(), answers.predicted, strict=True))
+    ]
+    return {"points": points, "doubling": doubling(sizes, answers.true, answers.predicted, k)}
+
+
+def _write_curve(folder: Path, metadata: dict[str, Any]) -> None:
+    with (folder / "curve.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*metadata["points"][0]], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(metadata["points"])
+    try:
+        from keras_transfer.evaluation.plots import plot_curve
+    except ImportError:
+        logger.info("No curve.png: pip install 'keras_transfer[plots]' brings Matplotlib")
+        return
+    plot_curve(folder / "curve.png", metadata)

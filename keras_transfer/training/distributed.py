@@ -1,0 +1,95 @@
+"""What has to be settled before a network is built: seeds, precision, devices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.tables import Table
+
+__all__ = ["STRATEGIES", "session", "strategy"]
+
+
+logger = logging.getLogger("keras_transfer")
+
+
+@contextmanager
+def session(
+    *, seed: int, precision: str = "float32", deterministic: bool = False
+) -> Iterator[None]:
+    """Set the global seed and Keras's dtype policy; the policy is put back afterwards.
+
+    Args:
+        seed: Of everything that draws from Keras's, NumPy's and Python's global generators.
+        precision: "float32", "mixed_bfloat16" or "mixed_float16".
+        deterministic: Make TensorFlow choose repeatable GPU kernels, at some cost in speed.
+            It stays so for the rest of the process: TensorFlow cannot turn it off.
+    """
+    before = keras.config.dtype_policy()
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _devices() -> list[str]:
+    """Every GPU; without one, every logical CPU device, of which there is one unless configured."""
+    return [d.name for d in tf.config.list_logical_devices("GPU")] or [
+        d.name for d in tf.config.list_logical_devices("CPU")
+    ]
+
+
+def _auto(batch_size: int) -> tf.distribute.Strategy:
+    devices = _devices()
+    count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
+    if count < len(devices):
+        logger.warning(
+            "Warning: batch_size = %s does not divide among %s devices; %s of them work.",
+            *(batch_size, len(devices), count),
+        )
+    if count == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy(devices[:count])
+
+
+def _one_device(batch_size: int) -> tf.distribute.Strategy:
+    return tf.distribute.OneDeviceStrategy(_devices()[0])
+
+
+def _mirrored(batch_size: int) -> tf.distribute.Strategy:
+    devices = _devices()
+    if batch_size % len(devices):
+        raise BadConfiguration(
+            f"batch_size = {batch_size} does not divide among {len(devices)} devices; "
+            f"take {max(1, batch_size // len(devices)) * len(devices)}."
+        )
+    return tf.distribute.MirroredStrategy(devices)
+
+
+STRATEGIES: Table[Callable[[int], tf.distribute.Strategy]] = Table(
+    "strategy", {"auto": _auto, "one_device": _one_device, "mirrored": _mirrored}
+)
+
+
+def strategy(name: str, batch_size: int) -> tf.distribute.Strategy:
+    """Make a strategy over the machine's GPUs, or its logical CPU devices where it has none.
+
+    Args:
+        name: "mirrored" over all devices, "one_device", or "auto": mirrored over as many devices
+            as the batch divides among.
+        batch_size: Images a batch, over all devices.
+
+    Raises:
+        UnknownName: No such strategy.
+        BadConfiguration: The batch does not divide among the devices of "mirrored".
+    """
+    return STRATEGIES[name](batch_size)

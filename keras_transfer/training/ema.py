@@ -1,0 +1,75 @@
+"""Moving averages of the weights: how fast they follow, and that they are what is judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_transfer.training.optimizers import unwrapped
+
+__all__ = ["SwapEMAWeights", "swap_ema_weights", "with_warm_ema"]
+
+
+def with_warm_ema(optimizer: Any) -> Any:
+    """Make a class of optimizers whose moving averages follow quickly at first.
+
+    The momentum of update t, from 0, is ``min(ema_momentum, (1 + t) / (10 + t))``, that of
+    TensorFlow's ExponentialMovingAverage with ``num_updates``. With Keras's own constant 0.99 half
+    of the average would be the untrained weights after 70 updates, which may be all there are.
+    Where gradients are accumulated, only a batch that ends in an update moves the average; Keras's
+    own moves at each.
+
+    Args:
+        optimizer: A class of ``keras.optimizers``.
+
+    Returns:
+        A subclass.
+    """
+
+    class Averaging(optimizer):
+        ema_momentum: Any
+        gradient_accumulation_steps: int | None
+        _iterations: Any
+
+        def _update_model_variables_moving_average(self, variables: list[Any]) -> None:
+            whole = self.ema_momentum
+            done = keras.ops.cast(self.iterations, "float32")
+            momentum = keras.ops.minimum(whole, (1 + done) / (10 + done))
+            if self.gradient_accumulation_steps:
+                updated = (self._iterations + 1) % self.gradient_accumulation_steps == 0
+                momentum = keras.ops.where(updated, momentum, 1.0)
+            self.ema_momentum = momentum
+            super()._update_model_variables_moving_average(variables)
+            self.ema_momentum = whole
+
+    Averaging.__name__ = optimizer.__name__
+    return Averaging
+
+
+def swap_ema_weights(model: keras.Model) -> None:
+    """Put the moving averages in the place of the weights, and those in theirs; or back.
+
+    Args:
+        model: Compiled with an optimizer that has them; without, nothing happens.
+    """
+    optimizer = unwrapped(model.optimizer)
+    if not optimizer.use_ema:
+        return
+    averages = optimizer._model_variables_moving_average
+    for variable, average in zip(model.trainable_variables, averages, strict=True):
+        value = keras.ops.copy(variable.value)
+        variable.assign(average.value)
+        average.assign(value)
+
+
+class SwapEMAWeights(keras.callbacks.Callback):
+    """Have validation look at the moving averages, if the optimizer keeps some."""
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Put them in."""
+        swap_ema_weights(self.model)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Go on with the weights."""
+        swap_ema_weights(self.model)

@@ -1,0 +1,1 @@
+"""Kinds of recipes: each its settings and the story of its run."""

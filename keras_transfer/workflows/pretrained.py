@@ -1,0 +1,91 @@
+"""Where the weights of a backbone come from: files, ImageNet, earlier runs, other recipes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from keras_transfer import catalog, runs
+from keras_transfer.errors import BadConfiguration, BadWeights, TransferError
+from keras_transfer.networks import weights as files
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["check_chain", "load_pretrained", "resolve_weights"]
+
+logger = logging.getLogger("keras_transfer")
+
+
+def load_pretrained(
+    backbone: keras.Model, weights: str, *, name: str, variant: dict[str, Any]
+) -> None:
+    """Put pretrained weights into a backbone, in place.
+
+    Args:
+        backbone: As ``networks.backbones.build_backbone`` makes it.
+        weights: "none", "imagenet", a file, or ``run:DIR`` for the backbone of an earlier run.
+        name: Of the network, as a row of ``BACKBONES``.
+        variant: Of the network.
+
+    Raises:
+        BadWeights: They cannot be found, read, or put into this network.
+    """
+    source, colon, what = weights.partition(":")
+    if colon and source == "run":
+        _copy(runs.Run(what), backbone)
+    else:
+        files.load_backbone_weights(backbone, weights, name=name, variant=variant)
+
+
+def resolve_weights(weights: str) -> str:
+    """Turn ``recipe:NAME`` into ``run:DIR`` of that recipe's last run; others stay as they are.
+
+    A recipe without a finished run is run first, or its interrupted run is finished. That is
+    done before the run that needs it sets its seed, precision and devices.
+
+    Raises:
+        BadConfiguration: Recipes wait for each other's weights in a circle.
+        UnknownName: There is no such recipe.
+    """
+    source, _, recipe = weights.partition(":")
+    if source != "recipe":
+        return weights
+    check_chain(recipe)
+    folder = runs.finished(recipe)
+    if folder is None:
+        logger.info("Weights of recipe %r: running it first, since it has no finished run", recipe)
+        begun = runs.has_interrupted(recipe)
+        folder = catalog.find(recipe).recipe.run(name=recipe, resume=begun).folder
+    logger.info("Weights of recipe %r: its run %s", recipe, folder)
+    return f"run:{folder}"
+
+
+def check_chain(recipe: str) -> None:
+    """Make sure that following ``recipe:`` from recipe to recipe comes to an end.
+
+    Raises:
+        BadConfiguration: It does not.
+        UnknownName: One of the recipes is not there.
+    """
+    seen: list[str] = []
+    while recipe not in seen:
+        seen.append(recipe)
+        weights = getattr(catalog.find(recipe).recipe, "weights", "")
+        if not weights.startswith("recipe:"):
+            return
+        recipe = weights.partition(":")[2]
+    raise BadConfiguration(
+        f"Recipes wait for each other's weights: {' -> '.join([*seen, recipe])}."
+    )
+
+
+def _copy(run: runs.Run, backbone: keras.Model) -> None:
+    try:
+        source = run.model.get_layer("backbone")
+    except (ValueError, OSError) as error:
+        raise BadWeights(f"The model of {run.folder} has no backbone to take: {error}") from None
+    try:
+        files.copy_backbone_weights(source, backbone)
+    except TransferError as error:
+        raise BadWeights(f"The backbone of {run.folder} does not fit: {error}") from None

@@ -1,0 +1,232 @@
+"""Engines give what Keras gives, in order, for any batches; a choice keeps to its limit."""
+
+import importlib.util
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
+from keras_transfer.features import choosing, engines
+from keras_transfer.features.engines import build_engine, in_precision
+from keras_transfer.features.selection import EngineSelector
+from keras_transfer.networks.backbones import build_backbone
+
+HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
+needs_openvino = pytest.mark.skipif(not HAS_OPENVINO, reason="openvino is not installed")
+
+PAIRS = [
+    ("keras", "float32", 1e-5),
+    ("keras", "bfloat16", 0.03),
+    ("graph", "float32", 1e-5),
+    ("graph", "bfloat16", 0.03),
+    pytest.param("openvino", "float32", 1e-5, marks=needs_openvino),
+    pytest.param("openvino", "bfloat16", 0.03, marks=needs_openvino),
+]
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Depthwise convolutions, skips, batch normalisation and swish, at no great cost."""
+    keras.utils.set_random_seed(1)
+    return build_backbone("efficientnet_b0", image_size=32)
+
+
+def batches(lengths, size=32):
+    rng = np.random.default_rng(0)
+    return [rng.uniform(0, 255, (n, size, size, 3)).astype("float32") for n in lengths]
+
+
+def error(found, wanted):
+    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize(("name", "precision", "limit"), PAIRS)
+def test_batches_of_any_length_come_back_in_order(network, name, precision, limit):
+    """17 is a chunk of OpenVINO's and one more."""
+    given = batches([32, 5, 17, 1, 16])
+    wanted = [np.asarray(network(batch, training=False)) for batch in given]
+
+    found = list(build_engine(name, precision, network)(iter(given)))
+
+    assert [len(one) for one in found] == [32, 5, 17, 1, 16]
+    assert all(one.dtype == "float32" for one in found)
+    for one, other in zip(found, wanted, strict=True):
+        assert error(one, other) < limit
+
+
+@pytest.mark.parametrize(("name", "precision", "limit"), PAIRS)
+def test_an_engine_runs_again_and_takes_no_batches(network, name, precision, limit):
+    engine = build_engine(name, precision, network)
+
+    assert list(engine([])) == []
+    first, second = (np.concatenate(list(engine(batches([3])))) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+@needs_openvino
+def test_an_engine_stays_some_batches_ahead_and_no_more(network):
+    """A million images must not pile up in front of it."""
+    taken = []
+
+    def counted():
+        for batch in batches(40 * [16]):
+            taken.append(len(batch))
+            yield batch
+
+    features = build_engine("openvino", "float32", network)(counted())
+    next(features)
+
+    assert len(taken) < 20
+
+
+def test_weights_are_those_of_when_it_was_built():
+    network = build_backbone("convnet_small", image_size=16)
+    (given,) = batches([2], 16)
+    engine = build_engine("graph", "float32", network)
+    before = next(engine([given]))
+    network.set_weights([w * 0 for w in network.get_weights()])
+
+    assert np.array_equal(next(engine([given])), before)
+
+
+def test_a_copy_in_bfloat16_computes_in_it_but_scales_pixels_in_float32(network):
+    copy = in_precision(network, "bfloat16")
+
+    policies = {type(one).__name__: one.dtype_policy.name for one in copy._flatten_layers()}
+    assert policies["Rescaling"] == policies["Normalization"] == "float32"
+    assert policies["Conv2D"] == policies["DepthwiseConv2D"] == "mixed_bfloat16"
+    assert all(np.array_equal(a, b) for a, b in zip(copy.weights, network.weights, strict=True))
+
+
+def test_a_network_that_computes_so_already_is_taken_as_it_is(network):
+    assert in_precision(network, "float32") is network
+
+
+def test_an_engine_that_does_not_exist():
+    with pytest.raises(UnknownName, match="openvino"):
+        build_engine("openvin", "float32", None)
+
+
+def test_openvino_that_is_missing_is_said_with_the_cure(monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+
+    with pytest.raises(BadConfiguration, match=r"pip install 'keras_transfer\[openvino\]'"):
+        engines.available("openvino")
+    assert "openvino" not in {name for name, _ in engines.available("auto")}
+
+
+class Made:
+    """An engine with a rate and an error."""
+
+    def __init__(self, rate, off, network):
+        self.rate, self.off, self.network = rate, off, network
+
+    def __call__(self, batches):
+        return (choosing.reference(self.network, one) * (1 + self.off) for one in batches)
+
+
+class TestChooser:
+    @pytest.fixture
+    def small(self):
+        keras.utils.set_random_seed(1)
+        return build_backbone("convnet_small", image_size=16)
+
+    @pytest.fixture
+    def chooser(self, small, tmp_path):
+        """A function that makes one; its sample says when it is drawn."""
+
+        def make(network=small, pairs=None, tolerance=0.01, pixels=None):
+            self.drawn = 0
+
+            def sample():
+                self.drawn += 1
+                return batches([16], 16)[0] if pixels is None else pixels
+
+            return EngineSelector(
+                network,
+                sample,
+                candidates=pairs or engines.available(),
+                tolerance=tolerance,
+                memory=tmp_path / "cache/engines.json",
+                network="n",
+            )
+
+        return make
+
+    def test_the_fastest_within_the_limit_is_taken(self, chooser, monkeypatch):
+        """Rates and errors are made up here; which one wins is worked out by hand."""
+        rates = {("a", "float32"): 100, ("b", "float32"): 110, ("c", "bfloat16"): 125}
+        rates["d", "float32"] = 1000  # the last one: only if no other will do
+        off = {"a": 0.0, "b": 0.002, "c": 0.009, "d": 0.0}
+        monkeypatch.setattr(
+            choosing,
+            "build_engine",
+            lambda name, precision, network: Made(rates[name, precision], off[name], network),
+        )
+        monkeypatch.setattr(
+            choosing, "_rates", lambda engines, pixels: [engine.rate for engine in engines]
+        )
+
+        # b is float32 and yet off by 0.2 %: something is wrong with it. c must beat a by a fifth.
+        assert chooser(pairs=list(rates)).choice.engine == "c"
+        assert chooser(pairs=list(rates), tolerance=0.005).choice.engine == "a"
+        rates["c", "bfloat16"] = 115
+        assert chooser(pairs=list(rates), tolerance=0.0099).choice.engine == "a"
+        off["a"] = 0.5
+        assert chooser(pairs=list(rates), tolerance=0.004).choice.engine == "d"
+
+    def test_a_choice_is_remembered(self, chooser):
+        first = chooser().choice
+        assert self.drawn == 1
+
+        assert chooser().choice == first
+        assert self.drawn == 0
+
+    def test_what_is_remembered_proves_itself_on_other_images(self, chooser, tmp_path):
+        """bfloat16 was exact enough for the images of another run, and is not for these."""
+        pairs = [("keras", "bfloat16"), ("keras", "float32")]
+        chooser(pairs=pairs, tolerance=1e-5).engine()
+        (memory,) = tmp_path.glob("cache/engines.json")
+        kept = json.loads(memory.read_text())
+        (key,) = kept
+        kept[key].update(engine="keras", precision="bfloat16", error=1e-6)
+        memory.write_text(json.dumps(kept))
+
+        later = chooser(pairs=pairs, tolerance=1e-5)
+        assert later.choice.precision == "bfloat16"
+        later.engine()
+        assert later.choice.precision == "float32"
+
+    def test_no_tolerance_means_float32(self, chooser):
+        assert chooser(tolerance=0.0).choice.precision == "float32"
+
+    def test_numbers_too_large_for_float16_are_kept_in_float32(self, chooser, small):
+        """float16 ends at 65,504."""
+        scaled = keras.Model(small.input, keras.layers.Rescaling(1e7)(small.output))
+
+        choice = chooser(scaled, [("keras", "float32")]).choice
+
+        assert choice.dtype == "float32"
+
+    def test_features_are_half_as_long_where_that_is_exact_enough(self, chooser):
+        choice = chooser(tolerance=0.0).choice
+
+        assert (choice.dtype, choice.error < 5e-4) == ("float16", True)
+
+    def test_where_no_engine_is_exact_enough_it_says_what_to_do(self, chooser, monkeypatch):
+        monkeypatch.setattr(choosing, "_error", lambda found, wanted: 1.0)
+        with pytest.raises(CheckFailed, match="--engine none"):
+            chooser().choice  # noqa: B018
+
+    def test_an_engine_that_breaks_is_passed_over(self, chooser, monkeypatch):
+        def build(name, precision, network):
+            if name == "openvino":
+                raise RuntimeError("no such operation")
+            return build_engine(name, precision, network)
+
+        monkeypatch.setattr(choosing, "build_engine", build)
+
+        pairs = [("openvino", "float32"), ("keras", "float32")]
+        assert chooser(pairs=pairs).choice.engine == "keras"

@@ -1,0 +1,109 @@
+"""Seeds, precision and devices; devices in a process of their own, since TensorFlow fixes them."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.errors import UnknownName
+from keras_transfer.training.distributed import session, strategy
+
+TWO_DEVICES = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from keras_transfer.data.batches import Loading, evaluation_batches, training_batches
+from keras_transfer.data.samples import Samples
+from keras_transfer.training.trainer import Course, Supply, Trainer
+from keras_transfer.training.optimizers import build_optimizer
+from keras_transfer.training.distributed import strategy
+from pathlib import Path
+
+class Points:
+    def decode(self, row):
+        return tf.random.stateless_uniform([4, 4, 3], [1, row], 0, 256, tf.int32)
+
+def trained(n, batch, name, folder):
+    folder.mkdir()
+    samples = Samples.of(Points(), ["a", "b"], [str(i) for i in range(n)], np.arange(n) % 2)
+    devices = strategy(name, batch)
+    loading = Loading(4, batch_size=batch, replicas=devices.num_replicas_in_sync)
+    keras.utils.set_random_seed(0)
+    with devices.scope():
+        inputs = keras.Input((4, 4, 3))
+        logits = keras.layers.Dense(2)(keras.layers.Flatten()(inputs / 255.0))
+        val = evaluation_batches(samples, loading)
+        trainer = Trainer(keras.Model(inputs, logits), folder, "val_loss")
+        uneven = np.float32([1, 2])
+        trainer.stage(
+            0,
+            Supply(
+                lambda e: training_batches(
+                    samples, loading, epochs=3, first_epoch=e, class_weights=uneven
+                ),
+                val,
+            ),
+            build_optimizer("sgd", learning_rate=0.5),
+            Course("s", 3, loading.steps(n)),
+        )
+    weights = [w.tolist() for w in keras.models.load_model(folder / "last.keras").get_weights()]
+    return {"replicas": loading.replicas, "weights": weights, "rows": trainer.done["rows"]}
+
+print(json.dumps({
+    f"{n} {name}": trained(n, 4, name, Path(sys.argv[1]) / f"{n}_{name}")
+    for n in (9, 8, 5) for name in ("one_device", "mirrored")
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What came of each number of images in batches of 4, on one device and on two."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES, str(tmp_path_factory.mktemp("devices"))],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("n", [9, 8, 5])
+def test_two_devices_train_as_one_does(trained, n):
+    """With an uneven last batch (of 1) too: same losses, same weights, nothing not finite."""
+    one, two = trained[f"{n} one_device"], trained[f"{n} mirrored"]
+
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    for a, b in zip(one["weights"], two["weights"], strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+    for a, b in zip(one["rows"], two["rows"], strict=True):
+        assert a["val_loss"] == pytest.approx(b["val_loss"], abs=1e-5)
+        assert a["val_accuracy"] == pytest.approx(b["val_accuracy"], abs=1e-6)
+
+
+def test_precision_holds_within_a_session_only():
+    with session(seed=0, precision="mixed_bfloat16"):
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_seed_repeats_what_is_drawn():
+    def draw():
+        with session(seed=3):
+            return (
+                keras.layers.Dense(4).compute_output_shape((1, 2)),
+                np.random.rand(),
+                float(keras.random.normal(())),
+            )
+
+    assert draw() == draw()
+
+
+def test_an_unknown_strategy_is_near_another():
+    with pytest.raises(UnknownName, match="Did you mean 'mirrored'"):
+        strategy("miror", 32)
