@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.augment import Augmenter
+from keras_transfer.inputs.images.augment import Augmenter
 
 BATCH, SIZE, TURNS, SECONDS = 32, 224, 5, 1.5
 

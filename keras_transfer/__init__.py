@@ -1,6 +1,7 @@
-"""Fine-tune pretrained networks on your own labelled images with Keras 3 and TensorFlow."""
+"""Fine-tune pretrained networks on your own labelled data with Keras 3 and TensorFlow."""
 
-from keras_transfer.config.groups import Augment, Head, Split, Stage
+from keras_transfer.config.groups import Backbone, Batches, Data, Head, Runtime, Split
+from keras_transfer.config.stages import Average, Optimizer, Stage
 from keras_transfer.errors import (
     BadConfiguration,
     BadData,
@@ -10,25 +11,40 @@ from keras_transfer.errors import (
     UnknownName,
 )
 from keras_transfer.exports import Export, export
+from keras_transfer.inputs.image import Augment, Image
+from keras_transfer.methods.bagging import Bagging
+from keras_transfer.methods.supervised import Supervised
+from keras_transfer.objectives.classification import Classification
 from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
 from keras_transfer.studies.series import learning_curve, repeat
-from keras_transfer.workflows.finetune import Classify
+from keras_transfer.workflows.finetune import Classify, FineTune
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Augment",
+    "Average",
+    "Backbone",
     "BadConfiguration",
     "BadData",
     "BadWeights",
+    "Bagging",
+    "Batches",
     "CheckFailed",
+    "Classification",
     "Classify",
+    "Data",
     "Export",
+    "FineTune",
     "Head",
+    "Image",
+    "Optimizer",
     "Run",
+    "Runtime",
     "Split",
     "Stage",
+    "Supervised",
     "TransferError",
     "UnknownName",
     "export",

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from keras_transfer import catalog
-from keras_transfer.cli.run import Recipes, chosen, run_options, setting_options
+from keras_transfer.cli.run import Recipes, SectionedCommand, chosen, run_options, setting_options
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["curve"]
@@ -30,7 +30,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
         ),
         click.Option(["--seeds"], type=int, default=1, help="runs of each size  [1]"),
     ]
-    return click.Command(
+    return SectionedCommand(
         name,
         callback=act,
         params=[*own, *run_options(), *setting_options(module.recipe)],

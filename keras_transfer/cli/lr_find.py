@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from keras_transfer import catalog
-from keras_transfer.cli.run import Recipes, chosen, run_options, setting_options
+from keras_transfer.cli.run import Recipes, SectionedCommand, chosen, run_options, setting_options
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs.sweeps import new_sweep
 
@@ -17,7 +17,7 @@ __all__ = ["lr_find"]
 
 MEANINGLESS = {
     "lr": "a sweep tries all rates",
-    "baseline": "a sweep trains nothing that could be compared",
+    "baselines": "a sweep trains nothing that could be compared",
 }
 
 
@@ -25,7 +25,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
     def act(**given: Any) -> None:
         _find(name, module.recipe, given)
 
-    return click.Command(
+    return SectionedCommand(
         name,
         callback=act,
         params=[
@@ -46,17 +46,16 @@ def lr_find() -> None:
 def _find(name: str, base: Any, given: dict[str, Any]) -> None:
     out, as_json = given.pop("out"), given.pop("as_json")
     recipe: Any = chosen(base, given)
-    for setting, why in MEANINGLESS.items():
-        if getattr(recipe, setting) != getattr(base, setting):
-            raise BadConfiguration(
-                f"{setting} = {getattr(recipe, setting)}: {why}, so leave it out."
-            )
-    if recipe.schedule == "bit":
+    if recipe.baselines != base.baselines:
+        raise BadConfiguration(f"baselines: {MEANINGLESS['baselines']}, so leave it out.")
+    if recipe.stages[0].learning_rate != base.stages[0].learning_rate:
+        raise BadConfiguration(f"lr: {MEANINGLESS['lr']}, so leave it out.")
+    if recipe.stages[0].schedule == "bit":
         raise BadConfiguration(
             "schedule = bit: BiT-HyperRule sets the rate itself, so a sweep has nothing to find. "
             "Choose another schedule."
         )
-    with new_sweep(name, out, not_inside=recipe.data) as folder:
+    with new_sweep(name, out, not_inside=recipe.data.source) as folder:
         found = recipe.changed(lr="auto").find_rate(folder)
     if as_json:
         document = {"recipe": name, "run": str(folder), "suggested": found["learning_rate"]}

@@ -13,9 +13,12 @@ import click
 import yaml
 
 from keras_transfer import catalog
-from keras_transfer.config.recipe import Recipe, merged, read_options, with_setting
+from keras_transfer.config.shorthand import SHORTHAND
+from keras_transfer.config.tree import leaves, merged, nested, read_options, with_setting
+from keras_transfer.config.upgrade import upgraded
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs import interrupted
+from keras_transfer.workflows.recipe import Recipe
 
 __all__ = ["Recipes", "chosen", "run", "run_options", "setting_options"]
 
@@ -59,7 +62,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
     seeds = click.Option(
         ["--seeds"], type=int, help="repeat by so many seeds on one split; see docs/comparing.md"
     )
-    return click.Command(
+    return SectionedCommand(
         name,
         callback=act,
         params=[seeds, *run_options(), *setting_options(module.recipe)],
@@ -89,30 +92,99 @@ def run_options() -> list[click.Parameter]:
 
 def setting_options(recipe: Recipe) -> list[click.Parameter]:
     """An option for each setting that one word can say; the others are for --set and -c."""
-    return [
-        _option(name, field.annotation, f"{field.description}  [{_shown(getattr(recipe, name))}]")
-        for name, field in type(recipe).model_fields.items()
-        if _metavar(field.annotation)
+    model = type(recipe)
+    options = [_main_option(name, recipe) for name in model.model_fields]
+    options += [
+        _option(name, row.type, row.description, "Training") for name, row in SHORTHAND.items()
     ]
+    for name, leaf in leaves(model).items():
+        value: Any = recipe
+        for part in leaf.path:
+            value = getattr(value, part, None)
+        text = f"{leaf.field.description}  [{_shown(value)}]"
+        options.append(_option(name, leaf.field.annotation, text, leaf.section))
+    return [option for option in options if option is not None]
 
 
-def _option(name: str, annotation: Any, text: str) -> click.Option:
+def _main_option(name: str, recipe: Recipe) -> click.Option | None:
+    """Of a setting of the recipe itself: a plain one, or the main one of a group."""
+    field, value = type(recipe).model_fields[name], getattr(recipe, name)
+    annotation: Any = field.annotation
+    main = getattr(value, "primary", "")
+    if main:
+        section = value.section
+        inner = type(value).model_fields[main]
+        text, value, annotation = inner.description, getattr(value, main), inner.annotation
+    else:
+        more = field.json_schema_extra
+        section = str(more["section"]) if isinstance(more, dict) and "section" in more else ""
+        text = field.description
+        if name in WORDS:
+            annotation, value = str, WORDS[name](value)
+    if not section:
+        return None
+    return _option(name, annotation, f"{text}  [{_shown(value)}]", section)
+
+
+WORDS: dict[str, Callable[[Any], str]] = {
+    "method": lambda value: value.type,
+    "baselines": lambda value: ",".join(value) or "none",
+}
+"""Settings that are more than a word, but may be given in one."""
+
+
+class SettingOption(click.Option):
+    """An option that is listed under a heading.
+
+    Args:
+        section: The heading.
+        given: What click's option takes.
+    """
+
+    def __init__(self, *given: Any, section: str = "Output", **more: Any):
+        super().__init__(*given, **more)
+        self.section = section
+
+
+def _option(name: str, annotation: Any, text: str | None, section: str) -> click.Option | None:
     flag = "--" + name.replace("_", "-")
     if annotation is bool:
-        return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=text)
-    return click.Option([flag], metavar=_metavar(annotation), help=text)
+        return SettingOption([f"{flag}/--no-{flag[2:]}"], default=None, help=text, section=section)
+    metavar = _metavar(annotation)
+    if not metavar:
+        return None
+    return SettingOption([flag], metavar=metavar, help=text, section=section)
+
+
+SECTIONS = ("Data", "Network", "Training", "Augmentation", "Imbalance", "Runtime", "Output")
+
+
+class SectionedCommand(click.Command):
+    """A command whose help lists its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a list of options for each section."""
+        rows: dict[str, list[tuple[str, str]]] = {name: [] for name in SECTIONS}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                rows[getattr(parameter, "section", "Output")].append(record)
+        for name, records in rows.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl(records)
 
 
 def _shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    return json.dumps(value) if isinstance(value, dict | tuple | list) else str(value)
 
 
 def _metavar(annotation: Any) -> str:
     """What an option's value looks like; empty for settings that are more than a word."""
     if get_origin(annotation) is Literal:
-        return "|".join(get_args(annotation))
+        return "|".join(map(str, get_args(annotation)))
     words = {str: "TEXT", int: "INT", float: "FLOAT", bool: "FLAG"}
     if annotation in words:
         return words[annotation]
@@ -129,11 +201,23 @@ def chosen(base: Recipe, given: dict[str, Any]) -> Recipe:
     """
     config, assignments = given.pop("config"), given.pop("assignments")
     said = {setting: _value(text) for setting, text in given.items() if text is not None}
-    settings = merged(base.settings(), read_options(Path(config)) if config else {})
-    settings = merged(settings, said)
+    file = upgraded(read_options(Path(config))) if config else {}
+    settings = {**base.settings(), **_short(file)}
+    for changes in (file, said):
+        settings = merged(settings, nested(type(base), _long(changes)))
+        settings |= _short(changes)
     for assignment in assignments:
         settings = with_setting(settings, assignment)
     return base.changed(**settings)
+
+
+def _short(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that stand for one of every stage."""
+    return {name: value for name, value in settings.items() if name in SHORTHAND}
+
+
+def _long(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in SHORTHAND}
 
 
 def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from keras_transfer import catalog
-from keras_transfer.cli.run import Recipes, chosen, run_options, setting_options
+from keras_transfer.cli.run import Recipes, SectionedCommand, chosen, run_options, setting_options
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["tune"]
@@ -26,7 +26,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
         _tune(name, module.recipe, given)
 
     shared = [one for one in run_options() if one.name not in ("out", "resume")]
-    return click.Command(
+    return SectionedCommand(
         name,
         callback=act,
         params=[*_options(name), *shared, *setting_options(module.recipe)],
@@ -69,8 +69,8 @@ def _tune(name: str, base: Any, given: dict[str, Any]) -> None:
         raise BadConfiguration(f"--trials {trials}: should be 1 or more.")
     seconds = _seconds(budget)
     recipe: Any = chosen(base, given)
-    if recipe.baseline and not base.baseline:
-        raise BadConfiguration("baseline = True: trials train no baselines, so leave it out.")
+    if set(recipe.baselines) - set(base.baselines):
+        raise BadConfiguration("baselines: trials train none for comparison, so leave it out.")
     search = Search(recipe, name, read_space(texts, recipe, base), Path(out or f"runs/{name}/tune"))
     best = search.run(trials, seconds)
     metrics = {"trial": best.number, search.monitor: best.value, "settings": best.values}

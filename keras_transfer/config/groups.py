@@ -1,263 +1,135 @@
-"""The groups of settings that recipes are made of."""
+"""The groups of settings that every recipe has: data, backbone, head, batches, runtime."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from keras_transfer.errors import BadConfiguration, UnknownName
-from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES, WARMING
+from keras_transfer.group import ClassName, Count, Group, NonNegative, Portion, Share, row_of
+from keras_transfer.networks.backbones import BACKBONES
 
-__all__ = [
-    "Augment",
-    "ClassName",
-    "Count",
-    "Decay",
-    "Ensemble",
-    "Group",
-    "Head",
-    "Imbalance",
-    "OwnWeights",
-    "Portion",
-    "Rate",
-    "Split",
-    "Stage",
-    "Symmetric",
-    "Views",
-    "row_of",
-]
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Portion = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
-Symmetric = Annotated[float, Field(ge=0)]
-Zoom = Annotated[float, Field(gt=0)]
-Decay = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Views = Literal["auto", "clean", "fresh"] | Count
-Shift = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0)]
-
-
-def _class_name(value: Any) -> Any:
-    """Take 5 for "5", as YAML reads the name of a class; refuse yes and no, whose text is lost."""
-    if isinstance(value, bool):
-        raise ValueError("should be the name of a class; put yes, no, true and false in quotes")
-    return str(value) if isinstance(value, int | float) else value
-
-
-ClassName = Annotated[str, BeforeValidator(_class_name)]
-
-
-def _rate(value: Any) -> Any:
-    """Refuse words but auto, by name."""
-    if isinstance(value, str) and value != "auto":
-        try:
-            float(value)
-        except ValueError:
-            raise UnknownName("value of lr", value, ["auto"]) from None
-    return value
-
-
-Rate = Annotated[Positive | Literal["auto"] | None, BeforeValidator(_rate)]
-
-
-def row_of(table: Any) -> AfterValidator:
-    """Accept the names of a table's rows; a wrong one raises UnknownName with a near miss."""
-
-    def check(name: str) -> str:
-        table[name]
-        return name
-
-    return AfterValidator(check)
-
-
-def _own_weights(text: str) -> Any:
-    raise BadConfiguration(
-        f"class_weight = {text!r} should be {{class: weight}}; weights that balance the classes "
-        "are imbalance = class_weight, none at all are imbalance = none."
-    )
-
-
-OwnWeights = Annotated[str, AfterValidator(_own_weights)]
-"""Refuses all, and says what to say instead; makes an option of the mapping that it stands by."""
-
-Imbalance = Literal[
-    "auto",
-    "none",
-    "class_weight",
-    "effective_number",
-    "oversample",
-    "undersample",
-    "balanced_batches",
-    "focal",
-    "smote",
-]
-
-
-MOST_MEMBERS = 100
-
-
-def _ensemble(text: str) -> str:
-    name, colon, count = text.partition(":")
-    if name == "bagging":
-        if not re.fullmatch("[0-9]{1,3}", count) or not 2 <= int(count) <= MOST_MEMBERS:
-            raise BadConfiguration(
-                f"ensemble = {text!r}: bagging is followed by how many heads, 2 to "
-                f"{MOST_MEMBERS}, such as bagging:10."
-            )
-    elif colon or name not in ("none", "boosting"):
-        raise UnknownName("ensemble", text, ("none", "bagging:10", "boosting"))
-    return text
-
-
-Ensemble = Annotated[str, AfterValidator(_ensemble)]
-"""none, bagging:K or boosting."""
-
-
-class Group(BaseModel):
-    """A frozen set of settings that rejects those it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Head(Group):
-    """What is put on the backbone: pooling, hidden layers, and the layer of logits."""
-
-    pooling: Literal["avg", "max", "avgmax", "flatten"] = Field(
-        "avg", description="how the last feature map becomes a vector"
-    )
-    units: tuple[Count, ...] = Field((), description="widths of the hidden layers")
-    activation: str = Field("relu", description="Keras activation of the hidden layers")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="share dropped after each hidden layer, or after pooling"
-    )
-    batch_norm: bool = Field(False, description="normalise each hidden layer over the batch")
-    l1: Symmetric = Field(0.0, description="L1 penalty on the head's kernels")
-    l2: Symmetric = Field(0.0, description="L2 penalty on the head's kernels")
-
-    @model_validator(mode="after")
-    def _something_to_normalise(self) -> Head:
-        if self.batch_norm and not self.units:
-            raise ValueError("batch_norm normalises hidden layers, and there are none; see units")
-        return self
-
-
-class Augment(Group):
-    """Random changes to the images of the train split: ImageDataGenerator's words, and newer."""
-
-    rotation_range: Symmetric = Field(0.0, description="degrees to either side")
-    width_shift_range: Shift = Field(0.0, description="share of the width; pixels from 1 up")
-    height_shift_range: Shift = Field(0.0, description="share of the height; pixels from 1 up")
-    brightness_range: tuple[Symmetric, Symmetric] | None = Field(
-        None, description="factors, from and to"
-    )
-    shear_range: Symmetric = Field(0.0, description="degrees to either side")
-    zoom_range: Share | Literal[0] | tuple[Zoom, Zoom] = Field(
-        0, description="z for 1-z to 1+z, or from and to"
-    )
-    channel_shift_range: Symmetric = Field(0.0, description="pixel values to either side")
-    fill_mode: Literal["nearest", "constant", "reflect", "wrap"] = Field(
-        "nearest", description="what lies outside the image"
-    )
-    cval: Annotated[float, Field(ge=0, le=255)] = Field(
-        0.0, description="value outside, for fill_mode constant"
-    )
-    horizontal_flip: bool = Field(False, description="mirror half of the images")
-    vertical_flip: bool = Field(False, description="turn half of the images upside down")
-    color_jitter: Portion = Field(0.0, description="brightness, contrast, saturation, up to this")
-    randaugment: Portion = Field(0.0, description="magnitude of two operations an image; 0: none")
-    augmix: Portion = Field(0.0, description="magnitude in AugMix's three chains; 0: none")
-    random_erasing: Portion = Field(0.0, description="share of the images that lose a rectangle")
-
-    @model_validator(mode="after")
-    def _one_policy(self) -> Augment:
-        if self.randaugment and self.augmix:
-            raise ValueError("randaugment and augmix draw from the same operations; choose one")
-        return self
+__all__ = ["Backbone", "Batches", "Data", "Head", "Runtime", "Split"]
 
 
 class Split(Group):
-    """How images that come without parts are divided; shares, or counts of images."""
+    """How data that come without splits are divided; shares, or numbers of examples."""
 
-    val: Share | Count = Field(0.15, description="for choosing the best epoch")
-    test: Share | Count = Field(0.15, description="for the metrics, looked at once")
+    val: Share | Count = Field(0.15, description="validation split: chooses the best epoch")
+    test: Share | Count = Field(0.15, description="test split: evaluated once, at the end")
     train: Share | Count | None = Field(
-        None, description="class-balanced subset of what is left; all of it by default"
+        None, description="class-balanced subset of the remaining examples; None: all of them"
     )
     seed: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="of limit, val and test; the recipe's own if none. train has the recipe's"
+        None, description="random seed of limit, val and test; None: the recipe's seed"
     )
 
 
-class Stage(Group):
-    """One compile and fit: what is trained, for how long, how fast."""
+class Data(Group):
+    """Where the labelled examples come from, and which of them are used.
 
-    name: str = Field("head", pattern=r"^[\w.-]+$", description="names the stage in tables")
-    epochs: Count = Field(10, description="passes over the train split, at most")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="at the start")
-    unfreeze: Annotated[float, Field(gt=0, le=1)] | str | None = Field(
-        None, description="backbone from this block or layer on; or its last share; or 'all'"
+    ``Data("photos")`` is ``Data(source="photos")``.
+    """
+
+    primary: ClassVar[str] = "source"
+    section: ClassVar[str] = "Data"
+
+    source: str = Field(description="DIR, FILE.csv, FILE.npz, tfds:NAME or sklearn:digits")
+    data_dir: str | None = Field(None, description="folder of prepared TFDS data sets")
+    classes: tuple[ClassName, ...] | None = Field(
+        None, description="keep only these classes, in this order"
     )
-    optimizer: Annotated[str, row_of(OPTIMIZERS)] = Field(
-        "adam", description=" | ".join(OPTIMIZERS)
+    split: Split = Field(Split(), description="how data without splits are divided")
+    limit: Count | None = Field(None, description="use a class-balanced subset of this size")
+    on_bad: Literal["fail", "skip"] = Field(
+        "fail", description="what to do with files that cannot be used"
     )
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
-    weight_decay: Symmetric | None = Field(
-        None, description="decoupled, on kernels only; None: 0.004 for adamw and muon, else none"
-    )
-    schedule: Annotated[str, row_of(SCHEDULES)] = Field(
-        "constant", description=" | ".join(SCHEDULES)
-    )
-    warmup_epochs: Symmetric = Field(0.0, description="from rate 0; before " + ", ".join(WARMING))
-    decay: Decay = Field(
-        0.1, description="factor of exponential (at the end), step, staircase, plateau"
-    )
-    layer_decay: Decay = Field(
-        1.0, description="factor of the rate from each block of the backbone to the one before it"
-    )
-    clipnorm: Positive | None = Field(None, description="largest norm of all gradients together")
-    clipvalue: Positive | None = Field(None, description="largest value in a gradient")
-    accumulate: Count = Field(1, description="batches whose mean gradient makes one update")
-    ema: Share | None = Field(
-        None, description="momentum, such as 0.99: train, judge and keep a moving average"
-    )
-    soup: Annotated[int, Field(ge=2)] | None = Field(
-        None, description="average so many best epochs, as far as val gets better by that"
-    )
-    carry: bool = Field(False, description="go on with the optimizer's state of the stage before")
-    l2_sp: Symmetric = Field(0.0, description="pull of tuned kernels to the pretrained ones")
-    l2_sp_head: Symmetric = Field(0.0, description="pull of the head's kernels to 0, beside l2_sp")
-    views: Views = Field(
-        "auto", description="auto, clean, fresh, or so many: augmentations a frozen part sees"
-    )
-    patience: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="epochs without a better model before the stage ends; None: never"
+    strict: bool = Field(
+        False, description="fail if an image or a group lies in more than one split"
     )
 
-    def __init__(self, name: str = "head", **settings: Any):
-        super().__init__(**{"name": name, **settings})
+
+class Backbone(Group):
+    """The pretrained network. ``Backbone("vgg16")`` is ``Backbone(name="vgg16")``."""
+
+    primary: ClassVar[str] = "name"
+    section: ClassVar[str] = "Network"
+
+    name: Annotated[str, row_of(BACKBONES)] = Field(description="name of the network")
+    variant: dict[str, float | bool] = Field(
+        {}, description="options of the network, e.g. {alpha: 0.35} for a MobileNet"
+    )
+    weights: str = Field("imagenet", description="imagenet, none, a file, run:DIR or recipe:NAME")
+    batch_norm: Literal["frozen", "train"] = Field(
+        "frozen", description="whether batch normalization trains in unfrozen blocks"
+    )
+
+
+class Head(Group):
+    """What is put on the backbone: pooling, hidden layers, and the layer of outputs."""
+
+    section: ClassVar[str] = "Network"
+
+    pooling: Literal["avg", "max", "avgmax", "flatten"] = Field(
+        "avg", description="how the feature map becomes a vector"
+    )
+    units: tuple[Count, ...] = Field((), description="widths of the hidden layers, e.g. [256]")
+    activation: str = Field("relu", description="Keras activation of the hidden layers")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="dropout rate after each hidden layer, or after pooling if there is none"
+    )
+    batch_normalization: bool = Field(False, description="batch normalization in each hidden layer")
+    l1: NonNegative = Field(0.0, description="L1 penalty on the head's kernels")
+    l2: NonNegative = Field(0.0, description="L2 penalty on the head's kernels")
 
     @model_validator(mode="after")
-    def _sensible(self) -> Stage:
-        if self.warmup_epochs and self.schedule not in WARMING:
+    def _something_to_normalize(self) -> Head:
+        if self.batch_normalization and not self.units:
             raise ValueError(
-                f"warmup_epochs goes with the schedules {', '.join(WARMING)}, not {self.schedule}"
+                "batch_normalization normalizes hidden layers, and there are none; see units"
             )
-        if self.warmup_epochs > self.epochs:
-            raise ValueError(
-                f"warmup_epochs = {self.warmup_epochs:g} in {self.epochs} epochs: the stage would "
-                "end before its rate is reached"
-            )
-        if self.l2_sp and self.unfreeze in (None, "none"):
-            raise ValueError("l2_sp pulls tuned blocks, and this stage tunes none; see unfreeze")
-        if self.carry and self.optimizer == "nadam":
-            raise ValueError("nadam has one count of steps for all blocks; carry with adam instead")
-        if self.layer_decay < 1 and self.optimizer == "ftrl":
-            raise ValueError("ftrl works weights out anew from sums, so no block can learn slower")
-        if self.optimizer == "ftrl" and self.warmup_epochs and self.schedule != "one_cycle":
-            raise ValueError("ftrl divides by the rate, and warmup_epochs begins at rate 0")
-        if self.clipnorm and self.clipvalue:
-            raise ValueError("clipnorm and clipvalue both bound the gradients; choose one")
         return self
+
+
+class Batches(Group):
+    """How examples become batches."""
+
+    section: ClassVar[str] = "Training"
+
+    batch_size: Count = Field(32, description="examples per step, over all devices")
+    mixup: NonNegative = Field(
+        0.0,
+        description="MixUp alpha, e.g. 0.2; 0 disables it",
+        json_schema_extra={"section": "Augmentation"},
+    )
+    cutmix: Portion = Field(
+        0.0,
+        description="CutMix alpha, e.g. 1; 0 disables it",
+        json_schema_extra={"section": "Augmentation"},
+    )
+    mixup_off_epoch: Count | None = Field(
+        None,
+        description="use MixUp and CutMix in the first N epochs of a stage only",
+        json_schema_extra={"section": "Augmentation"},
+    )
+
+
+class Runtime(Group):
+    """Precision, devices, and how frozen layers are computed."""
+
+    section: ClassVar[str] = "Runtime"
+
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="precision of the computation; weights stay float32"
+    )
+    strategy: Literal["auto", "one_device", "mirrored"] = Field(
+        "auto", description="tf.distribute strategy; auto uses all GPUs"
+    )
+    engine: Literal["auto", "keras", "openvino", "none"] = Field(
+        "auto", description="computes frozen layers once; none runs them in every epoch"
+    )
+    engine_error: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.01, description="largest relative error of features; 0 allows float32 only"
+    )
+    cache: bool = Field(True, description="keep features of frozen layers for later runs")
+    deterministic: bool = Field(False, description="repeatable GPU kernels, somewhat slower")

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.samples import CheckResult, Samples
+from keras_transfer.data.samples import CheckResult, Judge, Samples
 from keras_transfer.data.split_names import SPLIT_WORDS
 from keras_transfer.errors import BadData
 from keras_transfer.tables import Table
@@ -38,11 +38,11 @@ class Arrays:
         self._pixels = _pixels(np.asarray(x))
         self._shape = (*self._pixels.shape[1:3], 3)
 
-    def decode(self, row: tf.Tensor) -> tf.Tensor:
+    def read(self, row: tf.Tensor) -> tf.Tensor:
         """Read image number ``row``: (height, width, 3) uint8 RGB."""
         return tf.broadcast_to(tf.gather(self._tensor, row)[..., :3], self._shape)  # no alpha
 
-    def check(self, row: int) -> CheckResult:
+    def check(self, row: int, judge: Judge) -> CheckResult:
         """Digest the RGB pixels of image ``row``; an array that was accepted has none broken."""
         rgb = np.broadcast_to(self._pixels[row][..., :3], self._shape)
         return CheckResult(hashlib.sha256(rgb.tobytes()).hexdigest())

@@ -1,75 +1,138 @@
-"""From a table of samples to batches of pixels on tf.data."""
+"""From a table of samples to batches of named tensors on tf.data.
+
+A batch is (inputs, targets, weights), each a dict: inputs by the name of a network's input, targets
+and weights by the name of its output, as ``keras.Model.fit`` takes them.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data import decode
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import Sampling
 
 __all__ = [
+    "LABEL",
+    "Augmenter",
+    "Columns",
     "Loading",
+    "Mixer",
+    "Prepared",
+    "Preparer",
+    "Tensors",
     "epoch_fold",
     "epoch_order",
     "evaluation_batches",
     "evaluation_table",
+    "gathered",
+    "label_columns",
     "plain_batches",
     "training_batches",
     "training_table",
 ]
 
-Augmenter = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-Mixer = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Batch]
+Tensors = dict[str, tf.Tensor]
+Augmenter = Callable[[Tensors, tf.Tensor], Tensors]
+"""Maps the inputs of a batch and (batch, 2) int32 seeds to changed inputs."""
+
+Batch = tuple[Tensors, Tensors, Tensors]
+Mixer = Callable[[Tensors, Tensors, Tensors, tf.Tensor, tf.Tensor], Batch]
+
+LABEL = "label"
+"""Name of the output, and of its target, of a network with one output."""
 
 as_written = tf.autograph.experimental.do_not_convert
 """Marks functions without Python's ifs and loops: AutoGraph would take a second to see that."""
 
 
+class Preparer(Protocol):
+    """What turns raw examples into the inputs of a network; see ``inputs.base.BoundInput``."""
+
+    def prepare(self, raw: tf.Tensor) -> Tensors:
+        """Prepare a raw example, inside a graph."""
+        ...
+
+    def collate(self, batch: Tensors) -> Tensors:
+        """Turn a batch of prepared examples into what the network takes."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A store whose examples are prepared already."""
+
+    def prepared(self, row: tf.Tensor) -> Tensors:
+        """Example number ``row`` as ``Preparer.prepare`` returns it, inside a graph."""
+        ...
+
+
 @dataclass(frozen=True)
 class Loading:
-    """How images become batches, the same for every split of the data.
+    """How examples become batches, the same for every split.
 
     Attributes:
-        size: Side of the square that images are resized to, in pixels.
-        resize: A row of ``decode.RESIZE``.
-        batch_size: Images a batch, over all replicas.
-        replicas: Devices that share a batch; divides ``batch_size``.
+        input: Prepares examples.
+        batch_size: Examples per batch, over all replicas.
+        replicas: Devices that share a batch.
     """
 
-    size: int
-    resize: str = "stretch"
+    input: Any
     batch_size: int = 32
     replicas: int = 1
 
     def padding(self, n: int) -> int:
-        """Images to repeat, at weight 0, so that the last batch divides among the replicas."""
+        """Examples to repeat, at weight 0, so that the last batch divides among the replicas."""
         return -(n % self.batch_size) % self.replicas
 
     def steps(self, n: int) -> int:
-        """Batches of one pass over n images."""
+        """Batches of one pass over n examples."""
         return -(-n // self.batch_size)
 
-    def pixels(self, samples: Samples, row: tf.Tensor) -> tf.Tensor:
-        """Load image ``row``: (size, size, 3) uint8."""
-        image = samples.image(row, self.size, self.resize)
-        return decode.resize(image, self.size, self.resize)
+    def example(self, samples: Samples, row: tf.Tensor) -> Tensors:
+        """Read and prepare example ``row``."""
+        if isinstance(samples.store, Prepared):
+            return samples.store.prepared(row)
+        return self.input.prepare(samples.store.read(row))
+
+
+class Columns(NamedTuple):
+    """Targets of n examples and how much each counts in the loss, by output.
+
+    Attributes:
+        targets: (n, ...) arrays.
+        weights: (n,) float32 arrays; 0 where an example has no target.
+    """
+
+    targets: Mapping[str, np.ndarray]
+    weights: Mapping[str, np.ndarray]
+
+
+def label_columns(samples: Samples, class_weights: np.ndarray | None = None) -> Columns:
+    """The labels as targets; weights are those of the samples times their class's.
+
+    Args:
+        samples: n of them.
+        class_weights: (classes,) float32; 1 for all if None.
+    """
+    factors = 1 if class_weights is None else class_weights[samples.labels]
+    weights = (samples.weights * factors).astype("float32")
+    return Columns({LABEL: samples.labels}, {LABEL: weights})
 
 
 def training_batches(  # noqa: PLR0913
     samples: Samples,
     loading: Loading,
+    columns: Columns,
     *,
     epochs: int,
     first_epoch: int = 0,
     seeds: tuple[int, int] = (0, 0),
-    class_weights: np.ndarray | None = None,
     augment: Augmenter | None = None,
     mix: Mixer | None = None,
     sampling: Sampling | None = None,
@@ -77,35 +140,34 @@ def training_batches(  # noqa: PLR0913
     """Batches of all epochs of a stage, one epoch after the other, for ``fit(steps_per_epoch=)``.
 
     What an epoch holds depends on the seeds and its number only, not on the epochs before it:
-    a run that is taken up at epoch 2 sees the images, in the order and with the
-    augmentation, that it would have seen had it never stopped.
+    a run that is resumed at epoch 2 sees the examples, in the order and with the augmentation,
+    that it would have seen without an interruption.
 
     Args:
         samples: The train split.
-        loading: How images become batches.
+        loading: How examples become batches.
+        columns: Targets and weights of the samples.
         epochs: Number of the last epoch, counted from 1.
         first_epoch: Number of the first epoch, counted from 0.
-        seeds: Of the order of the images and of their augmentation.
-        class_weights: (classes,) float32 factors of the samples' own weights.
-        augment: Maps (batch, size, size, 3) float32 pixels and (batch, 2) int32 seeds to pixels.
-        mix: As ``data.mixing.Mixing``: comes after ``augment``, and makes labels soft.
-        sampling: Which images an epoch draws; all, once each, if None. An image that is drawn
+        seeds: For the order of the examples and for their augmentation.
+        augment: Changes inputs by (batch, 2) int32 seeds.
+        mix: As ``data.mixing.Mixing``: comes after ``augment``, and makes targets soft.
+        sampling: Which examples an epoch draws; all, once each, if None. An example that is drawn
             again gets another seed for its augmentation.
 
     Returns:
-        Dataset of (batch, size, size, 3) float32 pixels in [0, 255], (batch,) int32 labels (or
-        (batch, classes) float32, of ``mix``) and (batch,) float32 weights;
-        ``loading.steps(len(sampling or samples))`` batches an epoch.
+        Dataset of (inputs, targets, weights): for images {"pixels": (batch, size, size, 3)
+        float32 in [0, 255]}; targets as in ``columns`` or as ``mix`` makes them; (batch,) float32
+        weights; ``loading.steps(len(sampling or samples))`` batches per epoch.
     """
     n = len(samples)
-    columns = (samples.rows, *training_table(samples, loading, class_weights, sampling))
-    rows, labels, weights, factors = (tf.constant(column) for column in columns)
+    rows, table = tf.constant(samples.rows), training_table(n, loading, columns, sampling)
 
     @as_written
     def load(position: tf.Tensor, time: tf.Tensor, place: tf.Tensor, epoch: tf.Tensor) -> tuple:
-        pixels = loading.pixels(samples, rows[position])
+        inputs = loading.example(samples, rows[position])
         seed = tf.stack([epoch, tf.cast(position + n * time, tf.int32)])
-        return pixels, labels[position], weights[position] * factors[place], seed
+        return inputs, *gathered(table, position, place), seed
 
     @as_written
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -118,10 +180,10 @@ def training_batches(  # noqa: PLR0913
 
     @as_written
     def finish(
-        pixels: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, seeds: tf.Tensor, epoch: tf.Tensor
+        inputs: Tensors, targets: Tensors, weights: Tensors, seeds: tf.Tensor, epoch: tf.Tensor
     ) -> tuple:
-        pixels = tf.cast(pixels, tf.float32)
-        batch = (augment(pixels, seeds) if augment else pixels), labels, weights
+        inputs = loading.input.collate(inputs)
+        batch = (augment(inputs, seeds) if augment else inputs), targets, weights
         return mix(*batch, seeds[0], epoch) if mix else batch
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
@@ -131,11 +193,11 @@ def training_batches(  # noqa: PLR0913
 def epoch_order(
     n: int, loading: Loading, seed: int, epoch: tf.Tensor, sampling: Sampling | None = None
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """In which order an epoch takes n images; its first ones pad the end.
+    """In which order an epoch takes n examples; its first ones pad the end.
 
     Returns:
-        Three of (images + padding,) int64: place in the table, for the how manieth time in this
-        epoch (from 0), and place in the epoch.
+        Three of (examples + padding,) int64: place in the table, how often this epoch has drawn
+        the example before, and place in the epoch.
     """
     if sampling is None:
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
@@ -151,34 +213,45 @@ def epoch_order(
 
 
 def epoch_fold(seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """Scalar int32: what an epoch adds to the seed of each of its images."""
+    """Scalar int32: what an epoch adds to the seed of each of its examples."""
     key = [tf.constant(seed, tf.int64), epoch]
     return tf.random.stateless_uniform([], key, 0, 2**31 - 1, tf.int32)
 
 
+Table = tuple[Tensors, Tensors, tf.Tensor]
+
+
 def training_table(
-    samples: Samples,
-    loading: Loading,
-    class_weights: np.ndarray | None,
-    sampling: Sampling | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns of training: labels and weights by image, factors by place in the epoch.
+    n: int, loading: Loading, columns: Columns, sampling: Sampling | None = None
+) -> Table:
+    """Columns of training as tensors, for ``gathered``.
 
     Returns:
-        (n,) int32 labels; (n,) float32 weights, those of the samples times their class's;
-        (drawn + padding,) float32 factors that make a padded last batch count as unpadded.
+        Targets and weights by example, and (drawn + padding,) float32 factors by place in the
+        epoch that make a padded last batch count as the unpadded one would.
     """
-    weights = samples.weights * (1 if class_weights is None else class_weights[samples.labels])
-    drawn = len(samples if sampling is None else sampling)
+    drawn = n if sampling is None else len(sampling)
     factors = _last_batch(drawn, loading.padding(drawn), loading)
-    return samples.labels, weights.astype("float32"), factors
+    targets = {name: tf.constant(values) for name, values in columns.targets.items()}
+    weights = {name: tf.constant(values) for name, values in columns.weights.items()}
+    return targets, weights, tf.constant(factors)
+
+
+def gathered(table: Table, positions: tf.Tensor, places: tf.Tensor) -> tuple[Tensors, Tensors]:
+    """Targets and weights of some examples, by their place in the table and in the epoch."""
+    targets, weights, factors = table
+    factor = tf.gather(factors, places)
+    return (
+        {name: tf.gather(column, positions) for name, column in targets.items()},
+        {name: tf.gather(column, positions) * factor for name, column in weights.items()},
+    )
 
 
 def _last_batch(n: int, pad: int, loading: Loading) -> np.ndarray:
     """(n + pad,) float32 factors that make a padded last batch count as the unpadded one would.
 
     The loss of a batch is the sum of weighted losses over its length. The last batch of r
-    images is padded to r' by images of weight 0, so the others count r'/r.
+    examples is padded to r' by examples of weight 0, so the others count r'/r.
     """
     factors = np.ones(n + pad, "float32")
     if pad:
@@ -188,37 +261,46 @@ def _last_batch(n: int, pad: int, loading: Loading) -> np.ndarray:
     return factors
 
 
-def evaluation_batches(samples: Samples, loading: Loading) -> tf.data.Dataset:
+def evaluation_batches(
+    samples: Samples, loading: Loading, columns: Columns | None = None
+) -> tf.data.Dataset:
     """Batches in the order of the table, never shuffled, never augmented.
 
+    Args:
+        samples: Any split.
+        loading: How examples become batches.
+        columns: Targets, and weights of 1, or 0 where an example has no target; the labels if
+            None.
+
     Returns:
-        Dataset of (batch, size, size, 3) float32 pixels in [0, 255], (batch,) int32 labels and
-        (batch,) float32 weights: equal, but 0 for the images that pad the last batch, and
-        such that means over all batches are means over the samples.
+        Dataset of (inputs, targets, weights) as ``training_batches`` gives them. Weights are
+        equal, but 0 for the examples that pad the last batch, and such that means over all batches
+        are means over the samples.
     """
-    order, labels, weights = evaluation_table(samples, loading)
-    columns = (samples.rows[order], labels, weights)
+    order, targets, weights = evaluation_table(samples, loading, columns)
 
     @as_written
-    def load(row: tf.Tensor, label: tf.Tensor, weight: tf.Tensor) -> tuple:
-        return loading.pixels(samples, row), label, weight
+    def load(row: tf.Tensor, targets: Tensors, weights: Tensors) -> tuple:
+        return loading.example(samples, row), targets, weights
 
-    loaded = tf.data.Dataset.from_tensor_slices(columns).map(
+    loaded = tf.data.Dataset.from_tensor_slices((samples.rows[order], targets, weights)).map(
         load, num_parallel_calls=tf.data.AUTOTUNE
     )
     batches = loaded.batch(loading.batch_size)
-    finish = as_written(lambda x, y, w: (tf.cast(x, tf.float32), y, w))
+    finish = as_written(lambda x, y, w: (loading.input.collate(x), y, w))
     return batches.map(finish).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_table(
-    samples: Samples, loading: Loading
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns of evaluation, padded to whole batches: places in the table, labels, weights."""
+    samples: Samples, loading: Loading, columns: Columns | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Columns of evaluation, padded to full batches: places in the table, targets, weights."""
+    targets, own = columns or Columns({LABEL: samples.labels}, {})
     n, pad = len(samples), loading.padding(len(samples))
     order = np.arange(n + pad) % n
-    weights = np.r_[np.full(n, (n + pad) / n), np.zeros(pad)].astype("float32")
-    return order, samples.labels[order], weights
+    equal = np.r_[np.full(n, (n + pad) / n), np.zeros(pad)].astype("float32")
+    weights = {name: equal * own[name][order] if name in own else equal for name in targets}
+    return order, {name: values[order] for name, values in targets.items()}, weights
 
 
 def plain_batches(
@@ -227,28 +309,28 @@ def plain_batches(
     augment: Augmenter | None = None,
     seeds: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """Batches of pixels alone, in the order of the table.
+    """Batches of inputs alone, in the order of the table.
 
     Args:
-        samples: The images.
+        samples: The examples.
         loading: How they become batches; the last one is as short as it comes.
         augment: As for ``training_batches``.
-        seeds: (n, 2) int32 for ``augment``, one an image.
+        seeds: (n, 2) int32 for ``augment``, one per example.
 
     Returns:
-        Dataset of (batch, size, size, 3) float32 pixels in [0, 255].
+        Dataset of inputs, e.g. {"pixels": (batch, size, size, 3) float32 in [0, 255]}.
     """
     if seeds is None:
         seeds = np.zeros((len(samples), 2), "int32")
     rows = tf.data.Dataset.from_tensor_slices((samples.rows, seeds))
-    load = as_written(lambda row, seed: (loading.pixels(samples, row), seed))
+    load = as_written(lambda row, seed: (loading.example(samples, row), seed))
     cores = os.cpu_count() or 1
     loaded = rows.map(load, num_parallel_calls=cores)
 
     @as_written
-    def finish(pixels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        pixels = tf.cast(pixels, tf.float32)
-        return augment(pixels, seeds) if augment else pixels
+    def finish(inputs: Tensors, seeds: tf.Tensor) -> Tensors:
+        inputs = loading.input.collate(inputs)
+        return augment(inputs, seeds) if augment else inputs
 
     batches = loaded.batch(loading.batch_size).map(finish, num_parallel_calls=cores).prefetch(4)
     options = tf.data.Options()

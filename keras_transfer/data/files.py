@@ -1,4 +1,4 @@
-"""Images in files."""
+"""Examples in files, one each."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from functools import cached_property
 
 import tensorflow as tf
 
-from keras_transfer.data import decode, image_checks
-from keras_transfer.data.samples import CheckResult
+from keras_transfer.data.samples import CheckResult, Judge
 
 __all__ = ["Files"]
 
@@ -32,16 +31,12 @@ class Files:
         with tf.init_scope():  # a tensor that graphs capture: a million paths bloat no graph
             return tf.constant([os.fsencode(path) for path in self.paths], tf.string)
 
-    def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Read image number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
-        return self.reduced(row, 0)
+    def read(self, row: tf.Tensor) -> tf.Tensor:
+        """Read file number ``row``: a scalar string of its bytes."""
+        return tf.io.read_file(tf.gather(self._paths, row))
 
-    def reduced(self, row: tf.Tensor, least: int, how: str = "stretch") -> tf.Tensor:
-        """As ``decode``, but a large JPEG only as large as ``decode.image`` says is needed."""
-        return decode.image(tf.io.read_file(tf.gather(self._paths, row)), least, how)
-
-    def check(self, row: int) -> CheckResult:
-        """Read and decode image number ``row`` as training would, and say what is wrong.
+    def check(self, row: int, judge: Judge) -> CheckResult:
+        """Read file number ``row`` and have it judged.
 
         A file that cannot be read has no digest.
         """
@@ -56,7 +51,7 @@ class Files:
                 content = file.read()
         except OSError as error:
             return CheckResult("", f"cannot be read ({error.strerror})")
-        return image_checks.check(content, path)
+        return judge(content, path)
 
     def stamp(self, row: int) -> tuple[str, int, int] | None:
         """Absolute path, size in bytes and change time in ns; None where there is no file."""

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_transfer.data.decode import EXTENSIONS
 from keras_transfer.data.files import Files
 from keras_transfer.data.listing import counted, identity, images_below, list_folder
 from keras_transfer.data.samples import SPLITS, Samples
 from keras_transfer.data.split_names import SPLIT_WORDS, check_known
 from keras_transfer.errors import BadData
+from keras_transfer.inputs.images.decode import EXTENSIONS
 
 __all__ = ["read_folder"]
 

@@ -6,8 +6,8 @@ import os
 from collections import Counter
 from typing import NamedTuple
 
-from keras_transfer.data.decode import EXTENSIONS
 from keras_transfer.errors import BadData
+from keras_transfer.inputs.images.decode import EXTENSIONS
 
 __all__ = ["Listing", "counted", "identity", "images_below", "list_folder"]
 

@@ -1,4 +1,4 @@
-"""Decoded images kept in memory, where they fit."""
+"""Prepared examples kept in memory, where they fit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.batches import Loading, as_written
-from keras_transfer.data.samples import CheckResult, Samples, Store
+from keras_transfer.data.batches import Loading, Tensors, as_written
+from keras_transfer.data.samples import CheckResult, Judge, Samples, Store
 
 __all__ = ["SHARE", "Held", "available", "fits", "held"]
 
@@ -60,52 +60,59 @@ def fits(size: int, share: float = SHARE) -> bool:
 
 
 class Held:
-    """A store of images that are decoded and resized already.
+    """A store of examples that are prepared already.
 
     Args:
-        pixels: (n, size, size, 3) uint8.
-        store: Where they came from.
+        inputs: (n, ...) tensors by name, as ``Loading.example`` gives each example.
+        store: Where the examples came from.
         rows: (n,) their row numbers there.
     """
 
-    def __init__(self, pixels: tf.Tensor, store: Store, rows: np.ndarray):
-        self.pixels, self.store, self.rows = pixels, store, rows
+    def __init__(self, inputs: Tensors, store: Store, rows: np.ndarray):
+        self.inputs, self.store, self.rows = inputs, store, rows
 
-    def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Image number ``row``: (size, size, 3) uint8."""
-        return tf.gather(self.pixels, row)
+    def prepared(self, row: tf.Tensor) -> Tensors:
+        """Example number ``row``, from memory."""
+        return {name: tf.gather(values, row) for name, values in self.inputs.items()}
 
-    def check(self, row: int) -> CheckResult:
-        """Look at the original again."""
-        return self.store.check(int(self.rows[row]))
+    def read(self, row: tf.Tensor) -> tf.Tensor:
+        """Read the original."""
+        return self.store.read(tf.gather(tf.constant(self.rows), row))
+
+    def check(self, row: int, judge: Judge) -> CheckResult:
+        """Check the original."""
+        return self.store.check(int(self.rows[row]), judge)
 
     def stamp(self, row: int) -> tuple[str, int, int] | None:
-        """Of the original."""
+        """Stamp of the original."""
         return self.store.stamp(int(self.rows[row]))
 
 
 def held(samples: Samples, loading: Loading, share: float = SHARE) -> Samples:
-    """Decode and resize all images once, if they then fit into memory.
+    """Prepare all examples once, if they then fit into memory.
 
     Args:
-        samples: The images.
-        loading: To which size, and how, they are brought.
-        share: Of the memory that is free now, what they may take.
+        samples: The examples.
+        loading: How they are prepared.
+        share: Of the memory that is free now, what they may use.
 
     Returns:
-        The same table on a store that reads from memory, whose images need no resizing; as it
-        was where they do not fit.
+        The same table on a store that reads from memory; unchanged where they do not fit.
     """
     n = len(samples)
-    size = 3 * n * loading.size**2
     if isinstance(samples.store, Held) or not n:
         return samples
+    size = n * sum(spec.shape.num_elements() * spec.dtype.size for spec in _specs(loading))
     if not fits(2 * size, share):  # tf.data's iterators hold a copy
-        logger.info("%s images are decoded anew each time (%.1f GB)", f"{n:,}", size / 1e9)
+        logger.info("%s images are decoded in every epoch (%.1f GB)", f"{n:,}", size / 1e9)
         return samples
     rows = tf.data.Dataset.from_tensor_slices(samples.rows)
-    load = as_written(lambda row: loading.pixels(samples, row))
-    images = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(n)
-    pixels = next(iter(images))  # one tensor, which graphs take in without a copy
+    load = as_written(lambda row: loading.example(samples, row))
+    prepared = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(n)
+    inputs = next(iter(prepared))  # one tensor per input, which graphs take in without a copy
     logger.info("%s decoded images are kept in memory (%.1f GB)", f"{n:,}", size / 1e9)
-    return replace(samples, store=Held(pixels, samples.store, samples.rows), rows=np.arange(n))
+    return replace(samples, store=Held(inputs, samples.store, samples.rows), rows=np.arange(n))
+
+
+def _specs(loading: Loading) -> list[tf.TensorSpec]:
+    return list(loading.input.spec.values())

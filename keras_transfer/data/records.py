@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data import decode, image_checks
-from keras_transfer.data.samples import CheckResult
+from keras_transfer.data.samples import CheckResult, Judge
 from keras_transfer.errors import BadData
 
 __all__ = ["Records", "index"]
@@ -39,22 +38,18 @@ class Records:
     lengths: np.ndarray
     feature: str
 
-    def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Read image number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
-        return self.reduced(row, 0)
-
-    def reduced(self, row: tf.Tensor, least: int, how: str = "stretch") -> tf.Tensor:
-        """As ``decode``, but a large JPEG only as large as ``decode.image`` says is needed."""
+    def read(self, row: tf.Tensor) -> tf.Tensor:
+        """Read record number ``row``: a scalar string, the encoded image."""
         record = tf.numpy_function(self._read, [row], tf.string, stateful=False)
         spec = {self.feature: tf.io.FixedLenFeature((), tf.string)}
         example = tf.io.parse_single_example(tf.ensure_shape(record, ()), spec)
-        return decode.image(example[self.feature], least, how)
+        return example[self.feature]
 
-    def check(self, row: int) -> CheckResult:
-        """Read and decode image number ``row`` as training would, and say what is wrong."""
+    def check(self, row: int, judge: Judge) -> CheckResult:
+        """Read record number ``row`` and have it judged."""
         example = tf.train.Example.FromString(self._read(row))
         content = example.features.feature[self.feature].bytes_list.value[0]
-        return image_checks.check(content)
+        return judge(content, "")
 
     def stamp(self, row: int) -> tuple[str, int, int]:
         """Place, size in bytes and change time in ns of image number ``row``."""

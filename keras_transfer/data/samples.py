@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["SPLITS", "CheckResult", "Reducing", "Samples", "Store"]
+__all__ = ["SPLITS", "CheckResult", "Judge", "Samples", "Store"]
 
 SPLITS = ("train", "val", "test")
 
@@ -28,47 +28,33 @@ class CheckResult(NamedTuple):
     reason: str = ""
 
 
-class Store(Protocol):
-    """Where images come from: files, records or arrays, addressed by row number."""
+Judge = Callable[[bytes, str], CheckResult]
+"""Says whether encoded bytes can be used, by their name (or ""); see ``inputs.base.Input``."""
 
-    def decode(self, row: tf.Tensor) -> tf.Tensor:
-        """Read image number ``row``, inside a graph.
+
+class Store(Protocol):
+    """Where raw examples come from: files, records or arrays, addressed by row number."""
+
+    def read(self, row: tf.Tensor) -> tf.Tensor:
+        """Read example number ``row``, inside a graph.
 
         Args:
             row: Scalar int64.
 
         Returns:
-            (height, width, 3) uint8 RGB, EXIF orientation applied.
+            The raw example as an input prepares it: a scalar string (encoded bytes, text), or
+            an array of numbers.
         """
         ...
 
-    def check(self, row: int) -> CheckResult:
-        """Read and decode image number ``row`` as training would, and say what is wrong."""
+    def check(self, row: int, judge: Judge) -> CheckResult:
+        """Read example number ``row``, have it judged, and digest its content."""
         ...
 
     def stamp(self, row: int) -> tuple[str, int, int] | None:
-        """Name, size in bytes and change time in ns of image ``row``: key of the scan's cache.
+        """Name, size in bytes and change time in ns of example ``row``: key of the scan cache.
 
-        None where looking again costs nothing (arrays) or the image cannot be looked at.
-        """
-        ...
-
-
-@runtime_checkable
-class Reducing(Protocol):
-    """What a store of encoded images can do besides; one of decoded ones has no use for it."""
-
-    def reduced(self, row: tf.Tensor, least: int, how: str) -> tf.Tensor:
-        """Read image number ``row``, inside a graph, no larger than it need be.
-
-        Args:
-            row: Scalar int64.
-            least: Side of the square that the image is to be resized to.
-            how: A row of ``decode.RESIZE``.
-
-        Returns:
-            (height, width, 3) uint8 RGB, EXIF orientation applied; as ``decode`` gives it, or a
-            JPEG at 1/2, 1/4 or 1/8 of that, if it still need not be enlarged.
+        None where checking costs nothing (arrays) or the example cannot be read.
         """
         ...
 
@@ -142,21 +128,6 @@ class Samples:
     def split(self, name: str) -> Samples:
         """The images of one part: "train", "val" or "test"."""
         return self.take(self.splits == name)
-
-    def image(self, row: tf.Tensor, size: int, how: str) -> tf.Tensor:
-        """Read an image that is to become a square of ``size``, inside a graph.
-
-        Args:
-            row: Scalar int64, as in ``rows``.
-            size: Side of the square in pixels.
-            how: A row of ``decode.RESIZE``.
-
-        Returns:
-            (height, width, 3) uint8 RGB, still to be resized.
-        """
-        if isinstance(self.store, Reducing):
-            return self.store.reduced(row, size, how)
-        return self.store.decode(row)
 
     def counts(self) -> np.ndarray:
         """(classes,) int64: how many images each class has."""

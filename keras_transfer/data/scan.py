@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_transfer.data import scan_cache
-from keras_transfer.data.samples import CheckResult, Samples
+from keras_transfer.data.samples import CheckResult, Judge, Samples
 from keras_transfer.errors import BadData
 from keras_transfer.tables import Table
 
@@ -39,7 +40,7 @@ class Scan:
     reasons: np.ndarray
 
 
-def scan(samples: Samples, cache: Path) -> Scan:
+def scan(samples: Samples, judge: Judge, cache: Path) -> Scan:
     """Check each image, or recall that it was sound when it last was checked.
 
     Images are read and decoded in parallel, with a progress bar where stderr is a terminal.
@@ -48,6 +49,7 @@ def scan(samples: Samples, cache: Path) -> Scan:
 
     Args:
         samples: The images; labels and splits do not matter.
+        judge: Says whether the bytes of an image can be used.
         cache: Folder of the file that remembers; made where it is missing.
 
     Returns:
@@ -58,7 +60,8 @@ def scan(samples: Samples, cache: Path) -> Scan:
         stamps = threads.map(store.stamp, rows)
         found = [CheckResult(digest) for digest in scan_cache.recall(file, stamps)]
         unknown = [i for i, checked in enumerate(found) if not checked.digest]
-        checks = threads.imap(store.check, [rows[i] for i in unknown], chunksize=8)
+        check = partial(store.check, judge=judge)
+        checks = threads.imap(check, [rows[i] for i in unknown], chunksize=8)
         silent = None if unknown else True  # None: where stderr is no terminal
         looks: Iterator[CheckResult] = iter(
             tqdm(checks, "Checking images", len(unknown), disable=silent)

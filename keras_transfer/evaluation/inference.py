@@ -1,43 +1,75 @@
-"""From batches of pixels to probabilities."""
+"""From batches of inputs to the outputs and scores of a network."""
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from tqdm import tqdm
 
-__all__ = ["agree", "probabilities"]
+from keras_transfer.tables import Table
+
+__all__ = ["ACTIVATIONS", "agree", "predict", "probabilities"]
+
+ACTIVATIONS: Table[Callable[[np.ndarray], np.ndarray]] = Table(
+    "activation",
+    {
+        "softmax": lambda outputs: softmax(outputs, axis=-1),
+        "sigmoid": expit,
+        "linear": lambda outputs: outputs,
+    },
+)
+"""From a network's outputs, (..., units) float64, to scores."""
 
 
-def probabilities(
+def predict(
     model: keras.Model, batches: Iterable[Any], title: str = "", *, graph: bool = True
-) -> np.ndarray:
-    """Run a classifier over batches, in their order.
+) -> dict[str, np.ndarray]:
+    """Run a network over batches, in their order.
 
     Args:
-        model: Takes (batch, size, size, 3) float32 pixels in [0, 255], or features of a frozen
-            part; gives logits.
-        batches: Of what it takes, or of tuples whose first is that.
-        title: Of the progress bar on a terminal's stderr.
+        model: From inputs by name to outputs by name.
+        batches: Batches of inputs, or tuples whose first is that.
+        title: Title of the progress bar on a terminal's stderr.
         graph: Whether to make a graph first, which pays for more than a few batches.
 
     Returns:
-        (n, classes) float64 probabilities; each row sums to 1. (n, members, classes) of a model
-        that gives the logits of several.
+        (n, ...) float64 outputs by name: logits, before any activation.
     """
     forward = functools.partial(model, training=False)
     forward = tf.function(forward) if graph else forward
     bar = tqdm(batches, desc=title, leave=False, disable=None, file=sys.stderr)
     first = (batch[0] if isinstance(batch, tuple) else batch for batch in bar)
-    logits = [forward(pixels).numpy() for pixels in first]
-    return softmax(np.concatenate(logits).astype("float64"), axis=-1)
+    found = [{name: x.numpy() for name, x in forward(inputs).items()} for inputs in first]
+    return {
+        name: np.concatenate([outputs[name] for outputs in found]).astype("float64")
+        for name in found[0]
+    }
+
+
+def probabilities(
+    model: keras.Model, batches: Iterable[Any], title: str = "", *, graph: bool = True
+) -> np.ndarray:
+    """Run a classifier with one output over batches, in their order.
+
+    Args:
+        model: From inputs by name to logits by name.
+        batches: As for ``predict``, and so are ``title`` and ``graph``.
+        title: Title of the progress bar.
+        graph: Whether to make a graph first.
+
+    Returns:
+        (n, classes) float64 probabilities; each row sums to 1. (n, members, classes) of a model
+        that gives the logits of several.
+    """
+    (logits,) = predict(model, batches, title, graph=graph).values()
+    return softmax(logits, axis=-1)
 
 
 def agree(some: np.ndarray, others: np.ndarray, tolerance: float = 0.05) -> bool:

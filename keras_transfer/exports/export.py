@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.config.upgrade import versioned
 from keras_transfer.exports.exported import METADATA, Export
 from keras_transfer.exports.formats import Format, Source, check_format
 from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.runs import Run, write_json
-from keras_transfer.runs.directory import read_train_counts
+from keras_transfer.runs.split_table import read_train_counts
 
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
@@ -135,12 +136,12 @@ def _source(run: Run, name: str, format: str, quantize: str) -> Source:
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": run.metadata["versions"],
         "classes": list(run.classes),
-        "image_size": loading.size,
-        "resize": loading.resize,
-        "settings": run.settings,
+        "image_size": loading.input.size,
+        "resize": loading.input.resize,
+        "settings": versioned(run.settings),
     }
     # Weights are float32 under any precision; a server's CPU computes best in it.
-    model = in_precision(run.model, "float32")
+    model = in_precision(run.network.predictor, "float32")
     return Source(
         name, model, run.classes, loading, metadata, run.settings, lambda: _representative(run)
     )
@@ -151,7 +152,8 @@ def _representative(run: Run) -> Iterator[np.ndarray]:
 
     train = run.samples(("train",))
     some = np.random.default_rng(0).permutation(len(train))[:REPRESENTATIVE]
-    return plain_batches(train.take(np.sort(some)), run.loading).as_numpy_iterator()
+    batches = plain_batches(train.take(np.sort(some)), run.loading).as_numpy_iterator()
+    return (batch["pixels"] for batch in batches)
 
 
 def _default_name(recipe: str, format: str, quantize: str) -> str:

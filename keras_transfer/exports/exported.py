@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.config.upgrade import upgraded
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.formats import PredictFunction, check_format
@@ -56,7 +57,8 @@ class Export(Predictor):
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting of the recipe as it was run."""
-        return self.metadata["settings"]
+        stored = self.metadata.get("settings") or self.metadata["knobs"]  # version 1
+        return upgraded(stored)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -73,8 +75,11 @@ class Export(Predictor):
     def loading(self) -> Loading:
         """How its images become batches."""
         from keras_transfer.data.batches import Loading
+        from keras_transfer.inputs.images.bound import BoundImage
 
-        return Loading(self.metadata["image_size"], self.metadata["resize"], 32)
+        augment = self.settings["input"]["augment"]
+        bound = BoundImage(self.metadata["image_size"], self.metadata["resize"], augment)
+        return Loading(bound, 32)
 
     @cached_property
     def _predictor(self) -> PredictFunction:

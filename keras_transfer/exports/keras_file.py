@@ -25,7 +25,8 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
 def with_probabilities(model: keras.Model) -> keras.Model:
     """Put the softmax on a model that gives logits."""
     softmax = keras.layers.Softmax(dtype="float32", name="probabilities")
-    return keras.Model(model.input, softmax(model.output), name="classifier")
+    ((pixels,), (logits,)) = (model.inputs, model.outputs)
+    return keras.Model(pixels, softmax(logits), name="classifier")
 
 
 def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
@@ -40,6 +41,7 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
         raise BadData(f"{folder / FILE} cannot be loaded: {error}") from None
 
     def probabilities(samples: Samples) -> np.ndarray:
-        return model.predict(plain_batches(samples, loading), verbose=0)
+        pixels = plain_batches(samples, loading).map(lambda batch: batch["pixels"])
+        return model.predict(pixels, verbose=0)
 
     return probabilities

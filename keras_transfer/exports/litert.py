@@ -35,20 +35,20 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
         _save(source, saved)
         content = _converter(source, quantize, saved).convert()
     labels = "".join(f"{name}\n" for name in source.classes)
-    described = with_metadata(content, source.name, source.loading.size)
+    described = with_metadata(content, source.name, source.loading.input.size)
     (folder / FILE).write_bytes(described + _archive(LABELS, labels, len(described)))
     (folder / LABELS).write_text(labels, encoding="utf-8")
 
 
 def _save(source: Source, folder: str) -> None:
     """By way of a SavedModel: only so inputs and outputs keep their names."""
-    size, model = source.loading.size, source.model
+    size, model = source.loading.input.size, source.model
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
 
     @tf.function(autograph=False)
     def forward(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": tf.nn.softmax(model(pixels, training=False))}
+        return {"probabilities": tf.nn.softmax(model({"pixels": pixels}, training=False)["label"])}
 
     image = tf.TensorSpec([1, size, size, 3], tf.float32, name="pixels")
     tf.saved_model.save(module, folder, signatures=forward.get_concrete_function(image))
@@ -104,6 +104,6 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
 
     def probabilities(samples: Samples) -> np.ndarray:
         batches = plain_batches(samples, loading).as_numpy_iterator()
-        return np.array([one(image) for batch in batches for image in batch])
+        return np.array([one(image) for batch in batches for image in batch["pixels"]])
 
     return probabilities

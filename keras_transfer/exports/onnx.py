@@ -29,11 +29,11 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
     import onnx
     import tf2onnx
 
-    size, model = source.loading.size, source.model
+    size, model = source.loading.input.size, source.model
 
     @tf.function(autograph=False)
     def forward(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": tf.nn.softmax(model(pixels, training=False))}
+        return {"probabilities": tf.nn.softmax(model({"pixels": pixels}, training=False)["label"])}
 
     image = tf.TensorSpec([None, size, size, 3], tf.float32, name="pixels")
     with silenced():
@@ -41,7 +41,7 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
     metadata = {
         "classes": json.dumps(source.classes, ensure_ascii=False),
         "image_size": str(size),
-        "resize": source.loading.resize,
+        "resize": source.loading.input.resize,
     }
     onnx.helper.set_model_props(converted, metadata)
     onnx.save(converted, folder / FILE)
@@ -64,6 +64,8 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
 
     def probabilities(samples: Samples) -> np.ndarray:
         batches = plain_batches(samples, loading).as_numpy_iterator()
-        return np.concatenate([session.run(None, {"pixels": batch})[0] for batch in batches])
+        return np.concatenate(
+            [session.run(None, {"pixels": batch["pixels"]})[0] for batch in batches]
+        )
 
     return probabilities

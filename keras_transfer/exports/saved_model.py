@@ -71,8 +71,8 @@ def _contents(samples: Samples, loading: Loading) -> Iterator[tf.Tensor]:
 
 def _pixels(samples: Samples) -> Iterator[tf.Tensor]:
     """One by one: their sizes may differ."""
-    decoded = tf.data.Dataset.from_tensor_slices(samples.rows).map(samples.store.decode)
-    return iter(decoded.batch(1).prefetch(4))
+    read = tf.data.Dataset.from_tensor_slices(samples.rows).map(samples.store.read)
+    return iter(read.batch(1).prefetch(4))
 
 
 def _name_method(file: Path, signature: str, method: str) -> None:
@@ -86,7 +86,7 @@ def _name_method(file: Path, signature: str, method: str) -> None:
 def _write_warmup(file: Path, source: Source) -> None:
     """Requests that a server runs before it says that it is ready: one image, and eight."""
     rng = np.random.default_rng(0)
-    size = source.loading.size
+    size = source.loading.input.size
     noise = rng.integers(0, 256, (size, size, 3), "uint8")
     image = tf.io.encode_jpeg(noise).numpy()
     file.parent.mkdir()

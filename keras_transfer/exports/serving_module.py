@@ -11,8 +11,9 @@ import keras
 import tensorflow as tf
 import yaml
 
-from keras_transfer.data import decode
 from keras_transfer.exports.formats import Source
+from keras_transfer.inputs.images import decode
+from keras_transfer.networks.network import BACKBONE
 
 __all__ = ["FEATURE", "ServingModule"]
 
@@ -39,10 +40,12 @@ class ServingModule(tf.Module):
         super().__init__()
         model = source.model
         self.weights = [variable.value for variable in model.variables]
-        self.size, self.how = source.loading.size, source.loading.resize
+        self.size, self.how = source.loading.input.size, source.loading.input.resize
         self.names = tf.constant(source.classes, tf.string)
         self.assets = [tf.saved_model.Asset(str(file)) for file in _assets(source, assets)]
-        self._scores = lambda pixels: tf.nn.softmax(model(pixels, training=False))
+        self._scores = lambda pixels: tf.nn.softmax(
+            model({"pixels": pixels}, training=False)["label"]
+        )
         self._map, self._head = _halves(model)
 
     def signatures(self) -> dict[str, Callable]:
@@ -133,10 +136,10 @@ class ServingModule(tf.Module):
 def _halves(model: keras.Model) -> tuple[Any, Any]:
     """From pixels to the backbone's last map, and from that to logits."""
     layers = model.layers
-    place = next(n for n, layer in enumerate(layers) if layer.name == "backbone")
+    place = next(n for n, layer in enumerate(layers) if layer.name == BACKBONE)
     last_map = layers[place + 1].input  # the head's first layers all take it
-    backbone = keras.Model(model.input, last_map)
-    head = keras.Model(last_map, model.output)
+    ((pixels,), (logits,)) = (model.inputs, model.outputs)
+    backbone, head = keras.Model(pixels, last_map), keras.Model(last_map, logits)
     return (lambda x: backbone(x, training=False)), (lambda x: head(x, training=False))
 
 
@@ -147,8 +150,8 @@ def _assets(source: Source, folder: Path) -> list[Path]:
         "preprocessing.json": json.dumps(
             {
                 "decoded": "RGB, EXIF orientation of a JPEG applied",
-                "image_size": loading.size,
-                "resize": loading.resize,
+                "image_size": loading.input.size,
+                "resize": loading.input.resize,
                 "range": [0, 255],
                 "normalising": "in the graph",
             },

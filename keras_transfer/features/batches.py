@@ -1,4 +1,4 @@
-"""Batches of features instead of pixels, for the same images in the same order."""
+"""Batches of features instead of examples, for the same examples in the same order."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.batches import (
+    Columns,
     Loading,
     Mixer,
+    Tensors,
     as_written,
     epoch_fold,
     epoch_order,
     evaluation_table,
+    gathered,
     training_table,
 )
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import Sampling
 from keras_transfer.features.engines import Engine
 from keras_transfer.features.store import Table
+from keras_transfer.networks.cutting import FEATURES
 
 __all__ = ["evaluation_features", "streamed", "training_features"]
 
@@ -30,38 +34,35 @@ def training_features(  # noqa: PLR0913
     views: Sequence[Table],
     samples: Samples,
     loading: Loading,
+    columns: Columns,
     *,
     epochs: int,
     first_epoch: int = 0,
     seeds: tuple[int, int] = (0, 0),
-    class_weights: np.ndarray | None = None,
     mix: Mixer | None = None,
     sampling: Sampling | None = None,
 ) -> tf.data.Dataset:
-    """What ``data.pipeline.training_batches`` gives, with stored features in the pixels' place.
+    """What ``data.batches.training_batches`` gives, with stored features instead of inputs.
 
-    Each image goes through its views in turn, one an epoch, from a view drawn by the seed on:
+    Each example goes through its views in turn, one per epoch, from a view drawn by the seed on:
     in as many epochs as there are views it shows each of them once.
 
     Args:
         views: One table of the features of ``samples`` for each view.
         samples: The train split.
         loading: Size of batches.
+        columns: Targets and weights of the samples.
         epochs: Number of the last epoch, counted from 1.
         first_epoch: Number of the first epoch, counted from 0.
-        seeds: Of the order of the images and of their views.
-        class_weights: (classes,) float32 factors of the samples' own weights.
+        seeds: For the order of the examples and for their views.
         mix: As for ``training_batches``: it draws what it would draw there, and mixes features.
-        sampling: As for ``training_batches``; an image that an epoch draws again is in its next
+        sampling: As for ``training_batches``; an example that an epoch draws again is in its next
             view.
 
     Returns:
-        Dataset of (batch, ...) float32 features, (batch,) int32 labels (or (batch, classes)
-        float32, of ``mix``), (batch,) float32 weights.
+        Dataset of ({"features": (batch, ...) float32}, targets, weights).
     """
-    n = len(samples)
-    columns = training_table(samples, loading, class_weights, sampling)
-    labels, weights, factors = map(tf.constant, columns)
+    n, table = len(samples), training_table(len(samples), loading, columns, sampling)
     first_view = np.random.default_rng(seeds[1]).integers(len(views), size=n)
 
     def take(positions: np.ndarray, times: np.ndarray, epoch: np.ndarray) -> np.ndarray:
@@ -81,9 +82,8 @@ def training_features(  # noqa: PLR0913
     @as_written
     def load(positions: tf.Tensor, times: tf.Tensor, places: tf.Tensor, epoch: tf.Tensor) -> tuple:
         features = tf.numpy_function(take, [positions, times, epoch], tf.float32, stateful=False)
-        weight = tf.gather(weights, positions) * tf.gather(factors, places)
         features = tf.ensure_shape(features, (None, *views[0].shape))
-        batch = features, tf.gather(labels, positions), weight
+        batch = {FEATURES: features}, *gathered(table, positions, places)
         if mix is None:
             return batch
         seed = tf.stack(
@@ -95,42 +95,48 @@ def training_features(  # noqa: PLR0913
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_features(table: Table, samples: Samples, loading: Loading) -> tf.data.Dataset:
-    """What ``data.pipeline.evaluation_batches`` gives, with stored features for pixels."""
-    order, labels, weights = evaluation_table(samples, loading)
+def evaluation_features(
+    table: Table, samples: Samples, loading: Loading, columns: Columns | None = None
+) -> tf.data.Dataset:
+    """What ``data.batches.evaluation_batches`` gives, with stored features instead of inputs."""
+    order, targets, weights = evaluation_table(samples, loading, columns)
 
     @as_written
-    def load(positions: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tuple:
+    def load(positions: tf.Tensor, targets: Tensors, weights: Tensors) -> tuple:
         features = tf.numpy_function(table.take, [positions], tf.float32, stateful=False)
-        return tf.ensure_shape(features, (None, *table.shape)), labels, weights
+        return {FEATURES: tf.ensure_shape(features, (None, *table.shape))}, targets, weights
 
-    rows = tf.data.Dataset.from_tensor_slices((order, labels, weights))
+    rows = tf.data.Dataset.from_tensor_slices((order, targets, weights))
     return rows.batch(loading.batch_size).map(load, 2).prefetch(tf.data.AUTOTUNE)
 
 
-def streamed(engine: Engine, batches: tf.data.Dataset, shape: Sequence[int]) -> tf.data.Dataset:
-    """Send the pixels of batches through an engine on their way, ahead of who takes them.
+def streamed(
+    engine: Engine, batches: tf.data.Dataset, shape: Sequence[int], inputs: Sequence[str]
+) -> tf.data.Dataset:
+    """Send the inputs of batches through an engine, ahead of the training that takes them.
 
     Args:
         engine: Runs the frozen part.
-        batches: Of (pixels, labels, weights).
-        shape: Of one image's features.
+        batches: Batches of (inputs, targets, weights).
+        shape: Shape of one example's features.
+        inputs: Names of the inputs that the engine takes.
 
     Returns:
-        Dataset of (features, labels, weights); the engine works while the training does.
+        Dataset of ({"features": ...}, targets, weights); the engine works while the training does.
     """
 
     def generate() -> Iterator[tuple[Any, ...]]:
         beside: deque[tuple[Any, ...]] = deque()
 
-        def pixels() -> Iterator[np.ndarray]:
-            for batch, *others in batches.as_numpy_iterator():
+        def examples() -> Iterator[np.ndarray]:
+            for given, *others in batches.as_numpy_iterator():
                 beside.append(tuple(others))
-                yield batch
+                (name,) = inputs
+                yield given[name]
 
-        for features in engine(pixels()):
-            yield (features, *beside.popleft())
+        for features in engine(examples()):
+            yield ({FEATURES: features}, *beside.popleft())
 
     _, *others = batches.element_spec
-    signature = (tf.TensorSpec((None, *shape), tf.float32), *others)
+    signature = ({FEATURES: tf.TensorSpec((None, *shape), tf.float32)}, *others)
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)

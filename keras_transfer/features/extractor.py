@@ -32,23 +32,19 @@ __all__ = ["CLEAN", "EngineConfig", "FeatureExtractor", "View", "sources"]
 
 logger = logging.getLogger("keras_transfer")
 
-FORMAT = 1
-"""Part of every key; count up when decoding, resizing or augmenting change what they give."""
-
-
 BATCH = 32
 """Images that go through a step from one boundary to the next together."""
 
 
 @dataclass(frozen=True)
 class View:
-    """How images are seen: clean, or augmented in one way that is drawn for each.
+    """How examples are seen: clean, or augmented in one way that is drawn for each.
 
     Attributes:
         metadata: What it depends on, JSON-ready; part of the key of its features.
         number: Tells the views of one augmentation apart.
-        seed: Of the augmentation.
-        augment: Maps (batch, size, size, 3) pixels and (batch, 2) seeds to pixels; None: clean.
+        seed: Seed of the augmentation.
+        augment: Maps the inputs of a batch and (batch, 2) seeds to inputs; None: clean.
     """
 
     metadata: Any = "clean"
@@ -108,11 +104,9 @@ class FeatureExtractor:
     ):
         self.cut, self.loading, self.means = cut, loading, means
         self.metadata: dict[str, Any] = {
-            "format": FORMAT,
+            **loading.input.metadata,
             "backbone": backbone,
             "boundary": cut.boundary,
-            "image_size": loading.size,
-            "resize": loading.resize,
             "network": fingerprint(cut.frozen),
         }
         self.held: dict[tuple[Any, ...], Table] = {}
@@ -134,7 +128,7 @@ class FeatureExtractor:
 
         network = self.metadata["network"]
         pairs = available(means.engine)
-        self.whole = chooser(cut.frozen, lambda: _pixels(few, loading), network, pairs)
+        self.whole = chooser(cut.frozen, lambda: self._inputs(few), network, pairs)
         further = earlier.cut.further() if earlier else None
         self.step: tuple[FeatureExtractor, EngineSelector] | None = None
         if earlier and further:
@@ -206,11 +200,11 @@ class FeatureExtractor:
 
     def features(self, samples: Samples) -> np.ndarray:
         """(n, ...) float32 features of a few images, computed here and now."""
-        return np.concatenate(list(self.whole.engine()([_pixels(samples, self.loading)])))
+        return np.concatenate(list(self.whole.engine()([self._inputs(samples)])))
 
     def stream(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Datasets of (pixels, labels, weights) to (features, labels, weights), not kept."""
-        return streamed(self.whole.engine(), batches, self.shape)
+        return streamed(self.whole.engine(), batches, self.shape, self.cut.inputs)
 
     def _cached(self, samples: Samples, view: View) -> Table | None:
         while True:
@@ -261,8 +255,18 @@ class FeatureExtractor:
                 return _shown(step.engine()(map(table.take, places)), len(table))
             self.step = None  # no room for what lies between
         engine = self.whole.engine()
-        pixels = plain_batches(samples, self.loading, view.augment, view.seeds(samples.digests))
-        return _shown(engine(pixels.as_numpy_iterator()), len(samples))
+        seeds = view.seeds(samples.digests)
+        batches = plain_batches(samples, self.loading, view.augment, seeds).as_numpy_iterator()
+        return _shown(engine(map(self._given, batches)), len(samples))
+
+    def _given(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """What the engine takes of a batch of inputs."""
+        (name,) = self.cut.inputs
+        return batch[name]
+
+    def _inputs(self, samples: Samples) -> np.ndarray:
+        batches = plain_batches(samples, self.loading).as_numpy_iterator()
+        return np.concatenate([self._given(batch) for batch in batches])
 
     def _tell(self, computed: int, cached: int, seconds: float) -> None:
         choice = self.choice
@@ -318,10 +322,6 @@ def _shown(batches: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:
         for features in batches:
             yield features
             bar.update(len(features))
-
-
-def _pixels(samples: Samples, loading: Loading) -> np.ndarray:
-    return np.concatenate(list(plain_batches(samples, loading).as_numpy_iterator()))
 
 
 def _first_of_each(digests: np.ndarray, missing: np.ndarray) -> np.ndarray:

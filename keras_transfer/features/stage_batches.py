@@ -1,19 +1,21 @@
-"""What a stage is fed with: pixels for a whole network, features for the part that trains."""
+"""The batches of a stage: examples for a network that trains as a whole, or stored features."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_transfer.data.batches import (
     Augmenter,
+    Columns,
     Loading,
     evaluation_batches,
+    label_columns,
     training_batches,
 )
 from keras_transfer.data.memory import held
@@ -23,144 +25,163 @@ from keras_transfer.features.batches import evaluation_features, training_featur
 from keras_transfer.features.extractor import FeatureExtractor, View
 from keras_transfer.features.store import Table
 
-__all__ = ["Feed", "Supply", "feed_features", "feed_pixels"]
+__all__ = ["Split", "StageBatches", "from_examples", "from_features"]
 
-Batches = Callable[[int], tf.data.Dataset]
-Resample = Callable[[Table, Samples], tuple[Table, Samples]]
+Resample = Callable[[Table, Samples], tuple[Table, Samples, Columns]]
+"""Makes another table of features, with its samples and their columns (SMOTE)."""
 
 logger = logging.getLogger("keras_transfer")
 
 
-class Supply(NamedTuple):
-    """What a stage fits, and on what.
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Samples with what they should be answered with.
 
     Attributes:
-        train: From the number of the first epoch (from 0) to the batches of all epochs from it
-            on.
-        val: Batches that are gone through after each epoch; their labels are (batch,) class
-            numbers, or (batch, classes) shares where those of ``train`` are such.
-        part: What takes these batches where they hold features of a frozen part instead of
-            pixels: it shares with the whole model all layers that train. None: the whole model.
-        focal_gamma: Gamma of the focal loss (Lin et al. 2017), which takes labels as shares of
-            classes; 0: cross-entropy.
+        samples: n of them.
+        columns: Their targets and weights.
     """
 
-    train: Batches
-    val: tf.data.Dataset
-    part: keras.Model | None = None
-    focal_gamma: float = 0.0
+    samples: Samples
+    columns: Columns
+
+    @classmethod
+    def labelled(cls, samples: Samples) -> Split:
+        """Samples whose target is their label."""
+        return cls(samples, label_columns(samples))
 
 
 @dataclass(frozen=True, eq=False)
-class Feed:
-    """Batches for one stage.
+class StageBatches:
+    """What a stage fits, and on what.
 
     Attributes:
-        part: What takes them; None: the whole network.
-        train: From the number of the first epoch to the batches from it on.
+        model: What takes these batches where they hold features of a frozen part instead of
+            examples: it shares with the network all layers that train. None: the network's model.
+        train: From the number of the first epoch, from 0, to the batches of all epochs from it on.
+        val: Batches that are iterated after each epoch.
         evaluation: From samples to their batches, in order.
     """
 
-    part: keras.Model | None
+    model: keras.Model | None
     train: Callable[[int], tf.data.Dataset]
+    val: tf.data.Dataset
     evaluation: Callable[[Samples], tf.data.Dataset]
 
-    def supply(self, val: Samples) -> Supply:
-        """For ``Trainer.stage``, with these images for validation."""
-        return Supply(self.train, self.evaluation(val), self.part)
 
-
-def feed_pixels(
-    train: Samples, loading: Loading, *, augment: Augmenter | None, epochs: int, **more: Any
-) -> Feed:
-    """Feed a whole network; decoded images stay in memory if they fit and are used again.
+def from_examples(
+    train: Split,
+    val: Split,
+    loading: Loading,
+    *,
+    augment: Augmenter | None,
+    epochs: int,
+    **more: Any,
+) -> StageBatches:
+    """Batches for a network that trains as a whole; examples stay in memory if they fit.
 
     Args:
         train: The train split.
-        loading: How images become batches.
-        augment: Changes the train split anew in every epoch.
-        epochs: Of the stage.
-        more: As ``training_batches`` takes it.
+        val: The validation split.
+        loading: How examples become batches.
+        augment: Changes the examples of the train split in every epoch.
+        epochs: Epochs of the stage.
+        more: Further arguments of ``training_batches``.
     """
     again = epochs > 1
 
     def batches(first_epoch: int) -> tf.data.Dataset:
-        samples = held(train, loading) if again else train
+        samples = held(train.samples, loading) if again else train.samples
         return training_batches(
-            samples, loading, epochs=epochs, first_epoch=first_epoch, augment=augment, **more
+            samples,
+            loading,
+            train.columns,
+            epochs=epochs,
+            first_epoch=first_epoch,
+            augment=augment,
+            **more,
         )
 
-    def evaluation(samples: Samples) -> tf.data.Dataset:
-        return evaluation_batches(held(samples, loading) if again else samples, loading)
+    def evaluation(samples: Samples, columns: Columns | None = None) -> tf.data.Dataset:
+        kept = held(samples, loading) if again else samples
+        return evaluation_batches(kept, loading, columns)
 
-    return Feed(None, batches, evaluation)
+    return StageBatches(None, batches, evaluation(val.samples, val.columns), evaluation)
 
 
-def feed_features(
+def from_features(
     extractor: FeatureExtractor,
-    train: Samples,
+    train: Split,
+    val: Split,
     views: Sequence[View],
     *,
     epochs: int,
     augment: Augmenter | None,
     resample: Resample | None = None,
     **more: Any,
-) -> Feed:
-    """Feed what comes after a frozen part with stored features, or with streamed ones.
+) -> StageBatches:
+    """Batches of stored features, for the part of a network that trains.
 
-    They are streamed where there is no room for them, and where no views are given.
+    Features are streamed where there is no room for them, and where no views are given.
 
     Args:
-        extractor: Makes the features.
+        extractor: Computes the features.
         train: The train split.
-        views: How its images are seen, in turn; none: augmented anew in every epoch.
-        epochs: Of the stage.
-        augment: Changes streamed images, unless the only view is the clean one.
-        resample: Makes another table of features, and the samples to it; for one view.
-        more: As ``training_batches`` takes it.
+        val: The validation split.
+        views: How its examples are seen, in turn; none: augmented differently in every epoch.
+        epochs: Epochs of the stage.
+        augment: Changes streamed examples, unless the only view is the clean one.
+        resample: Makes other features up; for one view.
+        more: Further arguments of ``training_batches``.
     """
     loading = extractor.loading
     clean = len(views) == 1 and views[0].augment is None
 
-    def tables() -> list[Table]:
-        images = train if clean else held(train, loading)
-        found = []
-        for view in views:
-            table = extractor.table(images, view)
-            if table is None:
-                return []
-            found.append(table)
-        return found
-
     def batches(first_epoch: int) -> tf.data.Dataset:
-        found, samples = _resampled(tables(), train, resample)
-        if found:
+        samples = train.samples if clean else held(train.samples, loading)
+        tables = _tables(extractor, samples, views)
+        if resample is not None:
+            tables, samples, columns = _resampled(tables, train.samples, resample)
+        else:
+            samples, columns = train.samples, train.columns
+        if tables:
             return training_features(
-                found, samples, loading, epochs=epochs, first_epoch=first_epoch, **more
+                tables, samples, loading, columns, epochs=epochs, first_epoch=first_epoch, **more
             )
-        logger.info("The frozen part runs in every epoch, ahead of the training")
+        logger.info("The frozen layers run in every epoch")
         fresh = None if clean else augment
-        pixels = feed_pixels(train, loading, augment=fresh, epochs=epochs, **more)
-        return extractor.stream(pixels.train(first_epoch))
+        examples = from_examples(train, val, loading, augment=fresh, epochs=epochs, **more)
+        return extractor.stream(examples.train(first_epoch))
 
-    def evaluation(samples: Samples) -> tf.data.Dataset:
+    def evaluation(samples: Samples, columns: Columns | None = None) -> tf.data.Dataset:
         table = extractor.table(samples)
         if table is not None:
-            return evaluation_features(table, samples, loading)
-        return extractor.stream(evaluation_batches(samples, loading))
+            return evaluation_features(table, samples, loading, columns)
+        return extractor.stream(evaluation_batches(samples, loading, columns))
 
-    return Feed(extractor.cut.trainable, batches, evaluation)
+    return StageBatches(
+        extractor.cut.trainable, batches, evaluation(val.samples, val.columns), evaluation
+    )
+
+
+def _tables(extractor: FeatureExtractor, samples: Samples, views: Sequence[View]) -> list[Table]:
+    """A table for each view; none at all where one has no room."""
+    found = []
+    for view in views:
+        table = extractor.table(samples, view)
+        if table is None:
+            return []
+        found.append(table)
+    return found
 
 
 def _resampled(
-    views: list[Table], train: Samples, resample: Resample | None
-) -> tuple[list[Table], Samples]:
-    if resample is None:
-        return views, train
+    views: list[Table], train: Samples, resample: Resample
+) -> tuple[list[Table], Samples, Columns]:
     if not views:
         raise CheckFailed(
             "smote needs the features of all training images, and there is no room for them. "
-            "Raise KT_CACHE_GB, or take --imbalance oversample."
+            "Raise KT_CACHE_GB, or use --imbalance oversample."
         )
-    table, samples = resample(views[0], train)
-    return [table], samples
+    table, samples, columns = resample(views[0], train)
+    return [table], samples, columns

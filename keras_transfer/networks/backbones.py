@@ -13,7 +13,7 @@ from keras_transfer.tables import Table
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["BACKBONES", "Backbone", "Marks", "build_backbone", "checked_variant"]
+__all__ = ["BACKBONES", "BackboneSpec", "Marks", "build_backbone", "checked_variant"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Marks:
 
 
 @dataclass(frozen=True)
-class Backbone:
+class BackboneSpec:
     """One network.
 
     Attributes:
@@ -70,11 +70,13 @@ _V2 = {"alpha": (1.0, 0.35, 0.5, 0.75, 1.3, 1.4)}
 _V3 = {"alpha": (1.0, 0.75), "minimalistic": (False, True)}
 
 
-def _keras(name: str, preprocessing: str, marks: Marks, parameters: int, **more: Any) -> Backbone:
-    return Backbone(f"keras.applications:{name}", preprocessing, marks, parameters, **more)
+def _keras(
+    name: str, preprocessing: str, marks: Marks, parameters: int, **more: Any
+) -> BackboneSpec:
+    return BackboneSpec(f"keras.applications:{name}", preprocessing, marks, parameters, **more)
 
 
-BACKBONES: Table[Backbone] = Table(
+BACKBONES: Table[BackboneSpec] = Table(
     "backbone",
     {
         "vgg16": _keras("VGG16", "caffe", _VGG, 14_714_688),
@@ -139,7 +141,7 @@ BACKBONES: Table[Backbone] = Table(
         "convnext_base": _keras("ConvNeXtBase", "none", _CONVNEXT, 87_566_464),
         "convnext_large": _keras("ConvNeXtLarge", "none", _CONVNEXT, 196_230_336),
         "convnext_xlarge": _keras("ConvNeXtXLarge", "none", _CONVNEXT, 348_147_968),
-        "convnet_small": Backbone(
+        "convnet_small": BackboneSpec(
             "keras_transfer.networks.convnet_small:convnet_small",
             "tf",
             _VGG,

@@ -1,9 +1,10 @@
-"""Where a partly frozen classifier is cut in two: what never changes in a stage, and the rest."""
+"""Where a partly frozen network is cut in two: the frozen part, which runs once, and the rest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,78 +12,86 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["Cut", "cut_network", "fingerprint"]
+__all__ = ["FEATURES", "Cut", "cut_network", "fingerprint"]
+
+FEATURES = "features"
+"""Name of the trainable part's first input."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A network in two parts that share its layers: ``trainable(prefix(pixels))`` is its answer.
+    """A network in two parts that share its layers: ``trainable(frozen(inputs))`` is its answer.
 
     Attributes:
         boundary: Name of the layer after which it is cut.
         before: Graphs that follow one another up to the cut.
         after: Graphs that follow one another from the cut on.
+        inputs: Names of the network's inputs, in the order that the frozen part takes them.
     """
 
     boundary: str
     before: tuple[keras.Model, ...]
     after: tuple[keras.Model, ...]
+    inputs: tuple[str, ...] = ("pixels",)
 
     @cached_property
     def frozen(self) -> keras.Model:
-        """From pixels to features; nothing in it trains or draws random numbers."""
-        return _joined(self.before, "prefix")
+        """From inputs to features; nothing in it trains or draws random numbers."""
+        return _joined(self.before, "frozen")
 
     @cached_property
     def trainable(self) -> keras.Model:
-        """From features to float32 logits. What it learns, the whole network has learnt."""
-        return _joined(self.after, "rest")
+        """From {"features": ...} to the network's outputs; it trains the network's own layers."""
+        return _joined(self.after, "trainable", FEATURES)
 
     def further(self) -> Cut | None:
-        """Cut the rest once more, by what acts in training now; None where that cuts nothing."""
-        return _cut(self.after)
+        """Cut the trainable part once more, as its layers are set now; None if nothing is cut."""
+        return _cut(self.after, self.inputs)
 
 
-def cut_network(classifier: keras.Model) -> Cut | None:
-    """Cut a classifier at the last single tensor before anything that acts otherwise in training.
+def cut_network(model: keras.Model, backbones: Sequence[str] = ("backbone",)) -> Cut | None:
+    """Cut a network at the last single tensor before anything that acts otherwise in training.
 
-    Layers act otherwise that train, drop at random, or normalise by the batch. The cut lies where
-    one tensor carries everything, so that branches and skips stay whole: behind a cut vertex of
-    the graph. Where the whole backbone is frozen, it lies behind the pooling.
+    Layers act otherwise that train, drop at random, or normalize by the batch. The cut lies where
+    one tensor carries everything, so that branches and skips stay intact: behind a cut vertex of
+    the graph. Where the backbone is frozen completely, it lies behind the pooling.
 
     Args:
-        classifier: As ``build_classifier`` makes it, after ``freeze``.
+        model: With one input, after ``freeze``.
+        backbones: Names of the layers that are backbones.
 
     Returns:
-        The two parts: (batch, size, size, 3) float32 pixels, 0..255, to features, and those to
-        (batch, classes) logits. None where no kernel lies before a cut, as when everything trains.
+        Its two parts: (batch, size, size, 3) float32 pixels, 0..255, to features, and those to
+        its outputs. None where no kernel lies before a cut, as when everything trains.
     """
-    whole = next(n for n in _in_order(classifier) if n.operation.name == "backbone")
-    stem = keras.Model(classifier.input, whole.input_tensors[0], name="stem")
-    head = keras.Model(whole.output_tensors[0], classifier.output, name="head")
-    return _cut((stem, whole.operation, head))
+    (name,) = backbones
+    backbone = next(node for node in _in_order(model) if node.operation.name == name)
+    (given,) = model.inputs
+    stem = keras.Model(given, backbone.input_tensors[0], name="stem")
+    head = keras.Model(backbone.output_tensors[0], model.output, name="head")
+    return _cut((stem, backbone.operation, head), tuple(model.input))
 
 
-def _cut(graphs: tuple[keras.Model, ...]) -> Cut | None:
+def _cut(graphs: tuple[keras.Model, ...], inputs: tuple[str, ...]) -> Cut | None:
     at = next(place for place, graph in enumerate(graphs) if _acts_in_training(graph))
     before, (graph, *after) = graphs[:at], graphs[at:]
-    cut = _last_cut(graph)
-    if cut is not None:
-        tensor = cut.output_tensors[0]
+    last = _last_cut(graph)
+    if last is not None:
+        tensor = last.output_tensors[0]
         before = (*before, keras.Model(graph.input, tensor))
         graph = keras.Model(tensor, graph.output)
-    if not any(len(weight.shape) > 1 for one in before for weight in one.weights):
+    if not any(len(weight.shape) > 1 for part in before for weight in part.weights):
         return None
-    boundary = (cut or _in_order(before[-1])[-1]).operation.name
-    return Cut(boundary, before, (graph, *after))
+    boundary = (last or _in_order(before[-1])[-1]).operation.name
+    return Cut(boundary, before, (graph, *after), inputs)
 
 
-def _joined(graphs: tuple[keras.Model, ...], name: str) -> keras.Model:
-    first = graphs[0].input
-    tensor = inputs = keras.Input(first.shape[1:], dtype=first.dtype)
+def _joined(graphs: tuple[keras.Model, ...], name: str, given: str = "") -> keras.Model:
+    first = graphs[0].inputs[0]
+    tensor = inputs = keras.Input(first.shape[1:], dtype=first.dtype, name=given or None)
     for graph in graphs:
         tensor = graph(tensor)
-    return keras.Model(inputs, tensor, name=name)
+    return keras.Model({given: inputs} if given else inputs, tensor, name=name)
 
 
 def fingerprint(model: keras.Model) -> str:

@@ -8,12 +8,11 @@ import keras
 from keras import layers
 
 from keras_transfer.errors import UnknownName
-from keras_transfer.networks.preprocessing import preprocess
 from keras_transfer.tables import Table
 
-__all__ = ["POOLINGS", "build_classifier", "build_head", "members_of"]
+__all__ = ["POOLINGS", "Head", "build_head"]
 
-Part = Callable[[keras.KerasTensor], keras.KerasTensor]
+Head = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 
 def _average_and_maximum(features: keras.KerasTensor) -> keras.KerasTensor:
@@ -21,7 +20,7 @@ def _average_and_maximum(features: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Concatenate(name="pool")(both)
 
 
-POOLINGS: Table[Part] = Table(
+POOLINGS: Table[Head] = Table(
     "pooling",
     {
         "avg": lambda features: layers.GlobalAveragePooling2D(name="pool")(features),
@@ -34,36 +33,38 @@ POOLINGS: Table[Part] = Table(
 
 
 def build_head(  # noqa: PLR0913
-    classes: int,
+    outputs: int,
     *,
     pooling: str = "avg",
     units: Sequence[int] = (),
     activation: str = "relu",
     dropout: float = 0.0,
-    batch_norm: bool = False,
+    batch_normalization: bool = False,
     l1: float = 0.0,
     l2: float = 0.0,
     members: int = 1,
-) -> Part:
+    finish: Head | None = None,
+) -> Head:
     """Describe a head; the graph is made where the result is called.
 
     ``pooling="flatten", units=(256,)`` is the textbook head of VGG16,
     ``pooling="avg", units=(1024,)`` that of ResNet50.
 
     Args:
-        classes: How many logits; a binary problem has two.
+        outputs: Width of the last layer: classes (a binary problem has two), labels or targets.
         pooling: A row of ``POOLINGS``.
         units: Widths of the hidden layers.
         activation: Of the hidden layers, by its Keras name.
         dropout: Share of values dropped after each hidden layer; after pooling if there is none.
-        batch_norm: Whether hidden layers are normalised, before the activation.
+        batch_normalization: Whether hidden layers are normalised, before the activation.
         l1: Factor of the sum of absolute values of each kernel, in the loss.
         l2: Factor of the sum of squares of each kernel, in the loss.
         members: How many such heads stand side by side on the pooled features; of several the
             answer is the mean: its softmax is the mean of theirs.
+        finish: Layers after the last one, such as an objective's rescaling.
 
     Returns:
-        Function from (batch, height, width, channels) features to (batch, classes) logits, which
+        Function from (batch, height, width, channels) features to (batch, outputs) logits, which
         are float32 under any precision policy.
 
     Raises:
@@ -78,15 +79,16 @@ def build_head(  # noqa: PLR0913
     def answer(x: keras.KerasTensor, whose: str = "") -> keras.KerasTensor:
         for number, width in enumerate(units, start=1):
             name = f"{whose}hidden{number}"
-            x = dense(width, name, use_bias=not batch_norm)(x)
-            if batch_norm:
+            x = dense(width, name, use_bias=not batch_normalization)(x)
+            if batch_normalization:
                 x = layers.BatchNormalization(name=f"{name}_bn")(x)
             x = layers.Activation(activate, name=f"{name}_activation")(x)
             if dropout:
                 x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
         if dropout and not units:
             x = layers.Dropout(dropout, name=f"{whose}dropout")(x)
-        return dense(classes, f"{whose}logits", dtype="float32")(x)
+        x = dense(outputs, f"{whose}logits", dtype="float32")(x)
+        return x if finish is None else finish(x)
 
     def attach(features: keras.KerasTensor) -> keras.KerasTensor:
         x = pool(features)
@@ -110,31 +112,6 @@ def _mean(logits: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
     return ops.squeeze(largest, axis=1) + ops.log(mean)
 
 
-def members_of(classifier: keras.Model) -> list[tuple[keras.Model, keras.Model]]:
-    """Take a classifier of several members apart; all share their layers with it.
-
-    Args:
-        classifier: As ``build_classifier`` makes it of a head of several members; newly built, for
-            once its layers stand in other graphs too they do not know which is meant.
-
-    Returns:
-        For each member a classifier of its own, from pixels to logits, and its head alone, from
-        pooled features to logits.
-    """
-    pooled = classifier.get_layer("pool").output
-    names = {layer.name for layer in classifier.layers}
-    answers: list[keras.KerasTensor] = []
-    while (name := f"member{len(answers) + 1}_logits") in names:
-        answers.append(classifier.get_layer(name).output)
-    return [
-        (
-            keras.Model(classifier.input, answer, name="classifier"),
-            keras.Model(pooled, answer, name=f"member{number}"),
-        )
-        for number, answer in enumerate(answers, start=1)
-    ]
-
-
 def _activation(name: str) -> str:
     try:
         keras.activations.get(name)
@@ -142,23 +119,3 @@ def _activation(name: str) -> str:
         known = [one for one in dir(keras.activations) if not one.startswith("_")]
         raise UnknownName("activation", name, known) from None
     return name
-
-
-def build_classifier(backbone: keras.Model, head: Part, *, preprocessing: str) -> keras.Model:
-    """Join preprocessing, backbone and head into one model, from pixels to logits.
-
-    Args:
-        backbone: As ``build_backbone`` makes it; it becomes a layer of that name, and its weights
-            stay its own.
-        head: As ``build_head`` makes it.
-        preprocessing: A row of ``PREPROCESSINGS``, that of the backbone's row in ``BACKBONES``.
-
-    Returns:
-        (batch, size, size, 3) float32 RGB pixels, 0..255, to (batch, classes) float32 logits.
-
-    Raises:
-        UnknownName: No such preprocessing.
-    """
-    pixels = keras.Input(backbone.input_shape[1:], dtype="float32", name="pixels")
-    features = backbone(preprocess(pixels, preprocessing))
-    return keras.Model(pixels, head(features), name="classifier")

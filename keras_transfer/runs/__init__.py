@@ -1,7 +1,6 @@
 """The run folder: what is written where, and reading it back."""
 
 from keras_transfer.runs.directory import (
-    fingerprint,
     finished,
     has_interrupted,
     interrupted,
@@ -9,12 +8,11 @@ from keras_transfer.runs.directory import (
     new_folder,
     recording,
     stored_settings,
-    write_bad_files,
     write_json,
-    write_split,
 )
 from keras_transfer.runs.predictor import Prediction, Predictor
 from keras_transfer.runs.run import Run
+from keras_transfer.runs.split_table import fingerprint, write_bad_files, write_split
 
 __all__ = [
     "Prediction",

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import filecmp
-import hashlib
 import json
 import logging
 import os
 import platform
 import shutil
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
-from keras_transfer.data.samples import Samples
+from keras_transfer.config.upgrade import upgraded, versioned
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
 
 try:
@@ -31,20 +26,15 @@ except ImportError:  # Windows: two processes in one folder go unnoticed
 
 __all__ = [
     "discard",
-    "fingerprint",
     "finished",
     "has_interrupted",
     "interrupted",
     "is_done",
     "locked_log",
     "new_folder",
-    "read_digests",
-    "read_train_counts",
     "recording",
     "stored_settings",
-    "write_bad_files",
     "write_json",
-    "write_split",
 ]
 
 ROOT = Path("runs")
@@ -182,8 +172,8 @@ def _begun(folder: Path) -> Path:
 
 
 def stored_settings(folder: Path) -> dict[str, Any]:
-    """The settings that a run was started with."""
-    return yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    """The settings that a run was started with, in today's words."""
+    return upgraded(yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8")))
 
 
 @contextlib.contextmanager
@@ -202,7 +192,8 @@ def recording(
     )
     began, fresh = time.perf_counter(), not (folder / "run.json").exists()
     handler = locked_log(folder)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    text = yaml.safe_dump(versioned(settings), sort_keys=False)
+    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
     write_json(folder / "run.json", metadata)
     try:
         yield metadata
@@ -259,62 +250,3 @@ def write_json(path: Path, content: Any) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     beside.write_text(text + "\n", encoding="utf-8")
     os.replace(beside, path)
-
-
-SPLIT_COLUMNS = ("path", "label", "split", "group", "digest")
-
-
-def write_split(path: Path, samples: Samples) -> None:
-    """Write the table of samples: path, label, part, group, digest of the content.
-
-    Raises:
-        BadData: The folder holds another table: the data have changed since the run began.
-    """
-    beside = path.with_suffix(".tmp")
-    _write_table(beside, SPLIT_COLUMNS, _split_rows(samples))
-    if path.exists() and not filecmp.cmp(path, beside, shallow=False):
-        beside.unlink()
-        raise BadData(
-            f"The data are not those that the run in {path.parent} began with (see {path}); "
-            "put them back, or start a new run without --resume."
-        )
-    os.replace(beside, path)
-
-
-def _split_rows(samples: Samples) -> Iterable[tuple[Any, ...]]:
-    names = np.asarray(samples.classes, object)[samples.labels]
-    columns = (samples.keys, names, samples.splits, samples.groups, samples.digests)
-    return zip(*columns, strict=True)
-
-
-def write_bad_files(path: Path, samples: Samples, reasons: np.ndarray) -> None:
-    """Write path and reason of each image that cannot be used; no file where there is none."""
-    bad = reasons != ""
-    if bad.any():
-        _write_table(path, ("path", "reason"), zip(samples.keys[bad], reasons[bad], strict=True))
-
-
-def _write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
-def fingerprint(split: Path) -> dict[str, str]:
-    """A hash that changes when the table of samples does: images, labels, parts or contents."""
-    return {"split.csv": hashlib.sha256(split.read_bytes()).hexdigest()}
-
-
-def read_train_counts(path: Path, classes: Sequence[str]) -> list[int]:
-    """Images of each class in the train split of a split table."""
-    with path.open(newline="", encoding="utf-8") as file:
-        labels = Counter(row["label"] for row in csv.DictReader(file) if row["split"] == "train")
-    return [labels[name] for name in classes]
-
-
-def read_digests(path: Path, splits: Iterable[str]) -> set[str]:
-    """Content digests of the images in some parts of a split table."""
-    wanted = set(splits)
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row["digest"] for row in csv.DictReader(file) if row["split"] in wanted}

@@ -15,12 +15,8 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
-from keras_transfer.runs.directory import (
-    read_digests,
-    read_train_counts,
-    write_bad_files,
-    write_json,
-)
+from keras_transfer.runs.directory import write_json
+from keras_transfer.runs.split_table import read_digests, read_train_counts, write_bad_files
 
 if TYPE_CHECKING:
     from keras_transfer.data.batches import Loading
@@ -124,7 +120,7 @@ class Predictor:
         self._check_tta(tta)
         files = _expanded([paths] if isinstance(paths, str | Path) else list(paths))
         samples = Samples.of(Files(files), self.classes, files, [0] * len(files))
-        reasons = scan(samples, cache_dir()).reasons
+        reasons = scan(samples, self.loading.input.check, cache_dir()).reasons
         drop_invalid = reasons == ""
         answers = iter(self._answers(samples.take(drop_invalid), tta).mean(axis=0))
         return [
@@ -171,7 +167,7 @@ class Predictor:
         self._check_tta(tta)
         own = data is None
         everything = self.samples(["test"]) if own else self._read(data, data_dir)
-        found_bad = scan(everything, cache_dir())
+        found_bad = scan(everything, self.loading.input.check, cache_dir())
         samples = drop_invalid(everything, found_bad, on_bad)
         if not own:
             self._check_unseen(samples.digests, strict)
@@ -182,7 +178,7 @@ class Predictor:
         if tta is not None:
             plain = classification_metrics(samples.labels, answers[0], self.classes)
             metrics["plain"] = {name: plain[name] for name in ("accuracy", "macro_f1", "log_loss")}
-        metadata = {"data": self.settings["data"] if own else describe(data), "tta": tta}
+        metadata = {"data": self.settings["data"]["source"] if own else describe(data), "tta": tta}
         try:
             folder = self._next_evaluation()
             write_bad_files(folder / "bad_files.csv", everything, found_bad.reasons)
@@ -219,7 +215,7 @@ class Predictor:
         from keras_transfer.data.scan import drop_invalid, scan
 
         samples = self._read(data, data_dir)
-        return drop_invalid(samples, scan(samples, cache_dir()), "fail")
+        return drop_invalid(samples, scan(samples, self.loading.input.check, cache_dir()), "fail")
 
     def _read(self, data: Any, data_dir: Path | None) -> Samples:
         from keras_transfer.data import sources, splits
@@ -228,7 +224,7 @@ class Predictor:
         if (samples.splits == "test").any():
             samples = samples.split("test")
             logger.info("The data have parts; these are the metrics of their test split.")
-        if self.settings.get("classes") and set(self.classes) < set(samples.classes):
+        if self.settings["data"].get("classes") and set(self.classes) < set(samples.classes):
             samples = splits.keep_classes(samples, self.classes)
         return self._relabelled(samples)
 
@@ -276,18 +272,18 @@ class Predictor:
             return np.empty((1, 0, len(self.classes)))
         if tta is None:
             return self.probabilities(samples)[None]
-        from keras_transfer.data.tta import views
+        from keras_transfer.inputs.images.tta import views
 
-        seen = views(samples, self.loading, tta, self.settings["augment"])
+        seen = views(samples, self.loading, tta)
         return np.stack([self.probabilities(one) for one in seen])
 
     def _check_tta(self, tta: str | int | None) -> None:
         """Refuse what makes no sense before images are read."""
         if tta is None:
             return
-        from keras_transfer.data.tta import check_views
+        from keras_transfer.inputs.images.tta import check_views
 
-        check_views(tta, self.settings["augment"])
+        check_views(tta, self.settings["input"]["augment"])
 
 
 def _expanded(paths: list[str | Path]) -> list[str]:

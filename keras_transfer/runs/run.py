@@ -17,11 +17,13 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
 from keras_transfer.runs.directory import stored_settings
 from keras_transfer.runs.predictor import Predictor
+from keras_transfer.runs.split_table import read_rows
 
 if TYPE_CHECKING:
     import keras
 
     from keras_transfer.data.batches import Loading
+    from keras_transfer.networks.network import Network
 
 __all__ = ["Run"]
 
@@ -104,7 +106,10 @@ class Run(Predictor):
 
     @cached_property
     def model(self) -> keras.Model:
-        """The best model: (batch, size, size, 3) RGB pixels 0..255 to (batch, classes) logits."""
+        """The best model: from {"pixels": (batch, size, size, 3) RGB, 0..255} to {"label": logits}.
+
+        Runs of version 1 have one tensor as input and as output instead of dicts.
+        """
         import keras
 
         try:
@@ -112,14 +117,23 @@ class Run(Predictor):
         except (ValueError, OSError) as error:
             raise BadWeights(f"{self.folder / 'best.keras'} cannot be read: {error}") from None
 
-    @property
+    @cached_property
+    def network(self) -> Network:
+        """The best model and its parts, by name."""
+        from keras_transfer.networks.network import Network
+
+        return Network.of(self.model)
+
+    @cached_property
     def loading(self) -> Loading:
         """How this run's images become batches."""
         from keras_transfer.data.batches import Loading
+        from keras_transfer.inputs.images.bound import BoundImage
 
-        return Loading(
-            self.model.input_shape[1], self.settings["resize"], self.settings["batch_size"]
-        )
+        (pixels,) = self.network.predictor.inputs
+        given = self.settings["input"]
+        bound = BoundImage(pixels.shape[1], given["resize"], given["augment"])
+        return Loading(bound, self.settings["batches"]["batch_size"])
 
     @property
     def split(self) -> Path:
@@ -138,7 +152,8 @@ class Run(Predictor):
         from keras_transfer.data.batches import evaluation_batches
         from keras_transfer.evaluation.inference import probabilities
 
-        return probabilities(self.model, evaluation_batches(samples, self.loading), "predicting")
+        batches = evaluation_batches(samples, self.loading)
+        return probabilities(self.network.predictor, batches, "predicting")
 
     def samples(self, splits: Sequence[str]) -> Samples:
         """Find the images of this run again.
@@ -155,13 +170,12 @@ class Run(Predictor):
         from keras_transfer.data import sources
         from keras_transfer.data.scan import scan
 
-        with self.split.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] in splits]
+        rows = [row for row in read_rows(self.split) if row["split"] in splits]
         cure = "Put them back, or name other labelled images by --data."
-        spec = self.settings["data"]
+        spec = self.settings["data"]["source"]
         if spec is None or str(spec).startswith("arrays "):
             raise BadData(f"The run in {self.folder} had its images in arrays. {cure}")
-        where, before = self.settings.get("data_dir"), ""
+        where, before = self.settings["data"].get("data_dir"), ""
         began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
         if not Path(spec).exists() and (began / spec).exists():
             spec, before = str(began / spec), f"{began}{os.sep}"
@@ -171,7 +185,7 @@ class Run(Predictor):
         if gone:
             raise BadData(f"{len(gone)} images of the run are gone. {cure}", gone)
         found = found.take(np.array([places[row["path"]] for row in rows], int))
-        digests = scan(found, cache_dir()).digests
+        digests = scan(found, self.loading.input.check, cache_dir()).digests
         other = [
             row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
         ]

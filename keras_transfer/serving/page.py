@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from keras_transfer.data.decode import EXTENSIONS
 from keras_transfer.exports.versions import numbered
+from keras_transfer.inputs.images.decode import EXTENSIONS
 
 __all__ = ["routes"]
 

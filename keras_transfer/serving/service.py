@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 
-from keras_transfer.data.image_checks import MOST_PIXELS
+from keras_transfer.inputs.images.image_checks import MOST_PIXELS
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.limits import check_image

@@ -18,9 +18,9 @@ from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, Transf
 from keras_transfer.runs.directory import locked_log
 from keras_transfer.runs.searches import COMPLETE, FAILED, PRUNED, RUNNING, Record, Trial
 from keras_transfer.studies.spaces import Setting, with_values
-from keras_transfer.training.monitors import MONITORS
+from keras_transfer.training.monitors import mode
 from keras_transfer.training.reports import listening
-from keras_transfer.workflows.finetune import Classify
+from keras_transfer.workflows.finetune import FineTune
 
 if TYPE_CHECKING:
     import optuna
@@ -52,13 +52,13 @@ class Search:
         BadConfiguration: Optuna is missing, or the folder holds another search or something else.
     """
 
-    def __init__(self, recipe: Classify, name: str, space: Sequence[Setting], folder: Path):
+    def __init__(self, recipe: FineTune, name: str, space: Sequence[Setting], folder: Path):
         self.recipe, self.name, self.space, self.folder = recipe, name, space, folder
         self.monitor = recipe.monitor
-        self.better = {"min": min, "max": max}[MONITORS[self.monitor]]
+        self.better = {"min": min, "max": max}[mode(self.monitor)]
         self.optuna = _optuna()
         if not (folder / "search.json").exists():
-            runs.new_folder(name, folder, not_inside=recipe.data)
+            runs.new_folder(name, folder, not_inside=recipe.data.source)
         asked = {
             "recipe": recipe.settings(),
             "search": {setting.path: [setting.how, *setting.values] for setting in space},
@@ -163,12 +163,12 @@ class Search:
     def _run(self, trial: Trial) -> None:
         import keras
 
-        recipe = with_values(self.recipe, trial.values).changed(baseline=False)
+        recipe = with_values(self.recipe, trial.values).changed(baselines=())
         folder = self.folder / str(trial.number)
         if not runs.is_done(folder):  # it may have been cut off between its end and our note of it
             keras.utils.clear_session()  # names of layers begin anew
             with listening(partial(self._listen, trial, self._running(trial))):
-                recipe.run_in(folder, self.name, recipe.data)
+                recipe.run_in(folder, self.name, recipe.data.source)
         trial.metrics = [float(row[self.monitor]) for row in runs.Run(folder).history]
 
     def _running(self, trial: Trial) -> optuna.Trial:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ import numpy as np
 from keras_transfer import catalog, quiet, runs
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.runs.directory import read_train_counts
 from keras_transfer.runs.series import interrupted_series, recorded_series, stored_series
-from keras_transfer.workflows.finetune import Classify
+from keras_transfer.runs.split_table import read_train_counts
+from keras_transfer.workflows.finetune import FineTune
 
 __all__ = ["SIZES", "learning_curve", "repeat"]
 
@@ -32,7 +32,7 @@ logger = logging.getLogger("keras_transfer")
 
 
 def repeat(
-    recipe: Classify,
+    recipe: FineTune,
     seeds: int,
     *,
     data: Any = None,
@@ -70,7 +70,7 @@ def repeat(
 
 
 def learning_curve(
-    recipe: Classify,
+    recipe: FineTune,
     sizes: Sequence[float | int] = SIZES,
     *,
     seeds: int = 1,
@@ -120,20 +120,25 @@ def learning_curve(
     return folder
 
 
-def _common(recipe: Classify, data: Any, name: str | None) -> tuple[Classify, str, Any]:
+def _common(recipe: FineTune, data: Any, name: str | None) -> tuple[FineTune, str, Any]:
     """The recipe with its data, its name, and where images come from."""
     name = name or catalog.name_of(recipe)
-    changed = recipe if data is None else recipe.changed(data=sources.describe(data))
-    return changed, name, changed.data if data is None else data
+    changed = (
+        recipe
+        if data is None
+        else recipe.changed(data=data if isinstance(data, Mapping) else sources.describe(data))
+    )
+    arrays = data is not None and not isinstance(data, str | Path | Mapping)
+    return changed, name, data if arrays else changed.data.source
 
 
 def _folder(
-    recipe: Classify, name: str, asked: dict[str, Any], out: str | Path | None, resume: bool
+    recipe: FineTune, name: str, asked: dict[str, Any], out: str | Path | None, resume: bool
 ) -> Path:
     if not resume:
-        return runs.new_folder(name, out, not_inside=recipe.data)
+        return runs.new_folder(name, out, not_inside=recipe.data.source)
     folder = interrupted_series(name, asked["kind"], out)
-    recipe.stored_in(folder)._check_same(recipe)
+    recipe.stored_in(folder).check_same(recipe)
     stored = stored_series(folder) or {}
     for what, value in asked.items():
         if stored.get(what) != value:
@@ -144,10 +149,10 @@ def _folder(
     return folder
 
 
-def _by_seed(recipe: Classify, seeds: int) -> list[tuple[str, Classify]]:
+def _by_seed(recipe: FineTune, seeds: int) -> list[tuple[str, FineTune]]:
     """Folder and recipe of each seed; val and test are those of the first."""
     first = recipe.seed
-    fixed = first if recipe.split.seed is None else recipe.split.seed
+    fixed = first if recipe.data.split.seed is None else recipe.data.split.seed
     return [
         (f"seed_{seed}", recipe.changed(seed=seed, split={"seed": fixed}))
         for seed in range(first, first + seeds)
@@ -155,7 +160,7 @@ def _by_seed(recipe: Classify, seeds: int) -> list[tuple[str, Classify]]:
 
 
 def _run_all(
-    folder: Path, name: str, plan: Iterable[tuple[str, Classify]], source: Any
+    folder: Path, name: str, plan: Iterable[tuple[str, FineTune]], source: Any
 ) -> list[runs.Run]:
     """Run what is not done yet, each as if it were alone in the process."""
     quiet.import_tensorflow()
@@ -178,7 +183,7 @@ def _spreads(done: list[runs.Run]) -> dict[str, Any]:
     return {name: spread(found) for name, found in values.items() if None not in found}
 
 
-def _check_sizes(recipe: Classify, sizes: Sequence[float | int], seeds: int) -> None:
+def _check_sizes(recipe: FineTune, sizes: Sequence[float | int], seeds: int) -> None:
     if seeds < 1:
         raise BadConfiguration(f"seeds = {seeds}: should be 1 or more.")
     for size in sizes:
@@ -187,7 +192,7 @@ def _check_sizes(recipe: Classify, sizes: Sequence[float | int], seeds: int) -> 
                 f"The size {size} should be a share of the train split between 0 and 100 %, or a "
                 "number of images of each class."
             )
-        if size == 1 and isinstance(size, int) and recipe.imbalance == "smote":
+        if size == 1 and isinstance(size, int) and recipe.objective.imbalance == "smote":
             raise BadConfiguration(
                 "The size 1 and imbalance = smote: between the images of a class lies nothing "
                 "where there is one. Begin with 2, or take imbalance = oversample."
@@ -206,11 +211,13 @@ def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
     return sorted(size for size in sized if size < n)
 
 
-def _smaller(recipe: Classify, size: int, whole: int) -> Classify:
+def _smaller(recipe: FineTune, size: int, whole: int) -> FineTune:
     """The recipe on a subset, with more epochs for as many steps."""
-    if recipe.schedule == "bit":  # finds them itself
-        return recipe.changed(split={"train": size}, baseline=False)
-    steps = [math.ceil(n / recipe.batch_size) for n in (size, whole)]
+    only: dict[str, Any] = {"split": {"train": size}, "baselines": ()}
+    if recipe.stages[0].schedule == "bit":  # finds them itself
+        return recipe.changed(**only)
+    batches = recipe.batches
+    steps = [math.ceil(n / batches.batch_size) for n in (size, whole)]
     factor = min(steps[1] / steps[0], MOST)
 
     def more(value: int | None) -> int | None:
@@ -223,13 +230,9 @@ def _smaller(recipe: Classify, size: int, whole: int) -> Classify:
             "warmup_epochs": stage.warmup_epochs * factor,
             "patience": more(stage.patience),
         }
-        for stage in recipe.planned
+        for stage in recipe.stages
     ]
-    planned: dict[str, Any] = dict.fromkeys(("epochs", "schedule", "views", "layer_decay"))
-    planned["lr"] = "auto" if recipe.lr == "auto" else None  # each size finds its own
-    mixing = {"mixup_off_epoch": more(recipe.mixup_off_epoch)}
-    only = {"split": {"train": size}, "baseline": False}
-    return recipe.changed(stages=stages, **only, **planned, **mixing)
+    return recipe.changed(stages=stages, mixup_off_epoch=more(batches.mixup_off_epoch), **only)
 
 
 def _curve(done: dict[int, list[runs.Run]]) -> dict[str, Any]:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from keras_transfer.config.recipe import with_setting
+from keras_transfer.config.tree import full_path, with_setting
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.workflows.ensembles import members
-from keras_transfer.workflows.finetune import Classify
+from keras_transfer.workflows.finetune import FineTune
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -19,17 +18,19 @@ __all__ = ["Setting", "read_space", "with_values"]
 
 FORM = "should be KEY=LOW:HIGH, KEY=log:LOW:HIGH or KEY=A,B"
 
-IMAGES = ("data", "data_dir", "classes", "split", "limit", "on_bad", "strict", "seed", "monitor")
-"""Settings that change what a trial is judged on: its metric could not be held against others."""
+JUDGED_ON = ("data", "seed", "monitor")
+"""Settings that change what a trial is judged on: its metric could not be compared with others."""
 
 HEADS = (
-    "a trial is judged by its best epoch, and the epochs of an ensemble are those of its single "
-    "heads. Search without it, then run best.yaml with --ensemble."
+    "a trial is judged by its best epoch, and the epochs of bagging are those of its single "
+    "heads. Search without it, then run best.yaml with --method bagging:10."
 )
-"""Why an ensemble is not searched."""
+"""Why bagging is not searched."""
 
-EVERYWHERE = ("epochs", "schedule", "views", "layer_decay")
-"""Settings of a stage that one of the whole recipe sets for all."""
+OF_STAGES = {"lr": "stages.0.learning_rate"} | {
+    name: f"stages.*.{name}" for name in ("epochs", "schedule", "views", "layer_decay")
+}
+"""What a shorthand sets."""
 
 
 class Setting(NamedTuple):
@@ -73,7 +74,7 @@ class Setting(NamedTuple):
         return (low, high) if whole else (low, low + 0.3717 * (high - low), high)
 
 
-def read_space(texts: Sequence[str], recipe: Classify, base: Classify) -> list[Setting]:
+def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[Setting]:
     """Read ``--search`` options, and try what they say on the recipe.
 
     Args:
@@ -91,8 +92,8 @@ def read_space(texts: Sequence[str], recipe: Classify, base: Classify) -> list[S
             f"monitor = {recipe.monitor}: trials are judged on the val split. Take --monitor "
             "val_loss or val_accuracy."
         )
-    if members(recipe.ensemble) > 1:
-        raise BadConfiguration(f"ensemble = {recipe.ensemble}: {HEADS}")
+    if recipe.method.type == "bagging":
+        raise BadConfiguration(f"method = {recipe.method.type}: {HEADS}")
     if not texts:
         settings = [_setting(text) for text in _defaults(recipe)]
         free = [
@@ -117,7 +118,7 @@ def read_space(texts: Sequence[str], recipe: Classify, base: Classify) -> list[S
     return space
 
 
-def with_values(recipe: Classify, values: dict[str, Any]) -> Classify:
+def with_values(recipe: FineTune, values: dict[str, Any]) -> FineTune:
     """The recipe with other values at some paths."""
     settings = recipe.settings()
     for path, value in values.items():
@@ -127,8 +128,9 @@ def with_values(recipe: Classify, values: dict[str, Any]) -> Classify:
     return recipe.changed(**settings)
 
 
-def _defaults(recipe: Classify) -> list[str]:
-    rate = recipe.planned[0].learning_rate
+def _defaults(recipe: FineTune) -> list[str]:
+    rate = recipe.stages[0].learning_rate
+    rate = 1e-3 if rate == "auto" else rate
     return [
         f"lr=log:{rate / 10:.6g}:{rate * 10:.6g}",
         "head.dropout=0:0.5",
@@ -136,21 +138,19 @@ def _defaults(recipe: Classify) -> list[str]:
     ]
 
 
-def _refusal(setting: Setting, recipe: Classify, base: Classify) -> str:
+def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
     """Why a setting cannot be searched; empty where it can."""
-    path = setting.path
-    first = path.split(".")[0]
-    if first in IMAGES:
-        return f"trials of different {first} cannot be held against each other."
+    first = full_path(recipe.settings(), setting.path)[0]
+    if first in JUDGED_ON:
+        return f"trials of different {first} cannot be compared."
     if recipe.monitor == "val_loss" and "focal" in setting.values:
         return "the focal loss is another val_loss. Add --monitor val_accuracy."
-    if first == "ensemble":
+    if first == "method":
         return HEADS
-    if _at(recipe.settings(), path.split(".")) != _at(base.settings(), path.split(".")):
+    path = OF_STAGES.get(setting.path, setting.path)
+    found, fixed = (_at(one.settings(), full_path(one.settings(), path)) for one in (recipe, base))
+    if found != fixed:
         return "the setting is fixed by another option. Leave one of them out."
-    over = _outweighing(path)
-    if over and getattr(recipe, over) is not None:
-        return f"the setting {over} is set, and outweighs it. Search {over}, or leave it out."
     return ""
 
 
@@ -160,14 +160,14 @@ def _outweighed(path: str, paths: Sequence[str]) -> str:
 
 
 def _outweighing(path: str) -> str:
-    """The setting of the whole recipe that, if set, makes this one of a stage say nothing."""
+    """The shorthand that overrides this setting of a stage."""
     if path in ("stages.0.learning_rate", "stages.*.learning_rate"):
         return "lr"
     first, last = path.split(".")[0], path.split(".")[-1]
-    return last if first == "stages" and last in EVERYWHERE else ""
+    return last if first == "stages" and last in OF_STAGES else ""
 
 
-def _fits(setting: Setting, recipe: Classify) -> bool:
+def _fits(setting: Setting, recipe: FineTune) -> bool:
     """Whether the recipe takes the setting at all, beside what else it says."""
     try:
         for value in setting.probes():

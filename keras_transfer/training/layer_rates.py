@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
 from keras_transfer.networks.blocks import blocks
+from keras_transfer.networks.network import Network
 
 __all__ = ["layer_factors", "layerwise"]
 
@@ -18,25 +17,25 @@ DECAYS = ("weight_decay", "adam_weight_decay")
 """Keras's settings of decoupled decay; Muon has the second for what is no matrix."""
 
 
-def layer_factors(classifier: keras.Model, decay: float) -> Factor:
-    """Give each variable of a classifier the factor of its learning rate.
+def layer_factors(network: Network, decay: float) -> Factor:
+    """Give each variable of a network the factor of its learning rate.
 
     ``decay ** d``, where d is 0 for the head, 1 for the last block of the backbone, 2 for the one
     before it, and so on: the layer-wise decay of ULMFiT (Howard and Ruder 2018, arXiv:1801.06146,
     with 1/2.6) and BEiT (Bao et al. 2021, arXiv:2106.08254).
 
     Args:
-        classifier: As ``build_classifier`` makes it.
+        network: With any number of backbones.
         decay: Above 0, up to 1.
 
     Returns:
         A function of the variables; 1 for those that are in no block.
     """
     found: dict[int, float] = {}
-    stretches = blocks(classifier.get_layer("backbone"))
-    for depth, layers in enumerate(reversed(stretches.values()), start=1):
-        for layer in layers:
-            found.update({id(variable): decay**depth for variable in layer.variables})
+    for backbone in network.backbones.values():
+        for depth, layers in enumerate(reversed(blocks(backbone).values()), start=1):
+            for layer in layers:
+                found.update({id(variable): decay**depth for variable in layer.variables})
     return lambda variable: found.get(id(variable), 1.0)
 
 

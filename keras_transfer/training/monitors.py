@@ -1,20 +1,22 @@
-"""The metrics of an epoch that can choose the best model, and which way each is better.
+"""Which way a metric of an epoch is better.
 
 Imports nothing, so that a wrong name is an error before anything is loaded; Keras would only
 warn, and keep no model.
 """
 
-from keras_transfer.tables import Table
+__all__ = ["better", "mode"]
 
-__all__ = ["MONITORS", "better"]
+RISING = ("accuracy", "auc", "precision", "recall", "r2_score")
+"""Last words of the names of metrics that are better when they are larger."""
 
-MONITORS: Table[str] = Table(
-    "monitor", {"val_loss": "min", "val_accuracy": "max", "loss": "min", "accuracy": "max"}
-)
+
+def mode(monitor: str) -> str:
+    """Give "max" for a metric that is better when it is larger, "min" otherwise."""
+    return "max" if monitor.endswith(RISING) else "min"
 
 
 def better(monitor: str, value: float, than: float | None) -> bool:
     """Whether a value of the monitored metric beats an earlier one; anything beats None."""
     if than is None:
         return True
-    return value > than if MONITORS[monitor] == "max" else value < than
+    return value > than if mode(monitor) == "max" else value < than

@@ -8,20 +8,24 @@ from typing import Any
 
 import keras
 
+from keras_transfer.networks.network import Network
+
 __all__ = ["PenaltyFreeValidation", "l2_sp", "origin"]
 
 Origin = dict[int, Any]
 
 
-def origin(backbone: keras.Model) -> Origin:
-    """Note where the kernels of a backbone start, for ``l2_sp``."""
-    return {id(one): keras.ops.copy(one.value) for one in _kernels(backbone)}
+def origin(network: Network) -> Origin:
+    """Note where the kernels of the backbones start, for ``l2_sp``."""
+    return {
+        id(kernel): keras.ops.copy(kernel.value)
+        for backbone in network.backbones.values()
+        for kernel in _kernels(backbone)
+    }
 
 
 @contextmanager
-def l2_sp(
-    classifier: keras.Model, start: Origin, *, backbone: float, head: float
-) -> Iterator[None]:
+def l2_sp(network: Network, start: Origin, *, backbone: float, head: float) -> Iterator[None]:
     """Pull the backbone to its pretrained weights and the head to 0, in what is compiled inside.
 
     Adds ``backbone / 2 * |w - w0|^2 + head / 2 * |v|^2`` to the loss, over the kernels w of the
@@ -30,26 +34,25 @@ def l2_sp(
     are left out.
 
     Args:
-        classifier: As ``build_classifier`` makes it.
+        network: What is trained.
         start: As ``origin`` gave it before any training.
         backbone: alpha; 0 for no pull.
         head: beta; 0 for no pull.
     """
-    network = classifier.get_layer("backbone")
-    inside = {id(one) for one in network.variables}
+    inside = {id(var) for part in network.backbones.values() for var in part.variables}
     kept = []
-    for one in _kernels(classifier):
-        mine = id(one) in inside
-        strength = backbone if mine else head
-        if strength and one.trainable:
-            kept.append((one, one.regularizer))
-            target = start[id(one)] if mine else 0.0
-            one.regularizer = _Pull(one.regularizer, strength, target)
+    for kernel in _kernels(network.model):
+        pretrained = id(kernel) in inside
+        strength = backbone if pretrained else head
+        if strength and kernel.trainable:
+            kept.append((kernel, kernel.regularizer))
+            target = start[id(kernel)] if pretrained else 0.0
+            kernel.regularizer = _Pull(kernel.regularizer, strength, target)
     try:
         yield
     finally:
-        for one, before in kept:
-            one.regularizer = before
+        for kernel, before in kept:
+            kernel.regularizer = before
 
 
 def _kernels(model: keras.Model) -> list[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.training.ema import swap_ema_weights
-from keras_transfer.training.monitors import MONITORS, better
+from keras_transfer.training.monitors import better, mode
 from keras_transfer.training.resume import read_arrays, read_progress, save_state
 
 __all__ = ["TopKCheckpoints", "clear_epochs", "greedy_soup"]
@@ -48,7 +48,7 @@ class TopKCheckpoints(keras.callbacks.Callback):
 def ranked(folder: Path, monitor: str) -> list[tuple[Path, float]]:
     """The epochs that are kept in a folder with their metrics, best first."""
     found = [(path, read_progress(path) or {}) for path in folder.glob("epoch_*.npz")]
-    sign = -1 if MONITORS[monitor] == "max" else 1
+    sign = -1 if mode(monitor) == "max" else 1
     found.sort(key=lambda one: (sign * one[1]["value"], one[1]["epoch"]))
     return [(path, metadata["value"]) for path, metadata in found]
 

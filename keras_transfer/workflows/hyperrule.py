@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from keras_transfer.config.groups import Batches
+from keras_transfer.config.stages import Stage
 from keras_transfer.data.samples import Samples
-from keras_transfer.errors import BadConfiguration
-from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
-if TYPE_CHECKING:
-    from keras_transfer.workflows.finetune import Classify
-
-__all__ = ["check_hyperrule", "hyperrule"]
+__all__ = ["Rule", "hyperrule"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -35,86 +33,86 @@ MIXUP, MIXUP_FROM = 0.1, 20_000
 LOOKED_AT = 50
 """Images whose size is looked at."""
 
-DECIDED = ("epochs", "lr")
+Shapes = Callable[[Samples], list[tuple[int, ...]]]
+"""Maps some images to their (height, width, 3)."""
 
 
-def check_hyperrule(recipe: Classify) -> None:
-    """Refuse what the rule decides itself, and what cannot stand beside what it wants.
+class Rule(NamedTuple):
+    """What BiT-HyperRule decides.
 
-    Raises:
-        BadConfiguration: Epochs or a rate are given too; or a setting wants the backbone frozen.
+    Attributes:
+        stage: The only stage.
+        image_size: Side of the square, in pixels.
+        mixup: Alpha.
     """
-    if recipe.schedule != "bit":
-        return
-    for setting in DECIDED:
-        if getattr(recipe, setting) is not None:
-            raise BadConfiguration(
-                f"schedule = bit finds {setting} by the number of images; leave {setting} out, or "
-                "choose another schedule."
-            )
-    _ruled(recipe, 1, recipe.image_size or SIDE, 1)
+
+    stage: Stage
+    image_size: int
+    mixup: float
 
 
-def hyperrule(recipe: Classify, samples: Samples) -> Classify:
-    """A recipe of one stage as the rule wants it.
+def hyperrule(
+    first: Stage,
+    batches: Batches,
+    image_size: int | None,
+    train: Samples,
+    length: int,
+    shapes: Shapes,
+) -> Rule:
+    """Decide how a network is tuned.
 
     All of the network is tuned by SGD with momentum 0.9. The rate rises to 0.003 (times batch /
     512) and falls to a tenth after 30, 60 and 90 % of the updates, of which there are 500, 10,000
     or 20,000 for less than 20,000, less than 500,000, or more images; from 20,000 on there is
-    MixUp of 0.1. What the recipe says of ``image_size`` and ``mixup`` holds instead; random crops
-    are left to its ``augment``.
+    MixUp of 0.1. A given ``image_size`` or ``mixup`` holds instead; random crops are left to the
+    recipe's ``augment``.
 
     Args:
-        recipe: What the rule does not decide is taken from it, and from its first stage.
-        samples: With parts.
+        first: What the rule does not decide is taken from it.
+        batches: Batch size and MixUp.
+        image_size: Side in pixels; None: by the images.
+        train: The train split.
+        length: Images per epoch.
+        shapes: Maps samples to the shapes of their images.
     """
-    train = samples.split("train")
-    length = ImbalanceStrategy(recipe, train).length
-    found = _ruled(recipe, len(train), recipe.image_size or _side(train), length)
-    (stage,) = found.stages
+    n, (updates, rising) = len(train), _updates(len(train))
+    steps = math.ceil(length / batches.batch_size)
+    accumulate = first.optimizer.accumulate
+    stage = Stage(
+        **first.model_dump(exclude={"optimizer"})
+        | {
+            "name": "bit",
+            "unfreeze": "all",
+            "optimizer": {**first.optimizer.model_dump(), "name": "sgd", "momentum": 0.9},
+            "learning_rate": RATE * batches.batch_size * accumulate / BATCH,
+            "schedule": "staircase",
+            "decay": 0.1,
+            "epochs": math.ceil(updates * accumulate / steps),
+            "warmup_epochs": rising * accumulate / steps,
+            "carry": False,
+        }
+    )
+    blending = n >= MIXUP_FROM and batches.batch_size > 1 and not batches.cutmix
+    rule = Rule(
+        stage, image_size or _side(train, shapes), batches.mixup or (MIXUP if blending else 0.0)
+    )
     logger.info(
         "BiT-HyperRule for %s images: %s updates of %s images in %s epochs, rate %.2g, "
         "%s x %s pixels, mixup %g",
-        *(len(train), _updates(len(train))[0], recipe.batch_size * stage.accumulate),
+        *(n, updates, batches.batch_size * accumulate),
         *(stage.epochs, stage.learning_rate),
-        *(found.image_size, found.image_size, found.mixup),
+        *(rule.image_size, rule.image_size, rule.mixup),
     )
-    return found
+    return rule
 
 
 def _updates(n: int) -> tuple[int, int]:
-    """How many for n images, and with how many of them the rate rises."""
+    """How many updates for n images, and with how many of them the rate rises."""
     return next(row[1:] for row in STEPS if n < row[0])
 
 
-def _ruled(recipe: Classify, n: int, side: int, length: int) -> Classify:
-    """The recipe for n images that become squares, of which an epoch draws ``length``."""
-    (updates, rising), first = _updates(n), recipe.stages[0]
-    a_pass = math.ceil(length / recipe.batch_size)  # batches
-    stage = first.model_dump(mode="json") | {
-        "name": "bit",
-        "unfreeze": "all",
-        "optimizer": "sgd",
-        "momentum": 0.9,
-        "learning_rate": RATE * recipe.batch_size * first.accumulate / BATCH,
-        "schedule": "staircase",
-        "decay": 0.1,
-        "epochs": math.ceil(updates * first.accumulate / a_pass),
-        "warmup_epochs": rising * first.accumulate / a_pass,
-        "carry": False,
-    }
-    blending = n >= MIXUP_FROM and recipe.batch_size > 1 and not recipe.cutmix
-    return recipe.changed(
-        schedule=None,
-        stages=[stage],
-        image_size=side,
-        mixup=recipe.mixup or (MIXUP if blending else 0.0),
-    )
-
-
-def _side(train: Samples) -> int:
+def _side(train: Samples, shapes: Shapes) -> int:
     """Side in pixels for the median area of some images, evenly taken."""
     some = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int))
-    shapes = [train.store.decode(row).shape for row in train.rows[some]]
-    small = np.median([height * width for height, width, _ in shapes]) < SMALL_AREA
-    return SMALL_SIDE if small else SIDE
+    areas = [height * width for height, width, *_ in shapes(train.take(some))]
+    return SMALL_SIDE if np.median(areas) < SMALL_AREA else SIDE

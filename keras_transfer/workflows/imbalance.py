@@ -1,4 +1,4 @@
-"""What a recipe does about classes of different size, put together for the stages."""
+"""Classes of different size: weights, sampling or made-up features, as the counts suggest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +14,9 @@ from keras_transfer import seeds
 from keras_transfer.data.balance import WEIGHTINGS, choose_strategy, class_weights, weight_table
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import SAMPLINGS, Bootstrap, Sampling
-from keras_transfer.errors import BadConfiguration
+from keras_transfer.objectives.classification import Classification
 
-if TYPE_CHECKING:
-    from keras_transfer.workflows.finetune import Classify
-
-__all__ = ["ImbalanceStrategy", "check_imbalance"]
+__all__ = ["ImbalanceStrategy"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -28,22 +25,27 @@ FOCUSING = 2.0
 
 
 class ImbalanceStrategy:
-    """The remedy for imbalance, by the counts of the train split alone.
+    """What is done about classes of different size, by the counts of the train split alone.
+
+    Args:
+        objective: Says what is asked for.
+        train: The train split.
+        seed: The recipe's.
 
     Attributes:
-        name: The remedy, "auto" settled.
-        weights: (classes,) float32, of an image by its class.
-        sampling: What an epoch draws; None: every image once.
+        name: The strategy; "auto" is resolved.
+        weights: (classes,) float32, weight of an example by its class.
+        sampling: What an epoch draws; None: every example once.
         focal_gamma: Gamma of the focal loss; 0: cross-entropy.
-        length: Images an epoch.
-        drawn: Places in the train split of what counts as it; None: all, once each.
+        length: Examples per epoch.
+        drawn: Places in the train split of a bootstrap sample; None: all, once each.
     """
 
     drawn: np.ndarray | None = None
 
-    def __init__(self, recipe: Classify, train: Samples):
+    def __init__(self, objective: Classification, train: Samples, seed: int):
         counts = train.counts()
-        own, asked = recipe.class_weight, recipe.imbalance
+        own, asked = objective.class_weight, objective.imbalance
         self.name, self._why = choose_strategy("none" if own and asked == "auto" else asked, counts)
         if own and asked == "auto":
             self._why = "weights as given"
@@ -55,16 +57,16 @@ class ImbalanceStrategy:
         self.length = len(train if self.sampling is None else self.sampling)
         if self.name == "smote":
             self.length = int(counts.max()) * len(counts)
-        self.seed = seeds.stream(recipe.seed, "shuffle")
+        self.seed = seeds.stream(seed, "shuffle")
 
     def report(self, train: Samples) -> None:
-        """Log the remedy, its reason, an epoch's length, and counts and weights by class."""
+        """Log the strategy, its reason, an epoch's length, and counts and weights by class."""
         metadata = (self.name, self._why, self.length)
         logger.info("Imbalance: %s (%s); an epoch has %s images", *metadata)
         logger.info("%s", weight_table(train.classes, train.counts(), self.weights))
 
     def of(self, drawn: np.ndarray, seed: int) -> ImbalanceStrategy:
-        """The same remedy on a bootstrap draw of the train split, whose classes are as large.
+        """The same strategy on a bootstrap draw of the train split, whose classes are as large.
 
         Args:
             drawn: As ``bootstrap`` gives it.
@@ -92,48 +94,3 @@ class ImbalanceStrategy:
         if drawn is None:
             return partial(smote, seed=self.seed)
         return lambda table, train: smote(table.rows(drawn), train.take(drawn), self.seed)
-
-
-def check_imbalance(recipe: Classify) -> None:
-    """Refuse what cannot be done together, before anything is read.
-
-    Raises:
-        BadConfiguration: Says which two settings, and why.
-    """
-    if recipe.class_weight and recipe.imbalance in ("class_weight", "effective_number"):
-        raise BadConfiguration(
-            f"class_weight gives the weights, and imbalance = {recipe.imbalance} would work them "
-            "out. Leave one of them out."
-        )
-    own = recipe.class_weight
-    if isinstance(own, dict) and not any(own.values()):
-        raise BadConfiguration("class_weight has no weight above 0, so nothing would be learnt.")
-    if recipe.imbalance == "smote":
-        _check_smote(recipe)
-
-
-def _check_smote(recipe: Classify) -> None:
-    why = (
-        "Between the pixels of two images lies no image, so smote works on the stored "
-        "features of a frozen backbone alone. "
-    )
-    if recipe.engine == "none":
-        raise BadConfiguration(f"{why}With engine = none there are none: leave that out.")
-    for number, stage in enumerate(recipe.planned):
-        if stage.unfreeze not in (None, "none"):
-            raise BadConfiguration(
-                f"{why}The stage {stage.name!r} tunes blocks (stages.{number}.unfreeze). Take "
-                "stages that train the head only, such as --set 'stages=[{name: head}]', or "
-                "--imbalance oversample."
-            )
-        if stage.views not in ("auto", "clean"):
-            raise BadConfiguration(f"{why}views = {stage.views} shows other images: leave it out.")
-    if recipe.cutmix:
-        raise BadConfiguration(f"{why}cutmix needs pixels: leave it out, or take mixup.")
-    from importlib.util import find_spec
-
-    if find_spec("imblearn") is None:
-        raise BadConfiguration(
-            "imbalance = smote needs imbalanced-learn: pip install 'keras_transfer[smote]', or "
-            "take imbalance = oversample."
-        )

@@ -71,7 +71,7 @@ def check_chain(recipe: str) -> None:
     seen: list[str] = []
     while recipe not in seen:
         seen.append(recipe)
-        weights = getattr(catalog.find(recipe).recipe, "weights", "")
+        weights = catalog.find(recipe).recipe.backbone.weights
         if not weights.startswith("recipe:"):
             return
         recipe = weights.partition(":")[2]
@@ -82,7 +82,7 @@ def check_chain(recipe: str) -> None:
 
 def _copy(run: runs.Run, backbone: keras.Model) -> None:
     try:
-        source = run.model.get_layer("backbone")
+        source = run.network.backbone
     except (ValueError, OSError) as error:
         raise BadWeights(f"The model of {run.folder} has no backbone to take: {error}") from None
     try:

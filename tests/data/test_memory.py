@@ -10,10 +10,10 @@ from PIL import Image
 
 from keras_transfer.data import decode, memory, sources
 from keras_transfer.data.arrays import Arrays
-from keras_transfer.data.augment import Augmenter
 from keras_transfer.data.batches import Loading, evaluation_batches, training_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.scan import drop_invalid, scan
+from keras_transfer.inputs.images.augment import Augmenter
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from keras_transfer.data import memory, sources
-from keras_transfer.data.augment import Augmenter
 from keras_transfer.data.batches import (
     Loading,
     evaluation_batches,
@@ -21,6 +20,7 @@ from keras_transfer.features.batches import evaluation_features, training_featur
 from keras_transfer.features.extractor import CLEAN, EngineConfig, FeatureExtractor, View
 from keras_transfer.features.extractor import sources as plan
 from keras_transfer.features.stage_batches import feed_features
+from keras_transfer.inputs.images.augment import Augmenter
 from keras_transfer.networks.backbones import build_backbone
 from keras_transfer.networks.cutting import cut_network
 from keras_transfer.networks.freezing import freeze

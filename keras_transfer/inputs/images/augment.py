@@ -12,8 +12,8 @@ from functools import cache
 
 import tensorflow as tf
 
-from keras_transfer.data.transform import AFFINE, FILL_MODES, apply_transform
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.inputs.images.transform import AFFINE, FILL_MODES, apply_transform
 
 __all__ = ["Augmenter"]
 

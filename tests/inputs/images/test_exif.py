@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from keras_transfer.data import decode, exif
+from keras_transfer.inputs.images import decode, exif
 
 # 6 x 4 pixels, no two alike
 PIXELS = (np.arange(72).reshape(6, 4, 3) * 3).astype("uint8")

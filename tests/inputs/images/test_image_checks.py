@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_transfer.data import image_checks
+from keras_transfer.inputs.images import image_checks
 
 IMAGE = Image.effect_mandelbrot((48, 32), (-3, -2, 2, 2), 9).convert("RGB")
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from keras_transfer.data import decode
 from keras_transfer.errors import UnknownName
+from keras_transfer.inputs.images import decode
 
 # 6 x 4 pixels, no two alike, none symmetric
 PIXELS = (np.arange(72).reshape(6, 4, 3) * 3).astype("uint8")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.data.augment import Augmenter
-from keras_transfer.data.policies import Augmentation, operations
+from keras_transfer.inputs.images.augment import Augmenter
+from keras_transfer.inputs.images.policies import Augmentation, operations
 
 EACH = [{"color_jitter": 0.4}, {"randaugment": 0.6}, {"augmix": 0.5}, {"random_erasing": 1.0}]
 

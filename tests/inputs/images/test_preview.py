@@ -7,9 +7,9 @@ from PIL import Image
 
 from keras_transfer.data.batches import Loading, training_batches
 from keras_transfer.data.mixing import Mixing
-from keras_transfer.data.policies import Augmentation
-from keras_transfer.data.preview import first_batch, write_preview
 from keras_transfer.data.samples import Samples
+from keras_transfer.inputs.images.policies import Augmentation
+from keras_transfer.inputs.images.preview import first_batch, write_preview
 
 
 class Noise:

@@ -17,8 +17,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from keras_transfer.data import decode
 from keras_transfer.data.samples import CheckResult
+from keras_transfer.inputs.images import decode
 
 __all__ = ["MOST_PIXELS", "check"]
 

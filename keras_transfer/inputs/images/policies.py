@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_transfer.data.augment import Augmenter
 from keras_transfer.data.stateless_seeds import StatelessSeedGenerator, fold_in
+from keras_transfer.inputs.images.augment import Augmenter
 
 __all__ = ["COLOURS", "Augmentation", "operations"]
 

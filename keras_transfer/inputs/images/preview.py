@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from keras_transfer.data.batches import (
     Augmenter,
+    Columns,
     Loading,
     Mixer,
     epoch_fold,
@@ -27,6 +28,7 @@ COLUMNS, ROWS, CELL, LINE = 6, 4, 160, 14
 def first_batch(
     samples: Samples,
     loading: Loading,
+    columns: Columns,
     *,
     seeds: tuple[int, int],
     augment: Augmenter,
@@ -37,6 +39,7 @@ def first_batch(
     Args:
         samples: The train split.
         loading: How images become batches.
+        columns: Targets of the samples; that of the first output is shown.
         seeds: As for ``training_batches``, and so are ``augment`` and ``mix``.
         augment: Changes the images.
         mix: Mixes them, if it is given.
@@ -48,14 +51,15 @@ def first_batch(
     epoch = tf.constant(0, tf.int64)
     order, _, _ = epoch_order(len(samples), loading, seeds[0], epoch)
     places = order.numpy()[: loading.batch_size]
-    some = samples.take(places)
-    pixels = next(iter(plain_batches(some, loading)))
+    inputs = next(iter(plain_batches(samples.take(places), loading)))
     own = np.stack([np.full(len(places), epoch_fold(seeds[1], epoch)), places], 1).astype("int32")
-    pixels, labels = augment(pixels, tf.constant(own)), some.labels
+    inputs = augment(inputs, tf.constant(own))
+    targets = {name: tf.constant(values[places]) for name, values in columns.targets.items()}
     if mix is not None:
-        ones = tf.ones(len(places))
-        pixels, labels, _ = mix(pixels, tf.constant(labels), ones, tf.constant(own[0]), epoch)
-    return np.asarray(pixels), np.asarray(labels)
+        ones = {name: tf.ones(len(places)) for name in targets}
+        inputs, targets, _ = mix(inputs, targets, ones, tf.constant(own[0]), epoch)
+    (pixels,) = inputs.values()
+    return np.asarray(pixels), np.asarray(next(iter(targets.values())))
 
 
 def write_preview(

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_transfer.data import exif
+from keras_transfer.inputs.images import exif
 from keras_transfer.tables import Table
 
-__all__ = ["EXTENSIONS", "RESIZE", "image", "resize", "whole"]
+__all__ = ["EXTENSIONS", "RESIZE", "image", "resize", "shape", "whole"]
 
 EXTENSIONS = {
     ".jpg": "JPEG",
@@ -81,6 +81,11 @@ def whole(content: tf.Tensor) -> tf.Tensor:
 # (TensorFlow 2.21): so only where the flags of the header say neither animation nor nonsense.
 _STILL_FLAGS = "".join(f"\\x{flags:02x}" for flags in range(0, 0x40, 4))
 _STILL_WEBP = rf"RIFF\C{{4}}WEBPVP8([ L]\C{{5}}|X\C{{4}}[{_STILL_FLAGS}])"
+
+
+def shape(raw: tf.Tensor) -> tuple[int, ...]:
+    """(height, width, 3) of an encoded image or of (height, width, 3) pixels, as it is decoded."""
+    return tuple((image(raw) if raw.dtype == tf.string else raw).shape)
 
 
 def resize(pixels: tf.Tensor, size: int, how: str) -> tf.Tensor:

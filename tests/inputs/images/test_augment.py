@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from keras_transfer.data.augment import Augmenter
-from keras_transfer.data.transform import FILL_MODES
 from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.inputs.images.augment import Augmenter
+from keras_transfer.inputs.images.transform import FILL_MODES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*scipy.ndimage:DeprecationWarning")
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from keras_transfer.data.batches import Loading, plain_batches
 from keras_transfer.data.samples import CheckResult, Samples
-from keras_transfer.data.tta import views
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.inputs.images.tta import views
 from keras_transfer.runs import Predictor
 
 LOADING = Loading(4, batch_size=2)

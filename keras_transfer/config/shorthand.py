@@ -1,0 +1,107 @@
+"""Settings that stand for one of every stage: applied once, when a recipe is made or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import create_model
+
+from keras_transfer.config.stages import Rate, StageSchedule, Views
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.group import Count, Decay, Group
+from keras_transfer.tables import Table
+
+__all__ = ["SHORTHAND", "Shorthand", "apply", "checked"]
+
+Stages = list[dict[str, Any]]
+"""Stages as mappings of their settings."""
+
+
+class Shorthand(NamedTuple):
+    """A setting of the recipe that changes its stages.
+
+    Attributes:
+        type: What it accepts.
+        description: For the command line.
+        apply: Maps stages and a value to stages.
+    """
+
+    type: Any
+    description: str
+    apply: Callable[[Stages, Any], Stages]
+
+
+def _every(setting: str) -> Callable[[Stages, Any], Stages]:
+    return lambda stages, value: [{**stage, setting: value} for stage in stages]
+
+
+def _lr(stages: Stages, rate: Any) -> Stages:
+    """The rate of the first stage; those of the others keep their proportion to it."""
+    first, *others = stages
+    if rate == "auto" or first["learning_rate"] == "auto":
+        return [{**first, "learning_rate": rate}, *others]
+    factor = rate / first["learning_rate"]
+    return [{**stage, "learning_rate": stage["learning_rate"] * factor} for stage in stages]
+
+
+def _schedule(stages: Stages, name: str) -> Stages:
+    if name != "bit":
+        return _every("schedule")(stages, name)
+    return [{**stages[0], "name": "bit", "schedule": "bit", "warmup_epochs": 0.0, "carry": False}]
+
+
+SHORTHAND: Table[Shorthand] = Table(
+    "setting",
+    {
+        "epochs": Shorthand(Count, "epochs per stage; overrides the stages' own", _every("epochs")),
+        "lr": Shorthand(
+            Rate, "learning rate of the first stage, others in proportion; auto: by a sweep", _lr
+        ),
+        "schedule": Shorthand(
+            StageSchedule, "schedule of every stage; bit: BiT-HyperRule, which sets more", _schedule
+        ),
+        "layer_decay": Shorthand(
+            Decay, "rate factor from each block to the block before it", _every("layer_decay")
+        ),
+        "views": Shorthand(
+            Views, "augmented views kept per image: auto, clean, fresh or N", _every("views")
+        ),
+    },
+)
+
+_FIELDS: dict[str, Any] = {name: (row.type | None, None) for name, row in SHORTHAND.items()}
+_Given = create_model("Given", __base__=Group, **_FIELDS)
+
+
+def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate the shorthand among some settings; None is left out.
+
+    Raises:
+        pydantic.ValidationError: A value is not allowed.
+    """
+    values = _Given(**{name: given[name] for name in SHORTHAND if name in given})
+    return {name: value for name, value in values if value is not None}
+
+
+def apply(stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Stages:
+    """Change stages as some shorthand says.
+
+    Args:
+        stages: All settings of each stage.
+        given: As ``checked`` returns it.
+
+    Raises:
+        BadConfiguration: BiT-HyperRule would set these itself.
+    """
+    found = [dict(stage) for stage in stages]
+    bit = given.get("schedule", found[0]["schedule"]) == "bit"
+    for name in ("epochs", "lr"):
+        if bit and name in given:
+            raise BadConfiguration(
+                f"schedule = bit finds {name} by the number of images; leave {name} out, or choose "
+                "another schedule."
+            )
+    for name, value in given.items():
+        found = SHORTHAND[name].apply(found, value)
+    return found

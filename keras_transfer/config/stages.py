@@ -1,0 +1,127 @@
+"""The settings of a stage: one compile and fit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from keras_transfer.config import rules
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.group import Count, Decay, Group, NonNegative, Positive, Share, row_of
+from keras_transfer.tables import Table
+from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES, WARMING
+
+__all__ = ["Average", "Optimizer", "Rate", "Stage", "StageSchedule", "Views"]
+
+Views = Literal["auto", "clean", "fresh"] | Count
+
+STAGE_SCHEDULES: Table[object] = Table("schedule", {**SCHEDULES, "bit": None})
+"""Schedules of a rate, and BiT-HyperRule, which sets more than the rate."""
+
+StageSchedule = Annotated[str, row_of(STAGE_SCHEDULES)]
+
+
+def _rate(value: Any) -> Any:
+    """Refuse words other than auto, by name."""
+    if isinstance(value, str) and value != "auto":
+        try:
+            float(value)
+        except ValueError:
+            raise UnknownName("value of lr", value, ["auto"]) from None
+    return value
+
+
+Rate = Annotated[Positive | Literal["auto"], BeforeValidator(_rate)]
+
+
+class Optimizer(Group):
+    """An optimizer of Keras. ``Optimizer("sgd")`` is ``Optimizer(name="sgd")``."""
+
+    primary: ClassVar[str] = "name"
+
+    name: Annotated[str, row_of(OPTIMIZERS)] = Field("adam", description=" | ".join(OPTIMIZERS))
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="momentum of sgd")
+    weight_decay: NonNegative | None = Field(
+        None,
+        description="decoupled weight decay on kernels; None: 0.004 for adamw and muon, else none",
+    )
+    clipnorm: Positive | None = Field(None, description="largest norm of all gradients together")
+    clipvalue: Positive | None = Field(None, description="largest value in a gradient")
+    accumulate: Count = Field(1, description="batches whose mean gradient makes one update")
+
+
+class Average(Group):
+    """Averages of weights over updates or epochs."""
+
+    ema: Share | None = Field(
+        None, description="momentum of a moving average of the weights, e.g. 0.99"
+    )
+    soup: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="greedy soup of up to N best epochs"
+    )
+
+
+class Stage(Group):
+    """One compile and fit: what is trained, for how long, at which rate.
+
+    Settings of ``optimizer`` and ``average`` may be given directly: ``Stage("head", ema=0.99)``.
+    """
+
+    primary: ClassVar[str] = "name"
+    lifted: ClassVar[tuple[str, ...]] = ("optimizer", "average")
+
+    name: str = Field("head", pattern=r"^[\w.-]+$", description="name in logs and tables")
+    epochs: Count = Field(10, description="number of epochs, at most")
+    learning_rate: Rate = Field(
+        1e-3, description="learning rate at the start; auto (first stage only): find it by a sweep"
+    )
+    unfreeze: Annotated[float, Field(gt=0, le=1)] | str | None = Field(
+        None, description="first block or layer of the backbone that trains; or a share; or all"
+    )
+    optimizer: Optimizer = Field(Optimizer(), description="optimizer")
+    schedule: StageSchedule = Field("constant", description=" | ".join(STAGE_SCHEDULES))
+    warmup_epochs: NonNegative = Field(
+        0.0, description="linear warm-up from rate 0; for " + ", ".join(WARMING)
+    )
+    decay: Decay = Field(
+        0.1, description="factor of exponential (at the end), step, staircase and plateau"
+    )
+    layer_decay: Decay = Field(
+        1.0, description="factor of the rate from each block to the block before it"
+    )
+    average: Average = Field(Average(), description="averages of weights")
+    carry: bool = Field(False, description="start from the optimizer state of the stage before")
+    l2_sp: NonNegative = Field(0.0, description="L2-SP: penalty towards the pretrained weights")
+    l2_sp_head: NonNegative = Field(0.0, description="L2 penalty on the head, used with l2_sp")
+    views: Views = Field(
+        "auto", description="augmented views kept per image: auto, clean, fresh or a number"
+    )
+    patience: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="stop after N epochs without improvement; None: never"
+    )
+
+    def __init__(self, name: str = "head", **settings: Any):
+        super().__init__(**{"name": name, **settings})
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Stage:
+        reason = rules.broken(rules.STAGE_RULES, self)
+        if reason:
+            raise ValueError(reason)
+        return self
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the stage leaves the backbone as it is."""
+        return self.unfreeze in (None, "none")
+
+    def known_rate(self) -> float:
+        """The learning rate.
+
+        Raises:
+            BadConfiguration: It is still to be found by a sweep.
+        """
+        if self.learning_rate == "auto":
+            raise BadConfiguration("learning_rate = auto is found when the run begins.")
+        return float(self.learning_rate)

@@ -1,0 +1,290 @@
+"""Settings as nested mappings: finding, merging and changing them by name or by dotted path.
+
+A setting of a group may be given without its group where the name is unique: ``image_size=96`` is
+``input={"image_size": 96}``, and ``backbone="vgg16"`` is ``backbone={"name": "vgg16"}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from keras_transfer.config.shorthand import SHORTHAND
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.group import Group
+
+__all__ = [
+    "Leaf",
+    "full_path",
+    "leaves",
+    "merged",
+    "nested",
+    "read_options",
+    "readable",
+    "with_setting",
+]
+
+USER_NAMES = ("class_weight", "variant")
+"""Settings that map names of the user's own; a new mapping replaces the old one."""
+
+
+class Leaf(NamedTuple):
+    """A setting inside a group.
+
+    Attributes:
+        path: From the recipe, such as ("input", "augment", "zoom_range").
+        field: Its type, default and description.
+        section: Heading under which the command line lists it.
+    """
+
+    path: tuple[str, ...]
+    field: FieldInfo
+    section: str
+
+
+def groups_in(annotation: Any) -> list[type[Group]]:
+    """The groups that a field may hold: one, or those of a union; none for a tuple of groups."""
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, Group) else []
+    if getattr(annotation, "__origin__", None) in (tuple, dict, list):
+        return []
+    return [group for part in getattr(annotation, "__args__", ()) for group in groups_in(part)]
+
+
+@cache
+def leaves(model: type[Group]) -> dict[str, Leaf]:
+    """Settings of a model's groups by name; those of a group without a section are left out."""
+    found: dict[str, Leaf] = {}
+    for name, field in model.model_fields.items():
+        for group in groups_in(field.annotation):
+            if group.section:
+                found |= _leaves_of(group, (name,))
+    return found
+
+
+def _leaves_of(group: type[Group], path: tuple[str, ...]) -> dict[str, Leaf]:
+    found: dict[str, Leaf] = {}
+    for name, field in group.model_fields.items():
+        if name in ("type", group.primary):
+            continue
+        more = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        found[name] = Leaf((*path, name), field, str(more.get("section", group.section)))
+        for inner in groups_in(field.annotation):
+            if inner.section:
+                found |= _leaves_of(inner, (*path, name))
+    return found
+
+
+def nested(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Put settings into their groups.
+
+    Args:
+        model: The recipe's class.
+        settings: By name; groups as mappings or models.
+
+    Raises:
+        BadConfiguration: A setting is given twice, in its group and without it.
+    """
+    found: dict[str, Any] = {}
+    known = leaves(model)
+    for name, value in settings.items():
+        if isinstance(value, BaseModel):
+            value = value.model_dump(mode="json")
+        if name in model.model_fields or name not in known:
+            value = _as_mapping(model, name, value)
+            found[name] = _joined(found.get(name), value, name)
+            continue
+        *path, last = known[name].path
+        value = {last: value}
+        for part in reversed(path[1:]):
+            value = {part: value}
+        found[path[0]] = _joined(found.get(path[0]), value, name)
+    return found
+
+
+def _as_mapping(model: type[Group], name: str, value: Any) -> Any:
+    """``"vgg16"`` as ``{"name": "vgg16"}``, for a group that has a main setting."""
+    field = model.model_fields.get(name)
+    groups = groups_in(field.annotation) if field else []
+    if isinstance(value, str | Path) and groups and groups[0].primary:
+        return {groups[0].primary: str(value)}
+    return value
+
+
+def _joined(one: Any, other: Any, name: str) -> Any:
+    if one is None:
+        return other
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        raise BadConfiguration(f"{name} is given twice, in its group and without it.")
+    found = dict(one)
+    for key, value in other.items():
+        found[key] = _joined(found.get(key), value, key)
+    return found
+
+
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings with some changed; of a group that is given in part the others stay.
+
+    Args:
+        settings: All of them, nested.
+        changes: New values, nested likewise; unchecked. A group of another ``type`` replaces the
+            old one.
+    """
+    found = dict(settings)
+    for name, value in changes.items():
+        if isinstance(value, BaseModel):
+            value = value.model_dump(mode="json")
+        old = found.get(name)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and name not in USER_NAMES:
+            same = value.get("type", old.get("type")) == old.get("type")
+            value = merged(old, value) if same else value
+        found[name] = value
+    return found
+
+
+def with_setting(settings: dict[str, Any], assignment: str) -> dict[str, Any]:
+    """Apply one ``path=value`` of the command line, such as ``stages.0.epochs=3``.
+
+    Args:
+        settings: All settings, nested; not changed.
+        assignment: A dotted path to a setting, ``=``, and a value in YAML; ``*`` in the path means
+            all items of a list, as in ``stages.*.ema=0.99``. The name of a group may be left out.
+
+    Raises:
+        BadConfiguration: There is no ``=``, or the value is not YAML.
+        UnknownName: There is no such setting.
+    """
+    path, equals, text = assignment.partition("=")
+    if not equals:
+        raise BadConfiguration(f"--set {assignment}: should be KEY=VALUE, e.g. head.dropout=0.5.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadConfiguration(f"--set {assignment}: the value is not YAML: {error}") from None
+    if path.strip() in SHORTHAND:
+        return {**settings, path.strip(): value}
+    return _placed(settings, path.strip().split("."), value, assignment)
+
+
+def _placed(tree: Any, path: list[str], value: Any, assignment: str) -> Any:
+    """A copy of the tree with another value at a path."""
+    if not path:
+        return value
+    first, *others = path
+    if isinstance(tree, list):
+        names = ["*", *(str(i) for i in range(len(tree)))]
+        if first not in names:
+            raise UnknownName("setting", assignment.partition("=")[0], names)
+        return [
+            _placed(item, others, value, assignment) if first in ("*", str(i)) else item
+            for i, item in enumerate(tree)
+        ]
+    if not isinstance(tree, dict):
+        tree = {}  # such as class_weight.cat=2 where there was none; the type is checked later
+    if tree and first not in tree:
+        hidden = _find(tree, first)
+        if hidden:
+            return _placed(tree, [*hidden, *others], value, assignment)
+        if others:
+            raise UnknownName("setting", first, tree)
+    return {**tree, first: _placed(tree.get(first), others, value, assignment)}
+
+
+def full_path(settings: Mapping[str, Any], path: str) -> list[str]:
+    """The parts of a dotted path, groups that were left out included.
+
+    Args:
+        settings: All settings, nested.
+        path: As in ``--set``; unknown names stay as they are.
+    """
+    first, *others = path.split(".")
+    if first in settings:
+        tree: Any = settings[first]
+        if isinstance(tree, list) and len(others) > 1:
+            item, name, *rest = others
+            inner = [] if not tree or name in tree[0] else _find(tree[0], name)
+            return [first, item, *(inner or [name]), *rest]
+        return [first, *others]
+    return [*(_find(settings, first) or [first]), *others]
+
+
+def _find(tree: Mapping[str, Any], name: str) -> list[str]:
+    """Path to a setting inside the groups of a tree; empty where there is none."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and key not in (*USER_NAMES, "split"):
+            if name in value:
+                return [key, name]
+            inner = _find(value, name)
+            if inner:
+                return [key, *inner]
+    return []
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings; groups may be nested, as ``show`` prints them.
+
+    Raises:
+        BadConfiguration: The file cannot be read, or is not a YAML mapping.
+    """
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadConfiguration(f"{path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"{path} is not YAML: {error}") from None
+    if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
+        raise BadConfiguration(
+            f"{path} should hold `setting: value` lines, as `kt-recipe show` prints."
+        )
+    return options
+
+
+def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration:
+    """The first thing that pydantic minds, in our words."""
+    # Names before values; of the branches of a union, the one that came nearest.
+    first = max(
+        error.errors(), key=lambda found: (found["type"] == "extra_forbidden", len(found["loc"]))
+    )
+    path = [part for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
+    where = ".".join(map(str, path))
+    if first["type"] == "extra_forbidden":
+        return UnknownName("setting", where, _names_beside(model, path))
+    if first["type"] == "literal_error":
+        allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return UnknownName(f"value of {where}", first["input"], allowed)
+    if first["type"] == "missing":
+        return BadConfiguration(f"The setting {where} is not given, and has no default.")
+    if first["type"] == "value_error":
+        return BadConfiguration(f"{where or model.__name__}: {first['ctx']['error']}.")
+    return BadConfiguration(f"{where} = {first['input']!r}: {first['msg'].lower()}.")
+
+
+def _names_beside(model: type[BaseModel], path: list[Any]) -> list[str]:
+    """Names that could stand where the last part of a path does, with the path before them."""
+    names = [part for part in path[:-1] if isinstance(part, str)]
+    before = "".join(f"{part}." for part in path[:-1])
+    own = [before + name for name in _group_at(model, names).model_fields]
+    if names or not issubclass(model, Group):
+        return own
+    return [*own, *SHORTHAND, *leaves(model)]
+
+
+def _group_at(model: type[BaseModel], names: list[str]) -> type[BaseModel]:
+    for name in names:
+        if name not in model.model_fields:  # the tag of a union
+            continue
+        inner = _types_in(model.model_fields[name].annotation)
+        model = next(one for one in inner if isinstance(one, type) and issubclass(one, BaseModel))
+    return model
+
+
+def _types_in(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _types_in(part)

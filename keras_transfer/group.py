@@ -1,0 +1,100 @@
+"""What groups of settings are made of: the frozen base class and the types of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+__all__ = [
+    "ClassName",
+    "Count",
+    "Decay",
+    "Group",
+    "NonNegative",
+    "Portion",
+    "Positive",
+    "Share",
+    "row_of",
+]
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Portion = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Group(BaseModel):
+    """A frozen set of settings that rejects those it does not know.
+
+    Attributes:
+        primary: The setting that the first positional argument, or a plain string, stands for.
+        lifted: Fields that are groups, whose settings may be given without the group.
+        section: Heading under which the command line lists the settings; "": it does not.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    primary: ClassVar[str] = ""
+    lifted: ClassVar[tuple[str, ...]] = ()
+    section: ClassVar[str] = ""
+
+    def __init__(self, *values: Any, **settings: Any):
+        if len(values) > 1 or (values and not self.primary):
+            raise TypeError(f"{type(self).__name__} takes settings by name.")
+        if values:
+            settings[self.primary] = values[0]
+        super().__init__(**settings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_groups(cls, given: Any) -> Any:
+        """Take a string for the primary setting, and put lifted settings into their groups."""
+        if isinstance(given, str) and cls.primary:
+            return {cls.primary: given}
+        if not isinstance(given, Mapping) or not cls.lifted:
+            return given
+        found = dict(given)
+        for name in cls.lifted:
+            group: Any = cls.model_fields[name].annotation
+            own = set(group.model_fields) - set(cls.model_fields)
+            inner = {key: found.pop(key) for key in [*found] if key in own}
+            if inner:
+                found[name] = {**_plain(found.get(name), group), **inner}
+        return found
+
+
+def _plain(value: Any, group: type[Group]) -> dict[str, Any]:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    return {group.primary: value} if isinstance(value, str) else dict(value or {})
+
+
+def _class_name(value: Any) -> Any:
+    """Take 5 for "5", as YAML reads the name of a class; refuse yes and no, whose text is lost."""
+    if isinstance(value, bool):
+        raise ValueError("should be the name of a class; put yes, no, true and false in quotes")
+    return str(value) if isinstance(value, int | float) else value
+
+
+ClassName = Annotated[str, BeforeValidator(_class_name)]
+
+
+def row_of(table: Any) -> AfterValidator:
+    """Accept the names of a table's rows; a wrong one raises UnknownName with a near miss."""
+
+    def check(name: str) -> str:
+        table[name]
+        return name
+
+    return AfterValidator(check)

@@ -1,0 +1,1 @@
+"""How a raw example becomes tensors: in training, predict, exports and serving alike."""

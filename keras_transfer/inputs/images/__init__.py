@@ -1,0 +1,1 @@
+"""Images: decoding, checks, augmentation, views and previews."""

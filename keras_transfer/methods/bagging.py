@@ -1,0 +1,24 @@
+"""Bagging: several heads on bootstrap samples of the same features, averaged in one model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from keras_transfer.methods.base import Method
+
+__all__ = ["Bagging"]
+
+
+class Bagging(Method):
+    """Average several heads on one frozen backbone (Breiman 1996, Machine Learning 24:123-140).
+
+    Each head is trained on a bootstrap sample of the train split. The model's probabilities are
+    the mean of those of its heads.
+    """
+
+    type: Literal["bagging"] = "bagging"
+    members: Annotated[int, Field(ge=2, le=100)] = Field(
+        10, description="number of heads, 2 to 100"
+    )

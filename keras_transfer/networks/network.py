@@ -1,0 +1,119 @@
+"""A network with named inputs, outputs and backbones: what is trained, kept and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.networks.cutting import Cut, cut_network
+from keras_transfer.networks.freezing import freeze
+from keras_transfer.networks.heads import Head
+from keras_transfer.networks.preprocessing import preprocess
+
+__all__ = ["BACKBONE", "Network", "build_network", "members_of"]
+
+BACKBONE = "backbone"
+"""Name of the layer that is the backbone, in our models and in those of version 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A model and its parts, which share their layers.
+
+    Attributes:
+        model: What is trained: inputs by name to outputs by name.
+        predictor: What is kept, evaluated and exported; often the model itself.
+        backbones: The pretrained networks in it, by name.
+    """
+
+    model: keras.Model
+    predictor: keras.Model
+    backbones: Mapping[str, keras.Model]
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Network:
+        """Recognize a model that was read from a file.
+
+        Models of version 1 have one tensor as input and as output instead of dicts.
+
+        Raises:
+            BadConfiguration: It has no backbone.
+        """
+        found = {layer.name: layer for layer in model.layers if layer.name.startswith(BACKBONE)}
+        if not found:
+            raise BadConfiguration(f"The model {model.name!r} has no layer called {BACKBONE!r}.")
+        if not isinstance(model.input, dict):
+            model = keras.Model({model.input.name: model.input}, {"label": model.output})
+        return cls(model, model, found)
+
+    @property
+    def backbone(self) -> keras.Model:
+        """The only backbone."""
+        (backbone,) = self.backbones.values()
+        return backbone
+
+    def freeze(
+        self, unfreeze: str | float | None, batch_norm: Literal["frozen", "train"] = "frozen"
+    ) -> None:
+        """Set which layers of the backbones train; see ``freezing.freeze``."""
+        for backbone in self.backbones.values():
+            freeze(backbone, unfreeze, batch_norm)
+
+    def cut(self) -> Cut | None:
+        """Cut the model into its frozen and its trainable part, as its layers are set now."""
+        return cut_network(self.model, list(self.backbones))
+
+
+def build_network(
+    backbone: keras.Model, heads: Mapping[str, Head], *, preprocessing: str
+) -> Network:
+    """Join preprocessing, an image backbone and heads into a network.
+
+    Args:
+        backbone: As ``build_backbone`` makes it; it becomes a layer of that name, and its weights
+            stay its own.
+        heads: By the name of the output, as ``build_head`` makes them.
+        preprocessing: A row of ``PREPROCESSINGS``, that of the backbone's row in ``BACKBONES``.
+
+    Returns:
+        From {"pixels": (batch, size, size, 3) float32 RGB, 0..255} to (batch, outputs) float32
+        logits for each head.
+
+    Raises:
+        UnknownName: There is no such preprocessing.
+    """
+    pixels = keras.Input(backbone.input_shape[1:], dtype="float32", name="pixels")
+    features = backbone(preprocess(pixels, preprocessing))
+    outputs = {name: head(features) for name, head in heads.items()}
+    model = keras.Model({"pixels": pixels}, outputs, name="classifier")
+    return Network(model, model, {BACKBONE: backbone})
+
+
+def members_of(network: Network, output: str) -> Sequence[tuple[Network, keras.Model]]:
+    """Separate a network whose head has several members; all share their layers with it.
+
+    Args:
+        network: Newly built: once its layers are part of other graphs too, they do not know which
+            one is meant.
+        output: Name of the output.
+
+    Returns:
+        For each member a network of its own, and its head alone, from pooled features to
+        {output: logits}.
+    """
+    model = network.model
+    pooled = model.get_layer("pool").output
+    names = {layer.name for layer in model.layers}
+    logits: list[keras.KerasTensor] = []
+    while (name := f"member{len(logits) + 1}_logits") in names:
+        logits.append(model.get_layer(name).output)
+    found = []
+    for number, tensor in enumerate(logits, start=1):
+        member = keras.Model(model.input, {output: tensor}, name="classifier")
+        head = keras.Model(pooled, {output: tensor}, name=f"member{number}")
+        found.append((Network(member, member, network.backbones), head))
+    return found

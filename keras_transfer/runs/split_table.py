@@ -1,0 +1,102 @@
+"""``split.csv``: which example has which label, split, group and content."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadData
+
+__all__ = [
+    "fingerprint",
+    "read_digests",
+    "read_rows",
+    "read_train_counts",
+    "write_bad_files",
+    "write_split",
+]
+
+COLUMNS = ("path", "label", "split", "group", "digest")
+
+OLD_HEADER = "path,label,part,group,digest"
+"""That of version 1."""
+
+
+def write_split(path: Path, samples: Samples) -> None:
+    """Write the table of samples: path, label, split, group, digest of the content.
+
+    Raises:
+        BadData: The directory holds another table: the data have changed since the run began.
+    """
+    beside = path.with_suffix(".tmp")
+    _write(beside, COLUMNS, _rows_of(samples))
+    if path.exists() and _content(path) != _content(beside):
+        beside.unlink()
+        raise BadData(
+            f"The data are not those that the run in {path.parent} began with (see {path}); "
+            "put them back, or start a new run without --resume."
+        )
+    os.replace(beside, path)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table by the names of their columns, in its order."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{"split" if key == "part" else key: row[key] for key in row} for row in rows]
+
+
+def read_train_counts(path: Path, classes: Sequence[str]) -> list[int]:
+    """Examples of each class in the train split of a table."""
+    labels = Counter(row["label"] for row in read_rows(path) if row["split"] == "train")
+    return [labels[name] for name in classes]
+
+
+def read_digests(path: Path, splits: Iterable[str]) -> set[str]:
+    """Content digests of the examples in some splits of a table."""
+    wanted = set(splits)
+    return {row["digest"] for row in read_rows(path) if row["split"] in wanted}
+
+
+def fingerprint(path: Path) -> dict[str, str]:
+    """A hash that changes when the table does: examples, labels, splits or contents."""
+    return {"split.csv": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def write_bad_files(path: Path, samples: Samples, reasons: np.ndarray) -> None:
+    """Write path and reason of each example that cannot be used; no file where there is none.
+
+    Args:
+        path: The file.
+        samples: n examples.
+        reasons: (n,) object array of str; "" where an example can be used.
+    """
+    bad = reasons != ""
+    if bad.any():
+        _write(path, ("path", "reason"), zip(samples.keys[bad], reasons[bad], strict=True))
+
+
+def _rows_of(samples: Samples) -> Iterator[tuple[Any, ...]]:
+    names = np.asarray(samples.classes, object)[samples.labels]
+    columns = (samples.keys, names, samples.splits, samples.groups, samples.digests)
+    return zip(*columns, strict=True)
+
+
+def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _content(path: Path) -> str:
+    text = path.read_bytes().decode()
+    return text.replace(OLD_HEADER, ",".join(COLUMNS), 1)

@@ -1,0 +1,68 @@
+"""The feature extractors of a run's stages, each made when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras_transfer.data.batches import Loading
+from keras_transfer.data.samples import Samples
+from keras_transfer.features.extractor import EngineConfig, FeatureExtractor, sources
+from keras_transfer.networks.cutting import Cut
+
+__all__ = ["StageExtractors"]
+
+
+class StageExtractors:
+    """Extractors by the number of their stage.
+
+    Args:
+        cuts: Where each stage is cut; None where a stage trains the network as a whole.
+        loading: How examples become batches.
+        samples: Some examples, on which engines are measured.
+        config: Which engine, and where its features go; None where no stage is cut.
+        backbone: Name of the network, for people.
+    """
+
+    def __init__(
+        self,
+        cuts: Sequence[Cut | None],
+        loading: Loading,
+        samples: Samples,
+        config: EngineConfig | None,
+        *,
+        backbone: str,
+    ):
+        self.cuts, self.loading, self.samples = list(cuts), loading, samples
+        self.config, self.backbone = config, backbone
+        self.made: dict[int, FeatureExtractor] = {}
+
+    def of(self, index: int) -> FeatureExtractor | None:
+        """The extractor of a stage, with the weights as they are now; None if it has none.
+
+        If a later stage is cut nearer to the inputs, its features are computed on the way.
+        """
+        later = sources(self.cuts)[index]
+        earlier = None if later is None else self._made(later)
+        return self._made(index, earlier)
+
+    def reports(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What was computed for each stage, by its name."""
+        return {
+            names[index]: extractor.report
+            for index, extractor in sorted(self.made.items())
+            if any(extractor.counts.values())
+        }
+
+    def _made(self, index: int, earlier: FeatureExtractor | None = None) -> FeatureExtractor | None:
+        cut = self.cuts[index]
+        if cut is not None and self.config is not None and index not in self.made:
+            self.made[index] = FeatureExtractor(
+                cut,
+                self.loading,
+                self.samples,
+                self.config,
+                backbone=self.backbone,
+                earlier=earlier,
+            )
+        return self.made.get(index)

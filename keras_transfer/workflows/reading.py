@@ -1,0 +1,81 @@
+"""Reading the examples of a run: checked, divided into splits, and written down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_transfer import runs, seeds
+from keras_transfer.cache import cache_dir
+from keras_transfer.config.groups import Data
+from keras_transfer.data import sources, splits
+from keras_transfer.data.balance import class_weights
+from keras_transfer.data.samples import Judge, Samples
+from keras_transfer.errors import BadData, CheckFailed
+
+__all__ = ["read_samples"]
+
+logger = logging.getLogger("keras_transfer")
+
+
+def read_samples(
+    data: Data,
+    source: Any,
+    folder: Path,
+    *,
+    judge: Judge,
+    seed: int,
+    class_weight: Mapping[str, float] | None = None,
+) -> Samples:
+    """Read the table of samples, check every example, and decide what is trained on.
+
+    Args:
+        data: Which of the examples are used, and how they are divided.
+        source: The examples: a spec or arrays.
+        folder: Gets ``split.csv``, ``classes.json`` and, if there are any, ``bad_files.csv``.
+        judge: Says whether the bytes of an example can be used.
+        seed: The recipe's.
+        class_weight: Weights by class; unknown names are an error before anything is checked.
+
+    Raises:
+        BadData: The data cannot be read, or some examples cannot be used.
+        CheckFailed: With ``data.strict``, the same example or group lies in two splits.
+    """
+    from keras_transfer.data.scan import drop_invalid, scan
+
+    own = seeds.stream(seed, "split")
+    split_seed = own if data.split.seed is None else seeds.stream(data.split.seed, "split")
+    samples = sources.read(source, Path(data.data_dir) if data.data_dir else None)
+    if data.classes:
+        samples = splits.keep_classes(samples, data.classes)
+    if class_weight:  # wrong names show now
+        class_weights(class_weight, samples.classes, samples.counts())
+    if data.limit:
+        samples = splits.limit(samples, data.limit, split_seed)
+    found = scan(samples, judge, cache_dir())
+    runs.write_bad_files(folder / "bad_files.csv", samples, found.reasons)
+    samples = drop_invalid(samples, found, data.on_bad)
+    if (found.reasons != "").any():
+        logger.warning("Their paths and reasons are in %s", folder / "bad_files.csv")
+    _check_leaks(samples, data.strict)
+    asked = data.split.model_dump(exclude={"seed"})
+    samples = splits.split(samples, seed=split_seed, train_seed=own, **asked)
+    runs.write_split(folder / "split.csv", samples)
+    runs.write_json(folder / "classes.json", samples.classes)
+    return samples
+
+
+def _check_leaks(samples: Samples, strict: bool) -> None:
+    for what, cases, leak in (
+        ("The same image lies in two splits", splits.leaks(samples), True),
+        ("A group lies in two splits", splits.torn_groups(samples), True),
+        ("The same image has two labels", splits.conflicts(samples), False),
+    ):
+        if not cases:
+            continue
+        found = BadData(f"{what}, {len(cases)} times:", cases)
+        if strict and leak:
+            raise CheckFailed(f"{found}\nKeep one copy of each, or leave out --strict.")
+        logger.warning("Warning: %s", found)

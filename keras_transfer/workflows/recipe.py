@@ -1,0 +1,157 @@
+"""What every workflow's recipe shares: frozen settings, changed copies, and the way into a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+from typing_extensions import Self
+
+from keras_transfer import catalog, runs
+from keras_transfer.config import shorthand
+from keras_transfer.config.groups import Data
+from keras_transfer.config.tree import merged, nested, readable
+from keras_transfer.config.upgrade import renamed
+from keras_transfer.data import sources
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.group import Group
+
+__all__ = ["Recipe"]
+
+
+class Recipe(Group):
+    """A frozen value that says what to train; base of all workflows.
+
+    A workflow adds its settings as fields and runs in ``train``. Settings of a group may be given
+    without the group, and some words stand for a setting of every stage; see
+    ``keras_transfer.config``.
+    """
+
+    data: Data = Field(description="the labelled examples")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="random seed", json_schema_extra={"section": "Training"}
+    )
+
+    def __init__(self, **settings: Any):
+        try:
+            super().__init__(**self._complete(renamed(settings)))
+        except ValidationError as error:
+            raise readable(error, type(self)) from None
+
+    @classmethod
+    def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings in their groups; a workflow with stages applies its shorthand here too."""
+        return nested(cls, settings)
+
+    def changed(self, **settings: Any) -> Self:
+        """A copy with other values of some settings.
+
+        Args:
+            settings: New values by name. A mapping for a group (``head={"dropout": 0.2}``)
+                changes the settings it names and keeps the others of the group.
+
+        Raises:
+            UnknownName: There is no such setting.
+            BadConfiguration: A value that is not allowed.
+        """
+        given = renamed(settings)
+        short = {name: given.pop(name) for name in shorthand.SHORTHAND if name in given}
+        return type(self)(**merged(self.settings(), nested(type(self), given)), **short)
+
+    def settings(self) -> dict[str, Any]:
+        """All settings with their values, nested, in plain JSON types."""
+        return self.model_dump(mode="json")
+
+    def run(
+        self,
+        data: Any = None,
+        *,
+        out: str | Path | None = None,
+        resume: bool = False,
+        name: str | None = None,
+        **settings: Any,
+    ) -> runs.Run:
+        """Train what the recipe says, with some settings changed, in a new run directory.
+
+        Args:
+            data: A spec as in the setting ``data``, or arrays ``(x, y)``; the recipe's own if None.
+            out: The run directory; ``runs/<recipe>/<n>`` if None.
+            resume: Resume an interrupted run: that of ``out``, or the last one of this recipe. Its
+                stored settings hold.
+            name: Name of the recipe, in the path of its run directory; its module's if None.
+            settings: Changed for this run.
+
+        Returns:
+            The finished run.
+
+        Raises:
+            TransferError: Its class says what to mend; see ``keras_transfer.errors``.
+        """
+        if data is not None:
+            settings["data"] = _named(data)
+        name = name or catalog.name_of(self)
+        if resume:
+            folder = runs.interrupted(name, out)
+            changed = self.stored_in(folder)
+            changed.check_same(changed.changed(**settings))
+        else:
+            changed = self.changed(**settings)
+            folder = runs.new_folder(name, out, not_inside=changed.data.source)
+        arrays = data is not None and not isinstance(data, str | Path | Mapping)
+        changed.run_in(folder, name, data if arrays else changed.data.source)
+        return runs.Run(folder)
+
+    def stored_in(self, folder: Path) -> Self:
+        """The recipe that the run in a directory was started with."""
+        return self.changed(**runs.stored_settings(folder))
+
+    def check_same(self, asked: Self) -> None:
+        """Refuse to resume with other settings than the run began with.
+
+        Raises:
+            BadConfiguration: Some differ; it names them.
+        """
+        differing = [
+            f"{path} = {began!r}, not {now!r}"
+            for path, began, now in _differences(self.settings(), asked.settings())
+        ]
+        if differing:
+            raise BadConfiguration(
+                f"The interrupted run has {', '.join(differing)}. Resume it without these options, "
+                "or start a new run without --resume."
+            )
+
+    def run_in(self, folder: Path, name: str, source: Any) -> None:
+        """Run in this directory, which is empty or holds an interrupted run of the same recipe."""
+        with runs.recording(folder, name, type(self).__name__, self.settings()) as metadata:
+            metadata.update(self.train(folder, source))
+
+    def train(self, folder: Path, source: Any) -> dict[str, Any]:
+        """Check, read, train, evaluate, write.
+
+        Args:
+            folder: Where everything goes that the run writes.
+            source: The data: a spec string or arrays.
+
+        Returns:
+            What ``run.json`` says of the run beside settings and versions: "seconds", "data".
+        """
+        raise NotImplementedError
+
+
+def _named(data: Any) -> Any:
+    """Data as the setting ``data`` takes them; arrays by their description."""
+    return data if isinstance(data, Mapping) else sources.describe(data)
+
+
+def _differences(one: Any, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = [*one, *(key for key in other if key not in one)]
+        return [
+            found
+            for key in keys
+            for found in _differences(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if one == other else [(path, one, other)]

@@ -1,0 +1,64 @@
+"""A stage's settings as an optimizer and a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from keras_transfer.config.stages import Stage
+from keras_transfer.networks.network import Network
+from keras_transfer.training.layer_rates import layer_factors
+from keras_transfer.training.optimizers import build_optimizer
+from keras_transfer.training.trainer import StagePlan
+
+__all__ = ["stage_optimizer", "stage_plan"]
+
+
+def stage_optimizer(stage: Stage, network: Network, steps: int) -> keras.optimizers.Optimizer:
+    """Build a stage's optimizer.
+
+    Args:
+        stage: Its settings, with a rate that is known.
+        network: What is trained.
+        steps: Batches per epoch.
+    """
+    said = stage.optimizer
+    return build_optimizer(
+        said.name,
+        learning_rate=stage.known_rate(),
+        schedule=stage.schedule,
+        steps=steps * stage.epochs,
+        warmup_steps=round(steps * stage.warmup_epochs),
+        decay=stage.decay,
+        carry=stage.carry,
+        factor_of=None if stage.layer_decay == 1 else layer_factors(network, stage.layer_decay),
+        momentum=said.momentum,
+        weight_decay=said.weight_decay,
+        global_clipnorm=said.clipnorm,
+        clipvalue=said.clipvalue,
+        gradient_accumulation_steps=said.accumulate if said.accumulate > 1 else None,
+        use_ema=stage.average.ema is not None,
+        ema_momentum=stage.average.ema,
+    )
+
+
+def stage_plan(stages: Sequence[Stage], index: int, steps: int) -> StagePlan:
+    """How the trainer goes through a stage.
+
+    Args:
+        stages: All stages.
+        index: Number of the stage.
+        steps: Batches per epoch.
+    """
+    stage, later = stages[index], stages[index + 1 : index + 2]
+    return StagePlan(
+        stage.name,
+        stage.epochs,
+        steps,
+        patience=stage.patience,
+        plateau=stage.decay if stage.schedule == "plateau" else None,
+        soup=stage.average.soup,
+        carry=stage.carry,
+        keep_optimizer_state=any(following.carry for following in later),
+    )
