@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.data.batches import Loading, evaluation_batches, training_batches
+from keras_transfer.data.batches import evaluation_batches, training_batches
 from keras_transfer.data.samples import Samples
 
 
@@ -28,7 +28,7 @@ def seen(batches):
 
 
 def test_each_epoch_holds_every_image_once_in_another_order():
-    batches = seen(training_batches(table(10), Loading(4, batch_size=4), epochs=3))
+    batches = seen(training_batches(table(10), loading(4, batch_size=4), epochs=3))
 
     assert [len(batch) for batch in batches] == [4, 4, 2] * 3
     epochs = [[*a, *b, *c] for a, b, c in (batches[:3], batches[3:6], batches[6:])]
@@ -37,16 +37,16 @@ def test_each_epoch_holds_every_image_once_in_another_order():
 
 
 def test_a_later_epoch_does_not_depend_on_those_before_it():
-    whole = seen(training_batches(table(10), Loading(4, batch_size=4), epochs=4, seeds=(5, 6)))
+    whole = seen(training_batches(table(10), loading(4, batch_size=4), epochs=4, seeds=(5, 6)))
     rest = seen(
-        training_batches(table(10), Loading(4, batch_size=4), epochs=4, first_epoch=2, seeds=(5, 6))
+        training_batches(table(10), loading(4, batch_size=4), epochs=4, first_epoch=2, seeds=(5, 6))
     )
     assert whole[6:] == rest
 
 
 def test_another_seed_is_another_order():
     one, other = (
-        seen(training_batches(table(50), Loading(4), epochs=1, seeds=(s, 0))) for s in (1, 2)
+        seen(training_batches(table(50), loading(4), epochs=1, seeds=(s, 0))) for s in (1, 2)
     )
     assert one != other
 
@@ -54,7 +54,7 @@ def test_another_seed_is_another_order():
 def test_augmentation_gets_a_seed_of_its_own_for_each_image_and_epoch():
     n = 6
     batches = training_batches(
-        table(n), Loading(4, batch_size=3), epochs=2, augment=seeds_as_pixels
+        table(n), loading(4, batch_size=3), epochs=2, augment=seeds_as_pixels
     )
     found = [tuple(x[0, 0, :2].astype(int)) for batch, *_ in batches for x in batch.numpy()]
     assert len(set(found)) == 2 * n
@@ -70,7 +70,7 @@ def seeds_as_pixels(pixels, seeds):
 def test_class_weights_multiply_the_images_own():
     samples = table(4, weights=[1, 2, 3, 4])
     batches = training_batches(
-        samples, Loading(4, batch_size=4), epochs=1, class_weights=np.float32([1, 10])
+        samples, loading(4, batch_size=4), epochs=1, class_weights=np.float32([1, 10])
     )
     ((pixels, _, weights),) = batches
     numbers = pixels.numpy()[:, 0, 0, 0].astype(int)
@@ -82,7 +82,7 @@ def test_class_weights_multiply_the_images_own():
 )
 def test_a_padded_last_batch_counts_as_the_unpadded_one(n, batch, replicas):
     """The mean over its padded length of weighted ones is the mean over its true length: 1."""
-    loading = Loading(4, batch_size=batch, replicas=replicas)
+    loading = loading(4, batch_size=batch, replicas=replicas)
     batches = list(training_batches(table(n), loading, epochs=2))
 
     for pixels, _, weights in batches:
@@ -93,7 +93,7 @@ def test_a_padded_last_batch_counts_as_the_unpadded_one(n, batch, replicas):
 
 @pytest.mark.parametrize(("n", "batch", "replicas"), [(10, 4, 2), (9, 4, 2), (5, 4, 4), (8, 4, 1)])
 def test_evaluation_is_in_order_and_its_padding_weighs_nothing(n, batch, replicas):
-    loading = Loading(4, batch_size=batch, replicas=replicas)
+    loading = loading(4, batch_size=batch, replicas=replicas)
     batches = list(evaluation_batches(table(n), loading))
 
     numbers = np.concatenate([x.numpy()[:, 0, 0, 0] for x, _, _ in batches])
@@ -104,7 +104,7 @@ def test_evaluation_is_in_order_and_its_padding_weighs_nothing(n, batch, replica
 
 
 def test_pixels_are_float32_of_0_to_255():
-    ((pixels, labels, weights),) = evaluation_batches(table(3), Loading(8, batch_size=4))
+    ((pixels, labels, weights),) = evaluation_batches(table(3), loading(8, batch_size=4))
     assert (pixels.dtype, labels.dtype, weights.dtype) == (tf.float32, tf.int32, tf.float32)
     assert pixels.shape == (3, 8, 8, 3)
     assert pixels.numpy().max() == 2

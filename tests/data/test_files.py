@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_transfer.data.batches import Loading
+
 from keras_transfer.data.files import Files
 from keras_transfer.data.samples import Samples
 
@@ -40,7 +40,7 @@ def test_a_large_jpeg_is_read_no_larger_than_its_square_needs(tmp_path):
     assert store.decode(row).shape == (400, 640, 3)
     assert samples.image(row, 40, "stretch").shape == (100, 160, 3)
     assert samples.image(row, 40, "pad").shape == (50, 80, 3)
-    assert Loading(40).pixels(samples, row).numpy().max() <= 10
+    assert loading(40).pixels(samples, row).numpy().max() <= 10
 
 
 def test_paths_are_not_copied_into_the_graph(paths):

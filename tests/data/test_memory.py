@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_transfer.data import decode, memory, sources
 from keras_transfer.data.arrays import Arrays
-from keras_transfer.data.batches import Loading, evaluation_batches, training_batches
+from keras_transfer.data.batches import evaluation_batches, training_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.scan import drop_invalid, scan
 from keras_transfer.inputs.images.augment import Augmenter
@@ -37,7 +37,7 @@ def equal(ones, others):
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
 def test_batches_are_those_from_files(samples, resize):
-    loading = Loading(16, resize, batch_size=4)
+    loading = loading(16, resize, batch_size=4)
     held = memory.held(samples, loading)
     augment = Augmenter(rotation_range=20, horizontal_flip=True)
 
@@ -49,7 +49,7 @@ def test_batches_are_those_from_files(samples, resize):
 
 
 def test_part_of_a_held_table_is_held(samples):
-    loading = Loading(16, batch_size=4)
+    loading = loading(16, batch_size=4)
     some = np.array([7, 2])
     split = memory.held(samples, loading).take(some)
 
@@ -63,15 +63,15 @@ def test_part_of_a_held_table_is_held(samples):
 def test_images_that_do_not_fit_stay_where_they_are(samples, monkeypatch):
     """10 images of 16 x 16 x 3 bytes, twice, are 15,360 bytes: over a quarter of 61,000."""
     monkeypatch.setattr(memory, "available", lambda: 61_000)
-    assert memory.held(samples, Loading(16)) is samples
+    assert memory.held(samples, loading(16)) is samples
 
     monkeypatch.setattr(memory, "available", lambda: 62_000)
-    assert memory.held(samples, Loading(16)) is not samples
+    assert memory.held(samples, loading(16)) is not samples
 
 
 def test_it_says_what_is_kept(samples, caplog):
     with caplog.at_level(logging.INFO, "keras_transfer"):
-        memory.held(samples, Loading(16))
+        memory.held(samples, loading(16))
 
     assert "10 decoded images are kept in memory" in caplog.text
 
@@ -84,7 +84,7 @@ def test_free_memory_is_some_of_what_there_is():
 
 def test_it_says_what_is_not_kept(samples, caplog):
     with caplog.at_level(logging.INFO, "keras_transfer"):
-        assert memory.held(samples, Loading(16), share=0) is samples
+        assert memory.held(samples, loading(16), share=0) is samples
 
     assert "10 images are decoded anew each time" in caplog.text
 
@@ -97,7 +97,7 @@ def arrays():
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
 def test_batches_are_those_from_arrays(arrays, resize):
-    loading = Loading(16, resize, batch_size=4)
+    loading = loading(16, resize, batch_size=4)
     held = memory.held(arrays, loading)
 
     assert held.store is not arrays.store
@@ -112,7 +112,7 @@ def test_batches_are_those_from_arrays(arrays, resize):
 def test_images_are_not_copied_into_the_graph(arrays):
     """A graph over 5 MB of pixels is below 20 kB."""
     many = arrays.take(np.arange(7).repeat(1000))
-    store = memory.held(many, Loading(16)).store
+    store = memory.held(many, loading(16)).store
     graph = tf.function(store.decode, input_signature=[tf.TensorSpec([], tf.int64)])
 
     assert store.pixels.shape == (7000, 16, 16, 3)
@@ -121,11 +121,11 @@ def test_images_are_not_copied_into_the_graph(arrays):
 
 def test_a_held_image_is_not_resized(arrays):
     """Nor is any op added for it: what comes out is what the store's gather gave."""
-    held = memory.held(arrays, Loading(16))
+    held = memory.held(arrays, loading(16))
     pixels = tf.zeros((16, 16, 3), tf.uint8)
 
     assert decode.resize(pixels, 16, "pad") is pixels
-    found = Loading(16).pixels(held, tf.constant(3, tf.int64))
+    found = loading(16).pixels(held, tf.constant(3, tf.int64))
     np.testing.assert_array_equal(found, held.store.pixels[3])
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from keras_transfer.data.batches import Loading, training_batches
+from keras_transfer.data.batches import training_batches
 from keras_transfer.data.mixing import Mixing
 from keras_transfer.data.samples import Samples
 from keras_transfer.features.batches import training_features
@@ -149,7 +149,7 @@ def test_under_mixed_precision_pixels_stay_float32():
 class TestBatches:
     mixing = Mixing(N, mixup=0.6, label_smoothing=0.1, off_epoch=2)
     more = {"epochs": 3, "seeds": (5, 6), "mix": mixing}
-    loading = Loading(12, batch_size=4)
+    loading = loading(12, batch_size=4)
 
     def found(self, batches):
         return [[one.numpy() for one in batch] for batch in batches]

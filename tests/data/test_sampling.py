@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.data.batches import Loading, training_batches
+from keras_transfer.data.batches import training_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import Bootstrap, Sampling
 from keras_transfer.errors import BadData
@@ -91,7 +91,7 @@ def seeds_as_pixels(pixels, seeds):
 def batches(epochs=2, **more):
     samples = Samples.of(Plain(), CLASSES, [f"p{i}" for i in range(9)], LABELS)
     sampling = Sampling("oversample", LABELS, CLASSES)
-    loading = Loading(4, batch_size=5, replicas=5)
+    loading = loading(4, batch_size=5, replicas=5)
     return list(training_batches(samples, loading, epochs=epochs, sampling=sampling, **more))
 
 

@@ -26,7 +26,7 @@ from keras_transfer.networks.cutting import cut_network
 from keras_transfer.networks.freezing import freeze
 from keras_transfer.networks.heads import build_classifier, build_head
 
-LOADING = Loading(16, batch_size=4)
+LOADING = loading(16, batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ class TestBatches:
         """Same images, labels, weights and padding, in every epoch, from any epoch on."""
         cut, _ = cuts
         table = part(cut, samples, tmp_path).table(samples)
-        loading = Loading(16, batch_size=4, replicas=replicas)
+        loading = loading(16, batch_size=4, replicas=replicas)
         more = {"epochs": 3, "seeds": (5, 6), "class_weights": np.float32([1, 3])}
         for first in (0, 2):
             pixels = training_batches(samples, loading, first_epoch=first, **more)

@@ -17,7 +17,7 @@ import keras, numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from keras_transfer.data.batches import Loading, evaluation_batches, training_batches
+from keras_transfer.data.batches import evaluation_batches, training_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.training.trainer import Course, Supply, Trainer
 from keras_transfer.training.optimizers import build_optimizer
@@ -32,7 +32,7 @@ def trained(n, batch, name, folder):
     folder.mkdir()
     samples = Samples.of(Points(), ["a", "b"], [str(i) for i in range(n)], np.arange(n) % 2)
     devices = strategy(name, batch)
-    loading = Loading(4, batch_size=batch, replicas=devices.num_replicas_in_sync)
+    loading = loading(4, batch_size=batch, replicas=devices.num_replicas_in_sync)
     keras.utils.set_random_seed(0)
     with devices.scope():
         inputs = keras.Input((4, 4, 3))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_transfer.data.batches import Loading, training_batches
+from keras_transfer.data.batches import training_batches
 from keras_transfer.data.mixing import Mixing
 from keras_transfer.data.samples import Samples
 from keras_transfer.inputs.images.policies import Augmentation
@@ -27,9 +27,9 @@ def test_it_is_the_first_batch_of_the_training(mix):
         "mix": mix,
     }
 
-    pixels, labels = first_batch(samples, Loading(8, batch_size=4), **how)
+    pixels, labels = first_batch(samples, loading(8, batch_size=4), **how)
 
-    first = next(iter(training_batches(samples, Loading(8, batch_size=4), epochs=1, **how)))
+    first = next(iter(training_batches(samples, loading(8, batch_size=4), epochs=1, **how)))
     assert pixels == pytest.approx(first[0].numpy(), abs=0.01)
     assert labels == pytest.approx(first[1].numpy(), abs=1e-5)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.data.batches import Loading, plain_batches
+from keras_transfer.data.batches import plain_batches
 from keras_transfer.data.samples import CheckResult, Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.inputs.images.tta import views
 from keras_transfer.runs import Predictor
 
-LOADING = Loading(4, batch_size=2)
+LOADING = loading(4, batch_size=2)
 SHIFTS = {"width_shift_range": 0.5, "fill_mode": "wrap"}
 
 
