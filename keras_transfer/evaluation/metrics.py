@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from sklearn import metrics as sklearn_metrics
 
 from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.evaluation.layout import aligned, shown
 
 __all__ = ["classification_metrics", "majority_baseline", "precision_recall_curves", "summary"]
 
@@ -208,35 +209,23 @@ def summary(metrics: dict[str, Any]) -> str:
     interval = f"  (95 % interval {low:.3f} to {high:.3f}, {metrics['n']} images)"
     overall = "\n".join(
         [
-            f"accuracy           {_shown(metrics['accuracy'])}{interval}",
-            f"balanced accuracy  {_shown(metrics['balanced_accuracy'])}",
-            f"macro F1           {_shown(metrics['macro_f1'])}",
-            f"rarest class       {_shown(metrics.get('minority_recall'))}  "
+            f"accuracy           {shown(metrics['accuracy'])}{interval}",
+            f"balanced accuracy  {shown(metrics['balanced_accuracy'])}",
+            f"macro F1           {shown(metrics['macro_f1'])}",
+            f"rarest class       {shown(metrics.get('minority_recall'))}  "
             f"(recall of {metrics.get('minority_class')})",
-            f"ROC AUC            {_shown(metrics['roc_auc'])}",
-            f"PR AUC             {_shown(metrics.get('pr_auc'))}",
-            f"log loss           {_shown(metrics['log_loss'])}",
+            f"ROC AUC            {shown(metrics['roc_auc'])}",
+            f"PR AUC             {shown(metrics.get('pr_auc'))}",
+            f"log loss           {shown(metrics['log_loss'])}",
         ]
     )
     per_class = [
-        [name, *(_shown(row[key]) for key in ("precision", "recall", "f1")), str(row["support"])]
+        [name, *(shown(row[key]) for key in ("precision", "recall", "f1")), str(row["support"])]
         for name, row in metrics["per_class"].items()
     ]
-    blocks = [overall, _aligned([["class", "precision", "recall", "F1", "images"], *per_class])]
+    blocks = [overall, aligned([["class", "precision", "recall", "F1", "images"], *per_class])]
     classes, counts = (metrics["confusion_matrix"][key] for key in ("classes", "counts"))
     if len(classes) <= SHOWN_CLASSES:
         rows = [[name, *map(str, row)] for name, row in zip(classes, counts, strict=True)]
-        blocks.append(_aligned([["true \\ predicted", *classes], *rows]))
+        blocks.append(aligned([["true \\ predicted", *classes], *rows]))
     return "\n\n".join(blocks)
-
-
-def _shown(metric: float | None) -> str:
-    return "-" if metric is None else f"{metric:.3f}"
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    """Names to the left, numbers to the right."""
-    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return "\n".join(
-        "  ".join([f"{row[0]:<{first}}", *map(str.rjust, row[1:], others)]) for row in rows
-    )

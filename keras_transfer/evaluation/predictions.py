@@ -12,7 +12,16 @@ import numpy as np
 
 from keras_transfer.errors import BadData
 
-__all__ = ["UNKNOWN", "Predictions", "read_predictions", "write_curves", "write_predictions"]
+__all__ = [
+    "PREFIX",
+    "UNKNOWN",
+    "Predictions",
+    "read_predictions",
+    "read_rows",
+    "write_curves",
+    "write_predictions",
+    "write_rows",
+]
 
 UNKNOWN = -1
 FIRST = ["path", "true", "predicted"]
@@ -62,15 +71,26 @@ def write_predictions(
     rows = zip(
         keys, names[labels], names[np.argmax(probabilities, axis=1)], probabilities, strict=True
     )
+    header = [*FIRST, *(PREFIX + name for name in classes)]
+    write_rows(path, header, ([*texts, *np.asarray(row, float).tolist()] for *texts, row in rows))
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str | float]]) -> None:
+    """Write a CSV file in UTF-8; it is there complete or not at all.
+
+    Args:
+        path: File to write; an old one is replaced.
+        header: Names of the columns.
+        rows: Texts, which are quoted, and numbers, which keep all their digits.
+    """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         # Names of files that are not UTF-8 come as surrogates, and go out as they came.
         with unfinished.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             # Texts are quoted: a name may hold a line break.
             writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-            writer.writerow([*FIRST, *(PREFIX + name for name in classes)])
-            for key, label, predicted, row in rows:
-                writer.writerow([key, label, predicted, *np.asarray(row, float).tolist()])
+            writer.writerow(header)
+            writer.writerows(rows)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -82,12 +102,21 @@ def read_predictions(path: str | Path) -> Predictions:
     Raises:
         BadData: The file is not there, is no file of predictions, or has rows that are not.
     """
+    header, rows = read_rows(path)
+    return _parse(Path(path), rows, _classes(Path(path), header))
+
+
+def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
+    """Read the header and the rows of a CSV file as :func:`write_rows` writes it.
+
+    Raises:
+        BadData: There is no such file, or it is no CSV in UTF-8.
+    """
     path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            reader = csv.reader(file)
-            classes = _classes(path, next(reader, []))
-            return _parse(path, reader, classes)
+            header, *rows = [*csv.reader(file)] or [[]]
+            return header, rows
     except (OSError, UnicodeError, csv.Error) as error:
         raise BadData(f"{path} cannot be read as a file of predictions: {error}.") from None
 

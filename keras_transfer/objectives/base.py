@@ -1,31 +1,284 @@
-"""What every objective has in common."""
+"""What every objective can do; the rest of the package knows objectives by this alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from keras_transfer.group import Group
+import numpy as np
+from pydantic import Field
 
-__all__ = ["Objective"]
+from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.group import Group, Positive
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.evaluation.paired import Aligned
+    from keras_transfer.evaluation.prediction_files import Predicted
+    from keras_transfer.evaluation.weighted import Metric
+
+__all__ = ["Cells", "Labels", "Objective"]
+
+Cells = Mapping[str, Sequence[str] | np.ndarray]
+"""Text cells of n examples by column name."""
 
 
-class Objective(Group):
-    """What is predicted, with which loss, metrics and baselines; base of all objectives.
+class Labels(NamedTuple):
+    """The true values of n examples.
 
     Attributes:
-        activation: From the network's outputs to scores: "softmax", "sigmoid" or "linear".
-        metrics: Keras names of the metrics of each epoch.
-        monitors: Metrics that may choose the best epoch, each with "min" or "max".
-        headline: Metrics for tables, the most important first.
+        values: Classification: (n,) int32 class, -1 where not known. Several labels: (n, labels)
+            float32 0 or 1. Regression: (n, targets) float32 in the units of the data. NaN in a
+            row that is not known.
+        names: Names of the classes, labels or targets.
     """
 
-    activation: ClassVar[str] = "linear"
-    metrics: ClassVar[tuple[str, ...]] = ()
-    monitors: ClassVar[Mapping[str, str]] = {"val_loss": "min", "loss": "min"}
-    headline: ClassVar[tuple[str, ...]] = ()
-    section: ClassVar[str] = "Training"
+    values: np.ndarray
+    names: tuple[str, ...]
 
-    def evaluate(self, *given: Any, **more: Any) -> dict[str, Any]:
-        """Compute the metrics of scores."""
-        raise NotImplementedError
+
+class Objective(Group, ABC):
+    """What is predicted, with which loss, metrics, baseline and decision.
+
+    A subclass adds ``type``, the literal that names it in files of settings.
+    """
+
+    activation: ClassVar[str]
+    """From the network's outputs to scores: softmax, sigmoid or linear."""
+    monitors: ClassVar[Mapping[str, str]]
+    """Metrics of an epoch that can choose the best model: "min" or "max" by name."""
+    headline: ClassVar[tuple[str, ...]]
+    """The metrics that tables show, the most important one first."""
+    baseline_name: ClassVar[str]
+    """What ``baseline`` predicts: majority, prevalence or mean."""
+
+    section: ClassVar[str] = "Training"
+    primary: ClassVar[str] = "type"
+
+    weight: Positive = Field(1.0, description="factor of this loss if there are several objectives")
+
+    def reads(self, column: str = "label") -> tuple[str, ...]:
+        """Names of the columns of a table that hold the true values.
+
+        Args:
+            column: The column of an objective whose settings name none.
+        """
+        return (column,)
+
+    @abstractmethod
+    def encode(
+        self,
+        cells: Cells,
+        *,
+        names: Sequence[str] | None = None,
+        keys: Sequence[str] | None = None,
+        missing: bool = False,
+    ) -> Labels:
+        """Turn the text cells of a table into values.
+
+        Args:
+            cells: (n,) texts of exactly the columns that ``reads`` names.
+            names: Names of a trained model's classes, labels or targets; None: from the cells.
+            keys: (n,) name of each example in messages; None: its row number, from 1.
+            missing: Whether empty cells are allowed; the values are not known then.
+
+        Raises:
+            BadData: Some cells cannot be used; lists their rows.
+            BadConfiguration: ``cells`` has other columns than the settings name.
+        """
+
+    @abstractmethod
+    def known(self, values: np.ndarray) -> np.ndarray:
+        """(n,) bool: the examples whose values are known; the others have no loss."""
+
+    @abstractmethod
+    def targets(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the loss is given: values without gaps, and (n,) float32 weights 0 or 1.
+
+        A weight of 0 does not silence a NaN in the loss, so unknown values become 0.
+        """
+
+    @abstractmethod
+    def strata(self, labels: Labels) -> tuple[np.ndarray, tuple[str, ...]]:
+        """(n,) int32 stratum of each example, for dividing data fairly; names of the strata."""
+
+    def units(self, names: Sequence[str]) -> int:
+        """Width of the last Dense layer."""
+        return len(names)
+
+    def output(self, train: Labels) -> Callable[[keras.KerasTensor], keras.KerasTensor] | None:
+        """What follows the last Dense layer: a function of its output; None: nothing."""
+        return None
+
+    @abstractmethod
+    def loss(self, train: Labels) -> keras.losses.Loss:
+        """The loss of outputs (before any activation), for the labels of the train split."""
+
+    @abstractmethod
+    def training_metrics(self, names: Sequence[str]) -> list[Any]:
+        """New weighted metrics for ``compile``: Keras names or ``keras.metrics.Metric``."""
+
+    @abstractmethod
+    def scores(self, outputs: Any) -> Any:
+        """Apply the activation inside a graph.
+
+        Args:
+            outputs: (batch, units) tensor, as the network gives it.
+
+        Returns:
+            (batch, units) float32 tensor of probabilities, or of values in the data's units.
+        """
+
+    def decision(self, true: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+        """What is fitted on the val split to decide by, as JSON can hold it; empty: nothing."""
+        return {}
+
+    @abstractmethod
+    def decide(self, scores: np.ndarray, decision: Mapping[str, Any] | None = None) -> np.ndarray:
+        """What follows from (n, units) scores: classes, labels as bool, or the values."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        true: np.ndarray,
+        scores: np.ndarray,
+        names: Sequence[str],
+        *,
+        decision: Mapping[str, Any] | None = None,
+        train: Labels | None = None,
+        families: np.ndarray | None = None,
+    ) -> dict[str, Any]:
+        """Compute metrics, JSON-ready; None where one is not defined.
+
+        Args:
+            true: True values as in ``Labels.values``; unknown ones are left out.
+            scores: (n, units) float, as ``scores`` gives them.
+            names: Names of the units.
+            decision: As ``decision`` gives it; None: the defaults.
+            train: Labels of the train split, where known.
+            families: (n,) copies of an example have the same value; intervals resample them
+                together.
+
+        Raises:
+            BadData: No true value is known.
+            CheckFailed: A score is NaN or infinite.
+        """
+
+    @abstractmethod
+    def baseline(self, train: Labels, true: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+        """Metrics of the best prediction that looks at no input, fitted on the train split."""
+
+    @abstractmethod
+    def summary(self, metrics: dict[str, Any]) -> str:
+        """Lay out what ``evaluate`` returns for people to read in a terminal."""
+
+    @abstractmethod
+    def write_predictions(
+        self,
+        path: str | Path,
+        keys: Iterable[str],
+        true: np.ndarray | None,
+        scores: np.ndarray,
+        names: Sequence[str],
+        *,
+        decision: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write ``predictions.csv``; arrays as for ``evaluate``; ``true`` None: not known."""
+
+    @abstractmethod
+    def read_predictions(self, path: str | Path) -> Predicted:
+        """Read what ``write_predictions`` wrote. Raises BadData."""
+
+    @abstractmethod
+    def paired_metrics(self, names: Sequence[str]) -> dict[str, Metric]:
+        """The headline metrics of weighted examples, for ``evaluation.paired``."""
+
+    def compare(
+        self,
+        aligned: Aligned,
+        first: int,
+        second: int,
+        *,
+        draws: int = 2000,
+        seed: int = 0,
+        families: np.ndarray | None = None,
+    ) -> dict[str, Any]:
+        """Compare two models by the headline metrics, as ``paired_differences`` does."""
+        from keras_transfer.evaluation.paired import paired_differences
+
+        metrics = self.paired_metrics(aligned.names)
+        sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
+        return paired_differences(aligned, metrics, first, second, **sampling)
+
+
+def only_column(cells: Cells) -> tuple[str, np.ndarray]:
+    """Name and (n,) stripped texts of the one column that there should be.
+
+    Raises:
+        BadConfiguration: There are several columns, or none.
+    """
+    if len(cells) != 1:
+        raise BadConfiguration(
+            f"This objective reads one column; it was given {len(cells)}: {', '.join(cells)}."
+        )
+    ((name, column),) = cells.items()
+    return name, stripped(column)
+
+
+def several_columns(cells: Cells, columns: Sequence[str]) -> np.ndarray:
+    """(n, columns) stripped texts of the columns in this order.
+
+    Raises:
+        BadConfiguration: A column is not there.
+    """
+    if absent := [name for name in columns if name not in cells]:
+        raise BadConfiguration(
+            f"columns names {', '.join(absent)}, which the data do not have; "
+            f"they have {', '.join(cells)}."
+        )
+    return np.stack([stripped(cells[name]) for name in columns], axis=1)
+
+
+def check_same_columns(columns: Sequence[str], names: Sequence[str] | None) -> None:
+    """Refuse columns that are not what a trained model predicts.
+
+    Args:
+        columns: Columns that the settings name.
+        names: Names of the model's labels or targets; None: there is no model yet.
+
+    Raises:
+        BadConfiguration: They differ.
+    """
+    if names is not None and tuple(names) != tuple(columns):
+        raise BadConfiguration(
+            f"The model predicts {', '.join(names)}; columns names {', '.join(columns)}. "
+            "Name the same columns in the same order."
+        )
+
+
+def stripped(column: Sequence[str] | np.ndarray) -> np.ndarray:
+    """(n,) object array of the texts without blanks around them."""
+    return np.array([str(cell).strip() for cell in column], object)
+
+
+def refuse(
+    wrong: np.ndarray, texts: Sequence[Any] | np.ndarray, keys: Sequence[str] | None, message: str
+) -> None:
+    """Raise BadData that names the rows at fault, if there are any.
+
+    Args:
+        wrong: (n,) bool, the rows at fault.
+        texts: (n,) what to show of each row.
+        keys: (n,) names of the rows; None: their numbers, from 1.
+        message: What is wrong and what to do; follows "3 of 10 examples".
+    """
+    if not wrong.any():
+        return
+    shown = [
+        f"{f'row {row + 1}' if keys is None else keys[row]}: {texts[row]!r}"
+        for row in np.flatnonzero(wrong).tolist()
+    ]
+    raise BadData(f"{wrong.sum():,} of {len(wrong):,} examples {message}:", shown)

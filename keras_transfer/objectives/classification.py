@@ -1,28 +1,33 @@
-"""Classification: one class per example."""
+"""One class of several for each example."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
+from keras_transfer.errors import BadData
 from keras_transfer.group import ClassName, NonNegative
-from keras_transfer.objectives.base import Objective
+from keras_transfer.objectives.base import Cells, Labels, Objective, only_column, refuse
 from keras_transfer.objectives.imbalance import Imbalance, OwnWeights
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
+
+    from keras_transfer.evaluation.paired import Aligned
+    from keras_transfer.evaluation.prediction_files import Predicted
+    from keras_transfer.evaluation.weighted import Metric
 
 __all__ = ["Classification"]
 
 
 class Classification(Objective):
-    """One class per example: softmax and cross-entropy."""
+    """Each example belongs to one class: softmax and cross-entropy."""
 
     activation: ClassVar[str] = "softmax"
-    metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
     monitors: ClassVar[Mapping[str, str]] = {
         "val_loss": "min",
         "val_accuracy": "max",
@@ -30,29 +35,74 @@ class Classification(Objective):
         "accuracy": "max",
     }
     headline: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
+    baseline_name: ClassVar[str] = "majority"
 
     type: Literal["classification"] = "classification"
     imbalance: Imbalance = Field(
         "auto",
-        description="what is done about classes of different size",
+        description="how classes of different size are balanced",
         json_schema_extra={"section": "Imbalance"},
     )
     class_weight: dict[ClassName, NonNegative] | OwnWeights | None = Field(
         None,
-        description="{class: weight} instead of computed weights",
+        description="{class: weight} in the loss, instead of weights that imbalance computes",
         json_schema_extra={"section": "Imbalance"},
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="label smoothing factor, 0 to 1"
+        0.0, description="label smoothing factor, from 0 to below 1"
     )
 
-    def loss(self, *, soft: bool = False, focal_gamma: float = 0.0) -> keras.losses.Loss:
+    def encode(
+        self,
+        cells: Cells,
+        *,
+        names: Sequence[str] | None = None,
+        keys: Sequence[str] | None = None,
+        missing: bool = False,
+    ) -> Labels:
+        """See ``Objective.encode``; classes found in the cells are sorted by name."""
+        column, texts = only_column(cells)
+        empty = texts == ""
+        if not missing:
+            refuse(empty, texts, keys, f"have no class in the column {column}")
+        classes = tuple(sorted(set(texts[~empty].tolist())) if names is None else names)
+        if len(classes) < 2:
+            found = repr(classes[0]) if classes else "none"
+            raise BadData(
+                f"Classification takes two or more classes; the column {column} has {found}."
+            )
+        number = {name: index for index, name in enumerate(classes)} | {"": -1}
+        values = np.array([number.get(text, -2) for text in texts.tolist()], "int32")
+        known = f"have a class in the column {column} that is none of {', '.join(classes[:30])}"
+        refuse(values == -2, texts, keys, known)
+        return Labels(values, classes)
+
+    def known(self, values: np.ndarray) -> np.ndarray:
+        """(n,) bool: where the class is not -1."""
+        return np.asarray(values) >= 0
+
+    def targets(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) int32 classes, 0 where not known, and (n,) float32 weights."""
+        known = self.known(values)
+        return np.where(known, values, 0).astype("int32"), known.astype("float32")
+
+    def strata(self, labels: Labels) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The classes; a further stratum holds the examples whose class is not known."""
+        values, names = np.asarray(labels.values, "int32"), labels.names
+        if self.known(values).all():
+            return values, names
+        return np.where(values < 0, len(names), values).astype("int32"), (*names, "(not known)")
+
+    def loss(
+        self, train: Labels, soft: bool = False, focal_gamma: float = 0.0
+    ) -> keras.losses.Loss:
         """Cross-entropy of logits.
 
         Args:
-            soft: Targets are (batch, classes) shares instead of (batch,) class numbers.
-            focal_gamma: Gamma of the focal loss (Lin et al. 2017, arXiv:1708.02002), which takes
-                shares: ``-(1 - p)^gamma log p``; 0: cross-entropy.
+            train: Labels of the train split.
+            soft: Whether the batches have (batch, classes) shares of classes, as label smoothing
+                and mixup make them, instead of (batch,) classes.
+            focal_gamma: Above 0: focal loss, -(1 - p)^gamma log p (Lin et al. 2017), on shares.
         """
         import keras
 
@@ -64,14 +114,95 @@ class Classification(Objective):
             return keras.losses.CategoricalCrossentropy(from_logits=True)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
+    def training_metrics(self, names: Sequence[str]) -> list[Any]:
+        """Accuracy."""
+        return ["accuracy"]
+
+    def scores(self, outputs: Any) -> Any:
+        """(batch, classes) float32 softmax."""
+        from keras import ops
+
+        return ops.softmax(ops.cast(outputs, "float32"), axis=-1)
+
+    def decide(self, scores: np.ndarray, decision: Mapping[str, Any] | None = None) -> np.ndarray:
+        """(n,) int64: the class with the highest score, the first of equal ones."""
+        return np.asarray(scores).argmax(axis=1)
+
     def evaluate(
         self,
         true: np.ndarray,
         scores: np.ndarray,
         names: Sequence[str],
-        train_counts: Sequence[int] | np.ndarray | None = None,
+        *,
+        decision: Mapping[str, Any] | None = None,
+        train: Labels | None = None,
+        families: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """Compute metrics; see ``evaluation.metrics.classification_metrics``."""
+        """See ``evaluation.metrics.classification_metrics``; ``families`` makes no difference."""
         from keras_transfer.evaluation.metrics import classification_metrics
 
-        return classification_metrics(true, scores, names, train_counts)
+        counts = None if train is None else _counts(train)
+        return classification_metrics(true, scores, names, counts)
+
+    def baseline(self, train: Labels, true: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+        """See ``evaluation.metrics.majority_baseline``."""
+        from keras_transfer.evaluation.metrics import majority_baseline
+
+        return majority_baseline(_counts(train), true, names)
+
+    def summary(self, metrics: dict[str, Any]) -> str:
+        """See ``evaluation.metrics.summary``."""
+        from keras_transfer.evaluation.metrics import summary
+
+        return summary(metrics)
+
+    def write_predictions(
+        self,
+        path: str | Path,
+        keys: Iterable[str],
+        true: np.ndarray | None,
+        scores: np.ndarray,
+        names: Sequence[str],
+        *,
+        decision: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See ``evaluation.predictions.write_predictions``."""
+        from keras_transfer.evaluation.predictions import write_predictions
+
+        write_predictions(path, keys, true, scores, names)
+
+    def read_predictions(self, path: str | Path) -> Predicted:
+        """See ``evaluation.predictions.read_predictions``."""
+        from keras_transfer.evaluation.prediction_files import read_class_predictions
+
+        return read_class_predictions(path)
+
+    def paired_metrics(self, names: Sequence[str]) -> dict[str, Metric]:
+        """Accuracy and macro F1."""
+        from keras_transfer.evaluation.weighted import classification_metric
+
+        return {name: classification_metric(name, len(names)) for name in self.headline}
+
+    def compare(
+        self,
+        aligned: Aligned,
+        first: int,
+        second: int,
+        *,
+        draws: int = 2000,
+        seed: int = 0,
+        families: np.ndarray | None = None,
+    ) -> dict[str, Any]:
+        """As all objectives do, and ``mcnemar``: McNemar's exact test for each pair of runs."""
+        from keras_transfer.evaluation.comparing import mcnemar
+
+        sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
+        found = super().compare(aligned, first, second, **sampling)
+        pairs = zip(aligned.models[first], aligned.models[second], strict=False)
+        found["mcnemar"] = [mcnemar(aligned.true, a.decided, b.decided) for a, b in pairs]
+        return found
+
+
+def _counts(train: Labels) -> np.ndarray:
+    known = train.values[train.values >= 0]
+    return np.bincount(known, minlength=len(train.names))

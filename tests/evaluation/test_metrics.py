@@ -230,9 +230,9 @@ def test_the_summary():
         "log loss           0.774",
         "",
         "class  precision  recall     F1  images",
-        "cat        1.000   0.667  0.800         3",
-        "dog        0.500   0.500  0.500         2",
-        "bird       0.500   1.000  0.667         1",
+        "cat        1.000   0.667  0.800       3",
+        "dog        0.500   0.500  0.500       2",
+        "bird       0.500   1.000  0.667       1",
         "",
         "true \\ predicted  cat  dog  bird",
         "cat                 2    1     0",
@@ -248,7 +248,7 @@ def test_the_summary_leaves_out_a_matrix_too_wide_for_a_terminal_and_shows_gaps(
 
     assert "true \\ predicted" not in text
     assert "ROC AUC            -" in text
-    assert "c12            -       -      -         0" in text
+    assert "c12            -       -      -       0" in text
 
 
 def test_the_rarest_class_and_precision_recall_worked_by_hand():

@@ -1,0 +1,77 @@
+"""Bootstrap intervals: examples are drawn with replacement, metrics are computed with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+__all__ = ["CHUNK", "DRAWS", "bootstrap_interval", "draw_weights", "quantile_interval", "resamples"]
+
+CHUNK = 50
+"""Resamples drawn at a time, so that memory holds this many times the examples."""
+DRAWS = 1000
+
+
+def draw_weights(
+    rng: np.random.Generator, n: int, draws: int, families: np.ndarray | None = None
+) -> np.ndarray:
+    """Draw how often each example occurs in each resample.
+
+    Args:
+        rng: Random generator.
+        n: Number of examples.
+        draws: Number of resamples.
+        families: (n,) any values; examples with equal values are drawn together, for copies of
+            an example are no independent evidence. None: every example by itself.
+
+    Returns:
+        (draws, n) float64 counts.
+    """
+    if families is None:
+        return rng.multinomial(n, np.full(n, 1 / n), draws).astype(float)
+    number = np.unique(families, return_inverse=True)[1]
+    k = int(number.max()) + 1
+    return rng.multinomial(k, np.full(k, 1 / k), draws).astype(float)[:, number]
+
+
+def resamples(
+    n: int, draws: int = DRAWS, seed: int = 0, families: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """Yield (some, n) weights as ``draw_weights`` gives them, ``draws`` rows in all."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, draws, CHUNK):
+        yield draw_weights(rng, n, min(CHUNK, draws - start), families)
+
+
+def quantile_interval(values: np.ndarray) -> list[float] | None:
+    """The 2.5 % and 97.5 % quantiles of (draws,) values; NaN is left out; None if all are NaN."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return None
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return [float(low), float(high)]
+
+
+def bootstrap_interval(
+    metric: Callable[[np.ndarray], np.ndarray],
+    n: int,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    families: np.ndarray | None = None,
+) -> list[list[float] | None]:
+    """95 % percentile intervals of metrics over resampled examples (Efron 1979).
+
+    Args:
+        metric: From (some, n) weights to (some, metrics) values, NaN where undefined.
+        n: Number of examples.
+        draws: Number of resamples.
+        seed: Seed of the draws.
+        families: As for ``draw_weights``.
+
+    Returns:
+        For each metric [low, high], or None where no resample defines it.
+    """
+    values = np.concatenate([metric(weights) for weights in resamples(n, draws, seed, families)])
+    return [quantile_interval(column) for column in values.T]

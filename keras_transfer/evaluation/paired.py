@@ -1,0 +1,218 @@
+"""Paired differences between models of any objective, by the bootstrap over the same examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_transfer.errors import BadData
+from keras_transfer.evaluation.checks import known_rows
+from keras_transfer.evaluation.intervals import CHUNK, draw_weights, quantile_interval
+from keras_transfer.evaluation.prediction_files import Predicted
+from keras_transfer.evaluation.weighted import Metric
+
+__all__ = ["Aligned", "Run", "align_predictions", "paired_differences", "resampled_metrics"]
+
+
+class Run(NamedTuple):
+    """What one run said about the examples that all runs have in common.
+
+    Attributes:
+        scores: (n, units) float.
+        decided: (n,) int classes, (n, labels) bool or (n, targets) float.
+    """
+
+    scores: np.ndarray
+    decided: np.ndarray
+
+
+class Aligned(NamedTuple):
+    """What several models said about the same n examples; a model may have several runs.
+
+    Attributes:
+        keys: (n,) object array of str.
+        true: (n,) int classes, or (n, units) float.
+        models: For each model its runs.
+        names: Names of the units.
+        left_out: Number of examples that not all runs have predicted.
+    """
+
+    keys: np.ndarray
+    true: np.ndarray
+    models: list[list[Run]]
+    names: tuple[str, ...]
+    left_out: int
+
+
+def align_predictions(models: Sequence[Sequence[Predicted]]) -> Aligned:
+    """Find the examples that all runs have predicted, by their keys.
+
+    Units are paired by name, whatever their order. Examples whose true value is not known are left
+    out.
+
+    Args:
+        models: For each model the predictions of its runs, all of one objective.
+
+    Raises:
+        BadData: The runs have other classes, labels or targets, other true values, or no example
+            in common.
+    """
+    names = models[0][0].names
+    ends = np.cumsum([len(runs) for runs in models])[:-1]
+    runs = [_in_order(run, names) for group in models for run in group]
+    tables = [_places(run) for run in runs]
+    keys = [key for key in tables[0] if all(key in table for table in tables)]
+    if not keys:
+        raise BadData(
+            "The runs share no test example, so nothing can be paired. Give them the same data "
+            "and the same split.seed."
+        )
+    rows = [[table[key] for key in keys] for table in tables]
+    true = [run.true[where] for run, where in zip(runs, rows, strict=True)]
+    _check_true(keys, true)
+    said = [
+        Run(run.scores[where], run.decided[where]) for run, where in zip(runs, rows, strict=True)
+    ]
+    grouped = [said[start:end] for start, end in zip([0, *ends], [*ends, len(said)], strict=True)]
+    left_out = len(set().union(*tables)) - len(keys)
+    return Aligned(np.array(keys, object), true[0], grouped, names, left_out)
+
+
+def _in_order(run: Predicted, names: tuple[str, ...]) -> Predicted:
+    """The same predictions with their units in the order of ``names``."""
+    if set(run.names) != set(names) or len(run.names) != len(names):
+        raise BadData(
+            f"The runs predict different things: {', '.join(names)}; {', '.join(run.names)}. "
+            "Compare runs with the same classes, labels or targets."
+        )
+    if run.names == names:
+        return run
+    order = [run.names.index(name) for name in names]
+    number = np.append(np.argsort(order), -1)  # [-1]: a class that is not known
+    true, decided = (
+        number[values] if values.ndim == 1 else values[:, order]
+        for values in (run.true, run.decided)
+    )
+    return Predicted(run.keys, true, run.scores[:, order], decided, names)
+
+
+def _places(run: Predicted) -> dict[str, int]:
+    """The row of each key whose true value is known."""
+    known = known_rows(run.true)
+    return {key: row for row, key in enumerate(run.keys) if known[row]}
+
+
+def _check_true(keys: Sequence[str], true: Sequence[np.ndarray]) -> None:
+    differs = np.zeros(len(keys), bool)
+    for other in true[1:]:
+        differs |= (other != true[0]).reshape(len(keys), -1).any(axis=1)
+    if differs.any():
+        torn = [key for key, row in zip(keys, differs, strict=True) if row]
+        raise BadData("The runs disagree about what is true of these examples:", torn)
+
+
+def resampled_metrics(
+    aligned: Aligned,
+    metrics: Mapping[str, Metric],
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    families: np.ndarray | None = None,
+) -> dict[str, list[np.ndarray]]:
+    """Metrics of each model over resampled examples, the same for all, and resampled runs.
+
+    Args:
+        aligned: As ``align_predictions`` gives it.
+        metrics: By name, as ``Objective.paired_metrics`` gives them.
+        draws: Number of resamples.
+        seed: Seed of the draws.
+        families: (n,) copies of an example have the same value and are resampled together.
+
+    Returns:
+        By metric, for each model (draws,) float64; NaN where a resample does not define it.
+    """
+    found = [*_drawn(aligned, metrics, (draws, seed), families)]
+    return {
+        name: [
+            np.concatenate([chunk[name][model] for chunk in found])
+            for model in range(len(aligned.models))
+        ]
+        for name in metrics
+    }
+
+
+def _drawn(
+    aligned: Aligned,
+    metrics: Mapping[str, Metric],
+    draws: tuple[int, int],
+    families: np.ndarray | None,
+) -> Iterator[dict[str, list[np.ndarray]]]:
+    (total, seed), n = draws, len(aligned.true)
+    rng = np.random.default_rng(seed)
+    for start in range(0, total, CHUNK):
+        size = min(CHUNK, total - start)
+        weights = draw_weights(rng, n, size, families)
+        shares = [
+            rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size)
+            for runs in aligned.models
+        ]
+        yield {
+            name: [
+                _mean(_of_runs(metric, weights, aligned.true, runs), share)
+                for runs, share in zip(aligned.models, shares, strict=True)
+            ]
+            for name, metric in metrics.items()
+        }
+
+
+def _of_runs(
+    metric: Metric, weights: np.ndarray, true: np.ndarray, runs: Sequence[Run]
+) -> np.ndarray:
+    """(draws, runs) metrics."""
+    return np.stack([metric(weights, true, run.scores, run.decided) for run in runs], axis=1)
+
+
+def _mean(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(draws,) means over the runs as often as they were drawn."""
+    return (np.where(share > 0, values, 0) * share).sum(axis=1) / values.shape[1]
+
+
+def paired_differences(
+    aligned: Aligned,
+    metrics: Mapping[str, Metric],
+    first: int = 0,
+    second: int = 1,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    families: np.ndarray | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Compare two models on the same examples; differences are the second less the first.
+
+    Args:
+        aligned: As ``align_predictions`` gives it; only these two models are drawn.
+        metrics: By name, as ``Objective.paired_metrics`` gives them.
+        first: Position of the model that is compared with.
+        second: Position of the other model.
+        draws: Number of resamples of the bootstrap.
+        seed: Seed of the draws.
+        families: (n,) copies of an example have the same value and are resampled together.
+
+    Returns:
+        By metric ``first``, ``second``, ``difference`` (means over runs; None where not defined)
+        and its 95 % ``interval`` over examples, and over runs where a model has several.
+    """
+    pair = aligned._replace(models=[aligned.models[first], aligned.models[second]])
+    drawn = resampled_metrics(pair, metrics, draws=draws, seed=seed, families=families)
+    ones = np.ones((1, len(aligned.true)))
+    found: dict[str, dict[str, Any]] = {}
+    for name, metric in metrics.items():
+        a, b = (float(_of_runs(metric, ones, pair.true, runs).mean()) for runs in pair.models)
+        found[name] = {
+            key: None if np.isnan(value) else value
+            for key, value in (("first", a), ("second", b), ("difference", b - a))
+        }
+        found[name]["interval"] = quantile_interval(drawn[name][1] - drawn[name][0])
+    return found

@@ -1,0 +1,149 @@
+"""Metrics of a regression, from true and predicted values in the units of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn import metrics as sklearn_metrics
+
+from keras_transfer.evaluation.checks import to_measure
+from keras_transfer.evaluation.intervals import bootstrap_interval
+from keras_transfer.evaluation.layout import aligned, interval_text
+from keras_transfer.evaluation.weighted import target_errors
+
+__all__ = ["mean_baseline", "regression_metrics", "regression_summary"]
+
+NAMES = ("mae", "rmse", "r2")
+
+
+def regression_metrics(
+    true: np.ndarray,
+    predicted: np.ndarray,
+    targets: Sequence[str],
+    *,
+    families: np.ndarray | None = None,
+    intervals: bool = True,
+) -> dict[str, Any]:
+    """Compute the errors of a regression; what a metric is not defined for is None.
+
+    * mae: mean absolute error; rmse: root of the mean squared error; both in the target's units;
+    * r2: 1 - squared errors / squared deviations from the mean of ``true``; None where that is 0;
+    * spearman: rank correlation; None where either side is constant;
+    * mae_interval, rmse_interval, r2_interval: 95 % bootstrap over examples;
+    * per_target: the same by name; of several targets the overall metrics are the means of
+      these (None where one is).
+
+    Args:
+        true: (n, targets) float; rows with NaN are not known and are left out.
+        predicted: (n, targets) float.
+        targets: Names of the targets.
+        families: (n,) copies of an example have the same value and are resampled together.
+        intervals: Whether to compute the intervals.
+
+    Returns:
+        The metrics and ``n``, as plain numbers, lists and dicts that JSON can hold.
+
+    Raises:
+        BadData: No example is known.
+        CheckFailed: A prediction is NaN or infinite.
+    """
+    if families is not None:
+        families = np.asarray(families)[~np.isnan(np.asarray(true, float)).any(axis=1)]
+    true, predicted = to_measure(true, predicted)
+    rows = [_target(*columns) for columns in zip(true.T, predicted.T, strict=True)]
+    overall = {name: _mean([row[name] for row in rows]) for name in (*NAMES, "spearman")}
+    if intervals:
+        bounds = _intervals(true, predicted, families)
+        overall |= bounds[-1]
+        rows = [row | bound for row, bound in zip(rows, bounds, strict=False)]
+    return {"n": len(true), **overall, "per_target": dict(zip(targets, rows, strict=True))}
+
+
+def _target(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    varies = np.ptp(true) > 0
+    ranked = varies and np.ptp(predicted) > 0
+    return {
+        "mae": float(sklearn_metrics.mean_absolute_error(true, predicted)),
+        "rmse": float(sklearn_metrics.root_mean_squared_error(true, predicted)),
+        "r2": float(sklearn_metrics.r2_score(true, predicted)) if varies else None,
+        "spearman": float(spearmanr(true, predicted).statistic) if ranked else None,
+    }
+
+
+def _mean(values: list[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if len(defined) == len(values) else None
+
+
+def _intervals(
+    true: np.ndarray, predicted: np.ndarray, families: np.ndarray | None
+) -> list[dict[str, Any]]:
+    """Intervals of the three errors for each target, and last for their means."""
+
+    def metric(weights: np.ndarray) -> np.ndarray:
+        errors = target_errors(weights, true, predicted)
+        per_target = np.stack([errors[name] for name in NAMES], axis=2)  # (draws, targets, 3)
+        means = per_target.mean(axis=1, keepdims=True)
+        return np.concatenate([per_target, means], axis=1).reshape(len(weights), -1)
+
+    found = bootstrap_interval(metric, len(true), families=families)
+    keys = [f"{name}_interval" for name in NAMES]
+    return [
+        dict(zip(keys, found[start : start + len(NAMES)], strict=True))
+        for start in range(0, len(found), len(NAMES))
+    ]
+
+
+def mean_baseline(train: np.ndarray, true: np.ndarray, targets: Sequence[str]) -> dict[str, Any]:
+    """Metrics of always predicting the mean of the train split, and the MAE of its median.
+
+    No constant has a lower mean squared error on the train split than the mean, and none a lower
+    mean absolute error than the median.
+
+    Args:
+        train: (m, targets) float; rows with NaN are left out.
+        true: (n, targets) float; rows with NaN are left out.
+        targets: Names of the targets.
+
+    Returns:
+        ``mean`` and ``median`` by target, ``mae``, ``rmse`` and ``r2`` of the mean, and
+        ``median_mae``.
+
+    Raises:
+        BadData: No example of either is known.
+    """
+    known = to_measure(train, np.zeros(np.shape(train)))[0]
+    mean, median = known.mean(axis=0), np.median(known, axis=0)
+    found = {
+        name: regression_metrics(true, np.tile(answer, (len(true), 1)), targets, intervals=False)
+        for name, answer in (("mean", mean), ("median", median))
+    }
+    return {
+        "mean": dict(zip(targets, mean.tolist(), strict=True)),
+        "median": dict(zip(targets, median.tolist(), strict=True)),
+        **{name: found["mean"][name] for name in NAMES},
+        "median_mae": found["median"]["mae"],
+    }
+
+
+def regression_summary(metrics: dict[str, Any]) -> str:
+    """Lay out the metrics of :func:`regression_metrics` for people to read in a terminal."""
+    titles = {"mae": "MAE", "rmse": "RMSE", "r2": "R2", "spearman": "rank correlation"}
+    lines: list[str] = []
+    for key, title in titles.items():
+        interval = metrics.get(f"{key}_interval")
+        text = interval_text(interval, metrics["n"], ".4g") if interval or not lines else ""
+        lines.append(f"{title:<16}  {_shown(metrics[key])}{text}")
+    if len(metrics["per_target"]) == 1:
+        return "\n".join(lines)
+    rows = [
+        [name, *(_shown(row[key]) for key in titles)] for name, row in metrics["per_target"].items()
+    ]
+    return "\n".join(lines) + "\n\n" + aligned([["target", *titles.values()], *rows])
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,1 @@
+"""Losses and metrics that run inside a TensorFlow graph; imported by functions only."""
