@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from keras_transfer.errors import UnknownName
+
 __all__ = ["RECIPE_RULES", "STAGE_RULES", "Rule", "broken", "table"]
 
 MIN_ALPHA = 0.05
@@ -234,21 +236,50 @@ def _auto_rate(recipe: Any) -> str:
     )
 
 
+def _classifications(recipe: Any) -> list[Any]:
+    return [one for one in recipe.objectives.values() if one.type == "classification"]
+
+
 def _two_weights(recipe: Any) -> str:
-    objective = recipe.objective
-    if not objective.class_weight or objective.imbalance not in WEIGHTINGS:
-        return ""
-    return (
-        f"class_weight gives the weights, and imbalance = {objective.imbalance} would compute "
-        "them. Leave one of them out."
-    )
+    for objective in _classifications(recipe):
+        if objective.class_weight and objective.imbalance in WEIGHTINGS:
+            return (
+                f"class_weight gives the weights, and imbalance = {objective.imbalance} would "
+                "compute them. Leave one of them out."
+            )
+    return ""
 
 
 def _zero_weights(recipe: Any) -> str:
-    own = recipe.objective.class_weight
-    if not isinstance(own, dict) or any(own.values()) or not own:
+    for objective in _classifications(recipe):
+        own = objective.class_weight
+        if isinstance(own, dict) and own and not any(own.values()):
+            return "class_weight has no weight above 0, so nothing would be learnt."
+    return ""
+
+
+def _single_class(recipe: Any) -> bool:
+    return len(recipe.objectives) == 1 and bool(_classifications(recipe))
+
+
+def _for_classes_only(recipe: Any) -> str:
+    if _single_class(recipe):
         return ""
-    return "class_weight has no weight above 0, so nothing would be learnt."
+    kinds = ", ".join(one.type for one in recipe.objectives.values())
+    for what, asked in (
+        (f"method = {recipe.method.type}", recipe.method.type == "bagging"),
+        ("baselines = boosted_trees", "boosted_trees" in recipe.baselines),
+        ("schedule = bit", _hyperrule(recipe)),
+    ):
+        if asked:
+            return f"{what} is for a single classification, and objective is {kinds}. Leave it out."
+    for objective in _classifications(recipe):
+        if objective.imbalance not in ("auto", "none", *WEIGHTINGS):
+            return (
+                f"imbalance = {objective.imbalance} draws examples by their class, which several "
+                "objectives cannot share. Use imbalance = class_weight."
+            )
+    return ""
 
 
 WEIGHTINGS = ("class_weight", "effective_number")
@@ -261,7 +292,7 @@ SMOTE = (
 
 
 def _smote(recipe: Any) -> str:
-    if recipe.objective.imbalance != "smote":
+    if not _single_class(recipe) or _classifications(recipe)[0].imbalance != "smote":
         return ""
     if recipe.runtime.engine == "none":
         return f"{SMOTE}{NO_FEATURES}"
@@ -324,14 +355,28 @@ def _hyperrule_alone(recipe: Any) -> str:
 
 
 def _monitor(recipe: Any) -> str:
-    known = recipe.objective.monitors
+    if len(recipe.objectives) == 1:
+        (objective,) = recipe.objectives.values()
+        known = [*objective.monitors]
+    else:  # Keras puts the name of the output before that of the metric
+        known = ["val_loss", "loss"] + [
+            f"{'val_' * name.startswith('val_')}{output}_{name.removeprefix('val_')}"
+            for output, objective in recipe.objectives.items()
+            for name in objective.monitors
+        ]
     if recipe.monitor in known:
         return ""
-    return f"monitor = {recipe.monitor!r}: this objective has {', '.join(known)}."
+    return str(UnknownName("monitor", recipe.monitor, dict.fromkeys(known)))
 
 
 RECIPE_RULES: tuple[Rule, ...] = (
     Rule(("monitor", "objective"), "an objective has metrics of its own", _monitor, []),
+    Rule(
+        ("objective", "method", "baselines", "schedule", "imbalance"),
+        "bagging, boosted trees, BiT-HyperRule and sampling are for a single classification",
+        _for_classes_only,
+        [],
+    ),
     Rule(
         ("mixup_off_epoch", "mixup", "cutmix"),
         "it ends MixUp and CutMix",

@@ -74,7 +74,10 @@ def _leaves_of(group: type[Group], path: tuple[str, ...]) -> dict[str, Leaf]:
         if name in ("type", group.primary):
             continue
         more = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        found[name] = Leaf((*path, name), field, str(more.get("section", group.section)))
+        section = str(more.get("section", group.section))
+        if not section:  # for files of settings only
+            continue
+        found[name] = Leaf((*path, name), field, section)
         for inner in groups_in(field.annotation):
             if inner.section:
                 found |= _leaves_of(inner, (*path, name))

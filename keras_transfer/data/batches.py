@@ -14,11 +14,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.samples import Samples
+from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.data.sampling import Sampling
 
 __all__ = [
-    "LABEL",
     "Augmenter",
     "Columns",
     "Loading",
@@ -43,9 +42,6 @@ Augmenter = Callable[[Tensors, tf.Tensor], Tensors]
 
 Batch = tuple[Tensors, Tensors, Tensors]
 Mixer = Callable[[Tensors, Tensors, Tensors, tf.Tensor, tf.Tensor], Batch]
-
-LABEL = "label"
-"""Name of the output, and of its target, of a network with one output."""
 
 as_written = tf.autograph.experimental.do_not_convert
 """Marks functions without Python's ifs and loops: AutoGraph would take a second to see that."""

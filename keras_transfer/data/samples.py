@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,9 +11,12 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["SPLITS", "CheckResult", "Judge", "Samples", "Store"]
+__all__ = ["LABEL", "SPLITS", "CheckResult", "Judge", "Samples", "Store"]
 
 SPLITS = ("train", "val", "test")
+
+LABEL = "label"
+"""Name of the output, and of its target, of a network with one output."""
 
 
 class CheckResult(NamedTuple):
@@ -74,6 +77,12 @@ class Samples:
             "" for an image that belongs with no other.
         weights: (n,) float32, weight of each image in the loss, 1 unless the data say other.
         digests: (n,) object array of str: equal for exact duplicates only; "" before the scan.
+        cells: (n,) object arrays of str by name: further columns of the table, as it has them.
+        targets: (n, ...) arrays by the name of an output: true values that are not ``labels``.
+        names: Names of the units of each output in ``targets``.
+
+    ``labels`` divide the table fairly. For a classification they are the classes; for other
+    objectives they are strata (combinations of labels, ranges of values).
     """
 
     store: Any
@@ -85,6 +94,9 @@ class Samples:
     groups: np.ndarray
     weights: np.ndarray
     digests: np.ndarray
+    cells: Mapping[str, np.ndarray] = field(default_factory=dict)
+    targets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -115,6 +127,7 @@ class Samples:
             np.asarray(given["groups"], object),
             np.asarray(given["weights"], "float32"),
             np.asarray(given["digests"], object),
+            {name: np.asarray(cells, object) for name, cells in given.get("cells", {}).items()},
         )
 
     def __len__(self) -> int:
@@ -123,7 +136,11 @@ class Samples:
     def take(self, where: np.ndarray) -> Samples:
         """Keep some images, by boolean mask or by index, in the order given."""
         columns = ("keys", "labels", "rows", "splits", "groups", "weights", "digests")
-        return replace(self, **{name: getattr(self, name)[where] for name in columns})
+        more: dict[str, Any] = {
+            name: {key: values[where] for key, values in getattr(self, name).items()}
+            for name in ("cells", "targets")
+        }
+        return replace(self, **{name: getattr(self, name)[where] for name in columns}, **more)
 
     def split(self, name: str) -> Samples:
         """The images of one part: "train", "val" or "test"."""

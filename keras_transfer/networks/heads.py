@@ -35,7 +35,7 @@ POOLINGS: Table[Head] = Table(
 def build_head(  # noqa: PLR0913
     outputs: int,
     *,
-    pooling: str = "avg",
+    pooling: str | None = "avg",
     units: Sequence[int] = (),
     activation: str = "relu",
     dropout: float = 0.0,
@@ -44,6 +44,7 @@ def build_head(  # noqa: PLR0913
     l2: float = 0.0,
     members: int = 1,
     finish: Head | None = None,
+    prefix: str = "",
 ) -> Head:
     """Describe a head; the graph is made where the result is called.
 
@@ -52,7 +53,7 @@ def build_head(  # noqa: PLR0913
 
     Args:
         outputs: Width of the last layer: classes (a binary problem has two), labels or targets.
-        pooling: A row of ``POOLINGS``.
+        pooling: A row of ``POOLINGS``; None: the features are pooled already.
         units: Widths of the hidden layers.
         activation: Of the hidden layers, by its Keras name.
         dropout: Share of values dropped after each hidden layer; after pooling if there is none.
@@ -62,6 +63,7 @@ def build_head(  # noqa: PLR0913
         members: How many such heads stand side by side on the pooled features; of several the
             answer is the mean: its softmax is the mean of theirs.
         finish: Layers after the last one, such as an objective's rescaling.
+        prefix: Starts the names of all layers, where a network has several heads.
 
     Returns:
         Function from (batch, height, width, channels) features to (batch, outputs) logits, which
@@ -70,7 +72,8 @@ def build_head(  # noqa: PLR0913
     Raises:
         UnknownName: No such pooling or activation.
     """
-    pool, activate = POOLINGS[pooling], _activation(activation)
+    activate = _activation(activation)
+    pool = POOLINGS[pooling] if pooling is not None else None
 
     def dense(width: int, name: str, **more: object) -> layers.Layer:
         penalty = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
@@ -91,9 +94,9 @@ def build_head(  # noqa: PLR0913
         return x if finish is None else finish(x)
 
     def attach(features: keras.KerasTensor) -> keras.KerasTensor:
-        x = pool(features)
+        x = features if pool is None else pool(features)
         if members == 1:
-            return answer(x)
+            return answer(x, prefix)
         return _mean([answer(x, f"member{number}_") for number in range(1, members + 1)])
 
     return attach

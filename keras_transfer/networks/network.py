@@ -69,7 +69,11 @@ class Network:
 
 
 def build_network(
-    backbone: keras.Model, heads: Mapping[str, Head], *, preprocessing: str
+    backbone: keras.Model,
+    heads: Mapping[str, Head],
+    *,
+    preprocessing: str,
+    pool: Head | None = None,
 ) -> Network:
     """Join preprocessing, an image backbone and heads into a network.
 
@@ -78,6 +82,7 @@ def build_network(
             stay its own.
         heads: By the name of the output, as ``build_head`` makes them.
         preprocessing: A row of ``PREPROCESSINGS``, that of the backbone's row in ``BACKBONES``.
+        pool: Comes before all heads, which then take pooled features.
 
     Returns:
         From {"pixels": (batch, size, size, 3) float32 RGB, 0..255} to (batch, outputs) float32
@@ -88,6 +93,7 @@ def build_network(
     """
     pixels = keras.Input(backbone.input_shape[1:], dtype="float32", name="pixels")
     features = backbone(preprocess(pixels, preprocessing))
+    features = features if pool is None else pool(features)
     outputs = {name: head(features) for name, head in heads.items()}
     model = keras.Model({"pixels": pixels}, outputs, name="classifier")
     return Network(model, model, {BACKBONE: backbone})

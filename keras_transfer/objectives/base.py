@@ -58,7 +58,11 @@ class Objective(Group, ABC):
     section: ClassVar[str] = "Training"
     primary: ClassVar[str] = "type"
 
-    weight: Positive = Field(1.0, description="factor of this loss if there are several objectives")
+    weight: Positive = Field(
+        1.0,
+        description="factor of this loss if there are several objectives",
+        json_schema_extra={"section": ""},
+    )
 
     def reads(self, column: str = "label") -> tuple[str, ...]:
         """Names of the columns of a table that hold the true values.

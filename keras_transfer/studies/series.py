@@ -192,7 +192,11 @@ def _check_sizes(recipe: FineTune, sizes: Sequence[float | int], seeds: int) -> 
                 f"The size {size} should be a share of the train split between 0 and 100 %, or a "
                 "number of images of each class."
             )
-        if size == 1 and isinstance(size, int) and recipe.objective.imbalance == "smote":
+        if (
+            size == 1
+            and isinstance(size, int)
+            and getattr(recipe.objective, "imbalance", "") == "smote"
+        ):
             raise BadConfiguration(
                 "The size 1 and imbalance = smote: between the images of a class lies nothing "
                 "where there is one. Begin with 2, or take imbalance = oversample."

@@ -18,14 +18,14 @@ class Term(NamedTuple):
         target: Name of the column that it is compared with.
         loss: Takes (batch, ...) targets and outputs; reduces to their weighted mean.
         weight: Factor of the term.
-        metrics: Keras names of metrics of this output; weighted as the loss is.
+        metrics: Keras names, or metrics, of this output; weighted as the loss is.
     """
 
     output: str
     target: str
     loss: keras.losses.Loss
     weight: float = 1.0
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[Any, ...] = ()
 
 
 def compile_arguments(terms: Sequence[Term]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_transfer import seeds
 from keras_transfer.config.stages import Stage
-from keras_transfer.data.batches import LABEL
+from keras_transfer.data.samples import LABEL
 from keras_transfer.data.sampling import bootstrap
 from keras_transfer.evaluation.inference import probabilities
 from keras_transfer.evaluation.metrics import classification_metrics

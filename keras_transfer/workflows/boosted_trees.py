@@ -92,7 +92,7 @@ class BoostedTrees:
 
     def _weights(self, train: Samples) -> np.ndarray:
         """(n,) float32; classes that an epoch would draw equally often weigh the same instead."""
-        of_class = self.strategy.weights
+        (of_class,) = self.strategy.weights.values()
         if self.strategy.name in (*SAMPLINGS, "smote"):
             of_class = class_weights("class_weight", train.classes, train.counts())
         return train.weights * of_class[train.labels]

@@ -17,14 +17,18 @@ from keras_transfer.config import rules, shorthand
 from keras_transfer.config.groups import Backbone, Batches, Head, Runtime
 from keras_transfer.config.stages import Stage
 from keras_transfer.config.tree import nested
-from keras_transfer.data.samples import Samples
+from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
 from keras_transfer.inputs.image import Image
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.base import from_text
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.outputs import labels_of, single_class
+from keras_transfer.objectives.table import AnyObjective
+from keras_transfer.workflows.evaluation import evaluate
 from keras_transfer.workflows.pretrained import load_pretrained, resolve_weights
 from keras_transfer.workflows.reading import read_samples
 from keras_transfer.workflows.recipe import Recipe
@@ -53,7 +57,9 @@ class FineTune(Recipe):
     input: Image = Field(Image(), description="how an example becomes tensors")
     backbone: Backbone = Field(description="the pretrained network")
     head: Head = Field(Head(), description="what is put on the backbone")
-    objective: Classification = Field(Classification(), description="what is predicted")
+    objective: AnyObjective = Field(
+        Classification(), description="what is predicted: classification, multilabel, regression"
+    )
     method: AnyMethod = Field(
         Supervised(),
         description="supervised; bagging:10 averages ten heads",
@@ -77,6 +83,13 @@ class FineTune(Recipe):
         description="trained for comparison: scratch, boosted_trees",
         json_schema_extra={"section": "Training"},
     )
+
+    @property
+    def objectives(self) -> dict[str, Objective]:
+        """What is predicted, by the name of the network's output."""
+        if isinstance(self.objective, dict):
+            return dict(self.objective)
+        return {LABEL: self.objective}
 
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +125,8 @@ class FineTune(Recipe):
             with _timed(clock, "training"), devices.scope():
                 runner, trees = recipe._trained(folder, backbone, samples, replicas)
             with _timed(clock, "evaluation"):
-                metrics = recipe._evaluate(folder, samples, runner)
+                metrics = evaluate(folder, samples, self.objectives, runner.predictions())
+                metrics["baselines"] |= runner.baselines()
                 if trees is not None:
                     metrics["baselines"]["boosting"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
@@ -193,52 +207,63 @@ class FineTune(Recipe):
 
     def _samples(self, folder: Path, source: Any) -> Samples:
         """Read and check the examples, and divide them into splits."""
-        own: Any = self.objective.class_weight
         check = self.input.check
         return read_samples(
-            self.data, source, folder, judge=check, seed=self.seed, class_weight=own
+            self.data, source, folder, judge=check, seed=self.seed, objectives=self.objectives
         )
 
     def _ruled(self, samples: Samples) -> FineTune:
         """The recipe as BiT-HyperRule wants it for these images."""
         from keras_transfer.workflows.hyperrule import hyperrule
-        from keras_transfer.workflows.imbalance import ImbalanceStrategy
+        from keras_transfer.workflows.imbalance import strategy_for
 
         train = samples.split("train")
-        length = ImbalanceStrategy(self.objective, train, self.seed).length
+        length = strategy_for(self.objectives, train, self.seed).length
         (first,), size = self.stages, self.input.image_size
         rule = hyperrule(first, self.batches, size, train, length, self.input.shapes)
         return self.changed(stages=[rule.stage], image_size=rule.image_size, mixup=rule.mixup)
 
-    def _network(self, backbone: keras.Model, classes: int) -> Network:
-        from keras_transfer.data.batches import LABEL
-        from keras_transfer.networks.heads import build_head
+    def _network(self, backbone: keras.Model, train: Samples) -> Network:
+        from keras_transfer.networks.heads import POOLINGS, build_head
         from keras_transfer.networks.network import build_network
 
         members = self.method.members if isinstance(self.method, Bagging) else 1
-        head = build_head(classes, members=members, **self.head.model_dump())
+        several = len(self.objectives) > 1
+        settings = self.head.model_dump() | ({"pooling": None} if several else {})
+        heads = {}
+        for number, (name, objective) in enumerate(self.objectives.items(), start=1):
+            labels = labels_of(train, name)
+            heads[name] = build_head(
+                objective.units(labels.names),
+                members=members,
+                finish=objective.output(labels),
+                prefix=f"output{number}_" if several else "",
+                **settings,
+            )
         preprocessing = BACKBONES[self.backbone.name].preprocessing
-        return build_network(backbone, {LABEL: head}, preprocessing=preprocessing)
+        pool = POOLINGS[self.head.pooling] if several else None
+        return build_network(backbone, heads, preprocessing=preprocessing, pool=pool)
 
     def _runner(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
     ) -> StageRunner:
         from keras_transfer.data.batches import Loading
         from keras_transfer.workflows.bagging import BaggingRunner
-        from keras_transfer.workflows.imbalance import ImbalanceStrategy
+        from keras_transfer.workflows.imbalance import strategy_for
         from keras_transfer.workflows.stage_runner import Setup, StageRunner
         from keras_transfer.workflows.targets import Targets
 
-        network = self._network(backbone, len(samples.classes))
         train = samples.split("train")
-        strategy = ImbalanceStrategy(self.objective, train, self.seed)
-        strategy.report(train)
+        network = self._network(backbone, train)
+        strategy = strategy_for(self.objectives, train, self.seed)
+        if single_class(self.objectives):
+            strategy.report(train)
         bound = self.input.bind(backbone.input_shape[1])
         setup = Setup(
             network,
             samples,
             Loading(bound, self.batches.batch_size, replicas),
-            Targets(self.objective, train, self.batches, strategy),
+            Targets(self.objectives, train, self.batches, strategy),
             self._engine(),
             backbone=self.backbone.name,
             batch_norm=self.backbone.batch_norm,
@@ -272,43 +297,17 @@ class FineTune(Recipe):
         runner.run()
         return runner, trees
 
-    def _evaluate(self, folder: Path, samples: Samples, runner: StageRunner) -> dict[str, Any]:
-        """Metrics of the best model from predictions made once."""
-        from keras_transfer.data.batches import LABEL
-        from keras_transfer.evaluation import metrics as compute
-        from keras_transfer.evaluation.predictions import write_curves, write_predictions
-
-        metrics: dict[str, Any] = {}
-        predictions, counts = runner.predictions(), samples.split("train").counts()
-        for name, file in (("val", "predictions_val.csv"), ("test", "predictions.csv")):
-            split, found = samples.split(name), predictions[name][LABEL]
-            write_predictions(folder / file, split.keys, split.labels, found, split.classes)
-            metrics[name] = self.objective.evaluate(split.labels, found, split.classes, counts)
-        test = samples.split("test")
-        metrics["baselines"] = {
-            "majority": compute.majority_baseline(counts, test.labels, test.classes),
-            **runner.baselines(),
-        }
-        scores = predictions["test"][LABEL]
-        curves = compute.precision_recall_curves(test.labels, scores, test.classes)
-        write_curves(folder / "pr_curves.csv", curves)
-        return metrics
-
     def _from_scratch(self, folder: Path, source: Any) -> dict[str, Any]:
         """Test metrics of the same number of epochs without pretraining, everything trained."""
         total = sum(stage.epochs for stage in self.stages)
         first = self.stages[0].model_dump(mode="json")
         first |= {"name": "scratch", "epochs": total, "unfreeze": "all"}
-        imbalance = self.objective.imbalance
-        scratch = self.changed(
-            weights="none",
-            batch_norm="train",
-            baselines=(),
-            method="supervised",
+        more = {}
+        if getattr(self.objective, "imbalance", "") == "smote":
             # There are no features to make others up from while everything is trained.
-            imbalance="oversample" if imbalance == "smote" else imbalance,
-            stages=[first],
-        )
+            more["imbalance"] = "oversample"
+        plain = {"method": "supervised", "baselines": (), "stages": [first], **more}
+        scratch = self.changed(weights="none", batch_norm="train", **plain)
         try:
             if not runs.is_done(folder):
                 scratch.run_in(folder, "scratch", source)

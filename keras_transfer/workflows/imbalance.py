@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,78 +14,69 @@ from keras_transfer import seeds
 from keras_transfer.data.balance import WEIGHTINGS, choose_strategy, class_weights, weight_table
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import SAMPLINGS, Bootstrap, Sampling
+from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.outputs import labels_of, single_class
 
-__all__ = ["ImbalanceStrategy"]
+__all__ = ["ImbalanceStrategy", "strategy_for"]
 
 logger = logging.getLogger("keras_transfer")
 
-FOCUSING = 2.0
-"""Gamma of the focal loss: that of its authors, and of Keras."""
+FOCAL_GAMMA = 2.0
+"""Gamma of the focal loss: that of its authors (arXiv:1708.02002), and of Keras."""
 
 
+@dataclass(frozen=True, eq=False)
 class ImbalanceStrategy:
     """What is done about classes of different size, by the counts of the train split alone.
 
-    Args:
-        objective: Says what is asked for.
-        train: The train split.
-        seed: The recipe's.
-
     Attributes:
+        length: Examples per epoch.
+        seed: Seed of what is drawn.
         name: The strategy; "auto" is resolved.
-        weights: (classes,) float32, weight of an example by its class.
+        reason: Why it was chosen.
+        weights: For each classification (classes,) float32, weight of an example by its class.
         sampling: What an epoch draws; None: every example once.
         focal_gamma: Gamma of the focal loss; 0: cross-entropy.
-        length: Examples per epoch.
         drawn: Places in the train split of a bootstrap sample; None: all, once each.
     """
 
+    length: int
+    seed: int
+    name: str = "none"
+    reason: str = ""
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    sampling: Sampling | None = None
+    focal_gamma: float = 0.0
     drawn: np.ndarray | None = None
-
-    def __init__(self, objective: Classification, train: Samples, seed: int):
-        counts = train.counts()
-        own, asked = objective.class_weight, objective.imbalance
-        self.name, self._why = choose_strategy("none" if own and asked == "auto" else asked, counts)
-        if own and asked == "auto":
-            self._why = "weights as given"
-        weighting = self.name if self.name in WEIGHTINGS else "none"
-        self.weights = class_weights(own or weighting, train.classes, counts)
-        drawing = self.name in SAMPLINGS
-        self.sampling = Sampling(self.name, train.labels, train.classes) if drawing else None
-        self.focal_gamma = FOCUSING if self.name == "focal" else 0.0
-        self.length = len(train if self.sampling is None else self.sampling)
-        if self.name == "smote":
-            self.length = int(counts.max()) * len(counts)
-        self.seed = seeds.stream(seed, "shuffle")
 
     def report(self, train: Samples) -> None:
         """Log the strategy, its reason, an epoch's length, and counts and weights by class."""
-        metadata = (self.name, self._why, self.length)
-        logger.info("Imbalance: %s (%s); an epoch has %s images", *metadata)
-        logger.info("%s", weight_table(train.classes, train.counts(), self.weights))
+        said = (self.name, self.reason, self.length)
+        logger.info("Imbalance: %s (%s); an epoch has %s images", *said)
+        (weights,) = self.weights.values()
+        logger.info("%s", weight_table(train.classes, train.counts(), weights))
 
     def of(self, drawn: np.ndarray, seed: int) -> ImbalanceStrategy:
         """The same strategy on a bootstrap draw of the train split, whose classes are as large.
 
         Args:
             drawn: As ``bootstrap`` gives it.
-            seed: Of what is drawn further.
+            seed: Seed of what is drawn further.
         """
-        other = copy.copy(self)
-        other.drawn, other.seed = drawn, seeds.stream(seed, "shuffle")
-        if self.name != "smote":
-            other.sampling = Bootstrap(drawn, self.sampling)
-        return other
+        other = replace(self, drawn=drawn, seed=seeds.stream(seed, "shuffle"))
+        if self.name == "smote":
+            return other
+        return replace(other, sampling=Bootstrap(drawn, self.sampling))
 
     @property
     def rounds(self) -> int:
-        """How often an epoch draws an image at most."""
+        """How often an epoch draws an example at most."""
         return 1 if self.sampling is None else self.sampling.rounds
 
     @property
     def resample(self) -> Callable[..., Any] | None:
-        """What makes new features, as ``feed_features`` takes it."""
+        """What makes other features up; maps features and samples to more of both."""
         if self.name != "smote":
             return None
         from keras_transfer.features.smote import smote
@@ -94,3 +85,58 @@ class ImbalanceStrategy:
         if drawn is None:
             return partial(smote, seed=self.seed)
         return lambda table, train: smote(table.rows(drawn), train.take(drawn), self.seed)
+
+
+def strategy_for(
+    objectives: Mapping[str, Objective], train: Samples, seed: int
+) -> ImbalanceStrategy:
+    """Choose what is done about classes of different size.
+
+    Sampling and made-up features are for a single classification. Of several objectives each
+    classification may weight its classes.
+
+    Args:
+        objectives: By the name of the output.
+        train: The train split.
+        seed: The recipe's.
+    """
+    if single_class(objectives):
+        (objective,) = objectives.values()
+        assert isinstance(objective, Classification)
+        return _of_classes(objective, train, seed)
+    weights = {
+        name: _weights(objective, train, name)
+        for name, objective in objectives.items()
+        if isinstance(objective, Classification)
+    }
+    return ImbalanceStrategy(len(train), seeds.stream(seed, "shuffle"), weights=weights)
+
+
+def _of_classes(objective: Classification, train: Samples, seed: int) -> ImbalanceStrategy:
+    counts, own, asked = train.counts(), objective.class_weight, objective.imbalance
+    name, reason = choose_strategy("none" if own and asked == "auto" else asked, counts)
+    if own and asked == "auto":
+        reason = "weights as given"
+    weighting: Any = own or (name if name in WEIGHTINGS else "none")
+    sampling = Sampling(name, train.labels, train.classes) if name in SAMPLINGS else None
+    length = len(train if sampling is None else sampling)
+    if name == "smote":
+        length = int(counts.max()) * len(counts)
+    return ImbalanceStrategy(
+        length,
+        seeds.stream(seed, "shuffle"),
+        name,
+        reason,
+        {"label": class_weights(weighting, train.classes, counts)},
+        sampling,
+        FOCAL_GAMMA if name == "focal" else 0.0,
+    )
+
+
+def _weights(objective: Classification, train: Samples, name: str) -> np.ndarray:
+    """Of one of several objectives: weights only, and "auto" is none."""
+    labels = labels_of(train, name)
+    known = labels.values[objective.known(labels.values)]
+    asked = objective.imbalance if objective.imbalance in WEIGHTINGS else "none"
+    weighting: Any = objective.class_weight or asked
+    return class_weights(weighting, labels.names, np.bincount(known, minlength=len(labels.names)))

@@ -12,10 +12,12 @@ from keras_transfer.cache import cache_dir
 from keras_transfer.config.groups import Data
 from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import class_weights
-from keras_transfer.data.samples import Judge, Samples
+from keras_transfer.data.samples import LABEL, Judge, Samples
 from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.objectives.base import Objective
+from keras_transfer.objectives.outputs import encode, single_class
 
-__all__ = ["read_samples"]
+__all__ = ["read_labelled", "read_samples"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -27,7 +29,7 @@ def read_samples(
     *,
     judge: Judge,
     seed: int,
-    class_weight: Mapping[str, float] | None = None,
+    objectives: Mapping[str, Objective],
 ) -> Samples:
     """Read the table of samples, check every example, and decide what is trained on.
 
@@ -37,7 +39,7 @@ def read_samples(
         folder: Gets ``split.csv``, ``classes.json`` and, if there are any, ``bad_files.csv``.
         judge: Says whether the bytes of an example can be used.
         seed: The recipe's.
-        class_weight: Weights by class; unknown names are an error before anything is checked.
+        objectives: What is predicted, by the name of the output.
 
     Raises:
         BadData: The data cannot be read, or some examples cannot be used.
@@ -47,11 +49,7 @@ def read_samples(
 
     own = seeds.stream(seed, "split")
     split_seed = own if data.split.seed is None else seeds.stream(data.split.seed, "split")
-    samples = sources.read(source, Path(data.data_dir) if data.data_dir else None)
-    if data.classes:
-        samples = splits.keep_classes(samples, data.classes)
-    if class_weight:  # wrong names show now
-        class_weights(class_weight, samples.classes, samples.counts())
+    samples = read_labelled(data, source, objectives)
     if data.limit:
         samples = splits.limit(samples, data.limit, split_seed)
     found = scan(samples, judge, cache_dir())
@@ -64,6 +62,30 @@ def read_samples(
     samples = splits.split(samples, seed=split_seed, train_seed=own, **asked)
     runs.write_split(folder / "split.csv", samples)
     runs.write_json(folder / "classes.json", samples.classes)
+    return samples
+
+
+def read_labelled(data: Data, source: Any, objectives: Mapping[str, Objective]) -> Samples:
+    """Read the table of samples with the targets of each objective.
+
+    Args:
+        data: Which of the examples are used.
+        source: The examples: a spec or arrays.
+        objectives: What is predicted, by the name of the output.
+
+    Raises:
+        BadData: The data cannot be read.
+        UnknownName: ``class_weight`` names a class that the data do not have.
+    """
+    where = Path(data.data_dir) if data.data_dir else None
+    if not single_class(objectives):
+        return encode(sources.read(source, where), objectives)
+    samples = sources.read(source, where)
+    if data.classes:
+        samples = splits.keep_classes(samples, data.classes)
+    own = getattr(objectives[LABEL], "class_weight", None)
+    if own:  # wrong names show before anything is checked
+        class_weights(own, samples.classes, samples.counts())
     return samples
 
 

@@ -18,10 +18,9 @@ import numpy as np
 
 from keras_transfer import seeds
 from keras_transfer.config.stages import Stage
-from keras_transfer.data.batches import LABEL, Loading, evaluation_batches
+from keras_transfer.data.batches import Loading
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.evaluation.inference import ACTIVATIONS, agree, predict
 from keras_transfer.features.extractor import CLEAN, EngineConfig, FeatureExtractor, View
 from keras_transfer.features.stage_batches import StageBatches, from_examples, from_features
 from keras_transfer.inputs.images.preview import first_batch, write_preview
@@ -32,6 +31,7 @@ from keras_transfer.runs.sweeps import stored_sweep, write_sweep
 from keras_transfer.training.penalties import l2_sp, origin
 from keras_transfer.training.trainer import Trainer
 from keras_transfer.workflows.extractors import StageExtractors
+from keras_transfer.workflows.scoring import Scorer
 from keras_transfer.workflows.stage_optimizer import stage_optimizer, stage_plan
 from keras_transfer.workflows.targets import Targets
 
@@ -44,9 +44,6 @@ VIEWS, EPOCHS_PER_VIEW = 4, 5
 
 STEADY = {"schedule": "constant", "warmup_epochs": 0.0, "learning_rate": 1e-3}
 """What a stage's optimizer is to be while a sweep sets its rate."""
-
-PROBES = 8
-"""Test examples that the full network predicts too, beside its parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,23 +145,10 @@ class StageRunner:
         return extractor
 
     def predictions(self) -> dict[str, dict[str, np.ndarray]]:
-        """Scores of the validation and the test split, by output.
-
-        They come from stored features, if the full network agrees.
-
-        Returns:
-            By split and output, (n, ...) float64 scores.
-        """
-        splits = {name: self.setup.samples.split(name) for name in ("val", "test")}
-        if self.batches.model is not None:
-            found = {name: self._from_features(name, split) for name, split in splits.items()}
-            if self._confirmed(found["test"], splits["test"]):
-                return found
-            logger.warning(
-                "Warning: predictions from cached features differ from the full network; metrics "
-                "use the full network. Consider --engine-error 0."
-            )
-        return {name: self._from_network(name, split) for name, split in splits.items()}
+        """(n, units) float64 scores of the validation and the test split, by output."""
+        setup = self.setup
+        scorer = Scorer(self.network, setup.targets.objectives, setup.loading, self.batches)
+        return scorer.splits({name: setup.samples.split(name) for name in ("val", "test")})
 
     def reports(self) -> dict[str, dict[str, Any]]:
         """What the feature engine did for each stage, by the stage's name."""
@@ -301,27 +285,6 @@ class StageRunner:
             mix=setup.targets.mix,
         )
         write_preview(path, pixels, labels, setup.samples.classes)
-
-    def _scores(self, outputs: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
-        activate = ACTIVATIONS[self.setup.targets.objective.activation]
-        return {name: activate(values[:n]) for name, values in outputs.items()}
-
-    def _from_features(self, name: str, split: Samples) -> dict[str, np.ndarray]:
-        assert self.batches.model is not None
-        outputs = predict(self.batches.model, self.batches.evaluation(split), name)
-        return self._scores(outputs, len(split))
-
-    def _from_network(self, name: str, split: Samples) -> dict[str, np.ndarray]:
-        batches = evaluation_batches(split, self.setup.loading)
-        return self._scores(predict(self.network.predictor, batches, name), len(split))
-
-    def _confirmed(self, found: dict[str, np.ndarray], test: Samples) -> bool:
-        """Whether the full network agrees on a few raw examples."""
-        some = np.unique(np.linspace(0, len(test) - 1, PROBES).astype(int))
-        batches = evaluation_batches(test.take(some), self.setup.loading)
-        outputs = predict(self.network.predictor, batches, graph=False)
-        full = self._scores(outputs, len(some))
-        return agree(found[LABEL][some], full[LABEL])
 
 
 def _check_updates(stages: Sequence[Stage], steps: int) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from keras_transfer.config.groups import Batches
-from keras_transfer.data.batches import LABEL, Columns, label_columns
+from keras_transfer.data.batches import Columns
 from keras_transfer.data.mixing import Mixing, Soften, smoothed, smoothed_weights
 from keras_transfer.data.samples import Samples
 from keras_transfer.features.stage_batches import Resample, Split
 from keras_transfer.features.store import Table
+from keras_transfer.objectives.base import Labels, Objective
 from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.training.terms import Term
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
@@ -23,68 +25,75 @@ __all__ = ["Targets"]
 
 
 class Targets:
-    """The targets of a classification, and what is done about the sizes of its classes.
+    """The targets of a network's outputs, and what is done about the sizes of classes.
 
     Args:
-        objective: What is predicted.
+        objectives: By the name of the output.
         train: The train split.
         batches: MixUp and CutMix.
         strategy: What is done about classes of different size.
 
     Attributes:
-        mix: Makes targets soft, in batches of the train split; None: targets are class numbers.
-        strategy: As given.
+        mix: Makes targets soft, in batches of the train split; None: classes are numbers.
         pixels_change: Whether batches are made of new images in every epoch (CutMix).
     """
 
     def __init__(
         self,
-        objective: Classification,
+        objectives: Mapping[str, Objective],
         train: Samples,
         batches: Batches,
         strategy: ImbalanceStrategy,
     ):
-        self.objective, self.strategy, self._train = objective, strategy, train
+        self.objectives, self.strategy, self._train = dict(objectives), strategy, train
         self.pixels_change = bool(batches.cutmix)
-        smoothing, blends = objective.label_smoothing, batches.mixup or batches.cutmix
+        blends = bool(batches.mixup or batches.cutmix)
+        smooths = any(_smoothing(objective) for objective in objectives.values())
         self.mix: Mixing | None = None
-        if strategy.focal_gamma or blends or smoothing:
-            soften: dict[str, Soften] = {LABEL: smoothed(len(train.classes), smoothing)}
+        if strategy.focal_gamma or blends or smooths:
             self.mix = Mixing(
-                soften,
+                {name: self._soften(name, _smoothing(one)) for name, one in objectives.items()},
                 mixup=batches.mixup,
                 cutmix=batches.cutmix,
                 off_epoch=batches.mixup_off_epoch,
             )
 
+    def labels(self, output: str) -> Labels:
+        """Labels of the train split."""
+        return labels_of(self._train, output)
+
     @property
     def terms(self) -> tuple[Term, ...]:
         """The terms of the loss."""
-        loss = self.objective.loss(soft=self.mix is not None, focal_gamma=self.strategy.focal_gamma)
-        return (Term(LABEL, LABEL, loss, metrics=self.objective.metrics),)
-
-    @property
-    def class_weights(self) -> np.ndarray:
-        """(classes,) float32, weight of an example by its class."""
-        if self.mix is None:
-            return self.strategy.weights
-        return smoothed_weights(self.strategy.weights, self.objective.label_smoothing)
+        return tuple(
+            Term(
+                name,
+                name,
+                self._loss(objective, self.labels(name)),
+                objective.weight,
+                tuple(objective.training_metrics(self.labels(name).names)),
+            )
+            for name, objective in self.objectives.items()
+        )
 
     def train(self) -> Split:
         """The train split with targets and weights."""
         return Split(self._train, self._columns(self._train))
 
     def val(self, samples: Samples) -> Split:
-        """A validation split with targets."""
-        return Split(samples, Columns({LABEL: samples.labels}, {}))
+        """A validation split with targets, and weight 0 where there is none."""
+        targets, weights = {}, {}
+        for name, objective in self.objectives.items():
+            targets[name], weights[name] = objective.targets(labels_of(samples, name).values)
+        return Split(samples, Columns(targets, weights))
 
     def judged(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Validation batches with targets as the loss takes them; label smoothing is left out."""
         if self.mix is None:
             return batches
-        hot = smoothed(len(self._train.classes))
+        hard = {name: self._soften(name) for name in self.objectives}
         soften = tf.autograph.experimental.do_not_convert(
-            lambda x, y, weights: (x, {name: hot(target) for name, target in y.items()}, weights)
+            lambda x, y, weights: (x, {name: hard[name](y[name]) for name in y}, weights)
         )
         return batches.map(soften)
 
@@ -113,4 +122,34 @@ class Targets:
         return resampled
 
     def _columns(self, samples: Samples) -> Columns:
-        return label_columns(samples, self.class_weights)
+        targets, weights = {}, {}
+        for name, objective in self.objectives.items():
+            targets[name], known = objective.targets(labels_of(samples, name).values)
+            factors = samples.weights * known
+            if name in self.strategy.weights:
+                factors = factors * self._class_weights(name)[targets[name]]
+            weights[name] = factors.astype("float32")
+        return Columns(targets, weights)
+
+    def _class_weights(self, name: str) -> np.ndarray:
+        """(classes,) float32, weight of an example by its class."""
+        weights = self.strategy.weights[name]
+        if self.mix is None:
+            return weights
+        return smoothed_weights(weights, _smoothing(self.objectives[name]))
+
+    def _loss(self, objective: Objective, labels: Labels) -> Any:
+        if isinstance(objective, Classification):
+            soft, gamma = self.mix is not None, self.strategy.focal_gamma
+            return objective.loss(labels, soft=soft, focal_gamma=gamma)
+        return objective.loss(labels)
+
+    def _soften(self, name: str, label_smoothing: float = 0.0) -> Soften:
+        if isinstance(self.objectives[name], Classification):
+            return smoothed(len(self.labels(name).names), label_smoothing)
+        return lambda targets: tf.cast(targets, tf.float32)
+
+
+def _smoothing(objective: Objective) -> float:
+    """Of a classification; other losses smooth labels themselves."""
+    return objective.label_smoothing if isinstance(objective, Classification) else 0.0

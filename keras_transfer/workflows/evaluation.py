@@ -1,0 +1,85 @@
+"""Metrics of a finished training, from predictions that are made and written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer import runs
+from keras_transfer.data.samples import LABEL, Samples
+from keras_transfer.objectives.base import Objective
+from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.outputs import Output, labels_of, to_json
+
+__all__ = ["FILES", "evaluate", "prediction_file"]
+
+FILES = {"val": "predictions_val", "test": "predictions"}
+"""Stems of the files of predictions, by split."""
+
+Scores = Mapping[str, np.ndarray]
+
+
+def prediction_file(split: str, output: str) -> str:
+    """Name of the file with the predictions of an output."""
+    return f"{FILES[split]}.csv" if output == LABEL else f"{FILES[split]}_{output}.csv"
+
+
+def evaluate(
+    folder: Path,
+    samples: Samples,
+    objectives: Mapping[str, Objective],
+    predictions: Mapping[str, Scores],
+) -> dict[str, Any]:
+    """Write predictions, ``outputs.json`` and curves; compute metrics.
+
+    Args:
+        folder: The run directory.
+        samples: With all their splits.
+        objectives: By the name of the output.
+        predictions: (n, units) scores by split and output.
+
+    Returns:
+        Metrics by split, and "baselines"; of several outputs by output within.
+    """
+    outputs = {}
+    found: dict[str, dict[str, Any]] = {name: {} for name in (*FILES, "baselines")}
+    for name, objective in objectives.items():
+        val = labels_of(samples.split("val"), name)
+        output = Output(objective, val.names).decided(val.values, predictions["val"][name])
+        outputs[name] = output
+        for split in FILES:
+            part = samples.split(split)
+            file, scores = folder / prediction_file(split, name), predictions[split][name]
+            found[split][name] = _metrics(file, part, name, output, scores, samples)
+        train, test = (labels_of(samples.split(split), name) for split in ("train", "test"))
+        found["baselines"][name] = objective.baseline(train, test.values, test.names)
+        if isinstance(objective, Classification):
+            stem = "pr_curves" if name == LABEL else f"pr_curves_{name}"
+            _write_curves(folder / f"{stem}.csv", test, predictions["test"][name])
+    runs.write_json(folder / "outputs.json", to_json(outputs))
+    if [*objectives] == [LABEL]:
+        (objective,) = objectives.values()
+        baselines = {objective.baseline_name: found["baselines"][LABEL]}
+        return {**{split: found[split][LABEL] for split in FILES}, "baselines": baselines}
+    simple = {name: found["baselines"][name] for name in objectives}
+    return {**{split: found[split] for split in FILES}, "baselines": {"simple": simple}}
+
+
+def _metrics(
+    file: Path, split: Samples, name: str, output: Output, scores: np.ndarray, samples: Samples
+) -> dict[str, Any]:
+    objective, (values, names) = output.objective, labels_of(split, name)
+    decision = output.decision
+    objective.write_predictions(file, split.keys, values, scores, names, decision=decision)
+    train = labels_of(samples.split("train"), name)
+    return objective.evaluate(values, scores, names, decision=decision, train=train)
+
+
+def _write_curves(path: Path, test: Any, scores: np.ndarray) -> None:
+    from keras_transfer.evaluation.metrics import precision_recall_curves
+    from keras_transfer.evaluation.predictions import write_curves
+
+    write_curves(path, precision_recall_curves(test.values, scores, test.names))
