@@ -62,6 +62,9 @@ class Classify(Recipe):
     """Fine-tune a pretrained network to tell classes of images apart."""
 
     data_dir: str | None = Field(None, description="where TFDS data sets lie")
+    layout: Literal["auto", "split/class", "class/split", "class"] = Field(
+        "auto", description="which folders of the data are splits, and which are classes"
+    )
     classes: tuple[ClassName, ...] | None = Field(
         None, description="keep these only, in this order"
     )
@@ -240,13 +243,15 @@ class Classify(Recipe):
 
         own = seeds.stream(self.seed, "split")
         seed = own if self.split.seed is None else seeds.stream(self.split.seed, "split")
-        samples = sources.read(source, Path(self.data_dir) if self.data_dir else None)
+        data_dir = Path(self.data_dir) if self.data_dir else None
+        samples = sources.read(source, data_dir, layout=self.layout)
         if self.classes:
             samples = splits.keep_classes(samples, self.classes)
         if self.class_weight:  # wrong names show now
             class_weights(self.class_weight, samples.classes, samples.counts())
         if self.limit:
-            samples = splits.limit(samples, self.limit, seed)
+            val, test = self.split.val, self.split.test
+            samples = splits.limit(samples, self.limit, seed, val=val, test=test)
         found = scan(samples, cache_dir())
         runs.write_bad_files(folder / "bad_files.csv", samples, found.reasons)
         samples = drop_invalid(samples, found, self.on_bad)
