@@ -36,6 +36,9 @@ class Data(Group):
 
     source: str = Field(description="DIR, FILE.csv, FILE.npz, tfds:NAME or sklearn:digits")
     data_dir: str | None = Field(None, description="folder of prepared TFDS data sets")
+    layout: Literal["auto", "split/class", "class/split", "class"] = Field(
+        "auto", description="which folders of the data are splits, and which are classes"
+    )
     classes: tuple[ClassName, ...] | None = Field(
         None, description="keep only these classes, in this order"
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,15 @@ from zipfile import BadZipFile
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.samples import CheckResult, Judge, Samples
-from keras_transfer.data.split_names import SPLIT_WORDS
+from keras_transfer.data.pixel_ranges import check_ranges, to_255
+from keras_transfer.data.samples import SPLITS, CheckResult, Judge, Samples
+from keras_transfer.data.split_names import split_of
 from keras_transfer.errors import BadData
 from keras_transfer.tables import Table
 
-__all__ = ["Arrays", "read_arrays", "read_npz", "read_parts", "read_sklearn"]
+__all__ = ["Arrays", "read_arrays", "read_npz", "read_parts", "read_sklearn", "target_cells"]
+
+logger = logging.getLogger("keras_transfer")
 
 _BROKEN = (OSError, EOFError, ValueError, BadZipFile, zlib.error)  # ValueError: objects
 
@@ -67,21 +73,15 @@ def _pixels(x: np.ndarray) -> np.ndarray:
     if x.dtype.kind not in "uif":
         raise BadData(f"Pixels should be uint8, or floats in 0..1 or 0..255; found {x.dtype}.")
     if x.dtype != np.uint8:
-        x = np.round(x * _to_255(x)).astype(np.uint8)
+        x = np.round(x * to_255(x)).astype(np.uint8)
     return x if x.ndim == 4 else x[..., np.newaxis]
 
 
-def _to_255(x: np.ndarray) -> int:
-    """Factor from the range of the array to 0..255."""
-    low, high = x.min(), x.max()
-    floats = x.dtype.kind == "f"
-    if not (low >= 0 and high <= 255) or (floats and 1 < high < 2):  # also for NaN
-        raise BadData(f"Pixels should lie in 0..255, or 0..1 for floats; found {low} to {high}.")
-    return 255 if floats and high <= 1 else 1
-
-
 def read_arrays(
-    x: np.ndarray, y: np.ndarray | Sequence, classes: Sequence[str] | None = None
+    x: np.ndarray,
+    y: np.ndarray | Sequence,
+    classes: Sequence[str] | None = None,
+    known: Collection[str] = (),
 ) -> Samples:
     """Make samples of images and labels in arrays.
 
@@ -90,22 +90,30 @@ def read_arrays(
         y: (n,) or (n, 1) labels: whole numbers, or names.
         classes: Names of the classes: whole numbers in ``y`` count from the first one. By
             default the sorted labels, in decimal digits if they are numbers.
+        known: Names of the classes where a model has them already: then one class is enough.
 
     Raises:
         BadData: The arrays do not fit each other or are not images and labels.
     """
-    return read_parts({"": (x, y)}, classes)
+    return read_parts({"": (x, y)}, classes, known)
 
 
 def read_parts(
     arrays: Mapping[str, tuple[np.ndarray, np.ndarray | Sequence]],
     classes: Sequence[str] | None = None,
+    known: Collection[str] = (),
+    columns: tuple[str, ...] = (),
 ) -> Samples:
     """Make samples of images and labels that come in several splits.
 
+    The range of the pixels is judged in each split by itself, and has to be the same in all.
+
     Args:
-        arrays: (x, y) as ``read_arrays`` takes them, by part: "train", "val", "test", or "".
+        arrays: (x, y) as ``read_arrays`` takes them, by split: "train", "val", "test", or "".
         classes: As in ``read_arrays``.
+        known: As in ``read_arrays``.
+        columns: Names of the columns that y holds as text cells, as in ``target_cells``; then y
+            may be (n, k), and there are no classes.
 
     Returns:
         Samples with keys such as "test/0012". A train split alone counts as undecided.
@@ -115,22 +123,67 @@ def read_parts(
     """
     if [*arrays] == ["train"]:
         arrays = {"": arrays["train"]}
-    pairs = {split: _pair(split, x, y) for split, (x, y) in arrays.items()}
+    pairs = {split: _pair(split, x, y, bool(columns)) for split, (x, y) in arrays.items()}
     sorts = {f"{x.dtype} {x.shape[1:]}": x for x, _ in pairs.values()}
     if len(sorts) > 1:
         raise BadData(f"The images of all splits should be alike; found {' and '.join(sorts)}.")
+    check_ranges({split: x for split, (x, _) in pairs.items()})
     xs, ys = zip(*pairs.values(), strict=True)
-    names, labels = _classes(np.concatenate(ys), classes)
+    cells: dict[str, np.ndarray] = {}
+    if columns:
+        cells = target_cells(np.concatenate(ys), columns, classes)
+        names, labels = [""], np.zeros(sum(map(len, ys)), int)
+    else:
+        names, labels = _classes(_joined(ys), classes, 1 if known else 2)
     return Samples.of(
         Arrays(xs[0] if len(xs) == 1 else np.concatenate(xs)),
         names,
         [key for split, y in zip(pairs, ys, strict=True) for key in _keys(split, len(y))],
         labels,
         splits=np.repeat(np.array([*pairs], object), [len(y) for y in ys]),
+        cells=cells,
     )
 
 
-def _pair(split: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def target_cells(
+    y: np.ndarray, columns: Sequence[str], names: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Turn targets in an array into text cells by column, as a table would hold them.
+
+    Args:
+        y: (n,) numbers or names; (n, k) one value for each of k columns; or, for one column, (n, k)
+            0 and 1: which of k labels an example has.
+        columns: Names of the columns.
+        names: Names of the k labels; their numbers if None.
+
+    Returns:
+        (n,) object arrays of str; labels of an example are joined by "|".
+
+    Raises:
+        BadData: y has another shape than the columns.
+    """
+    if y.ndim == 1 and len(columns) == 1:
+        return {columns[0]: np.array([_cell(value) for value in y], object)}
+    if y.ndim == 2 and y.shape[1] == len(columns):
+        return {
+            name: np.array([_cell(value) for value in column], object)
+            for name, column in zip(columns, y.T, strict=True)
+        }
+    if y.ndim == 2 and len(columns) == 1 and np.isin(y, (0, 1)).all():
+        labels = [str(name) for name in (range(y.shape[1]) if names is None else names)]
+        rows = ["|".join(labels[place] for place in np.flatnonzero(row)) for row in y]
+        return {columns[0]: np.array(rows, object)}
+    raise BadData(
+        f"Targets should be (n,) or (n, {len(columns)}), for the columns {', '.join(columns)}; "
+        f"found {y.shape}."
+    )
+
+
+def _cell(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _pair(split: str, x: Any, y: Any, several: bool) -> tuple[np.ndarray, np.ndarray]:
     try:
         x, y = np.asarray(x), np.asarray(y)
     except ValueError as error:  # ragged
@@ -139,7 +192,7 @@ def _pair(split: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         ) from error
     if y.shape[1:] == (1,):  # as keras.datasets.cifar10 has them
         y = y[:, 0]
-    if x.shape[:1] != y.shape:
+    if x.shape[:1] != (y.shape[:1] if several and y.ndim == 2 else y.shape):
         where = f" in {split}" if split else ""
         hint = " Of one-hot labels give argmax(axis=1)." if y.ndim == 2 else ""
         raise BadData(
@@ -154,16 +207,29 @@ def _keys(split: str, n: int) -> list[str]:
     return [f"{split}/{i:0{width}}".lstrip("/") for i in range(n)]
 
 
-def _classes(y: np.ndarray, names: Sequence[str] | None) -> tuple[list[str], np.ndarray]:
+def _joined(ys: Sequence[np.ndarray]) -> np.ndarray:
+    """(n,) labels of all splits, of one sort: as names, 1 and 1.0 would be two classes."""
+    sorts = {"number" if y.dtype.kind in "iuf" else "name": y.dtype for y in ys}
+    if len(sorts) > 1:
+        raise BadData(
+            "Labels of all splits should be numbers, or names; found "
+            f"{' and '.join(str(y.dtype) for y in ys)}."
+        )
+    return np.concatenate(ys)
+
+
+def _classes(
+    y: np.ndarray, names: Sequence[str] | None, min_classes: int
+) -> tuple[list[str], np.ndarray]:
     """Class names, and the (n,) place of each label among them."""
     if y.dtype.kind == "f":
         if not (y == np.round(y)).all():
             raise BadData(f"Labels should be whole numbers or names; found {y.dtype} with others.")
         y = y.astype(np.int64)
     if y.dtype.kind not in "iu":
-        y = np.array([one.decode() if isinstance(one, bytes) else str(one) for one in y])
+        y = np.array([_name(row, label) for row, label in enumerate(y)])
     values, labels = np.unique(y, return_inverse=True)
-    if len(values) < 2:
+    if len(values) < min_classes:
         raise BadData(f"Labels should be of two classes or more; found {len(values)}: {values}.")
     if names is None:
         return [str(value) for value in values], labels
@@ -179,37 +245,80 @@ def _classes(y: np.ndarray, names: Sequence[str] | None) -> tuple[list[str], np.
     return names, values[labels]
 
 
-_PART_BY_ENDING = {"": "", **{f"_{word}": split for word, split in SPLIT_WORDS.items()}}
+def _name(row: int, label: Any) -> str:
+    if label is None or isinstance(label, list | tuple | dict | np.ndarray) or label != label:
+        raise BadData(f"Labels should be one name for each image; found {label!r} in row {row}.")
+    return label.decode() if isinstance(label, bytes) else str(label)
 
 
-def read_npz(path: Path) -> Samples:
+def read_npz(path: Path, known: Collection[str] = (), columns: tuple[str, ...] = ()) -> Samples:
     """Read images and labels from an .npz file.
 
     It holds ``x_train`` and ``y_train``, perhaps ``x_val`` and ``y_val``, ``x_test`` and
-    ``y_test``; or ``x`` and ``y``. ``class_names`` may name the classes, in label order.
+    ``y_test``; or ``x`` and ``y``. ``class_names`` may name the classes, in label order. Other
+    arrays are ignored, and named in the log.
+
+    Args:
+        path: The file.
+        known: As in ``read_arrays``.
+        columns: As in ``read_parts``.
 
     Raises:
-        BadData: The file is broken, lacks an array, or holds other things than plain arrays.
+        BadData: The file is broken, lacks an array, holds two of one split, or other things than
+            plain arrays.
     """
     try:
         with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
-            found = archive.files
-            classes = [*archive["class_names"]] if "class_names" in found else None
-            arrays = {
-                split: (archive[f"x{ending}"], archive[f"y{ending}"])
-                for ending, split in _PART_BY_ENDING.items()
-                if f"x{ending}" in found
-            }
+            splits = _npz_splits(path, archive.files)
+            classes = [*archive["class_names"]] if "class_names" in archive.files else None
+            arrays = {split: (archive[x], archive[y]) for split, (x, y) in splits.items()}
     except (KeyError, *_BROKEN) as error:
         raise BadData(
             f"{path} cannot be read as images and labels ({error}). numpy.savez_compressed "
             "writes such a file from arrays x_train, y_train, x_test, y_test of numbers."
         ) from error
-    if not arrays:
+    return read_parts(arrays, classes, known, columns)
+
+
+def _npz_splits(path: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Names of the images and of the labels in an .npz file, by split."""
+    splits: dict[str, tuple[str, str]] = {}
+    for name in names:
+        found = re.fullmatch(r"[xX](?:_(\w+))?", name)
+        split = split_of(found[1]) if found and found[1] else ""
+        if not found or (found[1] and not split):
+            continue
+        if split in splits:
+            raise BadData(
+                f"{path} holds {splits[split][0]} and {name}, both of which are the "
+                f"{split or 'undecided'} split. Join them, or remove one of them."
+            )
+        labels = "Y" + name[1:]
+        splits[split] = (name, labels if labels in names else "y" + name[1:])
+    if not splits:
         raise BadData(
-            f"{path} should hold x_train and y_train, or x and y; found {', '.join(found)}."
+            f"{path} should hold x_train and y_train, or x and y; found {', '.join(names)}."
         )
-    return read_parts(arrays, classes)
+    _check_others(path, names, [name for pair in splits.values() for name in pair])
+    return splits
+
+
+def _check_others(path: Path, names: Sequence[str], used: Sequence[str]) -> None:
+    """Refuse arrays that seem to be meant for a split, and name the others in the log."""
+    others = [name for name in names if name not in (*used, "class_names")]
+    present = {name.lower() for name in (*used, *names)} - {name.lower() for name in others}
+    meant = ["class_names", *(f"{xy}_{split}" for xy in "xy" for split in SPLITS)]
+    for name in others:
+        if re.fullmatch(r"[yY](_\w+)?", name) and split_of(name[2:]):
+            raise BadData(f"{path} holds {name}, but no x{name[1:]}. Add it, or remove {name}.")
+        near = get_close_matches(name.lower(), meant, n=1, cutoff=0.75)
+        if near and near[0] not in present:
+            raise BadData(
+                f"{path} holds an array {name}, which is not read. Did you mean {near[0]!r}? "
+                "Rename or remove it."
+            )
+    if others:
+        logger.info("Ignored arrays in %s: %s", path, ", ".join(others))
 
 
 def _digits() -> Samples:

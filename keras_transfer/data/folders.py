@@ -5,36 +5,36 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from keras_transfer.data.files import Files
-from keras_transfer.data.listing import counted, identity, images_below, list_folder
-from keras_transfer.data.samples import SPLITS, Samples
-from keras_transfer.data.split_names import SPLIT_WORDS, check_known
+from keras_transfer.data.layouts import EXAMPLE, Plan, plan
+from keras_transfer.data.listing import Ignored, counted, identity, images_below, list_folder
+from keras_transfer.data.samples import Samples
+from keras_transfer.data.split_names import check_known
 from keras_transfer.errors import BadData
-from keras_transfer.inputs.images.decode import EXTENSIONS
 
 __all__ = ["read_folder"]
 
 logger = logging.getLogger("keras_transfer")
 
-_EXAMPLE = """
-Expected one folder per class, such as
-  {0}/cat/1.jpg
-  {0}/dog/2.jpg"""
-
 _Classes = dict[str, list[str]]  # paths of the images by class
 
 
-def read_folder(folder: Path) -> Samples:
+def read_folder(folder: Path, layout: str = "auto", known: Collection[str] = ()) -> Samples:
     """List the images below a folder.
 
-    ``folder`` holds class folders, or ``train`` and perhaps ``val`` (``valid``, ``validation``)
-    and ``test`` with class folders in each. Folders below a class folder belong to it, those
-    behind symbolic links too. What is hidden (``.name``) is passed over, and so are files
-    without an image's ending, with a warning that counts them.
+    ``folder`` holds class folders, or ``train`` and perhaps ``val`` (``valid``, ``validation``,
+    ``dev``) and ``test`` with class folders in each, or class folders that hold ``train`` and
+    ``test`` each. Folders below a class folder belong to it, those behind symbolic links too.
+    What is hidden (``.name``) is left out; so are files that are images neither by suffix nor by
+    content, and the folders of thumbnails that programs make, with a warning that counts them.
+
+    Args:
+        folder: The folder.
+        layout: Which folders are classes, as in ``layouts.plan``.
+        known: Names of the classes where a model has them already: then one class is enough.
 
     Returns:
         Samples with paths as keys and classes sorted by name. The splits are "" where the folder
@@ -42,26 +42,28 @@ def read_folder(folder: Path) -> Samples:
 
     Raises:
         BadData: The folder is laid out otherwise; says what was found.
+        UnknownName: There is no such layout.
     """
     root = os.fspath(folder)
     if not os.path.isdir(root):
         what = "is a file, not a folder" if os.path.exists(root) else "does not exist"
         raise BadData(f"{os.path.abspath(root)} {what}.")
-    others: Counter[str] = Counter()
-    folders = _part_folders(root)
-    found = {split: _classes(below, others) for split, below in folders.items()}
-    first = next(iter(folders))
-    _check_two(folders[first], found[first])
+    folders = plan(root, layout, known)
+    ignored = _warn_of_strays(root, folders)
+    found = {split: _classes(split, folders, ignored) for split in folders}
+    if not known:
+        _check_two(folders, found)
     if "train" in found:
+        _check_labelled(folders, found)
         check_known(root, found)
-    if others:
-        logger.warning("Ignored files in %s that are no images: %s", root, counted(others))
+    ignored.warn(root)
     return _samples({"": found["train"]} if [*found] == ["train"] else found)
 
 
-def _samples(found: dict[str, _Classes]) -> Samples:
-    """Make the table; the first part decides the classes."""
-    classes = [*next(iter(found.values()))]
+def _samples(found: Mapping[str, _Classes]) -> Samples:
+    """Make the table; the first split decides the classes, all of them where train is missing."""
+    first = found.get("train") or {name: [] for by_class in found.values() for name in by_class}
+    classes = sorted(first)
     labels = {name: label for label, name in enumerate(classes)}
     rows = [
         (path, label, split)
@@ -75,83 +77,107 @@ def _samples(found: dict[str, _Classes]) -> Samples:
     return Samples.of(Files(keys), classes, keys, numbers, splits=splits)
 
 
-def _part_folders(root: str) -> dict[str, str]:
-    """Folders of class folders by part, train first; only "" where there are no splits.
-
-    A class may be called "train", but hardly another one "test": folders are splits if all are
-    called so, or if train and another split are among them.
-    """
-    folders = list_folder(root).folders
-    named = [name for name in folders if name.lower() in SPLIT_WORDS]
-    splits = {SPLIT_WORDS[name.lower()]: os.path.join(root, name) for name in named}
-    if not named or (named != folders and not ("train" in splits and len(splits) > 1)):
-        return {"": root}
-    if "train" not in splits or len(splits) < len(named):
-        raise BadData(
-            f"{root} should hold a folder train, and at most one for each other split; found "
-            f"{', '.join(named)}." + _EXAMPLE.format(root)
-        )
-    if len(named) < len(folders):
-        beside = ", ".join(name for name in folders if name not in named)
-        logger.warning("Ignored folders beside train in %s: %s", root, beside)
-    return {split: splits[split] for split in SPLITS if split in splits}
+def _warn_of_strays(root: str, folders: Plan) -> Ignored:
+    """Name the images that lie outside of any class folder; give what else lies there."""
+    ignored = Ignored.nothing()
+    above = {os.path.dirname(path) for home in folders.values() for path in home.classes.values()}
+    for folder in sorted({root} | above):
+        found = list_folder(folder)
+        ignored.add(found.ignored)
+        if found.images and folders[next(iter(folders))].classes:
+            shown = ", ".join([*found.images[:3], "..."][: len(found.images)])
+            number = f"{len(found.images):,}"
+            logger.warning(
+                "Ignored images (%s) beside the class folders of %s: %s", number, folder, shown
+            )
+    return ignored
 
 
-def _classes(folder: str, others: Counter[str]) -> _Classes:
-    """Find the images of each class folder in ``folder``; add other files to ``others``."""
-    names, stray, files = list_folder(folder)
-    if not names:
-        raise BadData(_without_folders(folder, len(stray), files) + _EXAMPLE.format(folder))
-    paths = [os.path.join(folder, name) for name in names]
-    seen = {identity(path) for path in (folder, *paths)}
+def _classes(split: str, folders: Plan, ignored: Ignored) -> _Classes:
+    """Find the images of each class of a split; add what is ignored to ``ignored``."""
+    home, classes = folders[split]
+    if not classes:
+        raise BadData(_without_classes(split, folders) + EXAMPLE.format(home))
+    paths = [*classes.values()]
+    seen = {identity(path) for path in (home, *map(os.path.dirname, paths), *paths)}
     below = [images_below(path, seen) for path in paths]
-    found = {name: images for name, (images, _) in zip(names, below, strict=True)}
-    rest = sum((counts for _, counts in below), files)
-    _check_filled(folder, found, rest)
-    others += rest
-    if stray:
-        shown = ", ".join([*stray[:3], "..."][: len(stray)])
-        logger.warning("Ignored images beside the class folders of %s: %s", folder, shown)
+    found = {name: images for name, (images, _) in zip(classes, below, strict=True)}
+    own = Ignored.nothing()
+    for _, rest in below:
+        own.add(rest)
+    _check_filled(home, split, found, own)
+    ignored.add(own)
     return found
 
 
-def _without_folders(folder: str, images: int, files: Counter[str]) -> str:
-    if images:
+def _without_classes(split: str, folders: Plan) -> str:
+    home = folders[split].home
+    _, images, ignored = list_folder(home)
+    if not images:
+        files = counted(ignored.files)
         return (
-            f"{folder} holds images ({images:,}), but no class folders. Put the images of "
-            "each class into a folder with its name."
+            f"{home} holds no class folders, only files: {files}." if files else f"{home} is empty."
         )
-    if files:
-        return f"{folder} holds no class folders, only files: {counted(files)}."
-    return f"{folder} is empty."
+    found = f"{home} holds images ({len(images):,}), but no class folders."
+    if split in ("val", "test") and "train" in folders and folders["train"].classes:
+        return f"{found} {_unlabelled(split, folders)}"
+    also = " If it is a class itself, say --layout class." if split else ""
+    return f"{found} Put the images of each class into a folder with its name.{also}"
 
 
-def _check_filled(folder: str, found: _Classes, others: Counter[str]) -> None:
+def _unlabelled(split: str, folders: Plan) -> str:
+    home, train = folders[split].home, folders["train"].home
+    return (
+        f"Without labels they serve no metric: train with --data {train}, then classify them "
+        f"with `kt-recipe predict RUN {home}`; or put those of each class into a folder with its "
+        "name."
+    )
+
+
+def _check_filled(home: str, split: str, found: _Classes, ignored: Ignored) -> None:
     empty = [name for name, paths in found.items() if not paths]
     if len(empty) == len(found):
         raise BadData(
-            f"The class folders in {folder} hold no images, but {counted(others) or 'no files'}. "
-            f"The names of images end in {', '.join(EXTENSIONS)}."
+            f"The class folders in {home} hold no images, but "
+            f"{counted(ignored.files) or 'no files'}."
         )
-    if empty:
-        raise BadData(
-            f"{len(empty)} of {len(found)} class folders in {folder} hold no images. Fill, "
-            "remove or hide them (by a name that begins with a dot):",
-            empty,
-        )
+    if not empty:
+        return
+    if split in ("val", "test"):
+        names = ", ".join(empty)
+        logger.warning("The %s split in %s has no images of %s", split, home, names)
+        return
+    raise BadData(
+        f"{len(empty)} of {len(found)} class folders in {home} hold no images. Fill, "
+        "remove or hide them (by a name that begins with a dot):",
+        empty,
+    )
 
 
-def _check_two(folder: str, classes: _Classes) -> None:
+def _check_two(folders: Plan, found: Mapping[str, _Classes]) -> None:
+    """Refuse a single class to train on; suggest the folder in it that holds several."""
+    split, classes = next(iter(found.items()))
     if len(classes) > 1:
         return
     ((name, paths),) = classes.items()
-    inner = os.path.join(folder, name)
+    home, inner = folders[split].home, folders[split].classes[name]
     deeper = list_folder(inner).folders
     hint = f" Did you mean {inner}, which holds {', '.join(deeper[:5])}?" if deeper[1:] else ""
     raise BadData(
-        f"{folder} holds only one class, {name!r} (images: {len(paths):,}); it takes two or more."
-        + (hint or _EXAMPLE.format(folder))
+        f"{home} holds only one class, {name!r} (images: {len(paths):,}); it takes two or more."
+        + (hint or EXAMPLE.format(home))
     )
+
+
+def _check_labelled(folders: Plan, found: Mapping[str, _Classes]) -> None:
+    """Refuse a split in one folder that is no class, such as ``test/unknown``."""
+    for split, classes in found.items():
+        if len(classes) == 1 and not {*classes} <= {*found["train"]}:
+            ((name, paths),) = classes.items()
+            raise BadData(
+                f"{folders[split].home} holds images ({len(paths):,}) in one folder, {name}, "
+                f"which is no class of the train split. {_unlabelled(split, folders)}"
+            )
 
 
 def _check_text(paths: Sequence[str]) -> None:

@@ -2,53 +2,73 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_transfer.data.samples import Samples
+from keras_transfer.data.class_names import check_classes
+from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.tables import Table
 
 __all__ = ["describe", "read"]
 
-Reader = Callable[[str, Path | None], Samples]
+
+class Reading(NamedTuple):
+    """How data are to be read.
+
+    Attributes:
+        data_dir: Where prepared data sets of tensorflow-datasets lie.
+        layout: Which folders are classes, as in ``layouts.plan``.
+        known: Names of the classes where a model has them already: then one class is enough.
+        columns: Names of the columns that are read as text cells; then there are no classes.
+    """
+
+    data_dir: Path | None = None
+    layout: str = "auto"
+    known: Collection[str] = ()
+    columns: tuple[str, ...] = ()
+
+
+Reader = Callable[[str, Reading], Samples]
 
 # Readers are imported when they are wanted: a folder must not load tensorflow-datasets.
 
 
-def _folder(path: str, data_dir: Path | None) -> Samples:
+def _folder(path: str, how: Reading) -> Samples:
     from keras_transfer.data.folders import read_folder
 
-    return read_folder(Path(path))
+    return read_folder(Path(path), how.layout, how.known)
 
 
-def _manifest(path: str, data_dir: Path | None) -> Samples:
+def _manifest(path: str, how: Reading) -> Samples:
     from keras_transfer.data.manifests import read_manifest
 
-    return read_manifest(Path(path))
+    return read_manifest(Path(path), how.known, how.columns)
 
 
-def _npz(path: str, data_dir: Path | None) -> Samples:
+def _npz(path: str, how: Reading) -> Samples:
     from keras_transfer.data.arrays import read_npz
 
-    return read_npz(Path(path))
+    return read_npz(Path(path), how.known, how.columns)
 
 
-def _sklearn(name: str, data_dir: Path | None) -> Samples:
+def _sklearn(name: str, how: Reading) -> Samples:
     from keras_transfer.data.arrays import read_sklearn
 
     return read_sklearn(name)
 
 
-def _tfds(name: str, data_dir: Path | None) -> Samples:
+def _tfds(name: str, how: Reading) -> Samples:
     from keras_transfer.data.tfds import read_tfds
 
-    return read_tfds(name, data_dir)
+    return read_tfds(name, how.data_dir)
 
 
 SCHEMES: Table[Reader] = Table("source of data", {"sklearn": _sklearn, "tfds": _tfds})
@@ -61,7 +81,14 @@ ENDINGS: Table[Reader] = Table(
 """What a file may end in."""
 
 
-def read(data: Any, data_dir: Path | None = None) -> Samples:
+def read(
+    data: Any,
+    data_dir: Path | None = None,
+    *,
+    layout: str = "auto",
+    known: Collection[str] = (),
+    columns: Collection[str] = (),
+) -> Samples:
     """Turn what names or holds images into samples.
 
     Args:
@@ -69,44 +96,87 @@ def read(data: Any, data_dir: Path | None = None) -> Samples:
             ``sklearn:NAME`` as string or path; (x, y) arrays; ((x_train, y_train), (x_test,
             y_test)) as ``keras.datasets`` gives them; or samples, which come back as they are.
         data_dir: Where prepared data sets of tensorflow-datasets lie.
+        layout: Which folders of a folder are classes: "split/class", "class/split", "class", or
+            "auto" to let their names decide.
+        known: Names of the classes where a model has them already: data to evaluate on may hold
+            one class alone.
+        columns: Names of columns (of a table; "label" of other data) to be read as text cells, for
+            objectives other than a classification. ``classes`` and ``labels`` mean nothing then.
 
     Raises:
-        UnknownName: No source goes by that name.
-        BadConfiguration: ``data`` is of another type.
-        BadData: The path does not exist, or what it names cannot be used.
+        UnknownName: No source or layout goes by that name.
+        BadConfiguration: ``data`` is of another type, or ``layout`` is set for other than a folder.
+        BadData: The path does not exist, what it names cannot be used, or two classes are one in
+            two spellings.
     """
     if isinstance(data, Samples):
         return data
-    if isinstance(data, tuple) and len(data) == 2:
-        return _arrays(*data)
+    how = Reading(data_dir, layout, known, tuple(columns))
+    samples = _arrays(*data, known, how.columns) if _is_pair(data) else _named(data, how)
+    if columns:
+        return samples if samples.cells else _class_cells(samples, how.columns)
+    check_classes(describe(data), samples.classes, samples.counts())
+    return samples
+
+
+def _class_cells(samples: Samples, columns: tuple[str, ...]) -> Samples:
+    """Offer the names of classes as the cells of a column called label."""
+    strange = [name for name in columns if name != LABEL]
+    if strange:
+        raise BadData(
+            f"The data have one label for each example and no column {strange[0]!r}. Columns are "
+            "read from .csv, .tsv and .parquet tables."
+        )
+    names = np.array(samples.classes, object)
+    return replace(samples, cells={LABEL: names[samples.labels]})
+
+
+def _is_pair(data: Any) -> bool:
+    return isinstance(data, tuple) and len(data) == 2
+
+
+def _named(data: Any, how: Reading) -> Samples:
+    """Read what a path or a string such as tfds:NAME names."""
     if not isinstance(data, str | Path) or not str(data):
         raise BadConfiguration(
             f"data should be a path, a string such as tfds:NAME, or (x, y); found {data!r:.80}."
         )
-    scheme = re.fullmatch(r"(\w\w+):(.*)", str(data))  # two letters: C: is a disk
-    if scheme and not Path(data).exists():
-        return SCHEMES[scheme[1]](scheme[2], data_dir)
+    exists = os.path.exists(data)  # unlike Path.exists, False for a name that is too long
+    scheme = re.fullmatch(r"(\w\w+):(.*)", str(data), re.DOTALL)  # two letters: C: is a disk
     path = Path(data).expanduser()
-    if not path.exists():
+    if how.layout != "auto" and not os.path.isdir(path):
+        raise BadConfiguration(
+            f"layout = {how.layout} says which folders are classes, but {str(data)!r:.200} is no "
+            "folder. Leave layout at auto."
+        )
+    if scheme and not exists:
+        return SCHEMES[scheme[1]](scheme[2], how)
+    if not os.path.exists(path):
         raise BadData(_missing(path))
-    return (_folder if path.is_dir() else ENDINGS[path.suffix.lower()])(str(path), data_dir)
+    return (_folder if path.is_dir() else ENDINGS[path.suffix.lower()])(str(path), how)
 
 
-def _arrays(first: Any, second: Any) -> Samples:
-    from keras_transfer.data.arrays import read_arrays, read_parts
+def _arrays(
+    first: Any, second: Any, known: Collection[str], columns: tuple[str, ...] = ()
+) -> Samples:
+    from keras_transfer.data.arrays import read_parts
 
-    if isinstance(first, tuple):
-        return read_parts({"train": first, "test": second})
-    return read_arrays(first, second)
+    pairs = {"train": first, "test": second} if isinstance(first, tuple) else {"": (first, second)}
+    return read_parts(pairs, known=known, columns=columns)
 
 
 def _missing(path: Path) -> str:
     """Say that a path does not exist, and what may have been meant."""
-    near = get_close_matches(path.name, [one.name for one in path.parent.glob("*")], n=1)
+    shown = str(path) if len(str(path)) <= 200 else f"{str(path)[:200]}... ({len(str(path)):,})"
+    try:
+        neighbours = os.listdir(path.parent)
+    except OSError:
+        neighbours = []
+    near = get_close_matches(path.name, neighbours, n=1)
     if near:
-        return f"{path} does not exist. Did you mean {path.parent / near[0]}?"
+        return f"{shown} does not exist. Did you mean {path.parent / near[0]}?"
     return (
-        f"{path} does not exist. Data are a folder, a .csv, .tsv, .parquet or .npz file, "
+        f"{shown} does not exist. Data are a folder, a .csv, .tsv, .parquet or .npz file, "
         "tfds:NAME or sklearn:NAME."
     )
 

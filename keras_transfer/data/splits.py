@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,8 @@ from keras_transfer.data.stratify import choose, deal, level, proportional
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
 __all__ = ["conflicts", "keep_classes", "leaks", "limit", "split", "torn_groups"]
+
+logger = logging.getLogger("keras_transfer")
 
 
 def keep_classes(samples: Samples, names: Sequence[str]) -> Samples:
@@ -33,8 +36,10 @@ def keep_classes(samples: Samples, names: Sequence[str]) -> Samples:
     return replace(kept, classes=tuple(names), labels=new[kept.labels])
 
 
-def limit(samples: Samples, n: int, seed: int) -> Samples:
-    """Draw a class-balanced subset of n images.
+def limit(
+    samples: Samples, n: int, seed: int, *, val: float | int = 0, test: float | int = 0
+) -> Samples:
+    """Draw a class-balanced subset of n images, from which all splits can be made.
 
     Each class gives as many as the others, or all it has; the rest falls to the larger ones.
     Where the images already have splits, each split is drawn from in proportion to its size.
@@ -43,23 +48,40 @@ def limit(samples: Samples, n: int, seed: int) -> Samples:
         samples: The images to draw from.
         n: How many to keep; all are kept where there are no more.
         seed: Of the draw.
+        val: As ``split`` takes it: the subset has to hold this split too, if the data do not.
+        test: The same for the test split.
 
     Raises:
-        BadConfiguration: n cannot hold an image of each class in each split.
+        BadConfiguration: n cannot hold an image of each class in each split; names the least that
+            can.
     """
     if n >= len(samples):
         return samples
-    splits = [where for name in (*SPLITS, "") if (where := samples.splits == name).any()]
-    least = np.array([len(np.unique(samples.labels[split])) for split in splits])
+    own = {name: samples.splits == name for name in ("val", "test")}
+    asked = {"val": val, "test": test}
+    missing = {name: share for name, share in asked.items() if share and not own[name].any()}
+    pool = ~(own["val"] | own["test"])
+    pools = {name: where for name, where in {"": pool, **own}.items() if where.any()}
+    least = np.array([len(np.unique(samples.labels[where])) for where in pools.values()])
+    if "" in pools:
+        least[0] = _least(missing, int(least[0]), int(pool.sum()))
     if n < least.sum():
         raise BadConfiguration(
             f"limit={n} cannot hold one image of each class in each split of the data; "
             f"{least.sum()} is the least."
         )
-    sizes = proportional(np.array([split.sum() for split in splits]), n, least)
+    sizes = proportional(np.array([where.sum() for where in pools.values()]), n, least)
     rng = _stream(seed, "limit")
-    drawn = [_balanced(samples, *wanted, rng) for wanted in zip(splits, sizes, strict=True)]
+    drawn = [_balanced(samples, *drawn, rng) for drawn in zip(pools.values(), sizes, strict=True)]
     return samples.take(np.sort(np.concatenate(drawn)))
+
+
+def _least(missing: dict[str, float | int], classes: int, most: int) -> int:
+    """The fewest images, of at most ``most``, of which all missing splits can be made."""
+    for n in range(classes * (len(missing) + 1), most):
+        if sum(_count(name, share, n, classes) for name, share in missing.items()) <= n - classes:
+            return n
+    return most
 
 
 def _balanced(
@@ -114,19 +136,20 @@ def split(
 
     Raises:
         BadConfiguration: The splits asked for are too small or too large for these images.
-        BadData: A class is not in every split.
+        BadData: A class is not in the train split or not in a split that is drawn, or all images
+            to train on have weight 0. The data's own val and test may lack classes, with a warning.
     """
     order = _by_key(samples, np.ones(len(samples), bool))
     families = _families(samples.digests[order], samples.groups[order])
     splits = np.empty(len(samples), object)
     splits[order] = _decide(samples.take(order), families, {"test": test, "val": val}, seed)
     result = replace(samples, splits=splits)
-    _check_every_class(result, {"train": True, "val": val, "test": test})
-    return (
-        result
-        if train is None
-        else _fewer(result, train, seed if train_seed is None else train_seed)
-    )
+    own = {name for name in ("val", "test") if (samples.splits == name).any()}
+    _check_every_class(result, {"train": True, "val": val, "test": test}, own)
+    _check_weights(result.split("train"))
+    if train is None:
+        return result
+    return _fewer(result, train, seed if train_seed is None else train_seed)
 
 
 def _families(*relations: np.ndarray) -> np.ndarray:
@@ -195,13 +218,25 @@ def _count(name: str, asked: float | int, n: int, classes: int) -> int:
     return asked
 
 
-def _check_every_class(samples: Samples, asked: dict[str, float | int]) -> None:
-    splits = {name: samples.split(name).counts() for name in SPLITS}
-    splits = {name: counts for name, counts in splits.items() if asked[name] or counts.any()}
+def _check_every_class(samples: Samples, asked: dict[str, float | int], own: set[str]) -> None:
+    """Refuse classes that a split lacks, but warn where it is one of the data's own."""
+    counts = {name: samples.split(name).counts() for name in SPLITS}
+    drawn = {name: counts[name] for name in SPLITS if name not in own and asked[name]}
+    for name in own:
+        lacking = [f"{samples.classes[label]}" for label in np.flatnonzero(counts[name] == 0)]
+        if lacking:
+            logger.warning(
+                "The %s split of the data lacks classes (%s of %s): %s. Metrics that need them are "
+                "not shown.",
+                name,
+                len(lacking),
+                len(samples.classes),
+                ", ".join([*lacking[:10], "..."][: len(lacking)]),
+            )
     offenders = [
         f"{name}: {count} images, none in {' and '.join(empty)}"
         for label, (name, count) in enumerate(zip(samples.classes, samples.counts(), strict=True))
-        if (empty := [split for split, counts in splits.items() if not counts[label]])
+        if (empty := [split for split, counts in drawn.items() if not counts[label]])
     ]
     if offenders:
         raise BadData(
@@ -210,6 +245,18 @@ def _check_every_class(samples: Samples, asked: dict[str, float | int]) -> None:
             "out:",
             offenders,
         )
+
+
+def _check_weights(train: Samples) -> None:
+    """Refuse images to train on that do not count; warn of a class of which none does."""
+    if not train.weights.any():
+        raise BadData(
+            f"All {len(train):,} images to train on have weight 0, so nothing would be learned. "
+            "Give some of them a weight above 0, or remove the column weight."
+        )
+    sums = np.bincount(train.labels, train.weights, len(train.classes))
+    if names := [train.classes[label] for label in np.flatnonzero(sums == 0)]:
+        logger.warning("Warning: all images of %s to train on have weight 0", ", ".join(names))
 
 
 def _fewer(samples: Samples, train: float | int, seed: int) -> Samples:

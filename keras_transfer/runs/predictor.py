@@ -220,10 +220,10 @@ class Predictor:
     def _read(self, data: Any, data_dir: Path | None) -> Samples:
         from keras_transfer.data import sources, splits
 
-        samples = sources.read(data, data_dir)
+        samples = sources.read(data, data_dir, known=self.classes)
         if (samples.splits == "test").any():
             samples = samples.split("test")
-            logger.info("The data have parts; these are the metrics of their test split.")
+            logger.info("The data have splits; these are the metrics of their test split.")
         if self.settings["data"].get("classes") and set(self.classes) < set(samples.classes):
             samples = splits.keep_classes(samples, self.classes)
         return self._relabelled(samples)
@@ -303,4 +303,6 @@ def _expanded(paths: list[str | Path]) -> list[str]:
 def _images_below(folder: str) -> list[str]:
     from keras_transfer.data.listing import identity, images_below
 
-    return sorted(images_below(folder, {identity(folder)})[0])
+    images, ignored = images_below(folder, {identity(folder)})
+    ignored.warn(folder)
+    return sorted(images)

@@ -179,7 +179,9 @@ class Run(Predictor):
         began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
         if not Path(spec).exists() and (began / spec).exists():
             spec, before = str(began / spec), f"{began}{os.sep}"
-        found = sources.read(spec, Path(where) if where else None)
+        layout = self.settings["data"].get("layout", "auto")
+        data_dir = Path(where) if where else None
+        found = sources.read(spec, data_dir, layout=layout, known=self.classes)
         places = {key.removeprefix(before): place for place, key in enumerate(found.keys)}
         gone = [row["path"] for row in rows if row["path"] not in places]
         if gone:

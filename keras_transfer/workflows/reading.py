@@ -51,7 +51,8 @@ def read_samples(
     split_seed = own if data.split.seed is None else seeds.stream(data.split.seed, "split")
     samples = read_labelled(data, source, objectives)
     if data.limit:
-        samples = splits.limit(samples, data.limit, split_seed)
+        val, test = data.split.val, data.split.test
+        samples = splits.limit(samples, data.limit, split_seed, val=val, test=test)
     found = scan(samples, judge, cache_dir())
     runs.write_bad_files(folder / "bad_files.csv", samples, found.reasons)
     samples = drop_invalid(samples, found, data.on_bad)
@@ -79,8 +80,10 @@ def read_labelled(data: Data, source: Any, objectives: Mapping[str, Objective]) 
     """
     where = Path(data.data_dir) if data.data_dir else None
     if not single_class(objectives):
-        return encode(sources.read(source, where), objectives)
-    samples = sources.read(source, where)
+        columns = [name for output, one in objectives.items() for name in one.reads(output)]
+        read = sources.read(source, where, layout=data.layout, columns=dict.fromkeys(columns))
+        return encode(read, objectives)
+    samples = sources.read(source, where, layout=data.layout)
     if data.classes:
         samples = splits.keep_classes(samples, data.classes)
     own = getattr(objectives[LABEL], "class_weight", None)

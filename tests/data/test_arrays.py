@@ -136,6 +136,8 @@ def test_labels_of_every_sort(y, names, classes, labels):
         (["a", "c", "b", "a"], ["a", "b"], r"found:\n  c"),
         ([0.5, 1, 0, 1], None, "whole numbers or names"),
         ([np.nan, 1, 0, 1], None, "whole numbers or names"),
+        (np.array(["a", None, "b", "a"], object), None, "found None in row 1"),
+        (np.array(["a", "b", np.nan, "a"], object), None, "found nan in row 2"),
     ],
 )
 def test_labels_that_do_not_fit(y, names, message):
@@ -170,6 +172,72 @@ def test_parts_are_of_one_sort():
         read_parts({"train": (grey(), [0, 1, 0, 1]), "test": (grey() / 255, [0, 1, 0, 1])})
 
 
+FLOATS, BYTES = np.linspace(0, 1, 24).reshape(4, 2, 3), np.arange(24.0).reshape(4, 2, 3) * 11
+
+SCALES = {
+    "floats 0..1 and 0..255": (
+        FLOATS,
+        BYTES,
+        ["train: float64 0.0 to 1.0", "test: float64 0.0 to 253.0"],
+    ),
+    "the other way round": (
+        BYTES,
+        FLOATS,
+        ["train: float64 0.0 to 253.0", "test: float64 0.0 to 1.0"],
+    ),
+    "divided twice": (
+        FLOATS,
+        FLOATS / 255,
+        ["train: float64 0.0 to 1.0", f"test: float64 0.0 to {1 / 255}"],
+    ),
+    "whole numbers 0 and 1": (
+        BYTES.astype("uint8"),
+        np.round(FLOATS).astype("uint8"),
+        ["train: uint8 0 to 253", "test: uint8 0 to 1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SCALES)
+def test_splits_of_different_scale_are_refused_with_their_ranges(case):
+    train, test, ranges = SCALES[case]
+    with pytest.raises(BadData, match="should have one range") as error:
+        read_parts({"train": (train, [0, 1, 0, 1]), "test": (test, [0, 1, 0, 1])})
+    assert error.value.offenders == ranges
+
+
+@pytest.mark.parametrize("scale", [1, 1 / 255])
+def test_splits_of_one_scale_are_read_alike(scale):
+    """A darker test split, with a maximum of 130 of 255, keeps its values."""
+    x, y = np.arange(24.0).reshape(4, 2, 3) * 11, [0, 1, 0, 1]
+    dark = np.clip(x, 0, 130)
+    samples = read_parts({"train": (x * scale, y), "test": (dark * scale, y)})
+
+    images = np.stack(decoded(samples.store, samples.rows))[..., 0]
+    assert images.tolist() == np.concatenate([x, dark]).tolist()
+
+
+def test_images_that_are_nearly_black_are_named(caplog):
+    read_arrays(np.eye(4, dtype="uint8").reshape(4, 2, 2), [0, 1, 0, 1])
+
+    assert "no pixel exceeds 1 of 255" in caplog.text
+
+
+def test_images_of_another_scale_in_one_array_are_named(caplog):
+    read_arrays(np.concatenate([BYTES[1:3], FLOATS[2:]]), [0, 1, 0, 1])
+
+    assert "2 of 4 images lie in 0..1, the others in 0..255, such as number 2" in caplog.text
+
+
+def test_labels_of_the_splits_are_of_one_sort():
+    with pytest.raises(BadData, match="numbers, or names; found int64 and <U1"):
+        read_parts({"train": (grey(), [0, 1, 0, 1]), "test": (grey(), ["0", "1", "0", "1"])})
+
+
+def test_one_class_is_enough_where_the_classes_are_known():
+    assert read_arrays(grey(), ["b"] * 4, known=["a", "b"]).classes == ("b",)
+
+
 # --- files ------------------------------------------------------------------------------------
 
 
@@ -182,6 +250,40 @@ def test_npz_with_parts_and_names(tmp_path, val):
     assert samples.classes == ("cat", "dog")
     assert samples.splits.tolist() == ["train"] * 4 + ["val"] * 2
     assert samples.labels.tolist() == [0, 1, 0, 1, 1, 0]
+
+
+PAIR = {"x_train": grey(), "y_train": [0, 1, 0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"x_val": grey(), "y_val": 1, "x_valid": grey(), "y_valid": 1}, "holds x_val and x_valid"),
+        ({"x_dev": grey(), "y_dev": 1, "x_val": grey(), "y_val": 1}, "both of which are the val"),
+        ({"X_train": grey()}, "holds x_train and X_train"),
+        ({"y_test": [0, 1]}, "holds y_test, but no x_test"),
+        (
+            {"x_tets": grey(), "y_tets": [0, 1]},
+            "array x_tets, which is not read. Did you mean 'x_test'",
+        ),
+        ({"class_name": ["a", "b"]}, "Did you mean 'class_names'"),
+    ],
+)
+def test_npz_with_arrays_that_would_be_lost(tmp_path, more, message):
+    np.savez(tmp_path / "a.npz", **PAIR, **more)
+    with pytest.raises(BadData, match=message):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_npz_names_as_others_write_them(tmp_path, caplog):
+    caplog.set_level("INFO", "keras_transfer")
+    arrays = {"X_train": grey(), "y_train": [0, 1, 0, 1], "X_dev": grey(2), "Y_dev": [1, 0]}
+    np.savez(tmp_path / "a.npz", **arrays, ids=[1, 2], x_train2=[0])
+    samples = read_npz(tmp_path / "a.npz")
+
+    assert samples.splits.tolist() == ["train"] * 4 + ["val"] * 2
+    assert "Ignored arrays in" in caplog.text
+    assert "ids, x_train2" in caplog.text
 
 
 def test_npz_without_parts(tmp_path):

@@ -96,12 +96,31 @@ def test_hidden_files_and_folders_are_passed_over(tree, caplog):
 
 def test_files_that_are_no_images_are_counted(tree, caplog):
     caplog.set_level(logging.WARNING, "keras_transfer")
-    root = tree("a/1.jpg", "b/1.jpg", "a/1.txt", "b/x/2.TXT", "b/3.heic", "note", "0.jpg")
+    root = tree("a/1.jpg", "b/1.jpg", "a/1.txt", "b/x/2.TXT", "b/3.mp4", "note", "0.jpg")
 
     assert len(read_folder(root)) == 2
-    assert "no images: 2 .txt, 1 without ending, 1 .heic" in caplog.text
+    assert "no images: 2 .txt, 1 without suffix, 1 .mp4" in caplog.text
     assert "beside the class folders of" in caplog.text
     assert "0.jpg" in caplog.text
+
+
+def test_images_of_every_suffix_are_listed_for_the_check_to_judge(tree):
+    root = tree("a/1.jfif", "a/2.TIF", "a/3.heic", "a/4.dcm", "a/5.nef", "b/1.jpg")
+    (root / "b" / "2").write_bytes(b"\xff\xd8\xff\xe0")
+    (root / "b" / "3.jpg?w=300").write_bytes(b"\xff\xd8\xff\xe0")
+
+    assert read_folder(root).counts().tolist() == [5, 3]
+
+
+def test_thumbnails_of_a_disk_station_are_neither_class_nor_image(tree, caplog):
+    thumbnail = "@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg"
+    root = tree("a/1.jpg", "b/1.jpg", f"a/{thumbnail}", f"b/{thumbnail}", f"{thumbnail}")
+
+    samples = read_folder(root)
+
+    assert samples.classes == ("a", "b")
+    assert len(samples) == 2
+    assert "3 @eaDir" in caplog.text
 
 
 def test_links_are_followed_once(tree):
@@ -134,9 +153,9 @@ WRONG = {
         ["set/cat/1.jpg", "set/dog/2.jpg"],
         "photos/set, which holds cat, dog?",
     ),
-    "other endings": (
-        ["cat/1.tif", "cat/2.tif", "dog/3.heic"],
-        "hold no images, but 2 .tif, 1 .heic. The names of images end in .jpg",
+    "other files": (
+        ["cat/1.txt", "cat/2.txt", "dog/3.mp4"],
+        "hold no images, but 2 .txt, 1 .mp4.",
     ),
     "empty class": (["cat/1.jpg", "dog/2.jpg", "emu/"], "1 of 3 class folders"),
     "one class in train": (["train/cat/1.jpg", "test/cat/1.jpg"], "train holds only one class"),

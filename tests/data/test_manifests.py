@@ -67,9 +67,18 @@ def test_two_columns_are_enough(table):
         ("label\tpath\na\timages/1.jpg\nb\timages/2.jpg\n", {"name": "table.tsv"}),
         ('"label","path"\r\n"a","images/1.jpg"\r\n"b","images/2.jpg"\r\n', {}),
         ("label,path\na,images/1.jpg\nb,images/2.jpg", {"encoding": "utf-8-sig"}),
+        ("sep=;\nlabel;path\na;images/1.jpg\nb;images/2.jpg\n", {}),
+        ('"sep=,"\r\nlabel,path\r\na,images/1.jpg\r\nb,images/2.jpg\r\n', {}),
+        ("sep=\t\nlabel\tpath\na\timages/1.jpg\nb\timages/2.jpg\n", {"encoding": "utf-8-sig"}),
+        ("label, path\na, images/1.jpg\n b , images/2.jpg \n", {}),
+        ('label, path\na, "images/1.jpg"\nb, "images/2.jpg"\n', {}),
         (" Label , PATH\na,images/1.jpg\n\nb,images/2.jpg\n\n", {"name": "TABLE.CSV"}),
     ],
-    ids=["semicolon", "tab", "quoted", "byte order mark", "case and blank lines"],
+    ids=[
+        *["semicolon", "tab", "quoted", "byte order mark"],
+        *["Excel's separator", "in quotes", "a tab", "spaces", "spaces before quotes"],
+        "case and blank lines",
+    ],
 )
 def test_dialects_are_understood(text, options, table):
     assert [row[:2] for row in rows(read_manifest(table(text, **options)))] == [
@@ -86,6 +95,83 @@ def test_absolute_paths_and_cells_with_separators(table, tmp_path):
 
     assert samples.classes == ('say "z"', "x, y")
     assert samples.keys[0] == f"{tmp_path}/a, b.jpg"
+
+
+def test_spaces_that_belong_to_a_file_name_are_kept(table, tmp_path):
+    (tmp_path / " a.jpg").touch()
+    (tmp_path / "a.jpg").touch()
+
+    samples = read_manifest(table('path,label\n" a.jpg",x\na.jpg,y\n'))
+
+    assert [Path(key).name for key in samples.keys] == [" a.jpg", "a.jpg"]
+
+
+def test_lines_are_counted_from_the_top_of_the_file(table):
+    with pytest.raises(BadData, match=r"line 4: 'images/9\.jpg'"):
+        read_manifest(table("sep=;\npath;label\nimages/1.jpg;a\nimages/9.jpg;b\n"))
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "meant"),
+    [
+        ("set", "x,y", "split"),
+        ("splits", "train,test", "split"),
+        ("Splitt", "1,2", "split"),
+        ("usage", "Training,test", "split"),
+        ("groups", "x,y", "group"),
+        ("group_id", "1,2", "group"),
+        ("GroupID", "1,2", "group"),
+        ("weights", "1,2", "weight"),
+        ("wieght", "1,2", "weight"),
+        ("sample_weight", "1,2", "weight"),
+    ],
+)
+def test_a_column_that_seems_meant_for_another_is_refused(column, cells, meant, table):
+    first, second = cells.split(",")
+    text = f"path,label,{column}\nimages/1.jpg,a,{first}\nimages/2.jpg,b,{second}\n"
+
+    with pytest.raises(BadData) as error:
+        read_manifest(table(text))
+    assert f"has a column {column.lower()!r}, which is not read" in str(error.value)
+    assert f"Rename it to {meant!r}" in str(error.value)
+
+
+def test_other_columns_are_named_in_the_log(table, caplog):
+    caplog.set_level("INFO", "keras_transfer")
+    header = "path,label,split,split_old,height,width,age_group,patient,"
+    read_manifest(
+        table(f"{header}\nimages/1.jpg,a,,test,1,2,3,x,0\nimages/2.jpg,b,,test,1,2,3,y,1\n")
+    )
+
+    assert "split_old, height, width, age_group, patient, (without a name); read are" in caplog.text
+
+
+def test_weights_are_shown_in_the_log(table, caplog):
+    caplog.set_level("INFO", "keras_transfer")
+    read_manifest(table(FULL))
+
+    assert "0 to 10, mean 2.7; 1 of 5 images have weight 0" in caplog.text
+
+
+def test_splits_go_by_other_words_too(table):
+    cells = ["Training", "dev", "TEST", "test_set", "", "train"]
+    rows = [f"images/{i}.jpg,{'ab'[i % 2]},{cell}" for i, cell in enumerate(cells, 1)]
+
+    samples = read_manifest(table("\n".join(["path,label,split", *rows])))
+
+    assert samples.splits.tolist() == ["train", "train", "val", "test", "test", ""]
+
+
+def test_a_group_that_is_missing_is_none(table):
+    text = "path,label,group\nimages/1.jpg,a,nan\nimages/2.jpg,b,NaN\nimages/3.jpg,b,p1\n"
+
+    assert read_manifest(table(text)).groups.tolist() == ["", "", "p1"]
+
+
+def test_one_class_is_enough_where_the_classes_are_known(table):
+    text = "path,label\nimages/1.jpg,b\n"
+
+    assert read_manifest(table(text), ["a", "b"]).classes == ("b",)
 
 
 def test_a_table_of_one_part_other_than_train_is_good_to_evaluate_on(table):
@@ -108,7 +194,7 @@ WRONG = {
     "ragged": (TWO + "images/3.jpg\n", "line 4: 1 cells"),
     "split": (
         "path,label,split\nimages/1.jpg,a,trian\n",
-        "none of train, val, valid, validation, test:\n  line 2: 'trian'",
+        "none of train, training, val, valid, validation, dev, test, testing:\n  line 2: 'trian'",
     ),
     "weight": ("path,label,weight\nimages/1.jpg,a,heavy\n", "line 2: 'heavy'"),
     "weight below 0": ("path,label,weight\nimages/1.jpg,a,-1\n", "line 2: '-1'"),
@@ -119,6 +205,23 @@ WRONG = {
         "path,label,split\nimages/1.jpg,cat,train\nimages/2.jpg,dog,train\nimages/3.jpg,Cat,test\n",
         "test: No class is called 'Cat'. Did you mean 'cat'?",
     ),
+    "other words": ("filename,class\n1,2\n", "Rename the column 'filename' to 'path'"),
+    "nan as label": (TWO + "images/3.jpg,nan\n", "1 of 3 rows"),
+    "a list as label": (
+        TWO + "images/3.jpg,\"['red', 'blue']\"\n",
+        "hold a list as label, where one name is expected",
+    ),
+    "one-hot labels": (TWO + "images/3.jpg,[0 1 0]\n", "hold a list as label"),
+    "paths of Windows": (
+        "path,label\nimages\\1.jpg,a\nimages\\2.jpg,b\n",
+        "They are separated by \\ as on Windows; write / instead",
+    ),
+    "paths of a Windows disk": (
+        TWO + "C:\\images\\3.jpg,b\n",
+        "They are paths of a Windows disk; write them from the folder of the table, with /",
+    ),
+    "a path beyond 4,096 bytes": (TWO + "a/" * 3000 + "1.jpg,b\n", "... (6,005 characters)"),
+    "NUL in a path": (TWO + "images/\0.jpg,b\n", "1 of 3 rows"),
     "quote left open": ('path,label\nimages/1.jpg,"a\n', "unexpected end of data"),
 }
 
@@ -174,6 +277,49 @@ def test_parquet_says_the_same_as_csv(table, tmp_path):
     parquet.write_table(pyarrow.table({**columns, "label": [7, None]}), tmp_path / "table.parquet")
     with pytest.raises(BadData, match="row 2: ''"):
         read_manifest(tmp_path / "table.parquet")
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "message"),
+    [
+        ("label", [["red", "blue"], ["red"]], "hold a list as label"),
+        ("label", [[], ["red"]], "hold a list as label"),
+        ("label", [{"name": "red"}, {"name": "blue"}], "hold a list as label"),
+        ("label", [1.0, NAN], "have no label:\n  row 2: 'nan'"),
+        ("weight", [1.0, NAN], "no number from 0 up:\n  row 2: 'nan'"),
+        ("group_id", [[1], [2]], "Rename it to 'group'"),
+        ("phase", ["train", "test"], "Rename it to 'split'"),
+    ],
+)
+def test_parquet_cells_that_are_no_value(column, cells, message, table, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"path": ["images/1.jpg", "images/2.jpg"], "label": ["a", "b"], column: cells}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "table.parquet")
+
+    with pytest.raises(BadData) as error:
+        read_manifest(tmp_path / "table.parquet")
+    assert message in str(error.value)
+
+
+def test_parquet_numbers_are_labels_and_groups_without_decimals(table, tmp_path):
+    """As pandas stores whole numbers of which some are missing: as floats, with NaN."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {
+        "path": ["images/1.jpg", "images/2.jpg", "images/3.jpg"],
+        "label": [0.0, 1.0, 1.0],
+        "group": [7.0, NAN, NAN],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "table.parquet")
+
+    samples = read_manifest(tmp_path / "table.parquet")
+
+    assert samples.classes == ("0", "1")
+    assert samples.groups.tolist() == ["7", "", ""]
 
 
 def test_what_is_no_parquet_says_so(table):

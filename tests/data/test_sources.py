@@ -101,6 +101,9 @@ def test_a_home_folder_is_written_with_a_tilde(images, monkeypatch):
         ("", BadConfiguration, "data should be a path"),
         (None, BadConfiguration, "found None"),
         (X, BadConfiguration, "data should be a path"),
+        ("a/" * 3000, BadData, "a/a/... (5,999) does not exist"),
+        ("a" * 300, BadData, "a... (300) does not exist"),
+        ("tfd:" + "a/" * 3000, UnknownName, "Did you mean 'tfds'"),
     ],
 )
 def test_what_cannot_be_read(images, monkeypatch, data, error, message):
@@ -140,3 +143,80 @@ def test_nothing_is_loaded_before_it_is_wanted():
         assert "tensorflow_datasets" not in sys.modules
     """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- layouts and known classes ----------------------------------------------------------------
+
+
+def test_a_layout_is_passed_on_to_folders(tmp_path):
+    for folder in ("first/a", "first/b", "second/a", "second/b"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.jpg").touch()
+
+    with pytest.raises(BadData, match="several ways"):
+        read(tmp_path)
+    assert read(tmp_path, layout="class").classes == ("first", "second")
+    assert read(tmp_path / "first", known=["a", "b", "c"]).classes == ("a", "b")
+
+
+@pytest.mark.parametrize("data", ["sklearn:digits", "a.npz", "nowhere"])
+def test_a_layout_without_a_folder_is_refused(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("a.npz", x=X, y=Y)
+
+    with pytest.raises(BadConfiguration, match=r"is no folder\. Leave layout at auto"):
+        read(data, layout="class")
+
+
+# --- names of classes -------------------------------------------------------------------------
+
+SPELLINGS = {
+    "case": ["Red", "red"],
+    "spaces": ["red", "red "],
+    "inner spaces": ["dark red", "dark  red"],
+    "no-break space": ["dark red", "dark\u00a0red"],
+    "numbers": ["1", "1.0"],
+    "zeros": ["01", "1"],
+    "composed letters": ["caf\u00e9", "cafe\u0301"],
+    "wide digits": ["12", "\uff11\uff12"],
+    "invisible characters": ["red", "red\u200b"],
+    "sharp s": ["stra\u00dfe", "STRASSE"],
+}
+
+
+@pytest.mark.parametrize("case", SPELLINGS)
+def test_a_class_in_two_spellings_is_refused(case):
+    first, second = SPELLINGS[case]
+    with pytest.raises(BadData, match="differ in case, spaces") as error:
+        read((X, [first, second, "other", first]))
+    assert f"{first!a} (images: 2)" in error.value.offenders[0]
+    assert f"{second!a} (images: 1)" in error.value.offenders[0]
+
+
+@pytest.mark.parametrize(
+    "names", [["A", "a"], ["A+", "A-"], ["1", "-1"], ["1.5", "15"], ["none", "some"], ["1_0", "10"]]
+)
+def test_classes_that_may_be_different_stay_apart(names):
+    assert set(read((X, names * 2)).classes) == set(names)
+
+
+@pytest.mark.parametrize("name", ["nan", "NaN", "<NA>", "null", "", " "])
+def test_a_missing_value_is_no_class(name):
+    with pytest.raises(BadData, match="called as a missing value is") as error:
+        read((X, ["a", "b", name, name]))
+    assert error.value.offenders == [f"{name!a} (images: 2)"]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r", "a\tb", "a\x00b", "a\u2028b"])
+def test_control_characters_in_a_class_are_refused(name, images):
+    """A line break would shift every following line of a file of labels."""
+    with pytest.raises(BadData, match="hold line breaks or other control") as error:
+        read((X, ["c", name, "c", "c"]))
+    assert error.value.offenders == [f"{name!a} (images: 1)"]
+
+
+def test_class_folders_are_held_to_the_same_rules(images):
+    (images / "cat").rename(images / "a\nb")
+
+    with pytest.raises(BadData, match="hold line breaks"):
+        read(images)

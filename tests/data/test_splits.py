@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,31 @@ def test_limit_below_one_image_a_class_and_part_says_the_least():
     assert len(limit(table(labels, splits), 4, seed=0)) == 4
 
 
+@pytest.mark.parametrize(
+    ("labels", "splits", "val", "test", "least"),
+    [
+        ([0, 1] * 50, [""] * 100, 0.15, 0.15, 6),
+        ([0, 1] * 50, [""] * 100, 0.15, 0, 4),
+        ([0, 1] * 50, [""] * 100, 0, 0, 2),
+        ([0, 1] * 50, [""] * 100, 10, 10, 22),
+        ([0, 1] * 50, [""] * 100, 0.6, 0.2, 9),  # of 9 they are 5 and 2; of 8 too, and 1 is left
+        ([0, 1] * 50, ["train"] * 80 + ["test"] * 20, 0.15, 0.15, 6),
+        ([0, 1] * 50, ["train"] * 60 + [""] * 20 + ["test"] * 20, 0.15, 0.15, 6),
+        ([0, 1] * 49 + [0] * 2, ["train"] * 98 + ["test"] * 2, 0.15, 0.15, 5),
+        ([0, 1] * 50, ["train"] * 60 + ["val"] * 20 + ["test"] * 20, 0.15, 0.15, 6),
+    ],
+)
+def test_the_least_limit_is_enough_for_all_splits(labels, splits, val, test, least):
+    samples = table(labels, splits)
+    with pytest.raises(BadConfiguration, match=f"{least} is the least"):
+        limit(samples, least - 1, seed=0, val=val, test=test)
+
+    few = limit(samples, least, seed=0, val=val, test=test)
+    parted = split(few, val=val, test=test, seed=0)
+    assert len(parted) == least
+    assert parted.split("train").counts().all()
+
+
 def test_limit_keeps_the_order_and_depends_on_the_seed_alone():
     samples = table(np.tile([0, 1], 50))
     backwards = samples.take(np.arange(100)[::-1])
@@ -186,10 +212,39 @@ def test_a_class_in_one_group_is_too_small():
         split(samples, val=0.2, test=0.0, seed=0)
 
 
-def test_a_test_part_that_lacks_a_class_is_named():
-    samples = table([0, 1] * 10 + [0] * 5, ["train"] * 20 + ["test"] * 5)
-    with pytest.raises(BadData, match="dog: 10 images, none in test"):
+@pytest.mark.parametrize(("own", "other"), [("test", "val"), ("val", "test")])
+def test_a_split_of_the_data_may_lack_classes(own, other, caplog):
+    samples = table([0, 1, 2] * 10 + [0] * 5, ["train"] * 30 + [own] * 5)
+
+    parted = split(samples, val=0.2, test=0.2, seed=0)
+
+    assert sizes(parted) == {"train": [8, 8, 8], other: [2, 2, 2], own: [5, 0, 0]}
+    assert f"The {own} split of the data lacks classes (2 of 3): dog, emu." in caplog.text
+
+
+def test_a_class_of_a_split_of_the_data_has_to_be_in_train():
+    samples = table([0, 1] * 10 + [2] * 5, ["train"] * 20 + ["test"] * 5)
+    with pytest.raises(BadData, match="emu: 5 images, none in train and val"):
         split(samples, val=0.2, test=0.2, seed=0)
+
+
+def weighted(labels, weights, splits=None):
+    samples = table(labels, splits)
+    return replace(samples, weights=np.array(weights, "float32"))
+
+
+def test_images_that_all_have_weight_0_are_refused():
+    """Those of val and test do not help: they are not trained on."""
+    splits = ["train"] * 12 + ["val"] * 4 + ["test"] * 4
+    samples = weighted([0, 1] * 10, [0] * 12 + [1] * 8, splits)
+    with pytest.raises(BadData, match="All 12 images to train on have weight 0"):
+        split(samples, val=0.2, test=0.2, seed=0)
+
+
+def test_a_class_of_weight_0_is_named(caplog):
+    split(weighted([0, 1] * 10, [1, 0] * 10), val=0.2, test=0.2, seed=0)
+
+    assert "all images of dog to train on have weight 0" in caplog.text
 
 
 def test_data_without_an_image_to_train_on():

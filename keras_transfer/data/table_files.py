@@ -1,0 +1,147 @@
+"""Files of tables, .csv, .tsv and .parquet, as columns of text."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.tables import Table
+
+__all__ = ["COLUMNS", "TableRows", "read_table"]
+
+COLUMNS = ("path", "label", "split", "group", "weight")
+"""The columns that are read."""
+
+
+class TableRows(NamedTuple):
+    """The cells of a table.
+
+    Attributes:
+        columns: The cells of each column as text, "" where there is none; names in lower case.
+            Columns of a .parquet that hold no text and are none of ``COLUMNS`` have no cells.
+        numbers: The number of each row in the file, for messages.
+        unit: What is numbered: "line" or "row".
+    """
+
+    columns: Mapping[str, Sequence[str]]
+    numbers: Sequence[int]
+    unit: str
+
+
+def read_table(file: Path, check: Callable[[Path, Sequence[str]], None]) -> TableRows:
+    """Read a table.
+
+    Text is UTF-8, separated by comma, semicolon or tab; a first line ``sep=;`` as Excel reads it
+    says which. Spaces around cells do not count, but within quotes they do.
+
+    Args:
+        file: The table.
+        check: Called with the names of the columns; raises where they will not do.
+
+    Raises:
+        BadData: The file cannot be read; lists the lines at fault.
+        BadConfiguration: The file is a .parquet, and pyarrow is not installed.
+        UnknownName: The file has another suffix.
+    """
+    read = _READERS[file.suffix.lower()]
+    if not file.is_file():
+        raise BadData(f"There is no file {file.absolute()}.")
+    return read(file, check)
+
+
+def _names(header: Sequence[str]) -> list[str]:
+    return [name.strip().lower() for name in header]
+
+
+# --- text -------------------------------------------------------------------------------------
+
+_SEPARATOR = re.compile(r'"?sep=(.)"?\s*')
+
+
+def _read_text(file: Path, check: Callable[[Path, Sequence[str]], None]) -> TableRows:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            first = text.readline()
+            said = _SEPARATOR.fullmatch(first)
+            if not said:
+                text.seek(0)
+            delimiter = said[1] if said else max(",;\t", key=first.count)
+            reader = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=True)
+            return _parsed(file, reader, 1 if said else 0, check)
+    except UnicodeDecodeError as error:
+        raise BadData(f"{file} is not UTF-8 ({error.reason} at byte {error.start}).") from error
+    except csv.Error as error:
+        raise BadData(f"{file} cannot be read: {error}.") from error
+
+
+def _parsed(
+    file: Path, reader: Any, before: int, check: Callable[[Path, Sequence[str]], None]
+) -> TableRows:
+    """Turn what ``csv.reader`` gives, after ``before`` other lines, into columns."""
+    names = _names(next(reader, []))
+    check(file, names)
+    columns: list[list[str]] = [[] for _ in names]
+    numbers, ragged = [], []
+    for row in reader:
+        number = reader.line_num + before
+        if len(row) == len(names):
+            numbers.append(number)
+            for column, cell in zip(columns, row, strict=True):
+                column.append(cell)
+        elif row:
+            ragged.append(f"line {number}: {len(row)} cells")
+    if ragged:
+        raise BadData(f"Rows of {file} should have {len(names)} cells, as its header has:", ragged)
+    return TableRows(dict(zip(names, columns, strict=True)), numbers, "line")
+
+
+# --- Parquet ----------------------------------------------------------------------------------
+
+
+def _read_parquet(file: Path, check: Callable[[Path, Sequence[str]], None]) -> TableRows:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise BadConfiguration(
+            f"Reading {file} takes pyarrow: pip install 'keras_transfer[parquet]'"
+        ) from error
+    try:
+        table = parquet.read_table(file)
+    except ArrowException as error:
+        raise BadData(f"{file} cannot be read as Parquet: {error}") from error
+    names = _names(table.column_names)
+    check(file, names)
+    columns = {
+        name: [_text(cell) for cell in column.to_pylist()] if _is_short(name, column.type) else []
+        for name, column in zip(names, table.columns, strict=True)
+    }
+    return TableRows(columns, range(1, table.num_rows + 1), "row")
+
+
+def _is_short(name: str, sort: Any) -> bool:
+    """Whether a column is read: others, such as encoded images, may be large."""
+    from pyarrow import types
+
+    strings = types.is_string(sort) or types.is_large_string(sort) or types.is_dictionary(sort)
+    return name in COLUMNS or strings
+
+
+def _text(cell: Any) -> str:
+    """A cell as text: nothing where it is missing, a whole number without decimals.
+
+    A cell that holds several values, such as a list, is written as Python does.
+    """
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+
+
+_READERS = Table(
+    "suffix of a table", {".csv": _read_text, ".tsv": _read_text, ".parquet": _read_parquet}
+)
