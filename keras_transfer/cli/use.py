@@ -7,9 +7,11 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports import Export
 from keras_transfer.quiet import import_tensorflow
@@ -51,8 +53,6 @@ def evaluate(
 ) -> None:
     """Print the metrics of a finished run or an export, on its test split or on other data."""
     import_tensorflow()
-    from keras_transfer.evaluation.metrics import summary
-
     done = _opened(run)
     if data is None and tta is None:
         metrics = done.metrics["test"]
@@ -62,24 +62,43 @@ def evaluate(
         document = {"recipe": done.metadata["recipe"], "run": str(run), "data": data}
         click.echo(json.dumps({**document, "metrics": {"test": metrics}}, ensure_ascii=False))
     else:
-        click.echo(summary(metrics))
-        if tta is not None:
-            plain = metrics["plain"]
-            click.echo(
-                f"\nWithout --tta: accuracy {plain['accuracy']:.3f}, macro F1 "
-                f"{plain['macro_f1']:.3f}, log loss {plain['log_loss']:.3f}"
-            )
+        several = [*done.outputs] != [LABEL]
+        for name, output in done.outputs.items():
+            shown = metrics[name] if several else metrics
+            click.echo(f"Output {name}\n" * several + output.objective.summary(shown))
+            if tta is not None:
+                click.echo(f"\nWithout --tta: {_plain(shown['plain'])}")
+
+
+WORDS = {"macro_f1": "macro F1", "micro_f1": "micro F1", "r2": "R2"}
+
+
+def _plain(metrics: dict[str, float]) -> str:
+    return ", ".join(
+        f"{WORDS.get(name, name.replace('_', ' '))} {value:.3f}" for name, value in metrics.items()
+    )
 
 
 def _table(predictions: list[Prediction], k: int) -> None:
     width = max(len(one.path) for one in predictions)
     for one in predictions:
-        said = "  ".join(f"{label} {share:.4f}" for label, share in one.top(k))
+        said = "  ".join(_said(one, name, k) for name in one.outputs) if not one.error else ""
         click.echo(f"{one.path:<{width}}  {said or 'error: ' + one.error}")
+
+
+def _said(prediction: Prediction, output: str, k: int) -> str:
+    """The best k classes of an output; of labels those that are decided for; all values."""
+    before = "" if output == LABEL else f"{output}: "
+    answer = prediction.answers()[output]
+    top = prediction.top(k if not isinstance(answer, tuple) else len(answer), output)
+    return before + ("  ".join(f"{name} {score:.4f}" for name, score in top) or "(no label)")
 
 
 def _csv(predictions: list[Prediction], k: int) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
+    if _answered(predictions):
+        _csv_answers(writer, predictions)
+        return
     tops = [column for i in range(1, k + 1) for column in (f"class_{i}", f"probability_{i}")]
     writer.writerow(["path", "error", *tops])
     for one in predictions:
@@ -87,12 +106,46 @@ def _csv(predictions: list[Prediction], k: int) -> None:
         writer.writerow([one.path, one.error, *cells, *[""] * (2 * k - len(cells))])
 
 
-def _jsonl(predictions: list[Prediction], k: int) -> None:
+def _answered(predictions: list[Prediction]) -> bool:
+    """Whether the answers are more than the classes of one output."""
+    outputs = predictions[0].outputs
+    return [*outputs] != [LABEL] or outputs[LABEL].objective.activation != "softmax"
+
+
+def _csv_answers(writer: Any, predictions: list[Prediction]) -> None:
+    """A column for each answer and each score."""
+    outputs = predictions[0].outputs
+    scores = [f"{name}:{unit}" for name, output in outputs.items() for unit in output.names]
+    writer.writerow(["path", "error", *outputs, *scores])
     for one in predictions:
-        top = [{"class": label, "probability": share} for label, share in one.top(k)]
-        row = (
-            {"path": one.path, "error": one.error} if one.error else {"path": one.path, "top": top}
-        )
+        if one.scores is None:
+            writer.writerow([one.path, one.error, *[""] * (len(outputs) + len(scores))])
+            continue
+        answers = [_text(answer) for answer in one.answers().values()]
+        values = [score for name in outputs for score in one.scores[name].tolist()]
+        writer.writerow([one.path, one.error, *answers, *values])
+
+
+def _text(answer: Any) -> str:
+    if isinstance(answer, tuple):
+        return "|".join(answer)
+    return json.dumps(answer, ensure_ascii=False) if isinstance(answer, dict) else str(answer)
+
+
+def _jsonl(predictions: list[Prediction], k: int) -> None:
+    several = bool(predictions) and _answered(predictions)
+    for one in predictions:
+        row: dict[str, Any] = {"path": one.path}
+        if one.scores is None:
+            row["error"] = one.error
+        elif several:
+            row["answers"] = one.answers()
+            row["scores"] = {
+                name: dict(zip(output.names, one.scores[name].tolist(), strict=True))
+                for name, output in one.outputs.items()
+            }
+        else:
+            row["top"] = [{"class": label, "probability": share} for label, share in one.top(k)]
         click.echo(json.dumps(row, ensure_ascii=False))
 
 
@@ -117,7 +170,8 @@ def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form
     import_tensorflow()
     done = _opened(run)
     predictions = done.predict(paths, tta=tta)
-    FORMATS[form](predictions, min(top_k, len(done.classes)))
+    units = max(len(output.names) for output in done.outputs.values())
+    FORMATS[form](predictions, min(top_k, units))
     bad = [f"{one.path}: {one.error}" for one in predictions if one.error]
     if bad:
         raise BadData(f"{len(bad)} of {len(predictions)} files cannot be used:", bad)

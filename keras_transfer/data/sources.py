@@ -112,7 +112,11 @@ def read(
     if isinstance(data, Samples):
         return data
     how = Reading(data_dir, layout, known, tuple(columns))
-    samples = _arrays(*data, known, how.columns) if _is_pair(data) else _named(data, how)
+    if _is_pair(data):
+        first, second = data
+        samples = _arrays(first, second, known, how.columns)
+    else:
+        samples = _named(data, how)
     if columns:
         return samples if samples.cells else _class_cells(samples, how.columns)
     check_classes(describe(data), samples.classes, samples.counts())

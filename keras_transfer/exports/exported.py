@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.config.upgrade import upgraded
-from keras_transfer.data.samples import Samples
+from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.formats import PredictFunction, check_format
 from keras_transfer.exports.versions import numbered
+from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.outputs import Output, from_json
 from keras_transfer.runs import Predictor
 
 if TYPE_CHECKING:
@@ -49,10 +51,12 @@ class Export(Predictor):
         except (OSError, ValueError) as error:
             raise BadConfiguration(f"{self.folder / METADATA} cannot be read: {error}") from None
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in label order."""
-        return tuple(self.metadata["classes"])
+    @cached_property
+    def outputs(self) -> dict[str, Output]:
+        """What the network predicts, by the name of its output."""
+        if "outputs" in self.metadata:
+            return from_json(self.metadata["outputs"])
+        return {LABEL: Output(Classification(), tuple(self.metadata["classes"]))}  # version 1
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,17 +89,13 @@ class Export(Predictor):
     def _predictor(self) -> PredictFunction:
         return self.format.load_predictor(self.folder, self.loading)
 
-    def probabilities(self, samples: Samples) -> np.ndarray:
-        """Classify images that are known to be sound, by the exported files alone.
-
-        Args:
-            samples: At least one.
-
-        Returns:
-            (n, classes) float64 probabilities; each row sums to 1.
-        """
-        found = np.asarray(self._predictor(samples), "float64")
-        return found / found.sum(axis=1, keepdims=True)  # float32, and int8 more so, miss 1
+    def scores(self, samples: Samples) -> dict[str, np.ndarray]:
+        """Scores of valid examples, by the exported files alone; see ``Predictor.scores``."""
+        found = {name: np.asarray(x, "float64") for name, x in self._predictor(samples).items()}
+        for name, output in self.outputs.items():
+            if output.objective.activation == "softmax":  # float32, and int8 more so, miss 1
+                found[name] = found[name] / found[name].sum(axis=1, keepdims=True)
+        return found
 
 
 def _version_in(folder: Path) -> Path:

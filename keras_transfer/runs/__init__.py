@@ -10,7 +10,8 @@ from keras_transfer.runs.directory import (
     stored_settings,
     write_json,
 )
-from keras_transfer.runs.predictor import Prediction, Predictor
+from keras_transfer.runs.prediction import Prediction
+from keras_transfer.runs.predictor import Predictor
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import fingerprint, write_bad_files, write_split
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_transfer.cache import cache_dir
-from keras_transfer.data.samples import Samples
+from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
+from keras_transfer.objectives.base import Labels
+from keras_transfer.objectives.outputs import Output, encode, labels_of, single_class
 from keras_transfer.runs.directory import write_json
+from keras_transfer.runs.prediction import Prediction
 from keras_transfer.runs.split_table import read_digests, read_train_counts, write_bad_files
 
 if TYPE_CHECKING:
@@ -24,36 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Prediction", "Predictor"]
 
 logger = logging.getLogger("keras_transfer")
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What the model says of one image.
-
-    Attributes:
-        path: The image's file.
-        probabilities: (classes,) float64 that sum to 1; None where the file cannot be used.
-        classes: Class names in label order.
-        error: Why the file cannot be used; empty where it can.
-    """
-
-    path: str
-    probabilities: np.ndarray | None
-    classes: tuple[str, ...]
-    error: str = ""
-
-    @property
-    def label(self) -> str | None:
-        """Name of the most probable class; None for a file that cannot be used."""
-        top = self.top(1)
-        return top[0][0] if top else None
-
-    def top(self, k: int) -> list[tuple[str, float]]:
-        """The k most probable classes with their probabilities, best first."""
-        if self.probabilities is None:
-            return []
-        best = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(self.classes[i], float(self.probabilities[i])) for i in best]
 
 
 class Predictor:
@@ -66,9 +38,15 @@ class Predictor:
     folder: Path
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in label order."""
+    def outputs(self) -> Mapping[str, Output]:
+        """What the network predicts, by the name of its output."""
         raise NotImplementedError
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, labels or targets of the only output, in order."""
+        (output,) = self.outputs.values()
+        return output.names
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,16 +63,21 @@ class Predictor:
         """How its images become batches."""
         raise NotImplementedError
 
-    def probabilities(self, samples: Samples) -> np.ndarray:
-        """Classify images that are known to be sound.
+    def scores(self, samples: Samples) -> dict[str, np.ndarray]:
+        """Compute the scores of examples that are known to be valid.
 
         Args:
             samples: At least one.
 
         Returns:
-            (n, classes) float64 probabilities.
+            (n, units) float64 by output: probabilities, or values of a regression.
         """
         raise NotImplementedError
+
+    def probabilities(self, samples: Samples) -> np.ndarray:
+        """(n, classes) float64 scores of the only output."""
+        (scores,) = self.scores(samples).values()
+        return scores
 
     def predict(
         self, paths: str | Path | Iterable[str | Path], *, tta: str | int | None = None
@@ -119,12 +102,17 @@ class Predictor:
 
         self._check_tta(tta)
         files = _expanded([paths] if isinstance(paths, str | Path) else list(paths))
-        samples = Samples.of(Files(files), self.classes, files, [0] * len(files))
+        samples = Samples.of(Files(files), [""], files, [0] * len(files))
         reasons = scan(samples, self.loading.input.check, cache_dir()).reasons
-        drop_invalid = reasons == ""
-        answers = iter(self._answers(samples.take(drop_invalid), tta).mean(axis=0))
+        scores = _mean(self._views(samples.take(reasons == ""), tta))
+        places = iter(range(len(files)))
+
+        def scored() -> dict[str, np.ndarray]:
+            place = next(places)
+            return {name: values[place] for name, values in scores.items()}
+
         return [
-            Prediction(file, None if reason else next(answers), self.classes, reason)
+            Prediction(file, None if reason else scored(), self.outputs, reason)
             for file, reason in zip(files, reasons, strict=True)
         ]
 
@@ -161,8 +149,6 @@ class Predictor:
         """
         from keras_transfer.data.scan import drop_invalid, scan
         from keras_transfer.data.sources import describe
-        from keras_transfer.evaluation.metrics import classification_metrics
-        from keras_transfer.evaluation.predictions import write_predictions
 
         self._check_tta(tta)
         own = data is None
@@ -171,25 +157,59 @@ class Predictor:
         samples = drop_invalid(everything, found_bad, on_bad)
         if not own:
             self._check_unseen(samples.digests, strict)
-        answers = self._answers(samples, tta)
-        found = answers.mean(axis=0)
-        counts = read_train_counts(self.split, self.classes) if self.split else None
-        metrics = classification_metrics(samples.labels, found, self.classes, counts)
+        views = self._views(samples, tta)
+        metrics = self._metrics(samples, _mean(views))
         if tta is not None:
-            plain = classification_metrics(samples.labels, answers[0], self.classes)
-            metrics["plain"] = {name: plain[name] for name in ("accuracy", "macro_f1", "log_loss")}
+            plain = self._metrics(samples, views[0])
+            for name, output in self.outputs.items():
+                shown = (*output.objective.headline, "log_loss")
+                metrics[name]["plain"] = {m: plain[name][m] for m in shown if m in plain[name]}
+        found = metrics[LABEL] if [*metrics] == [LABEL] else metrics
         metadata = {"data": self.settings["data"]["source"] if own else describe(data), "tta": tta}
         try:
             folder = self._next_evaluation()
             write_bad_files(folder / "bad_files.csv", everything, found_bad.reasons)
-            write_predictions(
-                folder / "predictions.csv", samples.keys, samples.labels, found, self.classes
-            )
-            write_json(folder / "metrics.json", {**metadata, "test": metrics})
+            self._write_predictions(folder, samples, _mean(views))
+            write_json(folder / "metrics.json", {**metadata, "test": found})
             logger.info("Written to %s", folder)
         except OSError as error:  # the folder of a deployed export may be read-only
             logger.warning("Warning: predictions and metrics are not written: %s.", error)
-        return metrics
+        return found
+
+    def _metrics(
+        self, samples: Samples, scores: Mapping[str, np.ndarray]
+    ) -> dict[str, dict[str, Any]]:
+        return {
+            name: output.objective.evaluate(
+                labels_of(samples, name).values,
+                scores[name],
+                output.names,
+                decision=output.decision,
+                train=self._train_labels(name),
+            )
+            for name, output in self.outputs.items()
+        }
+
+    def _train_labels(self, output: str) -> Labels | None:
+        """Labels of the train split, as many of each class as there were; None if not known."""
+        if self.split is None or not self._single_class:
+            return None
+        counts = read_train_counts(self.split, self.classes)
+        return Labels(np.repeat(np.arange(len(counts), dtype="int32"), counts), self.classes)
+
+    def _write_predictions(
+        self, folder: Path, samples: Samples, scores: Mapping[str, np.ndarray]
+    ) -> None:
+        for name, output in self.outputs.items():
+            file = folder / ("predictions.csv" if name == LABEL else f"predictions_{name}.csv")
+            values, decision = labels_of(samples, name).values, output.decision
+            output.objective.write_predictions(
+                file, samples.keys, values, scores[name], output.names, decision=decision
+            )
+
+    @property
+    def _single_class(self) -> bool:
+        return single_class({name: output.objective for name, output in self.outputs.items()})
 
     def samples(self, splits: Sequence[str]) -> Samples:
         """Find the images again that it was trained on; a run can.
@@ -218,15 +238,28 @@ class Predictor:
         return drop_invalid(samples, scan(samples, self.loading.input.check, cache_dir()), "fail")
 
     def _read(self, data: Any, data_dir: Path | None) -> Samples:
-        from keras_transfer.data import sources, splits
+        from keras_transfer.data import splits
 
-        samples = sources.read(data, data_dir, known=self.classes)
+        samples = self._with_targets(data, data_dir)
         if (samples.splits == "test").any():
             samples = samples.split("test")
             logger.info("The data have splits; these are the metrics of their test split.")
+        if not self._single_class:
+            return samples
         if self.settings["data"].get("classes") and set(self.classes) < set(samples.classes):
             samples = splits.keep_classes(samples, self.classes)
         return self._relabelled(samples)
+
+    def _with_targets(self, data: Any, data_dir: Path | None, layout: str = "auto") -> Samples:
+        """Read labelled examples, with the targets of this network's outputs."""
+        from keras_transfer.data import sources
+
+        if self._single_class:
+            return sources.read(data, data_dir, layout=layout, known=self.classes)
+        objectives = {name: output.objective for name, output in self.outputs.items()}
+        columns = [column for name, one in objectives.items() for column in one.reads(name)]
+        read = sources.read(data, data_dir, layout=layout, columns=dict.fromkeys(columns))
+        return encode(read, objectives, {name: o.names for name, o in self.outputs.items()})
 
     def _relabelled(self, samples: Samples) -> Samples:
         """The same images, with this model's class order."""
@@ -266,16 +299,15 @@ class Predictor:
         folder.mkdir(parents=True)
         return folder
 
-    def _answers(self, samples: Samples, tta: str | int | None) -> np.ndarray:
-        """(views, n, classes) probabilities, of the images as they are in the first place."""
+    def _views(self, samples: Samples, tta: str | int | None) -> list[dict[str, np.ndarray]]:
+        """Scores of each view of the examples, first of the examples as they are."""
         if not len(samples):
-            return np.empty((1, 0, len(self.classes)))
+            return [{name: np.empty((0, len(one.names))) for name, one in self.outputs.items()}]
         if tta is None:
-            return self.probabilities(samples)[None]
+            return [self.scores(samples)]
         from keras_transfer.inputs.images.tta import views
 
-        seen = views(samples, self.loading, tta)
-        return np.stack([self.probabilities(one) for one in seen])
+        return [self.scores(view) for view in views(samples, self.loading, tta)]
 
     def _check_tta(self, tta: str | int | None) -> None:
         """Refuse what makes no sense before images are read."""
@@ -284,6 +316,10 @@ class Predictor:
         from keras_transfer.inputs.images.tta import check_views
 
         check_views(tta, self.settings["input"]["augment"])
+
+
+def _mean(views: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([view[name] for view in views]).mean(axis=0) for name in views[0]}
 
 
 def _expanded(paths: list[str | Path]) -> list[str]:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.cache import cache_dir
-from keras_transfer.data.samples import Samples
+from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.objectives.outputs import Output, read_outputs
 from keras_transfer.runs.directory import stored_settings
 from keras_transfer.runs.predictor import Predictor
 from keras_transfer.runs.split_table import read_rows
@@ -68,9 +70,12 @@ class Run(Predictor):
         return stored_settings(self.folder)
 
     @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in label order."""
-        return tuple(self._json("classes.json"))
+    def outputs(self) -> dict[str, Output]:
+        """What the network predicts, by the name of its output."""
+        try:
+            return read_outputs(self.folder / "outputs.json")
+        except (OSError, ValueError, KeyError) as error:
+            raise BadData(f"{self.folder / 'outputs.json'} cannot be read: {error}") from None
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -78,17 +83,29 @@ class Run(Predictor):
         return self._json("metrics.json")
 
     def report(self) -> str:
-        """The metrics on the test split beside the plain baselines, as text for people."""
-        from keras_transfer.evaluation.metrics import summary
-
-        lines = [f"Test part of {self.folder}", summary(self.metrics["test"]), "Baselines"]
-        lines += [
-            f"  {name}: failed"
-            if "error" in metrics
-            else f"  {name}: accuracy {metrics['accuracy']:.4f}, macro F1 {metrics['macro_f1']:.4f}"
-            for name, metrics in self.metrics["baselines"].items()
-        ]
+        """The metrics on the test split beside plain baselines, as text for people."""
+        lines = [f"Test split of {self.folder}"]
+        several = [*self.outputs] != [LABEL]
+        for name, output in self.outputs.items():
+            metrics = self.metrics["test"][name] if several else self.metrics["test"]
+            lines += [f"Output {name}"] * several + [output.objective.summary(metrics)]
+        lines.append("Baselines")
+        for name, metrics in self.metrics["baselines"].items():
+            rows = metrics if several and name == "simple" else {name: metrics}
+            for row, values in rows.items():
+                lines.append(f"  {row}: {self._headline(row, values)}")
         return "\n".join(lines)
+
+    def _headline(self, name: str, metrics: dict[str, Any]) -> str:
+        """The main metrics of a baseline in a line."""
+        if "error" in metrics:
+            return "failed"
+        output = self.outputs.get(name) or next(iter(self.outputs.values()))
+        shown = [key for key in output.objective.headline if metrics.get(key) is not None]
+        words = {"macro_f1": "macro F1", "micro_f1": "micro F1", "r2": "R2"}
+        return ", ".join(
+            f"{words.get(key, key.replace('_', ' '))} {metrics[key]:.4f}" for key in shown
+        )
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
@@ -140,20 +157,17 @@ class Run(Predictor):
         """The table of all images of the run, with their parts."""
         return self.folder / "split.csv"
 
-    def probabilities(self, samples: Samples) -> np.ndarray:
-        """Classify images that are known to be sound, by the whole model.
+    def scores(self, samples: Samples) -> dict[str, np.ndarray]:
+        """Scores of valid examples by the full network; see ``Predictor.scores``."""
+        from keras_transfer.data.batches import plain_batches
+        from keras_transfer.evaluation.inference import ACTIVATIONS, predict
 
-        Args:
-            samples: At least one.
-
-        Returns:
-            (n, classes) float64 probabilities.
-        """
-        from keras_transfer.data.batches import evaluation_batches
-        from keras_transfer.evaluation.inference import probabilities
-
-        batches = evaluation_batches(samples, self.loading)
-        return probabilities(self.network.predictor, batches, "predicting")
+        batches = plain_batches(samples, self.loading)
+        found = predict(self.network.predictor, batches, "predicting")
+        return {
+            name: ACTIVATIONS[output.objective.activation](found[name])
+            for name, output in self.outputs.items()
+        }
 
     def samples(self, splits: Sequence[str]) -> Samples:
         """Find the images of this run again.
@@ -167,7 +181,6 @@ class Run(Predictor):
         Raises:
             BadData: They are not where they were, are other ones now, or were arrays.
         """
-        from keras_transfer.data import sources
         from keras_transfer.data.scan import scan
 
         rows = [row for row in read_rows(self.split) if row["split"] in splits]
@@ -181,7 +194,7 @@ class Run(Predictor):
             spec, before = str(began / spec), f"{began}{os.sep}"
         layout = self.settings["data"].get("layout", "auto")
         data_dir = Path(where) if where else None
-        found = sources.read(spec, data_dir, layout=layout, known=self.classes)
+        found = self._with_targets(spec, data_dir, layout)
         places = {key.removeprefix(before): place for place, key in enumerate(found.keys)}
         gone = [row["path"] for row in rows if row["path"] not in places]
         if gone:
@@ -193,8 +206,11 @@ class Run(Predictor):
         ]
         if other:
             raise BadData(f"{len(other)} images of the run are others now. {cure}", other)
-        labels = [self.classes.index(row["label"]) for row in rows]
         table = [[row[name] for row in rows] for name in ("split", "group")]
+        if not self._single_class:
+            more: dict[str, Any] = {"splits": np.array(table[0], object), "groups": np.array(table[1], object)}
+            return replace(found, digests=digests, **more)
+        labels = [self.classes.index(row["label"]) for row in rows]
         return Samples.of(
             found.store,
             self.classes,

@@ -1,0 +1,90 @@
+"""What a network says of one example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.objectives.outputs import Output
+
+__all__ = ["Prediction"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says of one example.
+
+    Attributes:
+        path: The example's file.
+        scores: (units,) float64 by output: probabilities, or values of a regression; None where
+            the file cannot be used.
+        outputs: The network's outputs.
+        error: Why the file cannot be used; empty where it can.
+    """
+
+    path: str
+    scores: Mapping[str, np.ndarray] | None
+    outputs: Mapping[str, Output]
+    error: str = ""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, labels or targets of the only output, in order."""
+        (output,) = self.outputs.values()
+        return output.names
+
+    @property
+    def probabilities(self) -> np.ndarray | None:
+        """(classes,) float64 of the only output; None for a file that cannot be used."""
+        if self.scores is None:
+            return None
+        (scores,) = self.scores.values()
+        return scores
+
+    @property
+    def label(self) -> Any:
+        """The answer of the only output; None for a file that cannot be used.
+
+        Returns:
+            Name of the most probable class; names of all labels that were decided for; or the
+            value of a regression, by name where it has several targets.
+        """
+        if self.scores is None:
+            return None
+        (answer,) = self.answers().values()
+        return answer
+
+    def answers(self) -> dict[str, Any]:
+        """The answer of each output, as ``label`` gives that of the only one."""
+        assert self.scores is not None
+        return {name: _answer(output, self.scores[name]) for name, output in self.outputs.items()}
+
+    def top(self, k: int, output: str | None = None) -> list[tuple[str, float]]:
+        """The k units with the highest scores, best first; of a regression all, in their order.
+
+        Args:
+            k: How many.
+            output: Name of an output; the first one if None.
+        """
+        if self.scores is None:
+            return []
+        name = output or next(iter(self.outputs))
+        names, scores = self.outputs[name].names, self.scores[name]
+        if self.outputs[name].objective.activation == "linear":
+            return [(unit, float(value)) for unit, value in zip(names, scores, strict=True)]
+        best = np.argsort(-scores, kind="stable")[:k]
+        return [(names[i], float(scores[i])) for i in best]
+
+
+def _answer(output: Output, scores: np.ndarray) -> Any:
+    objective, names = output.objective, output.names
+    decided = objective.decide(scores[None], output.decision)[0]
+    if objective.activation == "softmax":
+        return names[int(decided)]
+    if objective.activation == "sigmoid":
+        return tuple(name for name, chosen in zip(names, decided, strict=True) if chosen)
+    values = [float(value) for value in decided]
+    return values[0] if len(values) == 1 else dict(zip(names, values, strict=True))
