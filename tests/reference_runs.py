@@ -5,13 +5,14 @@
     python tests/reference_runs.py compare /tmp/reference
 
 `history.csv` and `predictions.csv` of each run must not change by a single byte. The numbers
-depend on the processor, so both steps belong on one machine. The engine is fixed, because it is
-otherwise chosen by a timing. Needs the images and weights beside the checkout (KT_SHARED).
+depend on the processor, so both steps belong on one machine. Engines are chosen by a timing: the
+second checkout takes over the choices of the first. Needs the images and weights beside the checkout (KT_SHARED).
 """
 
 import argparse
 import filecmp
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,8 +76,11 @@ def kill_in_second_stage(words, code, folder):
     sys.exit(f"The run ended before it could be killed; see {folder / 'output.txt'}")
 
 
-def record(code, folder):
-    """Make all runs with a checkout; those that are there already stay."""
+def record(code, folder, before=None):
+    """Make all runs with a checkout; those that are there already stay.
+
+    ``before`` holds runs whose choices of engines are taken over.
+    """
     grown = (code / "keras_transfer" / "methods").exists()
     bagging = ["--method", "bagging:3"] if grown else ["--ensemble", "bagging:3"]
     for name, words in runs(bagging).items():
@@ -84,6 +88,10 @@ def record(code, folder):
         if (place / "done").exists():
             continue
         place.mkdir(parents=True, exist_ok=True)
+        if before is not None:
+            choices = Path("cache", "features", "engines.json")
+            (place / choices).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(before / name / choices, place / choices)
         words = [*words, "--out", "run"]
         if name == "killed":
             kill_in_second_stage(words, code, place)
@@ -116,7 +124,7 @@ def main():
         record(code, folder)
         return
     after = folder.with_name(f"{folder.name}-{os.getpid()}")
-    record(code, after)
+    record(code, after, folder)
     if compare(folder, after):
         sys.exit(1)
 

@@ -332,6 +332,27 @@ def _bagging(recipe: Any) -> str:
     return ""
 
 
+def _distill(recipe: Any) -> str:
+    if recipe.method.type != "distill":
+        return ""
+    if len(recipe.objectives) > 1:
+        return "method = distill has one teacher for one output, and objective names several."
+    if _blends(recipe):
+        return (
+            "method = distill: the teacher has seen each image, not the blends of mixup and "
+            "cutmix. Leave them out."
+        )
+    if getattr(recipe.objective, "imbalance", "") == "smote":
+        return "method = distill: the teacher cannot see the features that smote makes up."
+    return ""
+
+
+def _classes_setting(recipe: Any) -> str:
+    if not recipe.data.classes or _single_class(recipe):
+        return ""
+    return "classes keeps some classes of a classification; leave it out for other objectives."
+
+
 def _boosted_trees(recipe: Any) -> str:
     if "boosted_trees" not in recipe.baselines or recipe.runtime.engine != "none":
         return ""
@@ -355,7 +376,7 @@ def _hyperrule_alone(recipe: Any) -> str:
 
 
 def _monitor(recipe: Any) -> str:
-    if len(recipe.objectives) == 1:
+    if len(recipe.objectives) + len(recipe.method.outputs) == 1:
         (objective,) = recipe.objectives.values()
         known = [*objective.monitors]
     else:  # Keras puts the name of the output before that of the metric
@@ -457,6 +478,13 @@ RECIPE_RULES: tuple[Rule, ...] = (
             {"method": "bagging:2", "engine": "none"},
         ],
     ),
+    Rule(
+        ("method=distill", "objective", "mixup", "cutmix", "imbalance=smote"),
+        "the teacher's outputs are known for each image of the data, and for one objective",
+        _distill,
+        [],
+    ),
+    Rule(("classes", "objective"), "only a classification has classes", _classes_setting, []),
     Rule(
         ("baselines=boosted_trees", "engine"),
         "boosted trees learn from stored features",

@@ -145,10 +145,16 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             value = value.model_dump(mode="json")
         old = found.get(name)
         if isinstance(old, Mapping) and isinstance(value, Mapping) and name not in USER_NAMES:
-            same = value.get("type", old.get("type")) == old.get("type")
-            value = merged(old, value) if same else value
+            value = merged(old, value) if _same_type(old, value) else value
         found[name] = value
     return found
+
+
+def _same_type(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    """Whether a mapping changes some settings of a group instead of replacing it."""
+    if "type" not in old:
+        return "type" not in value
+    return value.get("type", old["type"]) == old["type"] and set(value) <= set(old)
 
 
 def with_setting(settings: dict[str, Any], assignment: str) -> dict[str, Any]:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import ClassVar
 
-from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.group import Group
 
-__all__ = ["Method", "from_text"]
+__all__ = ["Method"]
 
 
 class Method(Group):
-    """A way to train: base of all methods. ``type`` is its name in YAML."""
+    """A way to train: base of all methods. ``type`` is its name in YAML.
 
-
-def from_text(text: str) -> dict[str, Any]:
-    """Read a method from the command line: ``supervised`` or ``bagging:10``.
-
-    Raises:
-        UnknownName: There is no such method.
-        BadConfiguration: The number of members is missing or is no number.
+    Attributes:
+        outputs: Names of the outputs that the method adds to a network while it trains.
     """
-    name, colon, count = text.partition(":")
-    if name == "bagging":
-        if not count.isdecimal():
-            raise BadConfiguration(
-                f"method = {text!r}: bagging needs the number of heads, e.g. bagging:10."
-            )
-        return {"type": "bagging", "members": int(count)}
-    if colon or name != "supervised":
-        raise UnknownName("method", text, ("supervised", "bagging:10"))
-    return {"type": "supervised"}
+
+    outputs: ClassVar[Sequence[str]] = ()

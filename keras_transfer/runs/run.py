@@ -93,15 +93,15 @@ class Run(Predictor):
         for name, metrics in self.metrics["baselines"].items():
             rows = metrics if several and name == "simple" else {name: metrics}
             for row, values in rows.items():
-                lines.append(f"  {row}: {self._headline(row, values)}")
+                lines.append(f"  {row}: {self._headline(values)}")
         return "\n".join(lines)
 
-    def _headline(self, name: str, metrics: dict[str, Any]) -> str:
+    def _headline(self, metrics: dict[str, Any]) -> str:
         """The main metrics of a baseline in a line."""
         if "error" in metrics:
             return "failed"
-        output = self.outputs.get(name) or next(iter(self.outputs.values()))
-        shown = [key for key in output.objective.headline if metrics.get(key) is not None]
+        known = dict.fromkeys(key for o in self.outputs.values() for key in o.objective.headline)
+        shown = [key for key in known if metrics.get(key) is not None]
         words = {"macro_f1": "macro F1", "micro_f1": "micro F1", "r2": "R2"}
         return ", ".join(
             f"{words.get(key, key.replace('_', ' '))} {metrics[key]:.4f}" for key in shown
@@ -208,7 +208,10 @@ class Run(Predictor):
             raise BadData(f"{len(other)} images of the run are others now. {cure}", other)
         table = [[row[name] for row in rows] for name in ("split", "group")]
         if not self._single_class:
-            more: dict[str, Any] = {"splits": np.array(table[0], object), "groups": np.array(table[1], object)}
+            more: dict[str, Any] = {
+                "splits": np.array(table[0], object),
+                "groups": np.array(table[1], object),
+            }
             return replace(found, digests=digests, **more)
         labels = [self.classes.index(row["label"]) for row in rows]
         return Samples.of(

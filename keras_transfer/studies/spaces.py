@@ -87,9 +87,9 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
         BadConfiguration: No such form, a range that is none, a value that is not allowed, or a
             setting that is fixed otherwise or changes what trials are judged by.
     """
-    if recipe.monitor not in ("val_loss", "val_accuracy"):
+    if not recipe.monitor.startswith("val_"):
         raise BadConfiguration(
-            f"monitor = {recipe.monitor}: trials are judged on the val split. Take --monitor "
+            f"monitor = {recipe.monitor}: trials are judged on the val split. Use --monitor "
             "val_loss or val_accuracy."
         )
     if recipe.method.type == "bagging":

@@ -21,8 +21,9 @@ from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
 from keras_transfer.inputs.image import Image
 from keras_transfer.methods.bagging import Bagging
-from keras_transfer.methods.base import from_text
+from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.supervised import Supervised
+from keras_transfer.methods.table import AnyMethod
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
@@ -39,16 +40,11 @@ if TYPE_CHECKING:
 
     from keras_transfer.networks.network import Network
     from keras_transfer.workflows.stage_runner import StageRunner
+    from keras_transfer.workflows.targets import ExtraTerm
 
 __all__ = ["Classify", "FineTune"]
 
 logger = logging.getLogger("keras_transfer")
-
-AnyMethod = Annotated[
-    Supervised | Bagging,
-    Field(discriminator="type"),
-    BeforeValidator(lambda value: from_text(value) if isinstance(value, str) else value),
-]
 
 
 class FineTune(Recipe):
@@ -62,7 +58,7 @@ class FineTune(Recipe):
     )
     method: AnyMethod = Field(
         Supervised(),
-        description="supervised; bagging:10 averages ten heads",
+        description="supervised, bagging:10 (ten heads), distill:run:DIR",
         json_schema_extra={"section": "Training"},
     )
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = Field(
@@ -76,11 +72,12 @@ class FineTune(Recipe):
     )
     runtime: Runtime = Field(Runtime(), description="precision, devices, engine")
     baselines: Annotated[
-        tuple[Literal["scratch", "boosted_trees"], ...],
+        tuple[Literal["scratch", "boosted_trees", "none"], ...],
         BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
     ] = Field(
         (),
-        description="trained for comparison: scratch, boosted_trees",
+        description="also trained, to compare with: scratch, boosted_trees; none: not even the "
+        "plain model beside a method",
         json_schema_extra={"section": "Training"},
     )
 
@@ -132,6 +129,9 @@ class FineTune(Recipe):
         if "scratch" in self.baselines:
             with _timed(clock, "baseline"):
                 metrics["baselines"]["scratch"] = recipe._from_scratch(folder / "baseline", source)
+        if "none" not in self.baselines:
+            with _timed(clock, "plain_models"):
+                metrics["baselines"] |= self._plain_models(folder, samples)
         runs.write_json(folder / "metrics.json", metrics)
         for home in (folder, *folder.glob("members/*")):
             (home / "state.npz").unlink(missing_ok=True)
@@ -242,7 +242,22 @@ class FineTune(Recipe):
             )
         preprocessing = BACKBONES[self.backbone.name].preprocessing
         pool = POOLINGS[self.head.pooling] if several else None
-        return build_network(backbone, heads, preprocessing=preprocessing, pool=pool)
+        network = build_network(backbone, heads, preprocessing=preprocessing, pool=pool)
+        if isinstance(self.method, Distill):
+            from keras_transfer.workflows.distillation import with_teacher_output
+
+            return with_teacher_output(network, *self.objectives)
+        return network
+
+    def _extra(self, train: Samples) -> ExtraTerm | None:
+        """The term that the method adds to the loss."""
+        if not isinstance(self.method, Distill):
+            return None
+        from keras_transfer.workflows.distillation import Teacher
+
+        ((output, objective),) = self.objectives.items()
+        labels = labels_of(train, output)
+        return Teacher(self.method, objective, output, labels, self.runtime.cache).term()
 
     def _runner(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
@@ -263,7 +278,7 @@ class FineTune(Recipe):
             network,
             samples,
             Loading(bound, self.batches.batch_size, replicas),
-            Targets(self.objectives, train, self.batches, strategy),
+            Targets(self.objectives, train, self.batches, strategy, self._extra(train)),
             self._engine(),
             backbone=self.backbone.name,
             batch_norm=self.backbone.batch_norm,
@@ -297,6 +312,33 @@ class FineTune(Recipe):
         runner.run()
         return runner, trees
 
+    def _plain_models(self, folder: Path, samples: Samples) -> dict[str, Any]:
+        """Metrics of the plain models beside a method: no teacher, or one objective at a time."""
+        found: dict[str, Any] = {}
+        if isinstance(self.method, Distill):
+            plain = self.changed(method="supervised", monitor="val_loss", baselines=("none",))
+            found["without_teacher"] = plain._compared(folder / "without_teacher", samples)
+        if len(self.objectives) > 1:
+            for name, objective in self.objectives.items():
+                alone = type(self)(
+                    **self.settings() | {"objective": {name: objective}, "monitor": "val_loss"}
+                )
+                known = samples.take(objective.known(labels_of(samples, name).values))
+                alone = alone.changed(baselines=("none",))
+                found[f"single_task_{name}"] = alone._compared(folder / f"single_{name}", known)
+        return found
+
+    def _compared(self, folder: Path, source: Any) -> dict[str, Any]:
+        """Test metrics of another recipe, whose run lies inside this one's directory."""
+        try:
+            if not runs.is_done(folder):
+                self.run_in(folder, folder.name, source)
+        except CheckFailed as error:  # the run itself is done, and must not be lost by this
+            logger.warning("Warning: the comparison %s failed. %s", folder.name, error)
+            return {"error": str(error)}
+        found = runs.Run(folder).metrics["test"]
+        return next(iter(found.values())) if isinstance(self.objective, dict) else found
+
     def _from_scratch(self, folder: Path, source: Any) -> dict[str, Any]:
         """Test metrics of the same number of epochs without pretraining, everything trained."""
         total = sum(stage.epochs for stage in self.stages)
@@ -308,13 +350,7 @@ class FineTune(Recipe):
             more["imbalance"] = "oversample"
         plain = {"method": "supervised", "baselines": (), "stages": [first], **more}
         scratch = self.changed(weights="none", batch_norm="train", **plain)
-        try:
-            if not runs.is_done(folder):
-                scratch.run_in(folder, "scratch", source)
-        except CheckFailed as error:  # the run itself is done, and must not be lost by this
-            logger.warning("Warning: the baseline failed. %s", error)
-            return {"error": str(error)}
-        return runs.Run(folder).metrics["test"]
+        return scratch._compared(folder, source)
 
 
 class Classify(FineTune):

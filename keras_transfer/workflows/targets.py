@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +22,23 @@ from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.training.terms import Term
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
-__all__ = ["Targets"]
+__all__ = ["ExtraTerm", "Targets"]
+
+
+class ExtraTerm(NamedTuple):
+    """A term of the loss that a method adds.
+
+    Attributes:
+        output: Name of the network's output, and of the target.
+        loss: Compares them.
+        weight: Share of the term; the objectives' terms get the rest.
+        values: Maps samples to (n, ...) targets.
+    """
+
+    output: str
+    loss: Any
+    weight: float
+    values: Callable[[Samples], np.ndarray]
 
 
 class Targets:
@@ -32,6 +49,7 @@ class Targets:
         train: The train split.
         batches: MixUp and CutMix.
         strategy: What is done about classes of different size.
+        extra: What a method adds.
 
     Attributes:
         mix: Makes targets soft, in batches of the train split; None: classes are numbers.
@@ -44,7 +62,9 @@ class Targets:
         train: Samples,
         batches: Batches,
         strategy: ImbalanceStrategy,
+        extra: ExtraTerm | None = None,
     ):
+        self.extra = extra
         self.objectives, self.strategy, self._train = dict(objectives), strategy, train
         self.pixels_change = bool(batches.cutmix)
         blends = bool(batches.mixup or batches.cutmix)
@@ -52,11 +72,18 @@ class Targets:
         self.mix: Mixing | None = None
         if strategy.focal_gamma or blends or smooths:
             self.mix = Mixing(
-                {name: self._soften(name, _smoothing(one)) for name, one in objectives.items()},
+                {
+                    name: self._soften(name, _smoothing(self.objectives.get(name)))
+                    for name in self._outputs
+                },
                 mixup=batches.mixup,
                 cutmix=batches.cutmix,
                 off_epoch=batches.mixup_off_epoch,
             )
+
+    @property
+    def _outputs(self) -> list[str]:
+        return [*self.objectives, *([self.extra.output] if self.extra else [])]
 
     def labels(self, output: str) -> Labels:
         """Labels of the train split."""
@@ -65,16 +92,21 @@ class Targets:
     @property
     def terms(self) -> tuple[Term, ...]:
         """The terms of the loss."""
-        return tuple(
+        extra = self.extra
+        share = 1.0 if extra is None else 1 - extra.weight
+        terms = [
             Term(
                 name,
                 name,
                 self._loss(objective, self.labels(name)),
-                objective.weight,
+                objective.weight * share,
                 tuple(objective.training_metrics(self.labels(name).names)),
             )
             for name, objective in self.objectives.items()
-        )
+        ]
+        if extra is not None:
+            terms.append(Term(extra.output, extra.output, extra.loss, extra.weight))
+        return tuple(terms)
 
     def train(self) -> Split:
         """The train split with targets and weights."""
@@ -85,13 +117,17 @@ class Targets:
         targets, weights = {}, {}
         for name, objective in self.objectives.items():
             targets[name], weights[name] = objective.targets(labels_of(samples, name).values)
+        if self.extra is not None:  # the best epoch is chosen by the labels alone
+            shape = (len(samples), *self._extra_values.shape[1:])
+            targets[self.extra.output] = np.zeros(shape, "float32")
+            weights[self.extra.output] = np.zeros(len(samples), "float32")
         return Split(samples, Columns(targets, weights))
 
     def judged(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Validation batches with targets as the loss takes them; label smoothing is left out."""
         if self.mix is None:
             return batches
-        hard = {name: self._soften(name) for name in self.objectives}
+        hard = {name: self._soften(name) for name in self._outputs}
         soften = tf.autograph.experimental.do_not_convert(
             lambda x, y, weights: (x, {name: hard[name](y[name]) for name in y}, weights)
         )
@@ -129,7 +165,15 @@ class Targets:
             if name in self.strategy.weights:
                 factors = factors * self._class_weights(name)[targets[name]]
             weights[name] = factors.astype("float32")
+        if self.extra is not None:
+            targets[self.extra.output] = self._extra_values
+            weights[self.extra.output] = samples.weights
         return Columns(targets, weights)
+
+    @cached_property
+    def _extra_values(self) -> np.ndarray:
+        assert self.extra is not None
+        return self.extra.values(self._train)
 
     def _class_weights(self, name: str) -> np.ndarray:
         """(classes,) float32, weight of an example by its class."""
@@ -145,11 +189,11 @@ class Targets:
         return objective.loss(labels)
 
     def _soften(self, name: str, label_smoothing: float = 0.0) -> Soften:
-        if isinstance(self.objectives[name], Classification):
+        if isinstance(self.objectives.get(name), Classification):
             return smoothed(len(self.labels(name).names), label_smoothing)
         return lambda targets: tf.cast(targets, tf.float32)
 
 
-def _smoothing(objective: Objective) -> float:
+def _smoothing(objective: Objective | None) -> float:
     """Of a classification; other losses smooth labels themselves."""
     return objective.label_smoothing if isinstance(objective, Classification) else 0.0

@@ -1,0 +1,34 @@
+"""Distillation: a student learns from labels and from what a trained teacher says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from keras_transfer.group import Positive
+from keras_transfer.methods.base import Method
+
+__all__ = ["Distill"]
+
+
+class Distill(Method):
+    """Train a student towards a teacher's outputs beside the labels.
+
+    Hinton, Vinyals and Dean 2015, arXiv:1503.02531. With the teacher's logits t, the student's
+    logits s and temperature T, the loss of a classification is
+    ``(1 - alpha) CE(y, s) + alpha T^2 KL(softmax(t / T) || softmax(s / T))``; of several labels the
+    same with sigmoids; of a regression ``(1 - alpha) loss(y, s) + alpha loss(t, s)``.
+    The teacher sees each image without augmentation, once; its outputs are cached.
+    """
+
+    outputs: ClassVar[Sequence[str]] = ("teacher",)
+    section: ClassVar[str] = "Training"
+
+    type: Literal["distill"] = "distill"
+    teacher: str = Field(pattern="^run:.+", description="run:DIR of a finished run")
+    temperature: Positive = Field(4.0, description="softens the outputs of teacher and student")
+    alpha: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="share of the teacher's term in the loss"
+    )

@@ -1,0 +1,106 @@
+"""A teacher's outputs as targets of a student."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer import runs
+from keras_transfer.cache import cache_dir
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
+from keras_transfer.methods.distill import Distill
+from keras_transfer.networks.cutting import Cut
+from keras_transfer.networks.network import Network
+from keras_transfer.objectives.base import Labels, Objective
+from keras_transfer.training.distillation import DistillationLoss
+from keras_transfer.workflows.targets import ExtraTerm
+
+__all__ = ["Teacher", "with_teacher_output"]
+
+logger = logging.getLogger("keras_transfer")
+
+
+def with_teacher_output(network: Network, output: str) -> Network:
+    """Add an output that repeats another one, to be compared with a teacher's.
+
+    Args:
+        network: The student.
+        output: Name of its output.
+    """
+    (name,) = Distill.outputs
+    logits = network.model.output[output]
+    again = keras.layers.Identity(dtype="float32", name=name)(logits)
+    model = keras.Model(network.model.input, {**network.model.output, name: again})
+    return Network(model, network.predictor, network.backbones)
+
+
+class Teacher:
+    """A finished run whose outputs are computed once per example, and cached.
+
+    Args:
+        method: Names the run.
+        output: Name of the output that is learnt from.
+        labels: Labels of the student's train split; the teacher's units are put in this order.
+        cache: Whether its outputs are kept for later runs.
+
+    Raises:
+        BadConfiguration: The run is not there, or predicts something else.
+    """
+
+    def __init__(
+        self, method: Distill, objective: Objective, output: str, labels: Labels, cache: bool
+    ):
+        self.method, self.objective, self.labels = method, objective, labels
+        self.run = runs.Run(method.teacher.removeprefix("run:"))
+        self.order = self._order(output)
+        self.output, self.cache = output, cache
+
+    def term(self) -> ExtraTerm:
+        """The term of the loss that compares the student with the teacher."""
+        (name,) = Distill.outputs
+        return ExtraTerm(name, self._loss(), self.method.alpha, self.outputs)
+
+    def outputs(self, samples: Samples) -> np.ndarray:
+        """(n, units) float32 outputs of the teacher, before any activation."""
+        table = self._extractor(samples).table(samples)
+        if table is None:
+            raise BadData("There is no room for the teacher's outputs. Free some memory or disk.")
+        return table.take(np.arange(len(table)))[:, self.order].astype("float32")
+
+    def _loss(self) -> keras.losses.Loss:
+        if self.objective.activation == "linear":
+            return self.objective.loss(self.labels)
+        return DistillationLoss(self.method.temperature, self.objective.activation)
+
+    def _order(self, output: str) -> list[int]:
+        """Place of each of the student's units among the teacher's."""
+        found = self.run.outputs.get(output)
+        same = found is not None and found.objective.activation == self.objective.activation
+        if found is None or not same or set(found.names) != set(self.labels.names):
+            predicts = ", ".join(
+                f"{name} ({', '.join(one.names[:10])})" for name, one in self.run.outputs.items()
+            )
+            raise BadConfiguration(
+                f"The teacher in {self.run.folder} predicts {predicts}; the student is to predict "
+                f"{output} ({', '.join(self.labels.names[:10])}). Choose a teacher of the same "
+                "classes."
+            )
+        return [found.names.index(name) for name in self.labels.names]
+
+    def _extractor(self, samples: Samples) -> FeatureExtractor:
+        """Computes and stores the teacher's outputs as if they were features."""
+        predictor = self.run.network.predictor
+        (given,) = predictor.inputs
+        graph = keras.Model(given, predictor.output[self.output], name="teacher")
+        cut = Cut("outputs", (graph,), (), tuple(predictor.input))
+        loading = replace(self.run.loading, replicas=1)
+        # Float32 only: bfloat16 would change what the student learns from.
+        config = EngineConfig("auto", 0.0, cache_dir(), self.cache)
+        name: Any = self.run.settings["backbone"]["name"]
+        return FeatureExtractor(cut, loading, samples, config, backbone=f"teacher {name}")
