@@ -6,7 +6,8 @@
 
 `history.csv` and `predictions.csv` of each run must not change by a single byte. The numbers
 depend on the processor, so both steps belong on one machine. Engines are chosen by a timing: the
-second checkout takes over the choices of the first. Needs the images and weights beside the checkout (KT_SHARED).
+second checkout takes over the choices of the first. Needs the images and weights beside the
+checkout (KT_SHARED).
 """
 
 import argparse
