@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks._child import SHARED, WEIGHTS
 from benchmarks._report import paired, report, shown
-from keras_transfer.config.groups import Imbalance
+from keras_transfer.objectives.imbalance import Imbalance
 
 OPTIONS = tuple(one for one in get_args(Imbalance) if one != "auto")
 METRICS = ("minority_recall", "macro_f1", "balanced_accuracy", "accuracy")

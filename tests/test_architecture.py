@@ -1,6 +1,7 @@
 """The architecture as a list: a careless import fails on its line."""
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,13 @@ PACKAGE = ROOT / "keras_transfer"
 
 # From the bottom up. A module imports only from lines above its own, or from its own package.
 LAYERS = [
-    {"errors", "seeds", "quiet", "cache"},
+    {"errors", "seeds", "quiet", "cache", "group"},
     {"tables"},
     {"data", "networks"},
+    {"evaluation"},
+    {"objectives"},
     {"features"},
     {"training", "learners"},
-    {"evaluation"},
     {"runs", "catalog"},
     {"config", "exports"},
     {"workflows"},
@@ -29,6 +31,13 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_package_is_in_the_wheel():
+    listed = configparser.ConfigParser()
+    listed.read(ROOT / "setup.cfg")
+    folders = {f"keras_transfer.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py")}
+    assert folders <= set(listed["options"]["packages"].split())
 
 
 def layer_of(path):

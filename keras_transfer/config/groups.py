@@ -5,49 +5,24 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.group import Count, Decay, Group, NonNegative, Portion, Positive, Share, row_of
 from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES, WARMING
 
 __all__ = [
     "Augment",
-    "ClassName",
-    "Count",
-    "Decay",
     "Ensemble",
-    "Group",
     "Head",
-    "Imbalance",
-    "OwnWeights",
-    "Portion",
     "Rate",
     "Split",
     "Stage",
-    "Symmetric",
     "Views",
-    "row_of",
 ]
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-Portion = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
-Symmetric = Annotated[float, Field(ge=0)]
-Zoom = Annotated[float, Field(gt=0)]
-Decay = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 Views = Literal["auto", "clean", "fresh"] | Count
 Shift = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0)]
-
-
-def _class_name(value: Any) -> Any:
-    """Take 5 for "5", as YAML reads the name of a class; refuse yes and no, whose text is lost."""
-    if isinstance(value, bool):
-        raise ValueError("should be the name of a class; put yes, no, true and false in quotes")
-    return str(value) if isinstance(value, int | float) else value
-
-
-ClassName = Annotated[str, BeforeValidator(_class_name)]
 
 
 def _rate(value: Any) -> Any:
@@ -61,39 +36,6 @@ def _rate(value: Any) -> Any:
 
 
 Rate = Annotated[Positive | Literal["auto"] | None, BeforeValidator(_rate)]
-
-
-def row_of(table: Any) -> AfterValidator:
-    """Accept the names of a table's rows; a wrong one raises UnknownName with a near miss."""
-
-    def check(name: str) -> str:
-        table[name]
-        return name
-
-    return AfterValidator(check)
-
-
-def _own_weights(text: str) -> Any:
-    raise BadConfiguration(
-        f"class_weight = {text!r} should be {{class: weight}}; weights that balance the classes "
-        "are imbalance = class_weight, none at all are imbalance = none."
-    )
-
-
-OwnWeights = Annotated[str, AfterValidator(_own_weights)]
-"""Refuses all, and says what to say instead; makes an option of the mapping that it stands by."""
-
-Imbalance = Literal[
-    "auto",
-    "none",
-    "class_weight",
-    "effective_number",
-    "oversample",
-    "undersample",
-    "balanced_batches",
-    "focal",
-    "smote",
-]
 
 
 MOST_MEMBERS = 100
@@ -116,12 +58,6 @@ Ensemble = Annotated[str, AfterValidator(_ensemble)]
 """none, bagging:K or boosting."""
 
 
-class Group(BaseModel):
-    """A frozen set of settings that rejects those it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class Head(Group):
     """What is put on the backbone: pooling, hidden layers, and the layer of logits."""
 
@@ -134,8 +70,8 @@ class Head(Group):
         0.0, description="share dropped after each hidden layer, or after pooling"
     )
     batch_norm: bool = Field(False, description="normalise each hidden layer over the batch")
-    l1: Symmetric = Field(0.0, description="L1 penalty on the head's kernels")
-    l2: Symmetric = Field(0.0, description="L2 penalty on the head's kernels")
+    l1: NonNegative = Field(0.0, description="L1 penalty on the head's kernels")
+    l2: NonNegative = Field(0.0, description="L2 penalty on the head's kernels")
 
     @model_validator(mode="after")
     def _something_to_normalise(self) -> Head:
@@ -147,17 +83,17 @@ class Head(Group):
 class Augment(Group):
     """Random changes to the images of the train split: ImageDataGenerator's words, and newer."""
 
-    rotation_range: Symmetric = Field(0.0, description="degrees to either side")
+    rotation_range: NonNegative = Field(0.0, description="degrees to either side")
     width_shift_range: Shift = Field(0.0, description="share of the width; pixels from 1 up")
     height_shift_range: Shift = Field(0.0, description="share of the height; pixels from 1 up")
-    brightness_range: tuple[Symmetric, Symmetric] | None = Field(
+    brightness_range: tuple[NonNegative, NonNegative] | None = Field(
         None, description="factors, from and to"
     )
-    shear_range: Symmetric = Field(0.0, description="degrees to either side")
-    zoom_range: Share | Literal[0] | tuple[Zoom, Zoom] = Field(
+    shear_range: NonNegative = Field(0.0, description="degrees to either side")
+    zoom_range: Share | Literal[0] | tuple[Positive, Positive] = Field(
         0, description="z for 1-z to 1+z, or from and to"
     )
-    channel_shift_range: Symmetric = Field(0.0, description="pixel values to either side")
+    channel_shift_range: NonNegative = Field(0.0, description="pixel values to either side")
     fill_mode: Literal["nearest", "constant", "reflect", "wrap"] = Field(
         "nearest", description="what lies outside the image"
     )
@@ -204,13 +140,13 @@ class Stage(Group):
         "adam", description=" | ".join(OPTIMIZERS)
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
-    weight_decay: Symmetric | None = Field(
+    weight_decay: NonNegative | None = Field(
         None, description="decoupled, on kernels only; None: 0.004 for adamw and muon, else none"
     )
     schedule: Annotated[str, row_of(SCHEDULES)] = Field(
         "constant", description=" | ".join(SCHEDULES)
     )
-    warmup_epochs: Symmetric = Field(0.0, description="from rate 0; before " + ", ".join(WARMING))
+    warmup_epochs: NonNegative = Field(0.0, description="from rate 0; before " + ", ".join(WARMING))
     decay: Decay = Field(
         0.1, description="factor of exponential (at the end), step, staircase, plateau"
     )
@@ -227,8 +163,10 @@ class Stage(Group):
         None, description="average so many best epochs, as far as val gets better by that"
     )
     carry: bool = Field(False, description="go on with the optimizer's state of the stage before")
-    l2_sp: Symmetric = Field(0.0, description="pull of tuned kernels to the pretrained ones")
-    l2_sp_head: Symmetric = Field(0.0, description="pull of the head's kernels to 0, beside l2_sp")
+    l2_sp: NonNegative = Field(0.0, description="pull of tuned kernels to the pretrained ones")
+    l2_sp_head: NonNegative = Field(
+        0.0, description="pull of the head's kernels to 0, beside l2_sp"
+    )
     views: Views = Field(
         "auto", description="auto, clean, fresh, or so many: augmentations a frozen part sees"
     )

@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import Self
 
 from keras_transfer import catalog, runs
-from keras_transfer.config.groups import Group
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.group import Group
 
 __all__ = ["Recipe", "merged", "read_options", "with_setting"]
 

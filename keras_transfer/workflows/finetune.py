@@ -12,29 +12,15 @@ from pydantic import Field, ValidationError
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.cache import cache_dir
-from keras_transfer.config.groups import (
-    Augment,
-    ClassName,
-    Count,
-    Decay,
-    Ensemble,
-    Head,
-    Imbalance,
-    OwnWeights,
-    Portion,
-    Rate,
-    Split,
-    Stage,
-    Symmetric,
-    Views,
-    row_of,
-)
+from keras_transfer.config.groups import Augment, Ensemble, Head, Rate, Split, Stage, Views
 from keras_transfer.config.recipe import Recipe, readable
 from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import class_weights
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
+from keras_transfer.group import ClassName, Count, Decay, NonNegative, Portion, row_of
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.objectives.imbalance import Imbalance, OwnWeights
 from keras_transfer.tables import Table
 from keras_transfer.training.monitors import MONITORS
 from keras_transfer.training.optimizers import SCHEDULES
@@ -102,10 +88,10 @@ class Classify(Recipe):
     )
     batch_size: Count = Field(32, description="images a step, over all devices")
     imbalance: Imbalance = Field("auto", description="what is done about classes of unlike size")
-    class_weight: dict[ClassName, Symmetric] | OwnWeights | None = Field(
+    class_weight: dict[ClassName, NonNegative] | OwnWeights | None = Field(
         None, description="{class: weight}, of your own instead of those of imbalance"
     )
-    mixup: Symmetric = Field(0.0, description="alpha, such as 0.2, of blending images by twos")
+    mixup: NonNegative = Field(0.0, description="alpha, such as 0.2, of blending images by twos")
     cutmix: Portion = Field(
         0.0, description="alpha, such as 1, of pasting pieces of images into others"
     )

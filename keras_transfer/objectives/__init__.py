@@ -1,0 +1,1 @@
+"""What is predicted: encoding of labels, loss, metrics, baseline and decisions."""
