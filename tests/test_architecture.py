@@ -16,6 +16,7 @@ LAYERS = [
     {"errors", "seeds", "quiet", "cache", "group"},
     {"tables"},
     {"data", "networks"},
+    {"inputs"},
     {"evaluation"},
     {"objectives"},
     {"features"},
@@ -36,7 +37,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 def test_every_package_is_in_the_wheel():
     listed = configparser.ConfigParser()
     listed.read(ROOT / "setup.cfg")
-    folders = {f"keras_transfer.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py")}
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")
+    }
     assert folders <= set(listed["options"]["packages"].split())
 
 

@@ -217,6 +217,7 @@ def test_pieces_of_any_vocabulary_are_chosen_as_by_bert(texts, data):
     assert rows.to_list() == ids(texts, vocabulary)
 
 
+@settings(max_examples=25)
 @given(
     st.lists(st.text(st.sampled_from("ab,é 中"), max_size=60), min_size=1, max_size=4),
     st.integers(2, 20),

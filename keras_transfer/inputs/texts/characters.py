@@ -54,13 +54,13 @@ class CharacterTable(NamedTuple):
     """Three numbers for each code point, in pages of which equal ones are stored once.
 
     Attributes:
-        index: (4352,) int32: number of the page of code points 256 i to 256 i + 255.
+        page_of: (4352,) int32: number of the page of code points 256 i to 256 i + 255.
         pages: (p * 256, 3) int32: flags; how many characters it becomes; the difference to the
             character that it becomes, or where these begin in ``expansions`` if there are several.
         expansions: (e,) int32 code points.
     """
 
-    index: np.ndarray
+    page_of: np.ndarray
     pages: np.ndarray
     expansions: np.ndarray
 

@@ -67,7 +67,7 @@ def _alphabet(counts: Mapping[str, int]) -> list[str]:
     of its own, as punctuation and ideographs are.
     """
     characters: Counter[str] = Counter()
-    joined = set()
+    joined: set[str] = set()
     for word, count in counts.items():
         for character in word:
             characters[character] += count

@@ -50,9 +50,9 @@ class WordSplitter:
     """
 
     def __init__(self, lowercase: bool):
-        index, pages, expansions = character_table(lowercase)
+        page_of, pages, expansions = character_table(lowercase)
         self.lowercase = lowercase
-        self._index, self._pages = constant(index), constant(pages)
+        self._page_of, self._pages = constant(page_of), constant(pages)
         self._expansions = constant(expansions)
 
     def __call__(self, texts: tf.Tensor) -> Words:
@@ -80,7 +80,7 @@ class WordSplitter:
 
     def _look_up(self, codes: tf.Tensor) -> tf.Tensor:
         """(c, 3) rows of the table of (c,) characters."""
-        pages = tf.gather(self._index, codes // table.PAGE)
+        pages = tf.gather(self._page_of, codes // table.PAGE)
         return tf.gather(self._pages, pages * table.PAGE + codes % table.PAGE)
 
     def _decomposed(self, found: _Characters) -> _Characters:
