@@ -11,6 +11,7 @@ SPLIT_WORDS = {
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "dev": "val",
     "test": "test",
 }
 """The part that a folder's name or an entry of a manifest stands for."""

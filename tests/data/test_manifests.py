@@ -108,7 +108,7 @@ WRONG = {
     "ragged": (TWO + "images/3.jpg\n", "line 4: 1 cells"),
     "split": (
         "path,label,split\nimages/1.jpg,a,trian\n",
-        "none of train, val, valid, validation, test:\n  line 2: 'trian'",
+        "none of train, val, valid, validation, dev, test:\n  line 2: 'trian'",
     ),
     "weight": ("path,label,weight\nimages/1.jpg,a,heavy\n", "line 2: 'heavy'"),
     "weight below 0": ("path,label,weight\nimages/1.jpg,a,-1\n", "line 2: '-1'"),
