@@ -16,6 +16,7 @@ LAYERS = [
     {"errors", "seeds", "quiet", "cache", "group"},
     {"tables"},
     {"data", "networks"},
+    {"inputs"},
     {"evaluation"},
     {"objectives"},
     {"features"},

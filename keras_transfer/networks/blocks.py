@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from keras_transfer.networks.backbones import BACKBONES, Marks
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
 if TYPE_CHECKING:
     import keras
@@ -41,6 +42,7 @@ def _is_input(layer: keras.Layer) -> bool:
 
 def _block_of_each(names: list[str]) -> list[str]:
     families = dict.fromkeys(row.marks for row in BACKBONES.values())
+    families |= dict.fromkeys(row.marks for row in TEXT_BACKBONES.values())
     marks = max(families, key=lambda one: sum(map(bool, _marked(names, one))))
     marked = _marked(names, marks)
     return _filled(marked[::-1])[::-1] if marks.ends else _filled(marked)

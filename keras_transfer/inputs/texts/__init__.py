@@ -1,0 +1,1 @@
+"""Texts: characters, words, WordPiece tokens and their vocabularies."""

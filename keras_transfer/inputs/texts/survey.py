@@ -1,0 +1,70 @@
+"""How well a length and a vocabulary fit texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.inputs.texts.wordpiece import WordPiece
+
+__all__ = ["TextSurvey", "survey"]
+
+_BATCH = 1024
+
+
+class TextSurvey(NamedTuple):
+    """Counts of tokens, [CLS] and [SEP] included.
+
+    Attributes:
+        length: Tokens that a text may have.
+        median: Tokens of the median text.
+        longest: Tokens of the longest text.
+        truncated: Share of the texts that are longer than ``length`` and lose their end.
+        padding: Share of all places that are padding.
+        unknown: Share of the tokens that are [UNK].
+    """
+
+    length: int
+    median: float
+    longest: int
+    truncated: float
+    padding: float
+    unknown: float
+
+    def __str__(self) -> str:
+        return (
+            f"Texts have {self.median:g} tokens in the median, {self.longest:,} at most; length "
+            f"{self.length} truncates {self.truncated:.1%} of them, {self.padding:.0%} of all "
+            f"places are padding, {self.unknown:.1%} of the tokens are unknown"
+        )
+
+
+def survey(tokenizer: WordPiece, texts: Sequence[str | bytes]) -> TextSurvey:
+    """Tokenise texts without cutting them, and count.
+
+    Args:
+        tokenizer: With the length and the vocabulary in question.
+        texts: One or more; strings, or bytes in UTF-8.
+    """
+    tokenize = tf.function(
+        tokenizer.tokenize, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+    )
+    unknown_id = tokenizer.vocabulary.special["[UNK]"]
+    sizes, unknown = [], 0
+    for start in range(0, len(texts), _BATCH):
+        tokens = tokenize(tf.constant(texts[start : start + _BATCH], tf.string))
+        sizes.append(tokens.row_lengths().numpy() + 2)
+        unknown += int(np.sum(tokens.values.numpy() == unknown_id))
+    lengths = np.concatenate(sizes)
+    kept = np.minimum(lengths, tokenizer.length)
+    return TextSurvey(
+        tokenizer.length,
+        float(np.median(lengths)),
+        int(lengths.max()),
+        float(np.mean(lengths > tokenizer.length)),
+        float(1 - kept.sum() / (tokenizer.length * len(lengths))),
+        float(unknown / max(np.sum(lengths - 2), 1)),
+    )

@@ -1,0 +1,85 @@
+"""Vocabularies of WordPiece tokens, and their file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from keras_transfer.errors import BadData
+
+__all__ = ["CONTINUATION", "SPECIAL_TOKENS", "Vocabulary"]
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+CONTINUATION = "##"  # what a piece that continues a word begins with
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """WordPiece tokens; the place of a token is its id.
+
+    Attributes:
+        tokens: Different tokens, those of ``SPECIAL_TOKENS`` among them.
+
+    Raises:
+        BadData: A special token is missing, or a token occurs twice.
+    """
+
+    tokens: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        self._check("The vocabulary")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def special(self) -> Mapping[str, int]:
+        """Ids of the special tokens."""
+        return {token: self.tokens.index(token) for token in SPECIAL_TOKENS}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the tokens in their order; equal for equal vocabularies only."""
+        return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()
+
+    @classmethod
+    def read(cls, file: Path) -> Vocabulary:
+        """Read a ``vocabulary.txt``, or the ``vocab.txt`` of a BERT: a token in each line.
+
+        Raises:
+            BadData: The file cannot be read, is not UTF-8, or is no such vocabulary.
+        """
+        try:
+            text = file.read_bytes().decode()
+        except OSError as error:
+            raise BadData(f"{file} cannot be read ({error.strerror}).") from error
+        except UnicodeDecodeError as error:
+            raise BadData(f"{file} is not UTF-8 ({error.reason} at byte {error.start}).") from error
+        # Not splitlines(), which would also split at characters that are tokens.
+        lines = text.removesuffix("\n").split("\n")
+        try:
+            return cls(tuple(line.removesuffix("\r") for line in lines))
+        except BadData as error:
+            raise BadData(f"{file} cannot be used. {error}") from None
+
+    def write(self, file: Path) -> None:
+        """Write the tokens, one per line, UTF-8."""
+        file.write_bytes("".join(f"{token}\n" for token in self.tokens).encode())
+
+    def _check(self, what: str) -> None:
+        present = set(self.tokens)
+        if missing := [token for token in SPECIAL_TOKENS if token not in present]:
+            raise BadData(
+                f"{what} lacks the tokens {', '.join(missing)}. A WordPiece vocabulary has one "
+                f"token per line, and among them {', '.join(SPECIAL_TOKENS)}."
+            )
+        if len(present) < len(self.tokens):
+            raise BadData(f"{what} has tokens more than once:", _repeated(self.tokens))
+
+
+def _repeated(tokens: Iterable[str]) -> list[str]:
+    return [f"{token!r}: {n} times" for token, n in Counter(tokens).items() if n > 1]

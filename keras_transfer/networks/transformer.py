@@ -1,0 +1,121 @@
+"""A small transformer encoder of our own for texts."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+__all__ = ["transformer"]
+
+_EPSILON = 1e-6  # of layer normalisation
+_INITIAL = 0.02  # standard deviation of BERT's weights at the start
+
+
+def transformer(
+    *,
+    vocabulary_size: int,
+    length: int,
+    depth: int,
+    width: int,
+    heads: int,
+    positions: int = 512,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Build a transformer encoder (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762).
+
+    Layer normalisation comes before attention and before the feed-forward network, not after
+    as in BERT: so it trains from random weights without a warm-up (Xiong et al. 2020,
+    https://arxiv.org/abs/2002.04745), which is what a network without published weights is for.
+    The feed-forward networks are 4 times as wide. All layers are Keras's own; of each block
+    the names begin alike: ``embeddings_...``, ``layer_0_...``, ``layer_1_...``.
+
+    Nothing of a sequence depends on how far it is padded: no token attends to padding, and
+    positions are counted from the first token. Each block reads ``padding_mask`` itself, so
+    that between two blocks nothing passes but their sequence and that input.
+
+    Args:
+        vocabulary_size: How many different tokens there are.
+        length: Tokens of each sequence, padding included; at most ``positions``.
+        depth: Number of blocks of attention and feed-forward network.
+        width: Of the embeddings and of each block, a multiple of ``heads``.
+        heads: Of each attention.
+        positions: Size of the table of positions; networks of other lengths share weights.
+        dropout: Share of values dropped in training after the embeddings, in attention, and
+            after attention and feed-forward network.
+
+    Returns:
+        ``{"token_ids": (batch, length) int32, "padding_mask": (batch, length) bool}`` to
+        (batch, length, width) floats; those at padding mean nothing.
+    """
+    token_ids = keras.Input((length,), dtype="int32", name="token_ids")
+    padding_mask = keras.Input((length,), dtype="bool", name="padding_mask")
+    x = _embedded(token_ids, vocabulary_size, positions, width)
+    x = _dropped(x, dropout, "embeddings_dropout")
+    for number in range(depth):
+        name = f"layer_{number}"
+        attended = _attention(
+            _normalised(x, f"{name}_attention"), padding_mask, name, heads, dropout
+        )
+        x = layers.Add(name=f"{name}_attention_add")([x, attended])
+        changed = _feed_forward(_normalised(x, f"{name}_feed_forward"), name)
+        changed = _dropped(changed, dropout, f"{name}_feed_forward_dropout")
+        x = layers.Add(name=f"{name}_feed_forward_add")([x, changed])
+    x = _normalised(x, f"layer_{depth - 1}_output")
+    return keras.Model(
+        {"token_ids": token_ids, "padding_mask": padding_mask}, x, name="transformer"
+    )
+
+
+def _embedded(
+    token_ids: keras.KerasTensor, vocabulary_size: int, positions: int, width: int
+) -> keras.KerasTensor:
+    """Sum of the embeddings of each token and of its position."""
+
+    def table(size: int, name: str) -> layers.Layer:
+        return layers.Embedding(size, width, embeddings_initializer=_initial(), name=name)
+
+    # A running number, made of the input: a constant would not be saved with the model.
+    places = keras.ops.cumsum(keras.ops.ones_like(token_ids), axis=1) - 1
+    tokens = table(vocabulary_size, "embeddings_token")(token_ids)
+    return layers.Add(name="embeddings_add")(
+        [tokens, table(positions, "embeddings_position")(places)]
+    )
+
+
+def _attention(
+    x: keras.KerasTensor, padding_mask: keras.KerasTensor, name: str, heads: int, dropout: float
+) -> keras.KerasTensor:
+    width, length = x.shape[-1], padding_mask.shape[1]
+    mask = layers.Reshape((1, length), name=f"{name}_mask")(padding_mask)
+    attention = layers.MultiHeadAttention(
+        heads,
+        width // heads,
+        dropout=dropout,
+        kernel_initializer=_initial(),
+        name=f"{name}_attention",
+    )
+    return _dropped(attention(x, x, attention_mask=mask), dropout, f"{name}_attention_dropout")
+
+
+def _feed_forward(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    def dense(units: int, which: str) -> layers.Layer:
+        return layers.Dense(
+            units, kernel_initializer=_initial(), name=f"{name}_feed_forward_{which}"
+        )
+
+    width = x.shape[-1]
+    # By tanh, as in BERT's code: ONNX has no operation for the exact one that TensorFlow uses.
+    activated = keras.ops.gelu(dense(4 * width, "in")(x), approximate=True)
+    return dense(width, "out")(activated)
+
+
+def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return layers.LayerNormalization(epsilon=_EPSILON, name=f"{name}_norm")(x)
+
+
+def _dropped(x: keras.KerasTensor, dropout: float, name: str) -> keras.KerasTensor:
+    return layers.Dropout(dropout, name=name)(x) if dropout else x
+
+
+def _initial() -> keras.initializers.Initializer:
+    return keras.initializers.TruncatedNormal(stddev=_INITIAL)
