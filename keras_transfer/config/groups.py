@@ -8,8 +8,13 @@ from pydantic import Field, model_validator
 
 from keras_transfer.group import ClassName, Count, Group, NonNegative, Portion, Share, row_of
 from keras_transfer.networks.backbones import BACKBONES
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES
+from keras_transfer.tables import Table
 
 __all__ = ["Backbone", "Batches", "Data", "Head", "Runtime", "Split"]
+
+
+ALL_BACKBONES: Table[object] = Table("backbone", {**BACKBONES, **TEXT_BACKBONES})
 
 
 class Split(Group):
@@ -58,7 +63,7 @@ class Backbone(Group):
     primary: ClassVar[str] = "name"
     section: ClassVar[str] = "Network"
 
-    name: Annotated[str, row_of(BACKBONES)] = Field(description="name of the network")
+    name: Annotated[str, row_of(ALL_BACKBONES)] = Field(description="name of the network")
     variant: dict[str, float | bool] = Field(
         {}, description="options of the network, e.g. {alpha: 0.35} for a MobileNet"
     )
@@ -73,8 +78,8 @@ class Head(Group):
 
     section: ClassVar[str] = "Network"
 
-    pooling: Literal["avg", "max", "avgmax", "flatten"] = Field(
-        "avg", description="how the feature map becomes a vector"
+    pooling: Literal["avg", "max", "avgmax", "flatten", "token"] = Field(
+        "avg", description="how features become a vector; token: of the first token of a text"
     )
     units: tuple[Count, ...] = Field((), description="widths of the hidden layers, e.g. [256]")
     activation: str = Field("relu", description="Keras activation of the hidden layers")

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from keras_transfer.errors import UnknownName
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
 __all__ = ["RECIPE_RULES", "STAGE_RULES", "Rule", "broken", "table"]
 
@@ -353,6 +354,42 @@ def _classes_setting(recipe: Any) -> str:
     return "classes keeps some classes of a classification; leave it out for other objectives."
 
 
+def _is_text(recipe: Any) -> bool:
+    return recipe.input.type == "text"
+
+
+def _modality(recipe: Any) -> str:
+    name, text = recipe.backbone.name, recipe.backbone.name in TEXT_BACKBONES
+    if text == _is_text(recipe):
+        return ""
+    wanted = "text" if text else "image"
+    return (
+        f"backbone = {name} takes {wanted}s, and input = {recipe.input.type}. Use "
+        f"--input {wanted}, or another backbone."
+    )
+
+
+def _text_only(recipe: Any) -> str:
+    pooling = recipe.head.pooling
+    if not _is_text(recipe):
+        return "pooling = token is for texts; use avg." if pooling == "token" else ""
+    if pooling not in ("avg", "max", "token"):
+        return f"pooling = {pooling} is for images; use avg, max or token for texts."
+    source = recipe.backbone.weights.partition(":")[0]
+    if source not in ("none", "run", "recipe"):
+        return (
+            f"weights = {recipe.backbone.weights}: there are no published weights of "
+            f"{recipe.backbone.name}. Use weights = none or run:DIR."
+        )
+    if _blends(recipe):
+        return "mixup and cutmix blend pixels, and tokens cannot be blended. Leave them out."
+    if _hyperrule(recipe):
+        return "schedule = bit is a rule for images. Choose another schedule."
+    if recipe.method.type != "supervised":
+        return f"method = {recipe.method.type} is not there for texts yet; use supervised."
+    return ""
+
+
 def _boosted_trees(recipe: Any) -> str:
     if "boosted_trees" not in recipe.baselines or recipe.runtime.engine != "none":
         return ""
@@ -483,6 +520,13 @@ RECIPE_RULES: tuple[Rule, ...] = (
         "the teacher's outputs are known for each image of the data, and for one objective",
         _distill,
         [],
+    ),
+    Rule(("backbone", "input"), "a network takes images or texts", _modality, []),
+    Rule(
+        ("input=text", "pooling", "weights", "mixup", "cutmix", "schedule", "method"),
+        "some settings are for images only",
+        _text_only,
+        [{"head.pooling": "token"}],
     ),
     Rule(("classes", "objective"), "only a classification has classes", _classes_setting, []),
     Rule(

@@ -50,12 +50,12 @@ as_written = tf.autograph.experimental.do_not_convert
 class Preparer(Protocol):
     """What turns raw examples into the inputs of a network; see ``inputs.base.BoundInput``."""
 
-    def prepare(self, raw: tf.Tensor) -> Tensors:
-        """Prepare a raw example, inside a graph."""
+    def load(self, raw: tf.Tensor) -> Tensors:
+        """Prepare a raw example as far as it can be done one by one, inside a graph."""
         ...
 
     def collate(self, batch: Tensors) -> Tensors:
-        """Turn a batch of prepared examples into what the network takes."""
+        """Turn a batch of loaded examples into what the network takes."""
         ...
 
 
@@ -64,7 +64,7 @@ class Prepared(Protocol):
     """A store whose examples are prepared already."""
 
     def prepared(self, row: tf.Tensor) -> Tensors:
-        """Example number ``row`` as ``Preparer.prepare`` returns it, inside a graph."""
+        """Example number ``row`` as ``Preparer.load`` returns it, inside a graph."""
         ...
 
 
@@ -91,10 +91,10 @@ class Loading:
         return -(-n // self.batch_size)
 
     def example(self, samples: Samples, row: tf.Tensor) -> Tensors:
-        """Read and prepare example ``row``."""
+        """Read and load example ``row``."""
         if isinstance(samples.store, Prepared):
             return samples.store.prepared(row)
-        return self.input.prepare(samples.store.read(row))
+        return self.input.load(samples.store.read(row))
 
 
 class Columns(NamedTuple):

@@ -18,6 +18,9 @@ __all__ = ["SHARE", "Held", "available", "fits", "held"]
 
 logger = logging.getLogger("keras_transfer")
 
+BATCH = 256
+"""Examples that are collated at once, where that is faster."""
+
 SHARE = 0.25
 """Share of the memory that is free now, which images, or features, may take."""
 
@@ -104,13 +107,15 @@ def held(samples: Samples, loading: Loading, share: float = SHARE) -> Samples:
         return samples
     size = n * sum(spec.shape.num_elements() * spec.dtype.size for spec in _specs(loading))
     if not fits(2 * size, share):  # tf.data's iterators hold a copy
-        logger.info("%s images are decoded in every epoch (%.1f GB)", f"{n:,}", size / 1e9)
+        logger.info("%s examples are prepared in every epoch (%.1f GB)", f"{n:,}", size / 1e9)
         return samples
     rows = tf.data.Dataset.from_tensor_slices(samples.rows)
     load = as_written(lambda row: loading.example(samples, row))
-    prepared = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(n)
-    inputs = next(iter(prepared))  # one tensor per input, which graphs take in without a copy
-    logger.info("%s decoded images are kept in memory (%.1f GB)", f"{n:,}", size / 1e9)
+    loaded = rows.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    if loading.input.batched:
+        loaded = loaded.batch(BATCH).map(loading.input.collate).unbatch()
+    inputs = next(iter(loaded.batch(n)))  # one tensor per input, which graphs take without a copy
+    logger.debug("%s prepared examples are kept in memory (%.1f GB)", f"{n:,}", size / 1e9)
     return replace(samples, store=Held(inputs, samples.store, samples.rows), rows=np.arange(n))
 
 

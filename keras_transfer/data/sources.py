@@ -28,12 +28,14 @@ class Reading(NamedTuple):
         layout: Which folders are classes, as in ``layouts.plan``.
         known: Names of the classes where a model has them already: then one class is enough.
         columns: Names of the columns that are read as text cells; then there are no classes.
+        text: Name of the column of texts, if the examples are texts; "": they are images.
     """
 
     data_dir: Path | None = None
     layout: str = "auto"
     known: Collection[str] = ()
     columns: tuple[str, ...] = ()
+    text: str = ""
 
 
 Reader = Callable[[str, Reading], Samples]
@@ -88,8 +90,9 @@ def read(
     layout: str = "auto",
     known: Collection[str] = (),
     columns: Collection[str] = (),
+    text: str = "",
 ) -> Samples:
-    """Turn what names or holds images into samples.
+    """Turn what names or holds examples into samples.
 
     Args:
         data: ``DIR``, ``FILE.csv``, ``.tsv``, ``.parquet`` or ``.npz``, ``tfds:NAME`` or
@@ -102,6 +105,7 @@ def read(
             one class alone.
         columns: Names of columns (of a table; "label" of other data) to be read as text cells, for
             objectives other than a classification. ``classes`` and ``labels`` mean nothing then.
+        text: Name of the column of texts, if the examples are texts; "": they are images.
 
     Raises:
         UnknownName: No source or layout goes by that name.
@@ -111,7 +115,7 @@ def read(
     """
     if isinstance(data, Samples):
         return data
-    how = Reading(data_dir, layout, known, tuple(columns))
+    how = Reading(data_dir, layout, known, tuple(columns), text)
     if _is_pair(data):
         first, second = data
         samples = _arrays(first, second, known, how.columns)
@@ -157,6 +161,15 @@ def _named(data: Any, how: Reading) -> Samples:
         return SCHEMES[scheme[1]](scheme[2], how)
     if not os.path.exists(path):
         raise BadData(_missing(path))
+    from keras_transfer.data.texts import holds_texts, read_texts
+
+    if how.text:
+        return read_texts(path, how.text, how.known, how.columns)
+    if path.is_dir() and holds_texts(path):
+        raise BadData(
+            f"{path} holds tables of texts, and the input is images. Choose a network for texts, "
+            "e.g. --backbone transformer_small --input text."
+        )
     return (_folder if path.is_dir() else ENDINGS[path.suffix.lower()])(str(path), how)
 
 

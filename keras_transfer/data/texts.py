@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.manifests import _classes, _converted, _label, _Rows, _split, _weight
-from keras_transfer.data.samples import SPLITS, CheckResult, Samples
+from keras_transfer.data.manifests import _classes, _converted, _label, _split, _weight
+from keras_transfer.data.samples import LABEL, SPLITS, CheckResult, Judge, Samples
 from keras_transfer.data.split_names import SPLIT_WORDS
+from keras_transfer.data.table_files import TableRows
 from keras_transfer.errors import BadData, UnknownName
 
 __all__ = ["Texts", "holds_texts", "read_texts"]
@@ -43,11 +43,13 @@ class Texts:
         """Give texts inside a graph: row numbers of any shape to strings (UTF-8) of that shape."""
         return tf.gather(self._tensor, row)
 
-    def check(self, row: int) -> CheckResult:
-        """Digest text number ``row``, and say whether there is anything in it."""
-        text = self.texts[row]
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return CheckResult(digest, "" if text.strip() else "is empty")
+    def raw(self, rows: np.ndarray) -> list[str]:
+        """Texts by their row numbers."""
+        return [self.texts[row] for row in rows]
+
+    def check(self, row: int, judge: Judge) -> CheckResult:
+        """Have text number ``row`` judged."""
+        return judge(self.texts[row].encode(), "")
 
     def stamp(self, row: int) -> None:
         """Say that looking again costs nothing."""
@@ -63,11 +65,13 @@ class _Table(NamedTuple):
     """The cells of a file by column, and the split that its name stands for, or ""."""
 
     file: Path
-    rows: _Rows
+    rows: TableRows
     split: str
 
 
-def read_texts(path: Path, column: str = "text") -> Samples:
+def read_texts(
+    path: Path, column: str = "text", known: Collection[str] = (), cells: Collection[str] = ()
+) -> Samples:
     """Read texts and their labels.
 
     Args:
@@ -78,6 +82,8 @@ def read_texts(path: Path, column: str = "text") -> Samples:
             valid, validation) and test. In a ``.tsv``, quotes are characters like others, unless
             all of them are written as a spreadsheet writes them.
         column: Name of the column of texts.
+        known: Names of the classes where a model has them already: then one class is enough.
+        cells: Names of columns to be read as text cells instead of ``label``.
 
     Returns:
         Samples with a ``Texts`` store, keys such as "train.tsv:12" (file and line), in the order
@@ -88,10 +94,14 @@ def read_texts(path: Path, column: str = "text") -> Samples:
         UnknownName: The file has another ending.
     """
     files = _split_files(path) if path.is_dir() else {"": path}
-    tables = [_Table(file, _read(file, column), split) for split, file in files.items()]
-    labels = _cells(tables, "label", _label, "have no label")
+    targets = tuple(cells) or (LABEL,)
+    tables = [_Table(file, _read(file, column, targets), split) for split, file in files.items()]
     splits = _splits(tables)
-    classes = _classes(path, labels, splits)
+    if cells:
+        labels, classes = [""] * len(splits), [""]
+    else:
+        labels = _cells(tables, LABEL, _label, "have no label")
+        classes = _classes(path, labels, splits, 1 if known else 2)
     number = {name: i for i, name in enumerate(classes)}
     store: Any = Texts(_cells(tables, column.lower(), str))
     samples = Samples.of(
@@ -102,6 +112,7 @@ def read_texts(path: Path, column: str = "text") -> Samples:
         splits=splits,
         groups=_cells(tables, "group", str.strip),
         weights=_cells(tables, "weight", _weight, "have a weight that is no number from 0 up"),
+        cells={name: _cells(tables, name.lower(), str) for name in cells},
     )
     ranks = {split: rank for rank, split in enumerate((*SPLITS, ""))}
     return samples.take(np.argsort([ranks[split] for split in splits], kind="stable"))
@@ -185,7 +196,7 @@ def _split_files(folder: Path) -> dict[str, Path]:
 # --- reading a file ---------------------------------------------------------------------------
 
 
-def _read(file: Path, column: str) -> _Rows:
+def _read(file: Path, column: str, targets: Sequence[str]) -> TableRows:
     if file.suffix.lower() not in TABLES:
         raise UnknownName("ending of a table of texts", file.suffix, TABLES)
     text = _decoded(file)
@@ -194,7 +205,7 @@ def _read(file: Path, column: str) -> _Rows:
     rows = _tab_rows(file, text) if delimiter == "\t" else _quoted_rows(file, text, delimiter)
     if not rows:
         raise BadData(f"{file} is empty.")
-    names, rows = _header(file, rows, column.lower())
+    names, rows = _header(file, rows, column.lower(), [name.lower() for name in targets])
     if not rows:
         raise BadData(f"{file} has no rows below its header.")
     if ragged := [f"line {line}: {len(row)} cells" for line, row in rows if len(row) != len(names)]:
@@ -204,7 +215,7 @@ def _read(file: Path, column: str) -> _Rows:
             ragged,
         )
     numbers, cells = zip(*rows, strict=True)
-    return _Rows(dict(zip(names, zip(*cells, strict=True), strict=True)), numbers, "line")
+    return TableRows(dict(zip(names, zip(*cells, strict=True), strict=True)), numbers, "line")
 
 
 def _decoded(file: Path) -> str:
@@ -232,19 +243,22 @@ def _delimiter(file: Path, first: str) -> str:
 _NumberedRows = list[tuple[int, list[str]]]
 
 
-def _header(file: Path, rows: _NumberedRows, column: str) -> tuple[list[str], _NumberedRows]:
+def _header(
+    file: Path, rows: _NumberedRows, column: str, targets: Sequence[str]
+) -> tuple[list[str], _NumberedRows]:
     """Names of the columns, and the rows below; a .tsv of two columns may have no header."""
     first = rows[0][1]
     names = [name.strip().lower() for name in first]
     if column not in names:
-        if file.suffix.lower() == ".tsv" and len(names) == 2 and "label" not in names:
-            return [column, "label"], rows
+        alone = [*targets] == [LABEL] and LABEL not in names
+        if file.suffix.lower() == ".tsv" and len(names) == 2 and alone:
+            return [column, LABEL], rows
         raise BadData(
             f"{file} should have the columns {column} and label, and may have split, group and "
             f"weight. {UnknownName('column', column, names)}"
         )
-    if "label" not in names:
-        raise BadData(f"{file} has no labels. {UnknownName('column', 'label', names)}")
+    if missing := [name for name in targets if name not in names]:
+        raise BadData(f"{file} lacks a column. {UnknownName('column', missing[0], names)}")
     if twice := [name for name in (column, *_COLUMNS) if names.count(name) > 1]:
         raise BadData(f"{file} has several columns called {twice[0]}.")
     return names, rows[1:]

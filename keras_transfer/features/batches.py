@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,11 @@ from keras_transfer.data.batches import (
 )
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import Sampling
-from keras_transfer.features.engines import Engine
+from keras_transfer.features.engines import Batch, Engine
 from keras_transfer.features.store import Table
-from keras_transfer.networks.cutting import FEATURES
+from keras_transfer.networks.cutting import FEATURES, Cut
 
-__all__ = ["evaluation_features", "streamed", "training_features"]
+__all__ = ["evaluation_features", "given", "streamed", "training_features"]
 
 
 def training_features(  # noqa: PLR0913
@@ -41,6 +41,7 @@ def training_features(  # noqa: PLR0913
     seeds: tuple[int, int] = (0, 0),
     mix: Mixer | None = None,
     sampling: Sampling | None = None,
+    sides: Mapping[str, np.ndarray] | None = None,
 ) -> tf.data.Dataset:
     """What ``data.batches.training_batches`` gives, with stored features instead of inputs.
 
@@ -58,10 +59,12 @@ def training_features(  # noqa: PLR0913
         mix: As for ``training_batches``: it draws what it would draw there, and mixes features.
         sampling: As for ``training_batches``; an example that an epoch draws again is in its next
             view.
+        sides: (n, ...) further inputs of the part that trains, such as a padding mask.
 
     Returns:
-        Dataset of ({"features": (batch, ...) float32}, targets, weights).
+        Dataset of ({"features": (batch, ...) float32, ...}, targets, weights).
     """
+    beside = {name: tf.constant(values) for name, values in (sides or {}).items()}
     n, table = len(samples), training_table(len(samples), loading, columns, sampling)
     first_view = np.random.default_rng(seeds[1]).integers(len(views), size=n)
 
@@ -83,7 +86,10 @@ def training_features(  # noqa: PLR0913
     def load(positions: tf.Tensor, times: tf.Tensor, places: tf.Tensor, epoch: tf.Tensor) -> tuple:
         features = tf.numpy_function(take, [positions, times, epoch], tf.float32, stateful=False)
         features = tf.ensure_shape(features, (None, *views[0].shape))
-        batch = {FEATURES: features}, *gathered(table, positions, places)
+        inputs = {FEATURES: features} | {
+            name: tf.gather(values, positions) for name, values in beside.items()
+        }
+        batch = inputs, *gathered(table, positions, places)
         if mix is None:
             return batch
         seed = tf.stack(
@@ -96,22 +102,36 @@ def training_features(  # noqa: PLR0913
 
 
 def evaluation_features(
-    table: Table, samples: Samples, loading: Loading, columns: Columns | None = None
+    table: Table,
+    samples: Samples,
+    loading: Loading,
+    columns: Columns | None = None,
+    sides: Mapping[str, np.ndarray] | None = None,
 ) -> tf.data.Dataset:
     """What ``data.batches.evaluation_batches`` gives, with stored features instead of inputs."""
     order, targets, weights = evaluation_table(samples, loading, columns)
+    beside = {name: tf.constant(values) for name, values in (sides or {}).items()}
 
     @as_written
     def load(positions: tf.Tensor, targets: Tensors, weights: Tensors) -> tuple:
         features = tf.numpy_function(table.take, [positions], tf.float32, stateful=False)
-        return {FEATURES: tf.ensure_shape(features, (None, *table.shape))}, targets, weights
+        inputs = {FEATURES: tf.ensure_shape(features, (None, *table.shape))} | {
+            name: tf.gather(values, positions) for name, values in beside.items()
+        }
+        return inputs, targets, weights
 
     rows = tf.data.Dataset.from_tensor_slices((order, targets, weights))
     return rows.batch(loading.batch_size).map(load, 2).prefetch(tf.data.AUTOTUNE)
 
 
+def given(batch: Mapping[str, np.ndarray], names: Sequence[str]) -> Batch:
+    """What an engine takes of a batch of inputs: one array, or one for each name."""
+    arrays = tuple(batch[name] for name in names)
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
 def streamed(
-    engine: Engine, batches: tf.data.Dataset, shape: Sequence[int], inputs: Sequence[str]
+    engine: Engine, batches: tf.data.Dataset, shape: Sequence[int], cut: Cut
 ) -> tf.data.Dataset:
     """Send the inputs of batches through an engine, ahead of the training that takes them.
 
@@ -119,7 +139,7 @@ def streamed(
         engine: Runs the frozen part.
         batches: Batches of (inputs, targets, weights).
         shape: Shape of one example's features.
-        inputs: Names of the inputs that the engine takes.
+        cut: Says which inputs the engine takes, and which are passed along.
 
     Returns:
         Dataset of ({"features": ...}, targets, weights); the engine works while the training does.
@@ -128,15 +148,17 @@ def streamed(
     def generate() -> Iterator[tuple[Any, ...]]:
         beside: deque[tuple[Any, ...]] = deque()
 
-        def examples() -> Iterator[np.ndarray]:
-            for given, *others in batches.as_numpy_iterator():
-                beside.append(tuple(others))
-                (name,) = inputs
-                yield given[name]
+        def examples() -> Iterator[Batch]:
+            for inputs, *others in batches.as_numpy_iterator():
+                sides = {name: inputs[name] for name in cut.passthrough}
+                beside.append((sides, *others))
+                yield given(inputs, cut.inputs)
 
         for features in engine(examples()):
-            yield ({FEATURES: features}, *beside.popleft())
+            sides, *others = beside.popleft()
+            yield ({FEATURES: features, **sides}, *others)
 
-    _, *others = batches.element_spec
-    signature = ({FEATURES: tf.TensorSpec((None, *shape), tf.float32)}, *others)
+    inputs, *others = batches.element_spec
+    sides = {name: inputs[name] for name in cut.passthrough}
+    signature = ({FEATURES: tf.TensorSpec((None, *shape), tf.float32), **sides}, *others)
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)

@@ -17,7 +17,9 @@ from keras_transfer.tables import Table
 
 __all__ = [
     "ENGINES",
+    "Batch",
     "Engine",
+    "as_tensors",
     "available",
     "build_engine",
     "in_precision",
@@ -25,8 +27,11 @@ __all__ = [
     "openvino_network",
 ]
 
-Engine = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
-"""Maps batches of (batch, size, size, 3) float32 pixels to float32 features, in their order."""
+Batch = np.ndarray | tuple[np.ndarray, ...]
+"""What a network takes: one array, or one for each of its inputs."""
+
+Engine = Callable[[Iterable[Batch]], Iterator[np.ndarray]]
+"""Maps batches, e.g. of (batch, size, size, 3) float32 pixels, to float32 features, in order."""
 
 
 def build_engine(name: str, precision: str, prefix: keras.Model) -> Engine:
@@ -44,7 +49,7 @@ def build_engine(name: str, precision: str, prefix: keras.Model) -> Engine:
     return ENGINES[name](in_precision(prefix, "float32"), precision)
 
 
-def available(asked: str = "auto") -> list[tuple[str, str]]:
+def available(asked: str = "auto", inputs: int = 1) -> list[tuple[str, str]]:
     """(engine, precision) pairs that are worth a try on this machine.
 
     The last one is Keras in float32, which the others are held against, and slower than all of
@@ -52,10 +57,17 @@ def available(asked: str = "auto") -> list[tuple[str, str]]:
 
     Args:
         asked: "auto", "keras" or "openvino".
+        inputs: Of the network; with several, such as token ids and a mask, Keras runs it.
 
     Raises:
         BadConfiguration: OpenVINO is asked for and not installed.
     """
+    if inputs > 1:
+        if asked == "openvino":
+            raise BadConfiguration(
+                "The engine openvino runs networks with one input; use --engine auto for texts."
+            )
+        return [("keras", "float32")]
     if asked == "openvino" or (asked == "auto" and find_spec("openvino") and not _gpus()):
         pairs = [("openvino", precision) for precision in _openvino_precisions()]
         return [*pairs, ("keras", "float32")]
@@ -108,10 +120,17 @@ def _keras(prefix: keras.Model, precision: str) -> Engine:
 
     # XLA pays on GPUs; on a CPU its convolutions are slower than oneDNN's.
     @tf.function(jit_compile=_gpus(), reduce_retracing=True)
-    def forward(pixels: tf.Tensor) -> tf.Tensor:
-        return tf.cast(model(pixels, training=False), tf.float32)
+    def forward(inputs: Any) -> tf.Tensor:
+        return tf.cast(model(inputs, training=False), tf.float32)
 
-    return lambda batches: (forward(tf.convert_to_tensor(batch)).numpy() for batch in batches)
+    return lambda batches: (forward(as_tensors(batch)).numpy() for batch in batches)
+
+
+def as_tensors(batch: Batch) -> Any:
+    """A batch as a model takes it: a tensor, or a list of them."""
+    if isinstance(batch, tuple):
+        return [tf.convert_to_tensor(array) for array in batch]
+    return tf.convert_to_tensor(batch)
 
 
 def _graph(prefix: keras.Model, precision: str) -> Engine:
@@ -219,7 +238,7 @@ def openvino_engine(network: Any, precision: str) -> Engine:
     compiled = _openvino_core().compile_model(network, "CPU", hints)
     chunk = network.input().shape[0]
 
-    def run(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def run(batches: Iterable[Any]) -> Iterator[np.ndarray]:
         lengths: deque[int] = deque()
         parts: list[np.ndarray] = []
         for features in _in_flight(compiled, _chunks(batches, lengths, chunk), chunk):

@@ -22,8 +22,8 @@ from keras_transfer.data.batches import Augmenter, Loading, plain_batches
 from keras_transfer.data.memory import fits
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
-from keras_transfer.features.batches import streamed
-from keras_transfer.features.engines import available
+from keras_transfer.features.batches import given, streamed
+from keras_transfer.features.engines import Batch, available
 from keras_transfer.features.selection import EXACT, SAMPLE, EngineChoice, EngineSelector, Pairs
 from keras_transfer.features.store import FOLDER, Table, make_room, open_space
 from keras_transfer.networks.cutting import Cut, fingerprint
@@ -115,7 +115,7 @@ class FeatureExtractor:
         few = samples.take(np.unique(np.linspace(0, len(samples) - 1, SAMPLE).astype(int)))
 
         def chooser(
-            network: keras.Model, sample: Callable[[], np.ndarray], which: str, candidates: Pairs
+            network: keras.Model, sample: Callable[[], Batch], which: str, candidates: Pairs
         ) -> EngineSelector:
             return EngineSelector(
                 network,
@@ -127,7 +127,7 @@ class FeatureExtractor:
             )
 
         network = self.metadata["network"]
-        pairs = available(means.engine)
+        pairs = available(means.engine, len(cut.inputs))
         self.whole = chooser(cut.frozen, lambda: self._inputs(few), network, pairs)
         further = earlier.cut.further() if earlier else None
         self.step: tuple[FeatureExtractor, EngineSelector] | None = None
@@ -204,7 +204,7 @@ class FeatureExtractor:
 
     def stream(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Datasets of (pixels, labels, weights) to (features, labels, weights), not kept."""
-        return streamed(self.whole.engine(), batches, self.shape, self.cut.inputs)
+        return streamed(self.whole.engine(), batches, self.shape, self.cut)
 
     def _cached(self, samples: Samples, view: View) -> Table | None:
         while True:
@@ -259,14 +259,23 @@ class FeatureExtractor:
         batches = plain_batches(samples, self.loading, view.augment, seeds).as_numpy_iterator()
         return _shown(engine(map(self._given, batches)), len(samples))
 
-    def _given(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def _given(self, batch: dict[str, np.ndarray]) -> Batch:
         """What the engine takes of a batch of inputs."""
-        (name,) = self.cut.inputs
-        return batch[name]
+        return given(batch, self.cut.inputs)
 
-    def _inputs(self, samples: Samples) -> np.ndarray:
-        batches = plain_batches(samples, self.loading).as_numpy_iterator()
-        return np.concatenate([self._given(batch) for batch in batches])
+    def _inputs(self, samples: Samples) -> Batch:
+        batches = [*plain_batches(samples, self.loading).as_numpy_iterator()]
+        names = self.cut.inputs
+        joined = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+        return given(joined, names)
+
+    def sides(self, samples: Samples) -> dict[str, np.ndarray]:
+        """(n, ...) inputs that the trainable part takes beside the features."""
+        names = self.cut.passthrough
+        if not names:
+            return {}
+        batches = [*plain_batches(samples, self.loading).as_numpy_iterator()]
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in names}
 
     def _tell(self, computed: int, cached: int, seconds: float) -> None:
         choice = self.choice

@@ -19,7 +19,9 @@ import tensorflow as tf
 
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.engines import (
+    Batch,
     Engine,
+    as_tensors,
     build_engine,
     in_precision,
 )
@@ -81,7 +83,7 @@ class EngineSelector:
     def __init__(
         self,
         prefix: keras.Model,
-        sample: Callable[[], np.ndarray],
+        sample: Callable[[], Batch],
         *,
         candidates: Pairs,
         tolerance: float,
@@ -138,7 +140,7 @@ class EngineSelector:
         _remember(self.memory, self.key, self._choice)
 
     def _trials(
-        self, candidates: Pairs, pixels: np.ndarray, wanted: np.ndarray
+        self, candidates: Pairs, pixels: Batch, wanted: np.ndarray
     ) -> list[tuple[EngineChoice, Engine]]:
         """Engines that are exact enough, and how fast they are if there are several."""
         exact = []
@@ -169,7 +171,7 @@ def _worth(choice: EngineChoice) -> float:
     return choice.rate * (1.2 if choice.precision == "float32" else 1.0)
 
 
-def _rates(engines: list[Engine], pixels: np.ndarray) -> list[float]:
+def _rates(engines: list[Engine], pixels: Batch) -> list[float]:
     """Images a second of engines that are warm: the best of three turns, noise only slows.
 
     Slow networks get one turn. There is work for all cores at once.
@@ -184,12 +186,14 @@ def _rates(engines: list[Engine], pixels: np.ndarray) -> list[float]:
             best[number] = min(best[number], time.perf_counter() - began)
         if min(best, default=0.0) > SECONDS:
             break
-    return [len(batches) * len(pixels) / seconds for seconds in best]
+    count = len(pixels[0] if isinstance(pixels, tuple) else pixels)
+    return [len(batches) * count / seconds for seconds in best]
 
 
-def reference(prefix: keras.Model, pixels: np.ndarray) -> np.ndarray:
+def reference(prefix: keras.Model, batch: Batch) -> np.ndarray:
     """Features by Keras in float32, without a graph: for few images that is sooner done."""
-    return keras.ops.convert_to_numpy(in_precision(prefix, "float32")(pixels, training=False))
+    model = in_precision(prefix, "float32")
+    return keras.ops.convert_to_numpy(model(as_tensors(batch), training=False))
 
 
 def _judged(name: str, precision: str, features: np.ndarray, wanted: np.ndarray) -> EngineChoice:

@@ -146,7 +146,14 @@ def from_features(
             samples, columns = train.samples, train.columns
         if tables:
             return training_features(
-                tables, samples, loading, columns, epochs=epochs, first_epoch=first_epoch, **more
+                tables,
+                samples,
+                loading,
+                columns,
+                epochs=epochs,
+                first_epoch=first_epoch,
+                sides=extractor.sides(samples),
+                **more,
             )
         logger.info("The frozen layers run in every epoch")
         fresh = None if clean else augment
@@ -156,7 +163,8 @@ def from_features(
     def evaluation(samples: Samples, columns: Columns | None = None) -> tf.data.Dataset:
         table = extractor.table(samples)
         if table is not None:
-            return evaluation_features(table, samples, loading, columns)
+            sides = extractor.sides(samples)
+            return evaluation_features(table, samples, loading, columns, sides)
         return extractor.stream(evaluation_batches(samples, loading, columns))
 
     return StageBatches(

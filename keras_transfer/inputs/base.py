@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from keras_transfer.group import Group
 
@@ -44,11 +44,34 @@ class BoundInput(Protocol):
         """Make tensors of () or (batch,) raw examples, inside a graph."""
         ...
 
+    @property
+    def augments(self) -> bool:
+        """Whether ``augment`` changes anything."""
+        ...
+
+    @property
+    def augment_settings(self) -> dict[str, Any]:
+        """JSON-ready settings of ``augment``: part of the keys of augmented features."""
+        ...
+
+    @property
+    def batched(self) -> bool:
+        """Whether ``collate`` does the work, which is faster for a batch than one by one."""
+        ...
+
+    def load(self, raw: tf.Tensor) -> Tensors:
+        """Prepare a raw example as far as it can be done one by one, for ``collate``."""
+        ...
+
+    def collate(self, batch: Tensors) -> Tensors:
+        """Turn a batch of what ``load`` or ``prepare`` gave into the inputs of the network."""
+        ...
+
     def augment(self, batch: Tensors, seeds: tf.Tensor) -> Tensors:
         """Change a batch at random, as training does.
 
         Args:
-            batch: What ``prepare`` gives for (batch,) examples.
+            batch: What ``collate`` gives.
             seeds: (batch, 2) int32, all that the result depends on besides.
         """
         ...
@@ -57,21 +80,14 @@ class BoundInput(Protocol):
         """Look at an example before training: its digest, and why it cannot be used."""
         ...
 
-    def guard(self, raw: bytes, limit: int) -> None:
-        """Refuse a served example that would take too much memory, before it is decoded.
-
-        Args:
-            raw: The example.
-            limit: Pixels, characters, ...: in the input's own unit.
-
-        Raises:
-            BadData: It is too large.
-        """
-        ...
-
 
 class Input(Group, ABC):
-    """The settings of an input; recipes hold it."""
+    """The settings of an input; recipes hold it. A subclass adds its name, ``type``."""
+
+    primary: ClassVar[str] = "type"
+
+    learns: ClassVar[bool] = False
+    """Whether ``fit`` learns anything."""
 
     def fit(self, examples: Sequence[Any]) -> Any:
         """Learn from the raw examples of the train split what ``bind`` needs; None if nothing."""
@@ -84,6 +100,20 @@ class Input(Group, ABC):
         """Read what ``save`` wrote."""
         return None
 
+    @property
+    def text_column(self) -> str:
+        """Name of the column of texts; "" where the examples are no texts."""
+        return ""
+
     @abstractmethod
-    def bind(self, state: Any) -> BoundInput:
-        """Join the settings with what was learnt."""
+    def bind(self, state: Any, size: int) -> BoundInput:
+        """Join the settings with what was learnt.
+
+        Args:
+            state: What ``fit`` learnt.
+            size: First axis of the network's input: side of an image in pixels, tokens of a text.
+        """
+
+    @abstractmethod
+    def judge(self, raw: bytes, name: str = "") -> CheckResult:
+        """See ``BoundInput.check``; nothing needs to be learnt for it."""

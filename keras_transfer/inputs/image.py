@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from keras_transfer.group import Count, Group, NonNegative, Portion, Positive, Share
+from keras_transfer.inputs.base import Input
 
 if TYPE_CHECKING:
     from keras_transfer.data.samples import CheckResult, Samples
@@ -61,10 +62,12 @@ class Augment(Group):
         return self
 
 
-class Image(Group):
+class Image(Input):
     """Encoded images or pixel arrays."""
 
     section: ClassVar[str] = "Network"
+
+    type: Literal["image"] = "image"
 
     image_size: Count | None = Field(
         None, description="side of the square input in pixels; None: the backbone's own"
@@ -74,18 +77,13 @@ class Image(Group):
     )
     augment: Augment = Field(Augment(), description="random changes to training images")
 
-    def bind(self, size: int) -> BoundImage:
-        """Prepare images of one size.
-
-        Args:
-            size: Side of the square that the network takes, in pixels.
-        """
+    def bind(self, state: Any, size: int) -> BoundImage:
+        """Prepare images of one size: the side of the square that the network takes, in pixels."""
         from keras_transfer.inputs.images.bound import BoundImage
 
         return BoundImage(size, self.resize, self.augment.model_dump(mode="json"))
 
-    @staticmethod
-    def check(raw: bytes, name: str = "") -> CheckResult:
+    def judge(self, raw: bytes, name: str = "") -> CheckResult:
         """Digest the bytes of an image, and say what is wrong with them."""
         from keras_transfer.inputs.images import image_checks
 

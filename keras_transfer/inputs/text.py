@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,7 +32,13 @@ _WITHOUT_WORDS = ("Zs", "Zl", "Zp", "Cc", "Cf")  # categories that tokenisation 
 class Text(Input):
     """Texts, cut into the tokens of a vocabulary that is learnt from the train split."""
 
+    section: ClassVar[str] = "Network"
+    learns: ClassVar[bool] = True
+
     type: Literal["text"] = "text"
+    column: str = Field(
+        "text", description="column of the texts", json_schema_extra={"section": "Data"}
+    )
     length: Annotated[int, Field(ge=3)] = Field(
         128, description="tokens per text, [CLS] and [SEP] included; longer texts lose their end"
     )
@@ -40,6 +46,11 @@ class Text(Input):
     vocabulary_size: Annotated[int, Field(ge=10)] = Field(
         8000, description="most tokens of a vocabulary learnt from the train split"
     )
+
+    @property
+    def text_column(self) -> str:
+        """Name of the column of texts."""
+        return self.column
 
     def fit(self, examples: Sequence[str | bytes]) -> Vocabulary:
         """Learn a vocabulary from (n,) texts; the order of the texts has no influence."""
@@ -60,9 +71,21 @@ class Text(Input):
         """
         return Vocabulary.read(folder / VOCABULARY_FILE)
 
-    def bind(self, state: Vocabulary) -> BoundText:
-        """Join the settings with a vocabulary."""
+    def bind(self, state: Vocabulary, size: int = 0) -> BoundText:
+        """Join the settings with a vocabulary; the length is the settings' own."""
         return BoundText(self, state)
+
+    def judge(self, raw: bytes, name: str = "") -> CheckResult:
+        """Digest a text, and say whether it is UTF-8 and has words."""
+        from keras_transfer.data.samples import CheckResult
+
+        digest = hashlib.sha256(raw).hexdigest()
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError as error:
+            return CheckResult(digest, f"is not UTF-8 ({error.reason} at byte {error.start})")
+        empty = all(unicodedata.category(character) in _WITHOUT_WORDS for character in text)
+        return CheckResult(digest, "is empty" if empty else "")
 
 
 @dataclass(frozen=True)
@@ -112,21 +135,29 @@ class BoundText:
         """
         return self._tokenizer(raw)
 
+    augments = False
+    batched = True
+
+    @property
+    def augment_settings(self) -> dict[str, Any]:
+        """Texts are not changed at random."""
+        return {}
+
+    def load(self, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        """{"text": () string}: tokens are made of a batch."""
+        return {"text": raw}
+
+    def collate(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Tokens and mask of (batch,) texts; those that are there already stay."""
+        return self.prepare(batch["text"]) if "text" in batch else dict(batch)
+
     def augment(self, batch: Mapping[str, tf.Tensor], seeds: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """Give the batch back: texts are not changed at random."""
         return batch
 
-    def check(self, raw: bytes, name: str) -> CheckResult:
+    def check(self, raw: bytes, name: str = "") -> CheckResult:
         """Digest a text, and say whether it is UTF-8 and has words."""
-        from keras_transfer.data.samples import CheckResult
-
-        digest = hashlib.sha256(raw).hexdigest()
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError as error:
-            return CheckResult(digest, f"is not UTF-8 ({error.reason} at byte {error.start})")
-        empty = all(unicodedata.category(character) in _WITHOUT_WORDS for character in text)
-        return CheckResult(digest, "is empty" if empty else "")
+        return self.settings.judge(raw, name)
 
     def guard(self, raw: bytes, limit: int) -> None:
         """Refuse a text of more than ``limit`` bytes.

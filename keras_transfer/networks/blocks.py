@@ -33,7 +33,13 @@ def blocks(backbone: keras.Model) -> dict[str, list[keras.Layer]]:
     found: dict[str, list[keras.Layer]] = {}
     for layer, block in zip(layers, _block_of_each(names), strict=True):
         found.setdefault(block, []).append(layer)
-    return found
+    places = {id(layer): place for place, layer in enumerate(layers)}
+    # A mask's layer stands before earlier blocks; those with weights follow each other.
+    return dict(sorted(found.items(), key=lambda item: _start(item[1], places)))
+
+
+def _start(block: list[keras.Layer], places: dict[int, int]) -> int:
+    return min(places[id(layer)] for layer in ([x for x in block if x.weights] or block))
 
 
 def _is_input(layer: keras.Layer) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,31 +25,39 @@ class Cut:
     Attributes:
         boundary: Name of the layer after which it is cut.
         before: Graphs that follow one another up to the cut.
-        after: Graphs that follow one another from the cut on.
-        inputs: Names of the network's inputs, in the order that the frozen part takes them.
+        after: Graphs that follow one another from the cut on. The first input of each is what the
+            graph before it gives, the others are passed along.
+        inputs: Names of the network's inputs, in the order that the first graph takes them.
+        passthrough: Names of the inputs that the trainable part takes beside the features, such
+            as a padding mask.
     """
 
     boundary: str
     before: tuple[keras.Model, ...]
     after: tuple[keras.Model, ...]
     inputs: tuple[str, ...] = ("pixels",)
+    passthrough: tuple[str, ...] = ()
 
     @cached_property
     def frozen(self) -> keras.Model:
-        """From inputs to features; nothing in it trains or draws random numbers."""
+        """From the inputs, in their order, to features; nothing in it trains or draws numbers."""
         return _joined(self.before, "frozen")
 
     @cached_property
     def trainable(self) -> keras.Model:
-        """From {"features": ...} to the network's outputs; it trains the network's own layers."""
-        return _joined(self.after, "trainable", FEATURES)
+        """From {"features": ...} and what is passed along to the network's outputs."""
+        return _joined(self.after, "trainable", (FEATURES, *self.passthrough))
 
     def further(self) -> Cut | None:
         """Cut the trainable part once more, as its layers are set now; None if nothing is cut."""
+        if self.passthrough:
+            return None
         return _cut(self.after, self.inputs)
 
 
-def cut_network(model: keras.Model, backbones: Sequence[str] = ("backbone",)) -> Cut | None:
+def cut_network(
+    model: keras.Model, backbones: Sequence[str] = ("backbone",), passthrough: Sequence[str] = ()
+) -> Cut | None:
     """Cut a network at the last single tensor before anything that acts otherwise in training.
 
     Layers act otherwise that train, drop at random, or normalize by the batch. The cut lies where
@@ -57,15 +65,19 @@ def cut_network(model: keras.Model, backbones: Sequence[str] = ("backbone",)) ->
     the graph. Where the backbone is frozen completely, it lies behind the pooling.
 
     Args:
-        model: With one input, after ``freeze``.
+        model: From inputs by name to outputs by name, after ``freeze``.
         backbones: Names of the layers that are backbones.
+        passthrough: Names of inputs that both parts may take; what is computed of them alone does
+            not count.
 
     Returns:
-        Its two parts: (batch, size, size, 3) float32 pixels, 0..255, to features, and those to
-        its outputs. None where no kernel lies before a cut, as when everything trains.
+        Its two parts: inputs, e.g. (batch, size, size, 3) float32 pixels, 0..255, to features, and
+        those to its outputs. None where no kernel lies before a cut, as when everything trains.
     """
     (name,) = backbones
     backbone = next(node for node in _in_order(model) if node.operation.name == name)
+    if not isinstance(backbone.operation, keras.Model):
+        return _cut_flat(model, tuple(passthrough))
     (given,) = model.inputs
     stem = keras.Model(given, backbone.input_tensors[0], name="stem")
     head = keras.Model(backbone.output_tensors[0], model.output, name="head")
@@ -86,12 +98,66 @@ def _cut(graphs: tuple[keras.Model, ...], inputs: tuple[str, ...]) -> Cut | None
     return Cut(boundary, before, (graph, *after), inputs)
 
 
-def _joined(graphs: tuple[keras.Model, ...], name: str, given: str = "") -> keras.Model:
-    first = graphs[0].inputs[0]
-    tensor = inputs = keras.Input(first.shape[1:], dtype=first.dtype, name=given or None)
-    for graph in graphs:
+def _cut_flat(model: keras.Model, passthrough: tuple[str, ...]) -> Cut | None:
+    """Cut a model whose backbone is no layer of its own."""
+    given: dict[str, keras.KerasTensor] = model.input
+    last = _last_cut(model, {id(given[name]) for name in passthrough})
+    if last is None:
+        return None
+    tensor = last.output_tensors[0]
+    before = keras.Model([*given.values()], tensor)
+    if not any(len(weight.shape) > 1 for weight in before.weights):
+        return None
+    sides = passthrough if _uses(model, last, {id(given[name]) for name in passthrough}) else ()
+    after = _again(model, [tensor, *(given[name] for name in sides)])
+    return Cut(last.operation.name, (before,), (after,), tuple(given), sides)
+
+
+def _again(model: keras.Model, given: Sequence[keras.KerasTensor]) -> keras.Model:
+    """Call the layers of a model again, from some of its tensors on.
+
+    ``keras.Model(given, model.output)`` would do so too, but if some of them are inputs of the
+    model and others are not, Keras 3.15 leaves that model without its own inputs.
+    """
+    inputs = [keras.Input(x.shape[1:], dtype=x.dtype) for x in given]
+    found = {id(old): new for old, new in zip(given, inputs, strict=True)}
+    for node in _in_order(model):
+        known = all(id(tensor) in found for tensor in node.input_tensors)
+        if node.is_input or not known or id(node.output_tensors[0]) in found:
+            continue
+        args, kwargs = node.arguments.fill_in(found)
+        outputs = keras.tree.flatten(node.operation(*args, **kwargs))
+        found |= {id(old): new for old, new in zip(node.output_tensors, outputs, strict=True)}
+    outputs = keras.tree.map_structure(lambda tensor: found[id(tensor)], model.output)
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs)
+
+
+def _uses(model: keras.Model, last: Any, sides: set[int]) -> bool:
+    """Whether what follows a node takes anything that is computed of some inputs alone."""
+    nodes, passed = _in_order(model), set(sides)
+    behind = False
+    for node in nodes:
+        given = [id(tensor) in passed for tensor in node.input_tensors]
+        if given and all(given):
+            passed |= {id(tensor) for tensor in node.output_tensors}
+        elif behind and any(given):
+            return True
+        behind = behind or node is last
+    return False
+
+
+def _joined(graphs: tuple[keras.Model, ...], name: str, given: Sequence[str] = ()) -> keras.Model:
+    first = graphs[0].inputs
+    names: Sequence[str | None] = given or [None] * len(first)
+    inputs = [
+        keras.Input(x.shape[1:], dtype=x.dtype, name=y) for x, y in zip(first, names, strict=True)
+    ]
+    tensor = graphs[0](inputs if len(inputs) > 1 else inputs[0])
+    for graph in graphs[1:]:
         tensor = graph(tensor)
-    return keras.Model({given: inputs} if given else inputs, tensor, name=name)
+    if given:
+        return keras.Model(dict(zip(given, inputs, strict=True)), tensor, name=name)
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], tensor, name=name)
 
 
 def fingerprint(model: keras.Model) -> str:
@@ -132,14 +198,23 @@ def _nameless(config: Any) -> Any:
     return {key: _nameless(told[key]) for key in told if key not in ("name", "trainable")}
 
 
-def _last_cut(graph: keras.Model) -> Any | None:
-    """The last node before all that act in training whose output alone reaches what follows it."""
+def _last_cut(graph: keras.Model, sides: Collection[int] = ()) -> Any | None:
+    """The last node before all that act in training whose output alone reaches what follows it.
+
+    Args:
+        graph: Functional.
+        sides: Ids of inputs that are passed along; what is computed of them alone does not count.
+    """
     nodes = _in_order(graph)
     last_use = {
         id(tensor): place for place, node in enumerate(nodes) for tensor in node.input_tensors
     }
-    cut, reach = None, 0
+    passed, cut, reach = set(sides), None, 0
     for place, node in enumerate(nodes):
+        if node.input_tensors and all(id(tensor) in passed for tensor in node.input_tensors):
+            passed |= {id(tensor) for tensor in node.output_tensors}
+        if all(id(tensor) in passed for tensor in node.output_tensors):
+            continue
         if _acts_in_training(node.operation):
             break
         if reach <= place and not node.is_input:

@@ -36,21 +36,21 @@ def freeze(
     """
     from keras.layers import BatchNormalization
 
-    first = _first_unfrozen(backbone, unfreeze)
+    trained = _trained(backbone, unfreeze)
     backbone.trainable = True  # of a frozen model nothing would train, whatever its layers say
-    for index, layer in enumerate(backbone.layers):
+    for layer in backbone.layers:
         kept = batch_norm == "frozen" and isinstance(layer, BatchNormalization)
-        layer.trainable = index >= first and not kept
+        layer.trainable = id(layer) in trained and not kept
 
 
-def _first_unfrozen(backbone: keras.Model, unfreeze: str | float | None) -> int:
-    """Index into ``backbone.layers`` of the first layer that trains."""
+def _trained(backbone: keras.Model, unfreeze: str | float | None) -> set[int]:
+    """Ids of the layers that train."""
     if unfreeze is None or unfreeze == "none":
-        return len(backbone.layers)
+        return set()
     if unfreeze == "all":
-        return 0
+        return set(map(id, backbone.layers))
     if isinstance(unfreeze, str):
-        return _index(backbone, unfreeze)
+        return _from_name(backbone, unfreeze)
     if not 0 < unfreeze <= 1:
         raise BadConfiguration(
             f"unfreeze = {unfreeze} should be a share of the layers above 0 and up to 1, "
@@ -58,16 +58,19 @@ def _first_unfrozen(backbone: keras.Model, unfreeze: str | float | None) -> int:
         )
     weighted = [index for index, layer in enumerate(backbone.layers) if layer.weights]
     count = ceil(unfreeze * len(weighted) - 1e-9)  # 0.07 of 100 is 7 layers, not 8
-    return weighted[-max(count, 1)]
+    return set(map(id, backbone.layers[weighted[-max(count, 1)] :]))
 
 
-def _index(backbone: keras.Model, name: str) -> int:
-    layers = {layer.name: index for index, layer in enumerate(backbone.layers)}
-    starts = {block: layers[members[0].name] for block, members in blocks(backbone).items()}
-    known = {**starts, "all": 0, **layers, **starts}  # blocks first: the message lists them so
-    if name not in known:
-        raise UnknownName("block or layer of the backbone", name, known)
-    return known[name]
+def _from_name(backbone: keras.Model, name: str) -> set[int]:
+    """The layers of a block and all later blocks, or a layer and all layers after it."""
+    found, layers = blocks(backbone), [layer.name for layer in backbone.layers]
+    if name in found:
+        later = [*found][[*found].index(name) :]
+        return {id(layer) for block in later for layer in found[block]}
+    if name in layers:
+        return set(map(id, backbone.layers[layers.index(name) :]))
+    known = [*found, "all", *layers]  # blocks first: the message lists them so
+    raise UnknownName("block or layer of the backbone", name, dict.fromkeys(known))
 
 
 def parameter_counts(model: keras.Model) -> tuple[int, int]:

@@ -13,11 +13,15 @@ from keras_transfer.networks.cutting import Cut, cut_network
 from keras_transfer.networks.freezing import freeze
 from keras_transfer.networks.heads import Head
 from keras_transfer.networks.preprocessing import preprocess
+from keras_transfer.networks.sequence_pooling import SEQUENCE_POOLINGS
 
-__all__ = ["BACKBONE", "Network", "build_network", "members_of"]
+__all__ = ["BACKBONE", "Network", "build_network", "build_text_network", "members_of"]
 
 BACKBONE = "backbone"
 """Name of the layer that is the backbone, in our models and in those of version 1."""
+
+PADDING_MASK = "padding_mask"
+"""Name of the input that says which tokens of a sequence count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +32,13 @@ class Network:
         model: What is trained: inputs by name to outputs by name.
         predictor: What is kept, evaluated and exported; often the model itself.
         backbones: The pretrained networks in it, by name.
+        passthrough: Names of inputs that heads take too, such as a padding mask.
     """
 
     model: keras.Model
     predictor: keras.Model
     backbones: Mapping[str, keras.Model]
+    passthrough: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: keras.Model) -> Network:
@@ -43,12 +49,14 @@ class Network:
         Raises:
             BadConfiguration: It has no backbone.
         """
-        found = {layer.name: layer for layer in model.layers if layer.name.startswith(BACKBONE)}
-        if not found:
+        layers = [layer for layer in model.layers if layer.name.startswith(BACKBONE)]
+        if not layers:
             raise BadConfiguration(f"The model {model.name!r} has no layer called {BACKBONE!r}.")
         if not isinstance(model.input, dict):
             model = keras.Model({model.input.name: model.input}, {"label": model.output})
-        return cls(model, model, found)
+        found = {layer.name: _as_model(model, layer) for layer in layers}
+        masks = tuple(name for name in model.input if name == PADDING_MASK)
+        return cls(model, model, found, masks)
 
     @property
     def backbone(self) -> keras.Model:
@@ -65,7 +73,7 @@ class Network:
 
     def cut(self) -> Cut | None:
         """Cut the model into its frozen and its trainable part, as its layers are set now."""
-        return cut_network(self.model, list(self.backbones))
+        return cut_network(self.model, list(self.backbones), self.passthrough)
 
 
 def build_network(
@@ -99,6 +107,38 @@ def build_network(
     return Network(model, model, {BACKBONE: backbone})
 
 
+def build_text_network(
+    backbone: keras.Model, heads: Mapping[str, Head], *, pooling: str
+) -> Network:
+    """Join a text backbone and heads into a network.
+
+    The layers of the backbone become layers of the network, so that it can be cut where a padding
+    mask is passed along; an identity of the name "backbone" stands behind them.
+
+    Args:
+        backbone: As ``build_text_backbone`` makes it.
+        heads: By the name of the output; they take pooled features.
+        pooling: A row of ``SEQUENCE_POOLINGS``.
+
+    Returns:
+        From {"token_ids": (batch, length) int32, "padding_mask": (batch, length) bool} to
+        (batch, outputs) float32 logits for each head.
+    """
+    given: dict[str, keras.KerasTensor] = backbone.input
+    sequence = keras.layers.Identity(name=BACKBONE)(backbone.output)
+    pooled = SEQUENCE_POOLINGS[pooling](sequence, given[PADDING_MASK])
+    outputs = {name: head(pooled) for name, head in heads.items()}
+    model = keras.Model(given, outputs, name="classifier")
+    return Network(model, model, {BACKBONE: backbone}, (PADDING_MASK,))
+
+
+def _as_model(model: keras.Model, layer: keras.Layer) -> keras.Model:
+    """A backbone that is a layer, or all layers up to one that marks its end."""
+    if isinstance(layer, keras.Model):
+        return layer
+    return keras.Model(model.input, layer.output, name=layer.name)
+
+
 def members_of(network: Network, output: str) -> Sequence[tuple[Network, keras.Model]]:
     """Separate a network whose head has several members; all share their layers with it.
 
@@ -121,5 +161,5 @@ def members_of(network: Network, output: str) -> Sequence[tuple[Network, keras.M
     for number, tensor in enumerate(logits, start=1):
         member = keras.Model(model.input, {output: tensor}, name="classifier")
         head = keras.Model(pooled, {output: tensor}, name=f"member{number}")
-        found.append((Network(member, member, network.backbones), head))
+        found.append((Network(member, member, network.backbones, network.passthrough), head))
     return found

@@ -14,6 +14,7 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
+from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.base import Labels
 from keras_transfer.objectives.outputs import Output, encode, labels_of, single_class
 from keras_transfer.runs.directory import write_json
@@ -99,10 +100,14 @@ class Predictor:
         """
         from keras_transfer.data.files import Files
         from keras_transfer.data.scan import scan
+        from keras_transfer.data.texts import Texts
 
         self._check_tta(tta)
-        files = _expanded([paths] if isinstance(paths, str | Path) else list(paths))
-        samples = Samples.of(Files(files), [""], files, [0] * len(files))
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        texts = read_input(self.settings["input"]).text_column
+        files = [str(text) for text in given] if texts else _expanded(given)
+        store: Any = Texts(files) if texts else Files(files)
+        samples = Samples.of(store, [""], files, [0] * len(files))
         reasons = scan(samples, self.loading.input.check, cache_dir()).reasons
         scores = _mean(self._views(samples.take(reasons == ""), tta))
         places = iter(range(len(files)))
@@ -254,11 +259,13 @@ class Predictor:
         """Read labelled examples, with the targets of this network's outputs."""
         from keras_transfer.data import sources
 
+        text = read_input(self.settings["input"]).text_column
+        how: dict[str, Any] = {"layout": layout, "text": text}
         if self._single_class:
-            return sources.read(data, data_dir, layout=layout, known=self.classes)
+            return sources.read(data, data_dir, known=self.classes, **how)
         objectives = {name: output.objective for name, output in self.outputs.items()}
         columns = [column for name, one in objectives.items() for column in one.reads(name)]
-        read = sources.read(data, data_dir, layout=layout, columns=dict.fromkeys(columns))
+        read = sources.read(data, data_dir, columns=dict.fromkeys(columns), **how)
         return encode(read, objectives, {name: o.names for name, o in self.outputs.items()})
 
     def _relabelled(self, samples: Samples) -> Samples:

@@ -16,6 +16,7 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Output, read_outputs
 from keras_transfer.runs.directory import stored_settings
 from keras_transfer.runs.predictor import Predictor
@@ -145,11 +146,10 @@ class Run(Predictor):
     def loading(self) -> Loading:
         """How this run's images become batches."""
         from keras_transfer.data.batches import Loading
-        from keras_transfer.inputs.images.bound import BoundImage
 
-        (pixels,) = self.network.predictor.inputs
-        given = self.settings["input"]
-        bound = BoundImage(pixels.shape[1], given["resize"], given["augment"])
+        first, *_ = self.network.predictor.inputs
+        given = read_input(self.settings["input"])
+        bound = given.bind(given.load(self.folder), first.shape[1])
         return Loading(bound, self.settings["batches"]["batch_size"])
 
     @property

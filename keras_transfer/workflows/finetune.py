@@ -20,11 +20,14 @@ from keras_transfer.config.tree import nested
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
 from keras_transfer.inputs.image import Image
+from keras_transfer.inputs.table import AnyInput
+from keras_transfer.inputs.text import Text
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.methods.table import AnyMethod
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES, build_text_backbone
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import labels_of, single_class
@@ -50,7 +53,7 @@ logger = logging.getLogger("keras_transfer")
 class FineTune(Recipe):
     """Fine-tune a pretrained network."""
 
-    input: Image = Field(Image(), description="how an example becomes tensors")
+    input: AnyInput = Field(Image(), description="image or text")
     backbone: Backbone = Field(description="the pretrained network")
     head: Head = Field(Head(), description="what is put on the backbone")
     objective: AnyObjective = Field(
@@ -92,6 +95,7 @@ class FineTune(Recipe):
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         given = shorthand.checked(settings)
         found = nested(cls, {k: v for k, v in settings.items() if k not in shorthand.SHORTHAND})
+        _for_texts(found)
         if given:
             stages = found.get("stages", cls.model_fields["stages"].default)
             full = [_stage(stage).model_dump(mode="json") for stage in stages]
@@ -109,13 +113,14 @@ class FineTune(Recipe):
         clock: dict[str, float] = {}
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
-            recipe, samples = self, None
-            if self.stages[0].schedule == "bit":
+            recipe, samples, learnt = self, None, None
+            if self._needs_data():
                 with _timed(clock, "data"):
                     samples = self._samples(folder, source)
+                    learnt = self._learnt(folder, samples, weights)
                     recipe = self._ruled(samples)
             with _timed(clock, "network"), devices.scope():
-                backbone = recipe._backbone(weights)
+                backbone = recipe._backbone(weights, learnt)
             if samples is None:
                 with _timed(clock, "data"):
                     samples = self._samples(folder, source)
@@ -155,10 +160,10 @@ class FineTune(Recipe):
         plain = self.changed(method="supervised")  # one head: each member has a rate of its own
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
-            with devices.scope():
-                backbone = self._backbone(weights)
             samples = self._samples(folder, self.data.source)
+            learnt = self._learnt(folder, samples, weights)
             with devices.scope():
+                backbone = self._backbone(weights, learnt)
                 return plain._runner(folder, backbone, samples, replicas).find_rate()
 
     def check_network(self) -> None:
@@ -167,7 +172,7 @@ class FineTune(Recipe):
         Raises:
             BadConfiguration: Such as a block to unfreeze that the backbone does not have.
         """
-        self._backbone("none")
+        self._backbone("none", None)
 
     @contextmanager
     def _session(self) -> Iterator[tuple[tf.distribute.Strategy, int]]:
@@ -185,15 +190,36 @@ class FineTune(Recipe):
                 raise BadConfiguration(refused)
             yield devices, replicas
 
-    def _backbone(self, weights: str) -> keras.Model:
+    def _needs_data(self) -> bool:
+        """Whether the network depends on the data."""
+        return self.input.learns or self.stages[0].schedule == "bit"
+
+    def _learnt(self, folder: Path, samples: Samples, weights: str) -> Any:
+        """What the input learns from the train split, such as a vocabulary; written down."""
+        if not self.input.learns:
+            return None
+        if weights.startswith("run:"):  # its embeddings are of the tokens that it knew
+            learnt = self.input.load(Path(weights.removeprefix("run:")))
+        else:
+            train = samples.split("train")
+            learnt = self.input.fit(train.store.raw(train.rows))
+        self.input.save(learnt, folder)
+        return learnt
+
+    def _backbone(self, weights: str, learnt: Any) -> keras.Model:
         """Build and fill the backbone; whatever is wrong with the network shows before the data."""
         from keras_transfer.networks.blocks import blocks
         from keras_transfer.networks.freezing import freeze
         from keras_transfer.networks.heads import build_head
 
         name, variant = self.backbone.name, self.backbone.variant
-        backbone = build_backbone(name, image_size=self.input.image_size, variant=variant)
-        build_head(2, **self.head.model_dump())
+        if isinstance(self.input, Text):
+            size = len(learnt) if learnt is not None else self.input.vocabulary_size
+            length = self.input.length
+            backbone = build_text_backbone(name, vocabulary_size=size, length=length)
+        else:
+            backbone = build_backbone(name, image_size=self.input.image_size, variant=variant)
+        build_head(2, **self.head.model_dump() | {"pooling": None})
         for number, stage in enumerate(self.stages):
             try:
                 freeze(backbone, stage.unfreeze, self.backbone.batch_norm)
@@ -207,13 +233,14 @@ class FineTune(Recipe):
 
     def _samples(self, folder: Path, source: Any) -> Samples:
         """Read and check the examples, and divide them into splits."""
-        check = self.input.check
         return read_samples(
-            self.data, source, folder, judge=check, seed=self.seed, objectives=self.objectives
+            self.data, source, folder, given=self.input, seed=self.seed, objectives=self.objectives
         )
 
     def _ruled(self, samples: Samples) -> FineTune:
-        """The recipe as BiT-HyperRule wants it for these images."""
+        """The recipe as BiT-HyperRule wants it for these images, if it is asked for."""
+        if self.stages[0].schedule != "bit" or not isinstance(self.input, Image):
+            return self
         from keras_transfer.workflows.hyperrule import hyperrule
         from keras_transfer.workflows.imbalance import strategy_for
 
@@ -225,11 +252,11 @@ class FineTune(Recipe):
 
     def _network(self, backbone: keras.Model, train: Samples) -> Network:
         from keras_transfer.networks.heads import POOLINGS, build_head
-        from keras_transfer.networks.network import build_network
+        from keras_transfer.networks.network import build_network, build_text_network
 
         members = self.method.members if isinstance(self.method, Bagging) else 1
-        several = len(self.objectives) > 1
-        settings = self.head.model_dump() | ({"pooling": None} if several else {})
+        several, text = len(self.objectives) > 1, isinstance(self.input, Text)
+        settings = self.head.model_dump() | ({"pooling": None} if several or text else {})
         heads = {}
         for number, (name, objective) in enumerate(self.objectives.items(), start=1):
             labels = labels_of(train, name)
@@ -240,6 +267,8 @@ class FineTune(Recipe):
                 prefix=f"output{number}_" if several else "",
                 **settings,
             )
+        if text:
+            return build_text_network(backbone, heads, pooling=self.head.pooling)
         preprocessing = BACKBONES[self.backbone.name].preprocessing
         pool = POOLINGS[self.head.pooling] if several else None
         network = build_network(backbone, heads, preprocessing=preprocessing, pool=pool)
@@ -273,7 +302,8 @@ class FineTune(Recipe):
         strategy = strategy_for(self.objectives, train, self.seed)
         if single_class(self.objectives):
             strategy.report(train)
-        bound = self.input.bind(backbone.input_shape[1])
+        first, *_ = backbone.inputs
+        bound = self.input.bind(self.input.load(folder), first.shape[1])
         setup = Setup(
             network,
             samples,
@@ -355,6 +385,16 @@ class FineTune(Recipe):
 
 class Classify(FineTune):
     """Fine-tune a pretrained network to tell classes apart."""
+
+
+def _for_texts(found: dict[str, Any]) -> None:
+    """Complete the settings of a network for texts, in place."""
+    backbone = found.get("backbone")
+    if not isinstance(backbone, dict) or backbone.get("name") not in TEXT_BACKBONES:
+        return
+    found["backbone"] = {"weights": "none", **backbone}
+    if isinstance(found.get("input", {}), dict):
+        found["input"] = {"type": "text", **found.get("input", {})}
 
 
 def _stage(given: Any) -> Stage:

@@ -12,8 +12,9 @@ from keras_transfer.cache import cache_dir
 from keras_transfer.config.groups import Data
 from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import class_weights
-from keras_transfer.data.samples import LABEL, Judge, Samples
+from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.inputs.base import Input
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import encode, single_class
 
@@ -27,7 +28,7 @@ def read_samples(
     source: Any,
     folder: Path,
     *,
-    judge: Judge,
+    given: Input,
     seed: int,
     objectives: Mapping[str, Objective],
 ) -> Samples:
@@ -37,7 +38,7 @@ def read_samples(
         data: Which of the examples are used, and how they are divided.
         source: The examples: a spec or arrays.
         folder: Gets ``split.csv``, ``classes.json`` and, if there are any, ``bad_files.csv``.
-        judge: Says whether the bytes of an example can be used.
+        given: The input: what the examples are, and which of them can be used.
         seed: The recipe's.
         objectives: What is predicted, by the name of the output.
 
@@ -49,11 +50,11 @@ def read_samples(
 
     own = seeds.stream(seed, "split")
     split_seed = own if data.split.seed is None else seeds.stream(data.split.seed, "split")
-    samples = read_labelled(data, source, objectives)
+    samples = read_labelled(data, source, given, objectives)
     if data.limit:
         val, test = data.split.val, data.split.test
         samples = splits.limit(samples, data.limit, split_seed, val=val, test=test)
-    found = scan(samples, judge, cache_dir())
+    found = scan(samples, given.judge, cache_dir())
     runs.write_bad_files(folder / "bad_files.csv", samples, found.reasons)
     samples = drop_invalid(samples, found, data.on_bad)
     if (found.reasons != "").any():
@@ -66,12 +67,15 @@ def read_samples(
     return samples
 
 
-def read_labelled(data: Data, source: Any, objectives: Mapping[str, Objective]) -> Samples:
+def read_labelled(
+    data: Data, source: Any, given: Input, objectives: Mapping[str, Objective]
+) -> Samples:
     """Read the table of samples with the targets of each objective.
 
     Args:
         data: Which of the examples are used.
         source: The examples: a spec or arrays.
+        given: The input: what the examples are.
         objectives: What is predicted, by the name of the output.
 
     Raises:
@@ -79,11 +83,12 @@ def read_labelled(data: Data, source: Any, objectives: Mapping[str, Objective]) 
         UnknownName: ``class_weight`` names a class that the data do not have.
     """
     where = Path(data.data_dir) if data.data_dir else None
+    how: dict[str, Any] = {"layout": data.layout, "text": given.text_column}
     if not single_class(objectives):
         columns = [name for output, one in objectives.items() for name in one.reads(output)]
-        read = sources.read(source, where, layout=data.layout, columns=dict.fromkeys(columns))
+        read = sources.read(source, where, columns=dict.fromkeys(columns), **how)
         return encode(read, objectives)
-    samples = sources.read(source, where, layout=data.layout)
+    samples = sources.read(source, where, **how)
     if data.classes:
         samples = splits.keep_classes(samples, data.classes)
     own = getattr(objectives[LABEL], "class_weight", None)

@@ -273,7 +273,7 @@ class StageRunner:
 
     def _preview(self) -> None:
         path, setup = self.folder / "augmented.png", self.setup
-        if path.exists():
+        if path.exists() or "pixels" not in setup.loading.input.spec:
             return
         given, train = setup.loading.input, setup.targets.train()
         pixels, labels = first_batch(
@@ -284,7 +284,8 @@ class StageRunner:
             augment=given.augment,
             mix=setup.targets.mix,
         )
-        write_preview(path, pixels, labels, setup.samples.classes)
+        (name, *_) = setup.targets.objectives
+        write_preview(path, pixels, labels, setup.targets.labels(name).names)
 
 
 def _check_updates(stages: Sequence[Stage], steps: int) -> None:

@@ -34,7 +34,7 @@ class BoundImage:
         raw: Name and dtype of what a served request carries.
     """
 
-    raw = ("image_bytes", "string")
+    raw: tuple[str, str] = ("image_bytes", "string")
 
     def __init__(
         self, size: int, resize: str = "stretch", augment: Mapping[str, Any] | None = None
@@ -51,7 +51,7 @@ class BoundImage:
     @property
     def metadata(self) -> dict[str, Any]:
         """What prepared inputs depend on, JSON-ready."""
-        return {"format": FORMAT, "image_size": self.size, "resize": self.resize}
+        return {"type": "image", "format": FORMAT, "image_size": self.size, "resize": self.resize}
 
     @property
     def augments(self) -> bool:
@@ -71,11 +71,17 @@ class BoundImage:
             raw = decode.image(raw, self.size, self.resize)
         return {PIXELS: decode.resize(raw, self.size, self.resize)}
 
-    def collate(self, batch: Tensors) -> Tensors:
+    batched = False
+
+    def load(self, raw: tf.Tensor) -> Tensors:
+        """Prepare an image; see ``prepare``."""
+        return self.prepare(raw)
+
+    def collate(self, batch: Mapping[str, tf.Tensor]) -> Tensors:
         """{"pixels": (batch, size, size, 3)}, uint8 to float32, 0..255."""
         return {PIXELS: tf.cast(batch[PIXELS], tf.float32)}
 
-    def augment(self, batch: Tensors, seeds: tf.Tensor) -> Tensors:
+    def augment(self, batch: Mapping[str, tf.Tensor], seeds: tf.Tensor) -> Tensors:
         """Change images at random.
 
         Args:

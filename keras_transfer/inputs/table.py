@@ -1,0 +1,36 @@
+"""All inputs by name, and the type of a setting that is one of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from keras_transfer.inputs.base import Input
+from keras_transfer.inputs.image import Image
+from keras_transfer.inputs.text import Text
+from keras_transfer.tables import Table
+
+__all__ = ["INPUTS", "AnyInput", "read_input"]
+
+INPUTS: Table[type[Input]] = Table("input", {"image": Image, "text": Text})
+
+
+def _typed(value: Any) -> Any:
+    """Without a type it is an image; a wrong one raises with a near miss."""
+    if isinstance(value, str):
+        value = {"type": value}
+    if isinstance(value, dict):
+        value = {"type": "image", **value}
+        assert INPUTS[value["type"]]
+    return value
+
+
+def read_input(settings: dict[str, Any]) -> Input:
+    """The input of stored settings."""
+    typed = dict(_typed(settings))
+    return INPUTS[typed["type"]](**typed)
+
+
+AnyInput = Annotated[Image | Text, Field(discriminator="type"), BeforeValidator(_typed)]
+"""One of the inputs; its name alone is enough."""
