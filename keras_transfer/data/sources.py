@@ -106,7 +106,7 @@ def read(
     if isinstance(data, Samples):
         return data
     how = Reading(data_dir, layout, known)
-    samples = _arrays(*data, known) if _is_pair(data) else _named(data, how)
+    samples = _arrays(data[0], data[1], known) if _is_pair(data) else _named(data, how)
     check_classes(describe(data), samples.classes, samples.counts())
     return samples
 
