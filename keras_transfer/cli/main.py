@@ -43,6 +43,9 @@ class Root(click.Group):
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                click.echo(f"Error: A path is too long: {error.filename!r:.200}...", err=True)
+                ctx.exit(2)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             click.echo(

@@ -50,7 +50,7 @@ def read_folder(folder: Path, layout: str = "auto", known: Collection[str] = ())
         raise BadData(f"{os.path.abspath(root)} {what}.")
     folders = plan(root, layout, known)
     ignored = _warn_of_strays(root, folders)
-    found = {split: _classes(split, folders, ignored) for split in folders}
+    found = {split: _classes(split, folders, ignored, bool(known)) for split in folders}
     if not known:
         _check_two(folders, found)
     if "train" in found:
@@ -93,7 +93,7 @@ def _warn_of_strays(root: str, folders: Plan) -> Ignored:
     return ignored
 
 
-def _classes(split: str, folders: Plan, ignored: Ignored) -> _Classes:
+def _classes(split: str, folders: Plan, ignored: Ignored, evaluated: bool) -> _Classes:
     """Find the images of each class of a split; add what is ignored to ``ignored``."""
     home, classes = folders[split]
     if not classes:
@@ -105,7 +105,7 @@ def _classes(split: str, folders: Plan, ignored: Ignored) -> _Classes:
     own = Ignored.nothing()
     for _, rest in below:
         own.add(rest)
-    _check_filled(home, split, found, own)
+    _check_filled(home, found, own, evaluated or split in ("val", "test"))
     ignored.add(own)
     return found
 
@@ -134,24 +134,22 @@ def _unlabelled(split: str, folders: Plan) -> str:
     )
 
 
-def _check_filled(home: str, split: str, found: _Classes, ignored: Ignored) -> None:
+def _check_filled(home: str, found: _Classes, ignored: Ignored, evaluated: bool) -> None:
+    """Refuse class folders without images; some may be empty where none is trained on."""
     empty = [name for name, paths in found.items() if not paths]
     if len(empty) == len(found):
         raise BadData(
             f"The class folders in {home} hold no images, but "
             f"{counted(ignored.files) or 'no files'}."
         )
-    if not empty:
-        return
-    if split in ("val", "test"):
-        names = ", ".join(empty)
-        logger.warning("The %s split in %s has no images of %s", split, home, names)
-        return
-    raise BadData(
-        f"{len(empty)} of {len(found)} class folders in {home} hold no images. Fill, "
-        "remove or hide them (by a name that begins with a dot):",
-        empty,
-    )
+    if empty and evaluated:
+        logger.warning("There are no images of %s in %s", ", ".join(empty), home)
+    elif empty:
+        raise BadData(
+            f"{len(empty)} of {len(found)} class folders in {home} hold no images. Fill, "
+            "remove or hide them (by a name that begins with a dot):",
+            empty,
+        )
 
 
 def _check_two(folders: Plan, found: Mapping[str, _Classes]) -> None:

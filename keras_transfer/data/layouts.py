@@ -165,7 +165,8 @@ def _ordered(by_split: Mapping[str, T]) -> dict[str, T]:
 
 
 def _say(root: str, layout: str, splits: Mapping[str, str]) -> None:
-    renamed = [f"{name} is {split}" for name, split in splits.items() if name.lower() != split]
+    by_rank = sorted(splits.items(), key=lambda item: SPLITS.index(item[1]))
+    renamed = [f"{name} is {split}" for name, split in by_rank if name.lower() != split]
     if renamed:
         logger.info("Layout of %s: %s; %s", root, layout, ", ".join(renamed))
 

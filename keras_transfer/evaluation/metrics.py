@@ -33,7 +33,7 @@ def classification_metrics(
       None where a class has no images;
     * minority_class, minority_recall: of the classes that have images the one with the fewest
       to train on (as few: the fewest here), and its recall;
-    * pr_auc: mean of the average precision of each class that has images;
+    * pr_auc: mean of the average precision of each class that has images; None where only one has;
     * log_loss: mean -log of the true class's probability, rows scaled to sum to 1;
     * per_class: precision (None for a class never predicted), recall (None for one without
       images), f1 and support by class name;
@@ -142,7 +142,9 @@ def _rarest(
     return {"minority_class": classes[rarest], "minority_recall": recall}
 
 
-def _pr_auc(true: np.ndarray, probabilities: np.ndarray) -> float:
+def _pr_auc(true: np.ndarray, probabilities: np.ndarray) -> float | None:
+    if len(np.unique(true)) < 2:  # without images of other classes every precision is 1
+        return None
     average = sklearn_metrics.average_precision_score
     return float(np.mean([average(true == one, probabilities[:, one]) for one in np.unique(true)]))
 

@@ -59,7 +59,7 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
     """
     home = Path(out or ROOT).resolve()
     data = Path(not_inside).expanduser().resolve() if isinstance(not_inside, str | Path) else None
-    if data and data.is_dir() and home.is_relative_to(data):
+    if data and os.path.isdir(data) and home.is_relative_to(data):
         raise BadConfiguration(
             f"The run folder {home} would lie inside the data folder {data}, where it would "
             "be taken for a class. Name an --out elsewhere."

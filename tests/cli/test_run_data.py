@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import shutil
 import zlib
 
@@ -98,6 +99,55 @@ def test_a_manifest_with_groups_and_weights_trains(work, tmp_path):
         splits.setdefault(row["group"], set()).add(row["split"])
     assert len(splits) == 8
     assert all(len(found) == 1 for found in splits.values())
+
+
+def test_a_folder_as_people_have_it_is_trained_evaluated_and_predicted(work, tmp_path):
+    """Kaggle's names, thumbnails of a disk station, files without suffix, one class to test on."""
+    paint(tmp_path / "photos/Training")
+    paint(tmp_path / "photos/Testing", red=4)
+    (tmp_path / "photos/Testing/blue").mkdir()
+    test = tmp_path / "photos/Testing/red"
+    shutil.copytree(test, test / "@eaDir")
+    (test / "3.png").rename(test / "3")
+    out = ["--data", "photos", "--out", "o"]
+
+    log = kt("run", work / "tiny.py", *HEAD, *out, cwd=tmp_path, check=0).stderr
+    assert "Training is train, Testing is test" in log
+    assert "1 @eaDir" in log
+    assert "The test split of the data lacks classes (1 of 2): blue." in log
+    assert json.loads((tmp_path / "o/classes.json").read_text()) == ["blue", "red"]
+    found = json.loads((tmp_path / "o/metrics.json").read_text())["test"]
+    assert (found["n"], found["roc_auc"], found["pr_auc"]) == (4, None, None)
+    assert found["per_class"]["blue"]["recall"] is None
+
+    shown = kt("evaluate", "o", "--data", test.parent, cwd=tmp_path, check=0).stdout
+    assert "ROC AUC            -" in shown
+    (test / "4.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    answers = kt("predict", "o", test, "--format", "csv", cwd=tmp_path, check=3)
+    rows = {row["path"]: row["error"] for row in csv.DictReader(io.StringIO(answers.stdout))}
+    assert [path.rpartition("/")[2] for path in rows] == ["0.png", "1.png", "2.png", "3", "4.heic"]
+    assert [bool(error) for error in rows.values()] == [False] * 4 + [True]
+
+
+def test_a_folder_that_can_be_read_in_two_ways_asks_for_layout(work, tmp_path):
+    for site in ("north", "south"):
+        paint(tmp_path / "photos" / site)
+    words = ["run", work / "tiny.py", *HEAD, "--data", "photos", "--out", "o"]
+
+    refused = kt(*words, cwd=tmp_path, check=3)
+    assert "--layout class: the classes are north, south" in refused.stderr
+    kt(*words, "--layout", "class", cwd=tmp_path, check=0)
+    assert json.loads((tmp_path / "o/classes.json").read_text()) == ["north", "south"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--data", "a/" * 3000], ["--data", "a" * 300], ["--out", "a/" * 3000]]
+)
+def test_a_path_that_is_too_long_is_no_bug(words, work):
+    done = kt("run", "tiny.py", *words, cwd=work)
+
+    assert done.returncode in (2, 3)
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

@@ -165,6 +165,16 @@ def test_known_classes_decide(pattern, known, expected, tree):
     assert [*found(read_folder(tree(pattern), known=known))] == expected
 
 
+def test_an_empty_class_folder_may_be_evaluated_on(tree, caplog):
+    root = tree("a")
+    (root / "b").mkdir()
+
+    samples = read_folder(root, known=["a", "b", "c"])
+
+    assert samples.counts().tolist() == [2, 0]
+    assert "There are no images of b" in caplog.text
+
+
 # --- splits without labels or classes ---------------------------------------------------------
 
 
@@ -186,7 +196,7 @@ def test_a_test_split_may_lack_classes_or_hold_one_alone(tree, caplog):
 
     assert samples.classes == ("a", "b", "c")
     assert samples.split("test").counts().tolist() == [2, 0, 0]
-    assert f"The test split in {root}/test has no images of b" in caplog.text
+    assert f"There are no images of b in {root}/test" in caplog.text
 
 
 def test_a_class_folder_without_images_to_train_on_is_refused(tree):

@@ -252,7 +252,7 @@ def test_images_are_checked_and_stamped(tmp_path):
         (
             "kt_odd_splits",
             BadData,
-            "a split called train, val, valid, validation, dev, test; found left",
+            "validation, dev, test, testing; found left",
         ),
         ("kt_two_images", BadData, "found left: Image, right: Image, label: ClassLabel"),
         ("kt_deep", BadData, "should hold uint8 images in tfrecord files; found uint16"),

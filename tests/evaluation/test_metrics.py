@@ -121,6 +121,7 @@ def test_classes_without_images_give_null_and_no_warning(label, n):
     metrics = classification_metrics(np.full(n, label), probabilities, "abcd")
 
     assert metrics["roc_auc"] is None
+    assert metrics["pr_auc"] is None
     assert metrics["balanced_accuracy"] == metrics["accuracy"]
     for name, row in metrics["per_class"].items():
         assert (row["recall"] is None) == (name != "abcd"[label])
@@ -249,6 +250,19 @@ def test_the_summary_leaves_out_a_matrix_too_wide_for_a_terminal_and_shows_gaps(
     assert "true \\ predicted" not in text
     assert "ROC AUC            -" in text
     assert "c12            -       -      -       0" in text
+
+
+def test_the_summary_of_one_class_alone_shows_gaps():
+    """Three cats, of which one is taken for a dog."""
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+
+    lines = summary(classification_metrics(np.zeros(3, int), probabilities, ("cat", "dog")))
+
+    assert "ROC AUC            -\n" in lines
+    assert "PR AUC             -\n" in lines
+    rows = [line.split() for line in lines.splitlines()]
+    assert ["cat", "1.000", "0.667", "0.800", "3"] in rows
+    assert ["dog", "0.000", "-", "0.000", "0"] in rows
 
 
 def test_the_rarest_class_and_precision_recall_worked_by_hand():
