@@ -62,7 +62,7 @@ def test_a_file_is_a_recipe(tmp_path):
 
     module = catalog.find(str(tmp_path / "mine.py"))
 
-    assert module.recipe.backbone == "vgg16"
+    assert module.recipe.backbone.name == "vgg16"
     assert catalog.name_of(module.recipe) == "mine"
 
 

@@ -130,7 +130,7 @@ def test_predict_gives_what_the_evaluation_gave(catsdogs):
         assert np.allclose(one.probabilities, expected, atol=1e-3)
 
 
-def test_nothing_of_the_test_part_is_in_another(catsdogs):
+def test_no_example_of_the_test_split_is_in_another(catsdogs):
     import csv
 
     with (catsdogs.folder / "split.csv").open() as file:

@@ -88,22 +88,13 @@ def from_examples(
         epochs: Epochs of the stage.
         more: Further arguments of ``training_batches``.
     """
-    again = epochs > 1
 
     def batches(first_epoch: int) -> tf.data.Dataset:
-        samples = held(train.samples, loading) if again else train.samples
-        return training_batches(
-            samples,
-            loading,
-            train.columns,
-            epochs=epochs,
-            first_epoch=first_epoch,
-            augment=augment,
-            **more,
-        )
+        how = {"epochs": epochs, "first_epoch": first_epoch, "augment": augment, **more}
+        return _examples(train, loading, **how)
 
     def evaluation(samples: Samples, columns: Columns | None = None) -> tf.data.Dataset:
-        kept = held(samples, loading) if again else samples
+        kept = held(samples, loading) if epochs > 1 else samples
         return evaluation_batches(kept, loading, columns)
 
     return StageBatches(None, batches, evaluation(val.samples, val.columns), evaluation)
@@ -138,8 +129,7 @@ def from_features(
     clean = len(views) == 1 and views[0].augment is None
 
     def batches(first_epoch: int) -> tf.data.Dataset:
-        samples = train.samples if clean else held(train.samples, loading)
-        tables = _tables(extractor, samples, views)
+        tables = _tables(extractor, train.samples, views)
         if resample is not None:
             tables, samples, columns = _resampled(tables, train.samples, resample)
         else:
@@ -156,9 +146,9 @@ def from_features(
                 **more,
             )
         logger.info("The frozen layers run in every epoch")
+        how = {"epochs": epochs, "first_epoch": first_epoch, **more}
         fresh = None if clean else augment
-        examples = from_examples(train, val, loading, augment=fresh, epochs=epochs, **more)
-        return extractor.stream(examples.train(first_epoch))
+        return extractor.stream(_examples(train, loading, augment=fresh, **how))
 
     def evaluation(samples: Samples, columns: Columns | None = None) -> tf.data.Dataset:
         table = extractor.table(samples)
@@ -172,8 +162,16 @@ def from_features(
     )
 
 
+def _examples(train: Split, loading: Loading, *, epochs: int, **more: Any) -> tf.data.Dataset:
+    """Batches of the train split, whose examples stay in memory if they fit and serve again."""
+    samples = held(train.samples, loading) if epochs > 1 else train.samples
+    return training_batches(samples, loading, train.columns, epochs=epochs, **more)
+
+
 def _tables(extractor: FeatureExtractor, samples: Samples, views: Sequence[View]) -> list[Table]:
     """A table for each view; none at all where one has no room."""
+    if len(views) > 1:  # each of them decodes the examples
+        samples = held(samples, extractor.loading)
     found = []
     for view in views:
         table = extractor.table(samples, view)

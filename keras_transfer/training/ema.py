@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_transfer.training.optimizers import unwrapped
+from keras_transfer.training.optimizer_state import unwrapped
 
 __all__ = ["SwapEMAWeights", "swap_ema_weights", "with_warm_ema"]
 

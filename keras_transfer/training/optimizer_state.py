@@ -10,9 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.training.optimizers import unwrapped
-
-__all__ = ["load_optimizer_state", "per_variable_steps", "save_optimizer_state"]
+__all__ = ["load_optimizer_state", "per_variable_steps", "save_optimizer_state", "unwrapped"]
 
 OTHERS = ("_trainable_variables", "_accumulated_gradients", "_model_variables_moving_average")
 """Lists of an optimizer that have an entry a variable, and are not the state of its updates."""
@@ -102,6 +100,11 @@ def load_optimizer_state(path: Path, optimizer: Any, variables: Sequence[Any]) -
                 slot.assign(arrays[f"{place}.{name}"])
     inner.ages.assign(ages)
     return int((ages > 0).sum())
+
+
+def unwrapped(optimizer: Any) -> Any:
+    """The optimizer itself, where mixed_float16 has put one around it that scales the loss."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _slots(optimizer: Any, i: int) -> Iterator[tuple[str, Any]]:

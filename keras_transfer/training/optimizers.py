@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from keras_transfer.training.layer_rates import Factor
 
-__all__ = ["OPTIMIZERS", "SCHEDULES", "WARMING", "build_optimizer", "unwrapped"]
+__all__ = ["OPTIMIZERS", "SCHEDULES", "WARMING", "build_optimizer"]
 
 
 OPTIMIZERS: Table[str] = Table(
@@ -178,8 +178,3 @@ def build_optimizer(
     optimizer = kind(SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay), **given)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
-
-
-def unwrapped(optimizer: Any) -> Any:
-    """The optimizer itself, where mixed_float16 has put one around it that scales the loss."""
-    return getattr(optimizer, "inner_optimizer", optimizer)

@@ -3,16 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from images import decoded, loading
 from sklearn.datasets import load_digits
 
 from keras_transfer.data.arrays import Arrays, read_arrays, read_npz, read_parts, read_sklearn
 from keras_transfer.errors import BadData, UnknownName
-
-
-def decoded(store, rows):
-    """Read images inside a tf.data graph, as training does."""
-    images = tf.data.Dataset.from_tensor_slices(np.array(rows, "int64")).map(store.decode)
-    return [image.numpy() for image in images]
 
 
 def grey(n=4):
@@ -30,7 +25,7 @@ def test_grey_images_become_rgb(shape):
 
     assert image.dtype == np.uint8
     assert image.tolist() == np.full((2, 3, 3), 3).tolist()
-    assert store.decode(tf.constant(3, tf.int64)).shape == (2, 3, 3)
+    assert store.read(tf.constant(3, tf.int64)).shape == (2, 3, 3)
 
 
 def test_alpha_is_dropped_as_for_files():
@@ -79,7 +74,7 @@ def test_what_is_no_image_is_refused(x, message):
 def test_the_array_is_not_copied_into_the_graph():
     """A graph over 30 MB of pixels is below 10 kB."""
     store = Arrays(np.zeros((10_000, 32, 32, 3), "uint8"))
-    graph = tf.function(store.decode, input_signature=[tf.TensorSpec([], tf.int64)])
+    graph = tf.function(store.read, input_signature=[tf.TensorSpec([], tf.int64)])
 
     assert len(graph.get_concrete_function().graph.as_graph_def().SerializeToString()) < 10_000
 
@@ -87,15 +82,18 @@ def test_the_array_is_not_copied_into_the_graph():
 def test_images_that_are_decoded_already_are_read_as_they_are():
     samples = read_arrays(np.zeros((2, 40, 50), "uint8"), [0, 1])
 
-    assert samples.image(tf.constant(0, tf.int64), 4, "stretch").shape == (40, 50, 3)
+    row = tf.constant(0, tf.int64)
+
+    assert samples.store.read(row).shape == (40, 50, 3)
+    assert loading(4).example(samples, row)["pixels"].shape == (4, 4, 3)
 
 
 def test_digests_are_equal_for_equal_pixels_only():
     store = Arrays(np.array([[[1, 2]], [[2, 1]], [[1, 2]]], "uint8"))
-    digests = [store.check(row).digest for row in range(3)]
+    digests = [store.check(row, None).digest for row in range(3)]
 
     assert digests[0] == digests[2] != digests[1]
-    assert store.check(0).reason == ""
+    assert store.check(0, None).reason == ""
     assert store.stamp(0) is None
 
 

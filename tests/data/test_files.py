@@ -2,14 +2,16 @@
 
 import os
 
-import numpy as np
 import pytest
 import tensorflow as tf
+from images import decoded, image, loading
 from PIL import Image
-
 
 from keras_transfer.data.files import Files
 from keras_transfer.data.samples import Samples
+from keras_transfer.inputs.image import Image as ImageInput
+
+check = ImageInput.check
 
 
 @pytest.fixture
@@ -22,9 +24,7 @@ def paths(tmp_path):
 
 
 def test_rows_are_read_in_any_order(paths):
-    rows = tf.data.Dataset.from_tensor_slices(np.array([2, 0, 1], "int64"))
-
-    images = [one.numpy() for one in rows.map(Files(paths).decode)]
+    images = decoded(Files(paths), [2, 0, 1])
 
     assert [one.shape for one in images] == [(2, 3, 3)] * 3
     assert [tuple(one[0, 0]) for one in images] == [(0, 0, 255), (255, 0, 0), (0, 255, 0)]
@@ -37,15 +37,17 @@ def test_a_large_jpeg_is_read_no_larger_than_its_square_needs(tmp_path):
     samples = Samples.of(store, ["a"], ["large.jpg"], [0])
     row = tf.constant(0, tf.int64)
 
-    assert store.decode(row).shape == (400, 640, 3)
-    assert samples.image(row, 40, "stretch").shape == (100, 160, 3)
-    assert samples.image(row, 40, "pad").shape == (50, 80, 3)
-    assert loading(40).pixels(samples, row).numpy().max() <= 10
+    assert image(store, row).shape == (400, 640, 3)
+    assert image(store, row, 40, "stretch").shape == (100, 160, 3)
+    assert image(store, row, 40, "pad").shape == (50, 80, 3)
+    assert loading(40).example(samples, row)["pixels"].numpy().max() <= 10
 
 
 def test_paths_are_not_copied_into_the_graph(paths):
     store = Files(paths * 10_000)
-    graph = tf.function(store.decode).get_concrete_function(tf.TensorSpec([], tf.int64))
+    graph = tf.function(lambda row: image(store, row)).get_concrete_function(
+        tf.TensorSpec([], tf.int64)
+    )
 
     assert graph.graph.as_graph_def().ByteSize() < 200_000
     assert tuple(graph(tf.constant(29_999, tf.int64))[0, 0].numpy()) == (0, 0, 255)
@@ -54,7 +56,7 @@ def test_paths_are_not_copied_into_the_graph(paths):
 def test_a_sound_file_has_the_digest_of_its_copy_and_no_others(paths, tmp_path):
     copy = tmp_path / "copy.png"
     copy.write_bytes((tmp_path / "rot.png").read_bytes())
-    checked = [Files([*paths, str(copy)]).check(row) for row in range(4)]
+    checked = [Files([*paths, str(copy)]).check(row, check) for row in range(4)]
 
     assert [one.reason for one in checked] == [""] * 4
     assert checked[3].digest == checked[0].digest
@@ -90,14 +92,14 @@ def huge(path):
 def test_what_cannot_be_read_says_so(make, reason, tmp_path):
     make(tmp_path / "cat.jpg")
 
-    assert Files([str(tmp_path / "cat.jpg")]).check(0) == ("", reason)
+    assert Files([str(tmp_path / "cat.jpg")]).check(0, check) == ("", reason)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_says_so(paths):
     os.chmod(paths[0], 0)
 
-    assert Files(paths).check(0).reason == "cannot be read (Permission denied)"
+    assert Files(paths).check(0, check).reason == "cannot be read (Permission denied)"
 
 
 def test_a_stamp_changes_with_the_file_and_not_otherwise(paths, monkeypatch):

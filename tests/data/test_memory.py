@@ -6,14 +6,16 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
+from images import loading
 from PIL import Image
 
-from keras_transfer.data import decode, memory, sources
+from keras_transfer.data import memory, sources
 from keras_transfer.data.arrays import Arrays
-from keras_transfer.data.batches import evaluation_batches, training_batches
+from keras_transfer.data.batches import evaluation_batches, label_columns, training_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.scan import drop_invalid, scan
-from keras_transfer.inputs.images.augment import Augmenter
+from keras_transfer.inputs.image import Image as ImageInput
+from keras_transfer.inputs.images import decode
 
 
 @pytest.fixture
@@ -25,38 +27,43 @@ def samples(tmp_path):
             pixels = rng.integers(0, 256, (20 + i, 30, 3), dtype="uint8")
             Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i}.png")
     found = sources.read(str(tmp_path / "data"))
-    return drop_invalid(found, scan(found, tmp_path / "cache"), "fail")
+    return drop_invalid(found, scan(found, ImageInput.check, tmp_path / "cache"), "fail")
 
 
 def equal(ones, others):
     pairs = list(zip(ones, others, strict=True))
     return pairs and all(
-        np.array_equal(a, b) for one, other in pairs for a, b in zip(one, other, strict=True)
+        np.array_equal(a, b)
+        for one, other in pairs
+        for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True)
     )
 
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
 def test_batches_are_those_from_files(samples, resize):
-    loading = loading(16, resize, batch_size=4)
-    held = memory.held(samples, loading)
-    augment = Augmenter(rotation_range=20, horizontal_flip=True)
+    how = loading(16, resize, batch_size=4, rotation_range=20, horizontal_flip=True)
+    held = memory.held(samples, how)
 
     assert held.store is not samples.store
-    assert equal(evaluation_batches(samples, loading), evaluation_batches(held, loading))
-    for more in ({}, {"augment": augment}):
-        ones, others = (training_batches(s, loading, epochs=2, **more) for s in (samples, held))
-        assert equal(ones, others)
+    assert equal(evaluation_batches(samples, how), evaluation_batches(held, how))
+    for more in ({}, {"augment": how.input.augment}):
+        assert equal(epochs(samples, how, **more), epochs(held, how, **more))
+
+
+def epochs(samples, how, **more):
+    return training_batches(samples, how, label_columns(samples), epochs=2, **more)
 
 
 def test_part_of_a_held_table_is_held(samples):
-    loading = loading(16, batch_size=4)
+    how, judge = loading(16, batch_size=4), ImageInput.check
     some = np.array([7, 2])
-    split = memory.held(samples, loading).take(some)
+    split = memory.held(samples, how).take(some)
 
-    assert equal(
-        evaluation_batches(samples.take(some), loading), evaluation_batches(split, loading)
-    )
-    assert split.store.check(int(split.rows[0])) == samples.store.check(int(samples.rows[7]))
+    assert equal(evaluation_batches(samples.take(some), how), evaluation_batches(split, how))
+    checked = split.store.check(int(split.rows[0]), judge)
+    assert checked == samples.store.check(int(samples.rows[7]), judge)
+    read = split.store.read(tf.constant(split.rows[0]))
+    assert read == samples.store.read(tf.constant(samples.rows[7]))
     assert split.store.stamp(int(split.rows[1])) == samples.store.stamp(int(samples.rows[2]))
 
 
@@ -86,7 +93,7 @@ def test_it_says_what_is_not_kept(samples, caplog):
     with caplog.at_level(logging.INFO, "keras_transfer"):
         assert memory.held(samples, loading(16), share=0) is samples
 
-    assert "10 images are decoded anew each time" in caplog.text
+    assert "10 images are decoded in every epoch" in caplog.text
 
 
 @pytest.fixture
@@ -97,25 +104,22 @@ def arrays():
 
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
 def test_batches_are_those_from_arrays(arrays, resize):
-    loading = loading(16, resize, batch_size=4)
-    held = memory.held(arrays, loading)
+    how = loading(16, resize, batch_size=4, rotation_range=20)
+    held = memory.held(arrays, how)
 
     assert held.store is not arrays.store
-    assert equal(evaluation_batches(arrays, loading), evaluation_batches(held, loading))
-    ones, others = (
-        training_batches(s, loading, epochs=2, augment=Augmenter(rotation_range=20))
-        for s in (arrays, held)
-    )
-    assert equal(ones, others)
+    assert equal(evaluation_batches(arrays, how), evaluation_batches(held, how))
+    augment = how.input.augment
+    assert equal(epochs(arrays, how, augment=augment), epochs(held, how, augment=augment))
 
 
 def test_images_are_not_copied_into_the_graph(arrays):
     """A graph over 5 MB of pixels is below 20 kB."""
     many = arrays.take(np.arange(7).repeat(1000))
     store = memory.held(many, loading(16)).store
-    graph = tf.function(store.decode, input_signature=[tf.TensorSpec([], tf.int64)])
+    graph = tf.function(store.prepared, input_signature=[tf.TensorSpec([], tf.int64)])
 
-    assert store.pixels.shape == (7000, 16, 16, 3)
+    assert store.inputs["pixels"].shape == (7000, 16, 16, 3)
     assert graph.get_concrete_function().graph.as_graph_def().ByteSize() < 20_000
 
 
@@ -125,8 +129,8 @@ def test_a_held_image_is_not_resized(arrays):
     pixels = tf.zeros((16, 16, 3), tf.uint8)
 
     assert decode.resize(pixels, 16, "pad") is pixels
-    found = loading(16).pixels(held, tf.constant(3, tf.int64))
-    np.testing.assert_array_equal(found, held.store.pixels[3])
+    found = loading(16).example(held, tf.constant(3, tf.int64))
+    np.testing.assert_array_equal(found["pixels"], held.store.inputs["pixels"][3])
 
 
 def container(root, folder, limit, used, cache_line):

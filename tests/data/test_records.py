@@ -5,11 +5,12 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from images import decoded, image
 from PIL import Image
 
 from keras_transfer.data import records
-from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
+from keras_transfer.inputs.image import Image as ImageInput
 
 
 def example(values):
@@ -20,13 +21,6 @@ def example(values):
         for name, value in values.items()
     }
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-
-
-def decoded(store, rows):
-    """Read images inside a tf.data graph, as training does."""
-    images = tf.data.Dataset.from_tensor_slices(np.array(rows, "int64")).map(store.decode)
-    assert images.element_spec.shape.as_list() == [None, None, 3]
-    return [image.numpy() for image in images]
 
 
 def png(value):
@@ -62,12 +56,11 @@ def test_any_record_is_read_in_a_graph(two_files):
 
 def test_a_large_jpeg_is_read_no_larger_than_its_square_needs(tmp_path):
     jpeg = tf.io.encode_jpeg(np.full((400, 640, 3), 9, "uint8")).numpy()
-    store, labels = records.index([write(tmp_path / "a", [jpeg])], "image", "class")
-    samples = Samples.of(store, ["a"], ["one"], labels)
+    store, _ = records.index([write(tmp_path / "a", [jpeg])], "image", "class")
     row = tf.constant(0, tf.int64)
 
-    assert store.decode(row).shape == (400, 640, 3)
-    assert samples.image(row, 40, "stretch").shape == (100, 160, 3)
+    assert image(store, row).shape == (400, 640, 3)
+    assert image(store, row, 40, "stretch").shape == (100, 160, 3)
 
 
 def test_offsets_are_those_of_the_format(two_files):
@@ -94,7 +87,7 @@ def test_a_record_that_ends_in_nul_is_read_whole(tmp_path):
 def test_checks_tell_duplicates_and_broken_images(tmp_path):
     contents = [png(1), png(2), png(1), b"", png(3)[:-20]]
     store, _ = records.index([write(tmp_path / "a", contents)], "image", "class")
-    checked = [store.check(row) for row in range(5)]
+    checked = [store.check(row, ImageInput.check) for row in range(5)]
 
     assert checked[0] == checked[2] != checked[1]
     assert [one.reason != "" for one in checked] == [False, False, False, True, True]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from images import loading
 
-from keras_transfer.data.batches import training_batches
+from keras_transfer.data.batches import label_columns, training_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import Bootstrap, Sampling
 from keras_transfer.errors import BadData
@@ -16,7 +17,7 @@ CLASSES = ("cat", "dog", "bird")
 class Plain:
     """A store whose image number i is i everywhere."""
 
-    def decode(self, row):
+    def read(self, row):
         return tf.fill([4, 4, 3], tf.cast(row, tf.uint8))
 
 
@@ -83,23 +84,26 @@ def test_a_class_without_images_is_refused():
         Sampling("oversample", LABELS, (*CLASSES, "fish"))
 
 
-def seeds_as_pixels(pixels, seeds):
+def seeds_as_pixels(inputs, seeds):
     shown = tf.cast(seeds % 999_983, tf.float32)
-    return tf.zeros_like(pixels) + tf.pad(shown, [[0, 0], [0, 1]])[:, None, None, :]
+    shown = tf.pad(shown, [[0, 0], [0, 1]])[:, None, None, :]
+    return {"pixels": tf.zeros_like(inputs["pixels"]) + shown}
 
 
 def batches(epochs=2, **more):
     samples = Samples.of(Plain(), CLASSES, [f"p{i}" for i in range(9)], LABELS)
     sampling = Sampling("oversample", LABELS, CLASSES)
-    loading = loading(4, batch_size=5, replicas=5)
-    return list(training_batches(samples, loading, epochs=epochs, sampling=sampling, **more))
+    how = loading(4, batch_size=5, replicas=5)
+    columns = label_columns(samples)
+    found = training_batches(samples, how, columns, epochs=epochs, sampling=sampling, **more)
+    return [(x["pixels"].numpy(), y["label"].numpy(), w["label"].numpy()) for x, y, w in found]
 
 
 def test_each_draw_of_an_image_has_a_seed_of_its_own():
     found = [
         tuple(one[0, 0, :2].astype(int))
         for pixels, _, weights in batches(augment=seeds_as_pixels)
-        for one in pixels.numpy()[weights.numpy() > 0]
+        for one in pixels[weights > 0]
     ]
     assert len(found) == len(set(found)) == 2 * 18
 
@@ -109,7 +113,7 @@ def test_padding_counts_by_the_length_of_the_drawn_epoch():
     found = batches(epochs=1)
 
     assert [len(pixels) for pixels, *_ in found] == [5] * 4
-    assert found[-1][2].numpy().tolist() == pytest.approx([5 / 3] * 3 + [0] * 2)
+    assert found[-1][2].tolist() == pytest.approx([5 / 3] * 3 + [0] * 2)
 
 
 def test_a_later_epoch_does_not_depend_on_those_before_it():

@@ -18,6 +18,9 @@ from keras_transfer.data.folders import read_folder
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.scan import Scan, drop_invalid, scan
 from keras_transfer.errors import BadData, UnknownName
+from keras_transfer.inputs.image import Image as ImageInput
+
+check = ImageInput.check
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype="uint8")
 
@@ -29,9 +32,9 @@ class Counting(Files):
         super().__init__(paths)
         self.looks = []
 
-    def check(self, row):
+    def check(self, row, judge):
         self.looks.append(row)
-        return super().check(row)
+        return super().check(row, judge)
 
 
 def table(paths, store=None, classes=("cat", "dog")):
@@ -93,9 +96,9 @@ def test_cats_and_dogs_with_twelve_broken_files_scanned_twice(shared_data, tmp_p
     expected = break_twelve(tmp_path / "photos" / "dog", next((tmp_path / "photos/cat").iterdir()))
     samples = read_folder(tmp_path / "photos")
 
-    found = scan(samples, tmp_path / "cache")
+    found = scan(samples, check, tmp_path / "cache")
     begun = time.perf_counter()
-    again = scan(samples, tmp_path / "cache")
+    again = scan(samples, check, tmp_path / "cache")
 
     assert time.perf_counter() - begun < 1
     reasons = dict(zip((Path(key).stem for key in samples.keys), found.reasons, strict=True))
@@ -108,8 +111,8 @@ def test_cats_and_dogs_with_twelve_broken_files_scanned_twice(shared_data, tmp_p
 
 def test_sound_images_are_looked_at_once(photos, tmp_path):
     first, second = Counting(photos), Counting(photos)
-    scan(table(photos, first), tmp_path / "cache")
-    found = scan(table(photos, second), tmp_path / "cache")
+    scan(table(photos, first), check, tmp_path / "cache")
+    found = scan(table(photos, second), check, tmp_path / "cache")
 
     assert sorted(first.looks) == [0, 1, 2, 3, 4, 5]
     assert second.looks == []
@@ -118,11 +121,11 @@ def test_sound_images_are_looked_at_once(photos, tmp_path):
 
 def test_changed_new_and_bad_images_are_looked_at_again(photos, tmp_path):
     Path(photos[1]).write_bytes(b"")
-    scan(table(photos[:5]), tmp_path / "cache")
+    scan(table(photos[:5]), check, tmp_path / "cache")
     Image.fromarray(NOISE[20:]).save(photos[2])
 
     store = Counting(photos)
-    found = scan(table(photos, store), tmp_path / "cache")
+    found = scan(table(photos, store), check, tmp_path / "cache")
 
     assert sorted(store.looks) == [1, 2, 5]
     assert list(found.reasons) == ["", "is empty (0 bytes)", "", "", "", ""]
@@ -130,16 +133,16 @@ def test_changed_new_and_bad_images_are_looked_at_again(photos, tmp_path):
 
 def test_rows_of_a_chosen_few_are_looked_at_and_no_others(photos, tmp_path):
     samples = table(photos)
-    found = scan(samples.take(np.array([4, 1])), tmp_path / "cache")
+    found = scan(samples.take(np.array([4, 1])), check, tmp_path / "cache")
 
     assert sorted(samples.store.looks) == [1, 4]
-    assert list(found.digests) == [Files(photos).check(row).digest for row in (4, 1)]
+    assert list(found.digests) == [Files(photos).check(row, check).digest for row in (4, 1)]
 
 
 def test_equal_files_have_equal_digests(photos, tmp_path):
     shutil.copy(photos[0], photos[5])
 
-    digests = scan(table(photos), tmp_path / "cache").digests
+    digests = scan(table(photos), check, tmp_path / "cache").digests
 
     assert digests[5] == digests[0]
     assert len(set(digests)) == 5
@@ -149,18 +152,18 @@ def test_arrays_are_scanned_and_nothing_is_kept(tmp_path):
     x = np.zeros((4, 8, 8, 3), "uint8")
     x[3] = 9
 
-    found = scan(read_arrays(x, [0, 1, 0, 1]), tmp_path / "cache")
+    found = scan(read_arrays(x, [0, 1, 0, 1]), check, tmp_path / "cache")
 
     assert list(found.reasons) == [""] * 4
     assert len(set(found.digests)) == 2
 
 
 def test_no_images_are_no_trouble(tmp_path):
-    assert len(scan(table([]), tmp_path / "cache").digests) == 0
+    assert len(scan(table([]), check, tmp_path / "cache").digests) == 0
 
 
 def test_the_progress_bar_is_silent_without_a_terminal(photos, tmp_path, capfd):
-    scan(table(photos), tmp_path / "cache")
+    scan(table(photos), check, tmp_path / "cache")
 
     assert "Checking" not in capfd.readouterr().err
 
@@ -172,16 +175,17 @@ KILLED = """if True:
     from keras_transfer.data.folders import read_folder
     from keras_transfer.data.samples import Samples
     from keras_transfer.data.scan import scan
+    from keras_transfer.inputs.image import Image
 
     class Deadly(Files):
-        def check(self, row):
+        def check(self, row, judge):
             if row == 900:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return super().check(row)
+            return super().check(row, judge)
 
     samples = read_folder(Path(sys.argv[1]))
     samples = Samples.of(Deadly(samples.keys), samples.classes, samples.keys, samples.labels)
-    scan(samples, Path(sys.argv[2]))
+    scan(samples, Image.check, Path(sys.argv[2]))
 """
 
 
@@ -197,7 +201,7 @@ def test_a_killed_scan_keeps_what_it_had(tmp_path):
 
     paths = read_folder(tmp_path / "photos").keys
     store = Counting(paths)
-    scan(Samples.of(store, ("a", "b"), paths, [0] * 1000), tmp_path / "cache")
+    scan(Samples.of(store, ("a", "b"), paths, [0] * 1000), check, tmp_path / "cache")
     assert 100 <= len(store.looks) <= 1000 - 512
 
 

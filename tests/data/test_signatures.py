@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_transfer.data.decode import EXTENSIONS
 from keras_transfer.data.signatures import IMAGE_SUFFIXES, START, image_format
+from keras_transfer.inputs.images.decode import EXTENSIONS
 
 
 @pytest.mark.parametrize(

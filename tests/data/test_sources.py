@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from images import decoded
 
 from keras_transfer.data.arrays import Arrays
 from keras_transfer.data.samples import Samples
@@ -27,8 +28,7 @@ def images(tmp_path):
 
 
 def pixels(samples):
-    rows = tf.data.Dataset.from_tensor_slices(samples.rows)
-    return np.stack([image[..., 0] for image in rows.map(samples.store.decode)])
+    return np.stack([image[..., 0] for image in decoded(samples.store, samples.rows)])
 
 
 @pytest.mark.parametrize("as_type", [str, Path])

@@ -5,12 +5,13 @@ import socket
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
+from images import decoded
 from PIL import Image
 
 from keras_transfer.data.tfds import read_tfds
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
+from keras_transfer.inputs.image import Image as ImageInput
 
 
 def encoded(value, kind):
@@ -137,8 +138,7 @@ class KtBroken(_Tiny):
 
 
 def images(samples):
-    rows = tf.data.Dataset.from_tensor_slices(samples.rows)
-    return [image.numpy() for image in rows.map(samples.store.decode)]
+    return decoded(samples.store, samples.rows)
 
 
 # --- what is read -----------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_images_without_label_are_left_out(tmp_path, caplog):
 
 def test_images_are_checked_and_stamped(tmp_path):
     samples = read_tfds("kt_tiny", tmp_path)
-    checked = [samples.store.check(row) for row in samples.rows]
+    checked = [samples.store.check(row, ImageInput.check) for row in samples.rows]
 
     assert {one.reason for one in checked} == {""}
     assert checked[0].digest == checked[6].digest  # train/00000 is test/00000

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
-from keras_transfer.features import choosing, engines
+from keras_transfer.features import engines, selection
 from keras_transfer.features.engines import build_engine, in_precision
 from keras_transfer.features.selection import EngineSelector
 from keras_transfer.networks.backbones import build_backbone
@@ -124,17 +124,17 @@ class Made:
         self.rate, self.off, self.network = rate, off, network
 
     def __call__(self, batches):
-        return (choosing.reference(self.network, one) * (1 + self.off) for one in batches)
+        return (selection.reference(self.network, one) * (1 + self.off) for one in batches)
 
 
-class TestChooser:
+class TestSelector:
     @pytest.fixture
     def small(self):
         keras.utils.set_random_seed(1)
         return build_backbone("convnet_small", image_size=16)
 
     @pytest.fixture
-    def chooser(self, small, tmp_path):
+    def selector(self, small, tmp_path):
         """A function that makes one; its sample says when it is drawn."""
 
         def make(network=small, pairs=None, tolerance=0.01, pixels=None):
@@ -155,78 +155,78 @@ class TestChooser:
 
         return make
 
-    def test_the_fastest_within_the_limit_is_taken(self, chooser, monkeypatch):
+    def test_the_fastest_within_the_limit_is_taken(self, selector, monkeypatch):
         """Rates and errors are made up here; which one wins is worked out by hand."""
         rates = {("a", "float32"): 100, ("b", "float32"): 110, ("c", "bfloat16"): 125}
         rates["d", "float32"] = 1000  # the last one: only if no other will do
         off = {"a": 0.0, "b": 0.002, "c": 0.009, "d": 0.0}
         monkeypatch.setattr(
-            choosing,
+            selection,
             "build_engine",
             lambda name, precision, network: Made(rates[name, precision], off[name], network),
         )
         monkeypatch.setattr(
-            choosing, "_rates", lambda engines, pixels: [engine.rate for engine in engines]
+            selection, "_rates", lambda engines, pixels: [engine.rate for engine in engines]
         )
 
         # b is float32 and yet off by 0.2 %: something is wrong with it. c must beat a by a fifth.
-        assert chooser(pairs=list(rates)).choice.engine == "c"
-        assert chooser(pairs=list(rates), tolerance=0.005).choice.engine == "a"
+        assert selector(pairs=list(rates)).choice.engine == "c"
+        assert selector(pairs=list(rates), tolerance=0.005).choice.engine == "a"
         rates["c", "bfloat16"] = 115
-        assert chooser(pairs=list(rates), tolerance=0.0099).choice.engine == "a"
+        assert selector(pairs=list(rates), tolerance=0.0099).choice.engine == "a"
         off["a"] = 0.5
-        assert chooser(pairs=list(rates), tolerance=0.004).choice.engine == "d"
+        assert selector(pairs=list(rates), tolerance=0.004).choice.engine == "d"
 
-    def test_a_choice_is_remembered(self, chooser):
-        first = chooser().choice
+    def test_a_choice_is_remembered(self, selector):
+        first = selector().choice
         assert self.drawn == 1
 
-        assert chooser().choice == first
+        assert selector().choice == first
         assert self.drawn == 0
 
-    def test_what_is_remembered_proves_itself_on_other_images(self, chooser, tmp_path):
+    def test_what_is_remembered_proves_itself_on_other_images(self, selector, tmp_path):
         """bfloat16 was exact enough for the images of another run, and is not for these."""
         pairs = [("keras", "bfloat16"), ("keras", "float32")]
-        chooser(pairs=pairs, tolerance=1e-5).engine()
+        selector(pairs=pairs, tolerance=1e-5).engine()
         (memory,) = tmp_path.glob("cache/engines.json")
         kept = json.loads(memory.read_text())
         (key,) = kept
         kept[key].update(engine="keras", precision="bfloat16", error=1e-6)
         memory.write_text(json.dumps(kept))
 
-        later = chooser(pairs=pairs, tolerance=1e-5)
+        later = selector(pairs=pairs, tolerance=1e-5)
         assert later.choice.precision == "bfloat16"
         later.engine()
         assert later.choice.precision == "float32"
 
-    def test_no_tolerance_means_float32(self, chooser):
-        assert chooser(tolerance=0.0).choice.precision == "float32"
+    def test_no_tolerance_means_float32(self, selector):
+        assert selector(tolerance=0.0).choice.precision == "float32"
 
-    def test_numbers_too_large_for_float16_are_kept_in_float32(self, chooser, small):
+    def test_numbers_too_large_for_float16_are_kept_in_float32(self, selector, small):
         """float16 ends at 65,504."""
         scaled = keras.Model(small.input, keras.layers.Rescaling(1e7)(small.output))
 
-        choice = chooser(scaled, [("keras", "float32")]).choice
+        choice = selector(scaled, [("keras", "float32")]).choice
 
         assert choice.dtype == "float32"
 
-    def test_features_are_half_as_long_where_that_is_exact_enough(self, chooser):
-        choice = chooser(tolerance=0.0).choice
+    def test_features_are_half_as_long_where_that_is_exact_enough(self, selector):
+        choice = selector(tolerance=0.0).choice
 
         assert (choice.dtype, choice.error < 5e-4) == ("float16", True)
 
-    def test_where_no_engine_is_exact_enough_it_says_what_to_do(self, chooser, monkeypatch):
-        monkeypatch.setattr(choosing, "_error", lambda found, wanted: 1.0)
+    def test_where_no_engine_is_exact_enough_it_says_what_to_do(self, selector, monkeypatch):
+        monkeypatch.setattr(selection, "_error", lambda found, wanted: 1.0)
         with pytest.raises(CheckFailed, match="--engine none"):
-            chooser().choice  # noqa: B018
+            selector().choice  # noqa: B018
 
-    def test_an_engine_that_breaks_is_passed_over(self, chooser, monkeypatch):
+    def test_an_engine_that_breaks_is_passed_over(self, selector, monkeypatch):
         def build(name, precision, network):
             if name == "openvino":
                 raise RuntimeError("no such operation")
             return build_engine(name, precision, network)
 
-        monkeypatch.setattr(choosing, "build_engine", build)
+        monkeypatch.setattr(selection, "build_engine", build)
 
         pairs = [("openvino", "float32"), ("keras", "float32")]
-        assert chooser(pairs=pairs).choice.engine == "keras"
+        assert selector(pairs=pairs).choice.engine == "keras"

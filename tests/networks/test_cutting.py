@@ -1,4 +1,4 @@
-"""Cutting a classifier in two: the halves answer as the whole, and cuts lie where they can."""
+"""Cutting a network in two: the parts answer as the network, and cuts lie where they can."""
 
 import keras
 import numpy as np
@@ -8,22 +8,28 @@ from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.blocks import blocks
 from keras_transfer.networks.cutting import cut_network, fingerprint
 from keras_transfer.networks.freezing import freeze
-from keras_transfer.networks.heads import build_classifier, build_head
+from keras_transfer.networks.heads import build_head
+from keras_transfer.networks.network import build_network
 
 
 def classifier(name, size=None, **head):
     row = BACKBONES[name]
     backbone = build_backbone(name, image_size=size or max(row.least, 64))
     head = build_head(3, **{"units": (8,), "dropout": 0.3, **head})
-    return backbone, build_classifier(backbone, head, preprocessing=row.preprocessing)
+    network = build_network(backbone, {"label": head}, preprocessing=row.preprocessing)
+    return backbone, network.model
 
 
 def pixels(model, n=2):
-    return np.random.default_rng(0).uniform(0, 255, (n, *model.input_shape[1:])).astype("float32")
+    shape = model.input_shape["pixels"][1:]
+    return np.random.default_rng(0).uniform(0, 255, (n, *shape)).astype("float32")
 
 
 def answers(model, x):
-    return np.asarray(model(x, training=False))
+    """Logits by the network, from pixels, or by its trainable part, from features."""
+    given = {next(iter(model.input)): x} if isinstance(model.input, dict) else x
+    found = model(given, training=False)
+    return np.asarray(found["label"] if isinstance(found, dict) else found)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +52,7 @@ def answers(model, x):
         ("convnext_tiny", "stage_0", "convnext_tiny_stem"),
     ],
 )
-def test_the_halves_answer_as_the_whole(name, unfreeze, boundary):
+def test_the_parts_answer_as_the_network(name, unfreeze, boundary):
     backbone, model = classifier(name)
     freeze(backbone, unfreeze)
 
@@ -73,7 +79,7 @@ def rest_of_the_table():
 
 @pytest.mark.parametrize("name", rest_of_the_table())
 def test_every_block_of_every_network_can_be_a_boundary(name):
-    """Whatever is unfrozen, the halves share all that trains, and answer as the whole."""
+    """Whatever is unfrozen, the parts share all that trains, and answer as the network."""
     backbone, model = classifier(name, units=())
     x = pixels(model, 1)
     whole = answers(model, x)
@@ -120,7 +126,7 @@ def test_pooling_belongs_to_what_is_cut_off_and_dropout_does_not(pooling, shape)
     assert left == ["dropout"]
 
 
-def test_what_the_rest_learns_the_whole_has_learnt():
+def test_what_the_trainable_part_learns_the_network_has_learnt():
     backbone, model = classifier("convnet_small")
     freeze(backbone, "block3")
     cut = cut_network(model)
@@ -129,7 +135,7 @@ def test_what_the_rest_learns_the_whole_has_learnt():
     before = answers(model, x)
 
     cut.trainable.compile("sgd", "mse", jit_compile=False)
-    cut.trainable.fit(features, np.ones((2, 3)), verbose=0)
+    cut.trainable.fit({"features": features}, {"label": np.ones((2, 3))}, verbose=0)
 
     assert not np.allclose(answers(model, x), before)
     assert answers(cut.trainable, features) == pytest.approx(answers(model, x), abs=1e-6)
@@ -147,25 +153,27 @@ SIX = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "unfreeze"), SIX)
-def test_sample_after_training_on_features_the_whole_answers_as_its_parts_do(name, unfreeze):
+def test_sample_after_training_on_features_the_network_answers_as_its_parts_do(name, unfreeze):
     """On raw images, in the graphs that ``fit`` and ``predict`` make."""
     backbone, model = classifier(name, 96)
     freeze(backbone, unfreeze)
     cut = cut_network(model)
     x = pixels(model, 8)
-    before = model.predict(x, verbose=0)
+    before = model.predict({"pixels": x}, verbose=0)["label"]
     features = cut.frozen.predict(x, verbose=0)
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    cut.trainable.compile(keras.optimizers.SGD(1e-2), loss, jit_compile=False)
-    cut.trainable.fit(features, np.arange(8) % 3, batch_size=4, epochs=2, verbose=0)
+    cut.trainable.compile(keras.optimizers.SGD(1e-2), {"label": loss}, jit_compile=False)
+    given, labels = {"features": features}, {"label": np.arange(8) % 3}
+    cut.trainable.fit(given, labels, batch_size=4, epochs=2, verbose=0)
 
-    whole, parts = model.predict(x, verbose=0), cut.trainable.predict(features, verbose=0)
+    whole = model.predict({"pixels": x}, verbose=0)["label"]
+    parts = cut.trainable.predict(given, verbose=0)["label"]
     assert np.abs(whole - before).max() > 1e-4
     assert parts == pytest.approx(whole, abs=1e-4 * float(np.abs(whole).max()))
 
 
-def test_a_model_that_was_divided_is_saved_whole(tmp_path):
+def test_a_network_that_was_cut_is_saved_complete(tmp_path):
     backbone, model = classifier("resnet50")
     freeze(backbone, "conv5")
     cut = cut_network(model)
@@ -177,7 +185,7 @@ def test_a_model_that_was_divided_is_saved_whole(tmp_path):
     assert answers(again, pixels(model)) == pytest.approx(answers(model, pixels(model)), abs=1e-6)
 
 
-def test_a_rest_can_be_divided_further():
+def test_a_trainable_part_can_be_cut_further():
     """What the head stage needs is made from what the tune stage needs."""
     backbone, model = classifier("resnet50")
     freeze(backbone, "conv5")

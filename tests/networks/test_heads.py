@@ -8,7 +8,8 @@ import pytest
 from keras_transfer.errors import UnknownName
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.freezing import freeze
-from keras_transfer.networks.heads import POOLINGS, build_classifier, build_head, members_of
+from keras_transfer.networks.heads import POOLINGS, build_head
+from keras_transfer.networks.network import build_network, members_of
 
 FEATURES = np.arange(8, dtype="float32").reshape(1, 2, 2, 2)  # channels 0 2 4 6 and 1 3 5 7
 
@@ -19,13 +20,21 @@ def identity(shape=(2, 2, 2)):
     return keras.Model(features, keras.layers.Identity()(features), name="backbone")
 
 
+def built(backbone, head, preprocessing="none"):
+    return build_network(backbone, {"label": head}, preprocessing=preprocessing)
+
+
 def on_identity(classes=2, **head):
-    return build_classifier(identity(), build_head(classes, **head), preprocessing="none")
+    return built(identity(), build_head(classes, **head)).model
 
 
 def classifier(name, size, head, variant=None):
     backbone = build_backbone(name, image_size=size, variant=variant)
-    return build_classifier(backbone, head, preprocessing=BACKBONES[name].preprocessing)
+    return built(backbone, head, BACKBONES[name].preprocessing).model
+
+
+def logits_of(model, pixels, **how):
+    return model({"pixels": pixels}, **how)["label"]
 
 
 def images(count, size):
@@ -62,13 +71,13 @@ def test_the_logits_are_linear():
     model = on_identity(classes=3)
     model.get_layer("logits").set_weights([np.ones((2, 3)), np.full(3, -20)])
 
-    np.testing.assert_array_equal(model(FEATURES), [[-13, -13, -13]])
+    np.testing.assert_array_equal(logits_of(model, FEATURES), [[-13, -13, -13]])
 
 
 def test_the_textbook_head_of_vgg16():
     """Flatten 7 x 7 x 512, Dense 256, one unit a class: 25088 x 256 + 256 + 256 x 2 + 2."""
     head = build_head(2, pooling="flatten", units=(256,), dropout=0.5)
-    model = build_classifier(identity((7, 7, 512)), head, preprocessing="none")
+    model = built(identity((7, 7, 512)), head).model
 
     assert model.count_params() == 6_423_298
     assert [layer.name for layer in model.layers[2:]] == [
@@ -83,13 +92,13 @@ def test_the_textbook_head_of_vgg16():
 def test_the_textbook_head_of_resnet50():
     """Average of 2048, Dense 1024: 2048 x 1024 + 1024 + 1024 x 2 + 2."""
     head = build_head(2, units=(1024,))
-    model = build_classifier(identity((7, 7, 2048)), head, preprocessing="none")
+    model = built(identity((7, 7, 2048)), head).model
 
     assert model.count_params() == 2_100_226
 
 
 def test_hidden_layers_follow_each_other_with_batch_normalisation_before_the_activation():
-    model = on_identity(units=(5, 4), batch_norm=True, activation="gelu")
+    model = on_identity(units=(5, 4), batch_normalization=True, activation="gelu")
 
     assert [layer.name for layer in model.layers[3:]] == [
         "hidden1",
@@ -110,23 +119,24 @@ def test_dropout_without_hidden_layers_drops_pooled_features():
     model.get_layer("logits").set_weights([np.ones((2, 2)), np.zeros(2)])
     many = np.repeat(FEATURES, 100, axis=0)
 
-    assert set(np.ravel(model(many, training=True))) == {0, 6, 8, 14}
-    assert set(np.ravel(model(many))) == {7}
+    assert set(np.ravel(logits_of(model, many, training=True))) == {0, 6, 8, 14}
+    assert set(np.ravel(logits_of(model, many))) == {7}
 
 
 def test_several_heads_answer_their_mean():
     """Softmax of what comes out is the mean of theirs, also where one is as sure as can be."""
-    model = on_identity(classes=3, members=3)
+    network = built(identity(), build_head(3, members=3))
+    model = network.model
     logits = np.array([[0, 0, 0], [300, 0, -300], [1, 2, 3]], "float64")
     for number, row in enumerate(logits, start=1):
         model.get_layer(f"member{number}_logits").set_weights([np.zeros((2, 3)), row])
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     wanted = (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0)
 
-    np.testing.assert_allclose(np.exp(model(FEATURES)[0]), wanted, rtol=1e-5)
-    for (classifier, head), row in zip(members_of(model), logits, strict=True):
-        np.testing.assert_array_equal(classifier(FEATURES), [row])
-        np.testing.assert_array_equal(head(np.zeros((1, 2))), [row])
+    np.testing.assert_allclose(np.exp(logits_of(model, FEATURES)[0]), wanted, rtol=1e-5)
+    for (member, head), row in zip(members_of(network, "label"), logits, strict=True):
+        np.testing.assert_array_equal(logits_of(member.model, FEATURES), [row])
+        np.testing.assert_array_equal(head(np.zeros((1, 2)))["label"], [row])
 
 
 def test_several_heads_pool_once():
@@ -167,7 +177,7 @@ def test_logits_are_float32_under_mixed_precision(pooling):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = classifier("convnet_small", 8, build_head(3, pooling=pooling, units=(4,)))
-        logits = model(images(2, 8))
+        logits = logits_of(model, images(2, 8))
     finally:
         keras.config.set_dtype_policy("float32")
 
@@ -187,14 +197,17 @@ def test_mixed_precision_computes_nearly_the_same():
         keras.config.set_dtype_policy("float32")
     mixed.set_weights(plain.get_weights())
 
-    expected = plain(images(4, 16)).numpy()
+    expected = logits_of(plain, images(4, 16)).numpy()
 
-    np.testing.assert_allclose(mixed(images(4, 16)), expected, atol=0.03 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        logits_of(mixed, images(4, 16)), expected, atol=0.03 * np.abs(expected).max()
+    )
 
 
 def loss_in_fit_and_in_evaluate(model, x, y):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.0), loss)
+    model.compile(keras.optimizers.SGD(0.0), {"label": loss})
+    x, y = {"pixels": x}, {"label": y}
     fitted = model.fit(x, y, batch_size=8, shuffle=False, verbose=0).history["loss"][0]
     return fitted, model.evaluate(x, y, batch_size=8, verbose=0)
 
@@ -237,11 +250,11 @@ def test_the_losses_differ_where_batch_normalisation_is_opened():
 def test_the_backbone_of_a_classifier_keeps_its_identity():
     """Weights put into the backbone afterwards are the classifier's."""
     backbone = build_backbone("convnet_small", image_size=8)
-    model = build_classifier(backbone, build_head(2), preprocessing="tf")
+    network = built(backbone, build_head(2), "tf")
 
-    assert model.get_layer("backbone") is backbone
-    assert model.input_shape == (None, 8, 8, 3)
-    assert model.output_shape == (None, 2)
+    assert network.model.get_layer("backbone") is network.backbone is backbone
+    assert network.model.input_shape == {"pixels": (None, 8, 8, 3)}
+    assert network.model.output_shape == {"label": (None, 2)}
 
 
 @pytest.mark.parametrize(
@@ -260,18 +273,19 @@ def test_the_backbone_of_a_classifier_keeps_its_identity():
     ],
 )
 def test_a_saved_classifier_loads_where_this_package_is_not_imported(cases, tmp_path):
-    head = build_head(2, pooling="avgmax", units=(4,), dropout=0.1, batch_norm=True)
+    head = build_head(2, pooling="avgmax", units=(4,), dropout=0.1, batch_normalization=True)
     for name, size, mode in cases:
-        model = build_classifier(build_backbone(name, image_size=size), head, preprocessing=mode)
+        model = built(build_backbone(name, image_size=size), head, mode).model
         model.save(tmp_path / f"{name}.keras")
-        np.savez(tmp_path / f"{name}.npz", x=images(2, size), y=model(images(2, size)))
+        np.savez(tmp_path / f"{name}.npz", x=images(2, size), y=logits_of(model, images(2, size)))
     code = """if True:
         import pathlib, sys
         import keras, numpy as np
         for file in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
             seen = np.load(file.with_suffix(".npz"))
             model = keras.saving.load_model(file)
-            np.testing.assert_allclose(model(seen["x"]), seen["y"], rtol=1e-4, atol=1e-5)
+            found = model({"pixels": seen["x"]})["label"]
+            np.testing.assert_allclose(found, seen["y"], rtol=1e-4, atol=1e-5)
             print(file.stem)
         assert "keras_transfer" not in sys.modules
     """

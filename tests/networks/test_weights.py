@@ -8,7 +8,8 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from keras_transfer.errors import BadWeights
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
-from keras_transfer.networks.heads import build_classifier, build_head
+from keras_transfer.networks.heads import build_head
+from keras_transfer.networks.network import build_network
 from keras_transfer.networks.preprocessing import preprocess
 from keras_transfer.networks.weights import (
     copy_backbone_weights,
@@ -35,8 +36,9 @@ def small(seed=0, size=8):
 
 
 def classifier_of(backbone, name="mobilenet"):
-    head = build_head(3, units=(5, 4), dropout=0.5, batch_norm=True)
-    return build_classifier(backbone, head, preprocessing=BACKBONES[name].preprocessing)
+    head = build_head(3, units=(5, 4), dropout=0.5, batch_normalization=True)
+    mode = BACKBONES[name].preprocessing
+    return build_network(backbone, {"label": head}, preprocessing=mode).model
 
 
 def with_top(backbone, constructor="MobileNet", **options):

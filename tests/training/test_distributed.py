@@ -17,39 +17,49 @@ import keras, numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from keras_transfer.data.batches import evaluation_batches, training_batches
+from keras_transfer.data.batches import (
+    Loading, evaluation_batches, label_columns, training_batches
+)
 from keras_transfer.data.samples import Samples
-from keras_transfer.training.trainer import Course, Supply, Trainer
+from keras_transfer.features.stage_batches import StageBatches
+from keras_transfer.inputs.images.bound import BoundImage
+from keras_transfer.networks.network import Network
+from keras_transfer.training.terms import Term
+from keras_transfer.training.trainer import StagePlan, Trainer
 from keras_transfer.training.optimizers import build_optimizer
 from keras_transfer.training.distributed import strategy
 from pathlib import Path
 
 class Points:
-    def decode(self, row):
-        return tf.random.stateless_uniform([4, 4, 3], [1, row], 0, 256, tf.int32)
+    def read(self, row):
+        drawn = tf.random.stateless_uniform([4, 4, 3], [1, row], 0, 256, tf.int32)
+        return tf.cast(drawn, tf.uint8)
 
 def trained(n, batch, name, folder):
     folder.mkdir()
     samples = Samples.of(Points(), ["a", "b"], [str(i) for i in range(n)], np.arange(n) % 2)
     devices = strategy(name, batch)
-    loading = loading(4, batch_size=batch, replicas=devices.num_replicas_in_sync)
+    loading = Loading(BoundImage(4), batch, devices.num_replicas_in_sync)
     keras.utils.set_random_seed(0)
     with devices.scope():
-        inputs = keras.Input((4, 4, 3))
+        inputs = keras.Input((4, 4, 3), name="pixels")
         logits = keras.layers.Dense(2)(keras.layers.Flatten()(inputs / 255.0))
         val = evaluation_batches(samples, loading)
-        trainer = Trainer(keras.Model(inputs, logits), folder, "val_loss")
-        uneven = np.float32([1, 2])
+        model = keras.Model({"pixels": inputs}, {"label": logits})
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        terms = [Term("label", "label", loss, metrics=("accuracy",))]
+        trainer = Trainer(Network(model, model, {}), folder, "val_loss", terms)
+        columns = label_columns(samples, np.float32([1, 2]))
         trainer.stage(
             0,
-            Supply(
-                lambda e: training_batches(
-                    samples, loading, epochs=3, first_epoch=e, class_weights=uneven
-                ),
+            StageBatches(
+                None,
+                lambda e: training_batches(samples, loading, columns, epochs=3, first_epoch=e),
                 val,
+                lambda split: evaluation_batches(split, loading),
             ),
             build_optimizer("sgd", learning_rate=0.5),
-            Course("s", 3, loading.steps(n)),
+            StagePlan("s", 3, loading.steps(n)),
         )
     weights = [w.tolist() for w in keras.models.load_model(folder / "last.keras").get_weights()]
     return {"replicas": loading.replicas, "weights": weights, "rows": trainer.done["rows"]}

@@ -6,26 +6,26 @@ import pytest
 
 from keras_transfer.networks.backbones import build_backbone
 from keras_transfer.networks.blocks import blocks
-from keras_transfer.networks.heads import build_classifier, build_head
+from keras_transfer.networks.heads import build_head
+from keras_transfer.networks.network import build_network
 from keras_transfer.training.layer_rates import layer_factors
 from keras_transfer.training.optimizers import OPTIMIZERS, build_optimizer
 
 
 @pytest.fixture(scope="module")
-def classifier():
-    return build_classifier(
-        build_backbone("convnet_small", image_size=16), build_head(2), preprocessing="tf"
-    )
+def network():
+    backbone = build_backbone("convnet_small", image_size=16)
+    return build_network(backbone, {"label": build_head(2)}, preprocessing="tf")
 
 
-def test_the_head_has_the_whole_rate_and_each_block_before_it_less(classifier):
-    factor_of = layer_factors(classifier, 0.5)
-    stretches = blocks(classifier.get_layer("backbone"))
+def test_the_head_has_the_whole_rate_and_each_block_before_it_less(network):
+    factor_of = layer_factors(network, 0.5)
+    stretches = blocks(network.backbone)
 
     for depth, name in enumerate(reversed(stretches), start=1):
         factors = {factor_of(v) for layer in stretches[name] for v in layer.variables}
         assert factors == {0.5**depth}, name
-    assert {factor_of(v) for v in classifier.get_layer("logits").variables} == {1.0}
+    assert {factor_of(v) for v in network.model.get_layer("logits").variables} == {1.0}
 
 
 def pair():

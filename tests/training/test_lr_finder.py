@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.errors import CheckFailed
+from keras_transfer.features.stage_batches import StageBatches
+from keras_transfer.networks.network import Network
 from keras_transfer.training.layer_rates import layerwise
 from keras_transfer.training.lr_finder import (
     Sweep,
@@ -19,7 +21,8 @@ from keras_transfer.training.lr_finder import (
     three_quarters,
 )
 from keras_transfer.training.optimizers import OPTIMIZERS, build_optimizer
-from keras_transfer.training.trainer import Supply, Trainer
+from keras_transfer.training.terms import Term
+from keras_transfer.training.trainer import Trainer
 
 
 def test_rates_grow_by_one_factor():
@@ -86,26 +89,34 @@ def test_what_ends_a_sweep(last, ends):
 def network():
     """Dropout and batch normalisation: state that training changes beside the weights."""
     keras.utils.set_random_seed(1)
-    inputs = keras.Input((5,))
+    inputs = keras.Input((5,), name="x")
     features = keras.layers.Dense(8, activation="relu")(inputs)
     features = keras.layers.BatchNormalization()(features)
     features = keras.layers.Dropout(0.3)(features)
-    return keras.Model(inputs, keras.layers.Dense(2)(features))
+    return keras.Model({"x": inputs}, {"label": keras.layers.Dense(2)(features)})
 
 
 def batches(first_epoch=0):
     x = np.random.default_rng(0).normal(size=(24, 5)).astype("float32")
     y = (x[:, 0] > 0).astype("int32")
-    return tf.data.Dataset.from_tensor_slices((x, y, np.ones(24, "float32"))).batch(8)
+    columns = {"x": x}, {"label": y}, {"label": np.ones(24, "float32")}
+    return tf.data.Dataset.from_tensor_slices(columns).batch(8)
 
 
 def state(model):
     return [keras.ops.convert_to_numpy(one).copy() for one in model.variables]
 
 
-def swept(tmp_path, optimizer, model=None, **settings):
-    trainer = Trainer(model or network(), tmp_path, "val_loss")
-    return trainer.sweep(Supply(batches, batches()), optimizer, **settings)
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def swept(tmp_path, optimizer, model=None, train=batches, **settings):
+    model = model or network()
+    trainer = Trainer(
+        Network(model, model, {}), tmp_path, "val_loss", [Term("label", "label", LOSS)]
+    )
+    given = StageBatches(None, train, batches(), lambda samples: batches())
+    return trainer.sweep(given, optimizer, **settings)
 
 
 def test_everything_is_put_back(tmp_path):
@@ -142,9 +153,10 @@ def test_losses_are_those_of_single_steps(tmp_path):
     model = network()
     seen = swept(tmp_path, build_optimizer("sgd", learning_rate=1.0), model)
 
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     for (x, y, _), found in zip(batches(), seen.losses[:3], strict=True):
-        assert found == pytest.approx(float(loss(y, model(x, training=True))), rel=1e-4)
+        assert found == pytest.approx(
+            float(LOSS(y["label"], model(x, training=True)["label"])), rel=1e-4
+        )
 
 
 def test_a_rate_is_held_for_as_many_batches_as_make_an_update(tmp_path):
@@ -184,8 +196,8 @@ def test_every_optimizer_can_be_swept(tmp_path, name):
 
 def test_a_loss_of_nan_ends_it(tmp_path):
     def bad(first_epoch):
-        return batches().map(lambda x, y, w: (x, y, w * np.float32("nan")))
+        nan = np.float32("nan")
+        return batches().map(lambda x, y, w: (x, y, {"label": w["label"] * nan}))
 
-    trainer = Trainer(network(), tmp_path, "val_loss")
-    seen = trainer.sweep(Supply(bad, batches()), build_optimizer("sgd", learning_rate=1.0))
+    seen = swept(tmp_path, build_optimizer("sgd", learning_rate=1.0), train=bad)
     assert seen.losses == []

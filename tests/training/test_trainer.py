@@ -1,4 +1,4 @@
-"""The fit loop: stages, the best model, and going on as if never stopped."""
+"""The fit loop: stages, the best model, and resuming as if never interrupted."""
 
 import csv
 
@@ -8,20 +8,37 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.errors import CheckFailed
+from keras_transfer.features.stage_batches import StageBatches
+from keras_transfer.networks.network import Network
 from keras_transfer.training import trainer
 from keras_transfer.training.optimizers import build_optimizer
-from keras_transfer.training.trainer import StagePlan, Supply, Trainer
+from keras_transfer.training.terms import Term
+from keras_transfer.training.trainer import StagePlan, Trainer
 
 STEPS, EPOCHS = 3, 4
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def network(seed=0):
     """Five numbers in, two logits out, with dropout, so that its random state counts too."""
     keras.utils.set_random_seed(seed)
-    inputs = keras.Input((5,))
+    inputs = keras.Input((5,), name="x")
     features = keras.layers.Dense(8, activation="relu", name="first")(inputs)
     features = keras.layers.Dropout(0.3)(features)
-    return keras.Model(inputs, keras.layers.Dense(2, name="last")(features))
+    logits = keras.layers.Dense(2, name="last")(features)
+    return keras.Model({"x": inputs}, {"label": logits})
+
+
+def trainer_of(model, folder, monitor="val_loss", loss=LOSS):
+    terms = (Term("label", "label", loss, metrics=("accuracy",)),)
+    return Trainer(Network(model, model, {}), folder, monitor, terms)
+
+
+def fed(train, val=None):
+    """Batches for the network's model."""
+    val = validation() if val is None else val
+    return StageBatches(None, train, val, lambda samples: val)
 
 
 def batches(first_epoch, bad=False):
@@ -34,16 +51,19 @@ def batches(first_epoch, bad=False):
         seed = tf.stack([tf.constant(0, tf.int64), number])
         order = tf.random.experimental.stateless_shuffle(tf.range(20), seed=seed)
         points = tf.data.Dataset.from_tensor_slices(order)
-        return points.map(lambda i: tuple(tf.gather(c, i) for c in (x, y, weights))).batch(8)
+        return points.map(lambda i: named(*(tf.gather(c, i) for c in (x, y, weights)))).batch(8)
 
     return tf.data.Dataset.range(first_epoch, EPOCHS).flat_map(epoch)
 
 
+def named(x, y, weights):
+    return {"x": x}, {"label": y}, {"label": weights}
+
+
 def validation():
     x = np.random.default_rng(1).normal(size=(12, 5)).astype("float32")
-    return tf.data.Dataset.from_tensor_slices(
-        (x, np.int32(x[:, 0] > 0), np.ones(12, "float32"))
-    ).batch(5)
+    columns = named(x, np.int32(x[:, 0] > 0), np.ones(12, "float32"))
+    return tf.data.Dataset.from_tensor_slices(columns).batch(5)
 
 
 def train(
@@ -57,7 +77,7 @@ def train(
     carry=False,
     **settings,
 ):
-    trainer = Trainer(network(), folder, monitor)
+    trainer = trainer_of(network(), folder, monitor)
     for index in range(stages):
         keep = carry and index + 1 < stages
         carried = {"carry": carry and index > 0, "keep_optimizer_state": keep}
@@ -69,7 +89,7 @@ def train(
             carry=carried["carry"],
         )
         plan = StagePlan(f"s{index}", EPOCHS, STEPS, **carried, **settings)
-        trainer.stage(index, Supply(train, validation()), optimizer, plan)
+        trainer.stage(index, fed(train), optimizer, plan)
     return trainer
 
 
@@ -90,7 +110,7 @@ def equal(ones, others):
     "settings", [{"patience": 3, "plateau": 0.5}, {"soup": 3, "carry": True, "rate": 0.3}]
 )
 @pytest.mark.parametrize("stop", [(0, 0), (0, 2), (1, 0), (1, 3)])
-def test_going_on_equals_never_having_stopped(tmp_path, stop, settings, monkeypatch):
+def test_resuming_equals_never_having_stopped(tmp_path, stop, settings, monkeypatch):
     """Stopped at the start of any epoch of any stage, weights and history end the same."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -133,7 +153,7 @@ def test_a_soup_is_what_is_kept_where_it_is_better(tmp_path, caplog):
 
 def judged(folder):
     model = keras.models.load_model(folder / "best.keras")
-    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(loss={"label": LOSS})
     return model.evaluate(validation(), return_dict=True, verbose=0)["loss"]
 
 
@@ -152,10 +172,7 @@ def test_the_best_model_is_that_of_the_best_epoch(tmp_path, monitor, best):
     train(tmp_path, monitor=monitor, rate=0.3)
 
     model = keras.models.load_model(tmp_path / "best.keras")
-    model.compile(
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=["accuracy"],
-    )
+    model.compile(loss={"label": LOSS}, weighted_metrics={"label": ["accuracy"]})
     found = model.evaluate(validation(), return_dict=True, verbose=0)
     metrics = [float(row[monitor]) for row in rows(tmp_path)]
     assert found[monitor.removeprefix("val_")] == pytest.approx(best(metrics), rel=1e-5)
@@ -172,10 +189,10 @@ def test_what_is_frozen_stays_the_same_to_the_byte(tmp_path):
     model.get_layer("first").trainable = False
     before = [w.tobytes() for w in model.get_layer("first").get_weights()]
     head = model.get_layer("last").get_weights()
-    trainer = Trainer(model, tmp_path, "val_loss")
+    trainer = trainer_of(model, tmp_path)
 
     optimizer = build_optimizer("sgd", learning_rate=0.1, weight_decay=0.1)
-    trainer.stage(0, Supply(batches, validation()), optimizer, StagePlan("head", 2, STEPS))
+    trainer.stage(0, fed(batches), optimizer, StagePlan("head", 2, STEPS))
 
     assert [w.tobytes() for w in model.get_layer("first").get_weights()] == before
     assert not equal(head, model.get_layer("last").get_weights())
@@ -196,10 +213,10 @@ def test_a_stage_that_was_ended_by_patience_stays_ended(tmp_path):
 
 
 def test_plateau_lowers_the_rate(tmp_path):
-    trainer = Trainer(network(), tmp_path, "val_loss")
+    trainer = trainer_of(network(), tmp_path)
     optimizer = build_optimizer("sgd", learning_rate=1e-30, schedule="plateau")
     plan = StagePlan("s0", epochs=4, steps=STEPS, plateau=0.1)
-    trainer.stage(0, Supply(batches, validation()), optimizer, plan)
+    trainer.stage(0, fed(batches), optimizer, plan)
 
     assert [float(row["learning_rate"]) for row in rows(tmp_path)] == pytest.approx(
         [1e-30, 1e-30, 1e-31, 1e-31]
@@ -223,18 +240,19 @@ def test_a_spoilt_state_file_says_so(tmp_path):
 
     (tmp_path / "state.npz").write_bytes(b"nonsense")
     with pytest.raises(BadData, match="another --out"):
-        Trainer(network(), tmp_path, "val_loss")
+        trainer_of(network(), tmp_path)
 
 
 def test_the_state_of_another_network_is_refused(tmp_path, monkeypatch):
     from keras_transfer.errors import BadData
 
     train(tmp_path, stages=1)
-    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
-    trainer = Trainer(model, tmp_path, "val_loss")
+    inputs = keras.Input((5,), name="x")
+    model = keras.Model({"x": inputs}, {"label": keras.layers.Dense(2)(inputs)})
+    trainer = trainer_of(model, tmp_path)
     optimizer = build_optimizer("sgd", learning_rate=1.0)
     with pytest.raises(BadData, match="another network"):
-        trainer.stage(1, Supply(batches, validation()), optimizer, StagePlan("s1", 1, 1))
+        trainer.stage(1, fed(batches), optimizer, StagePlan("s1", 1, 1))
 
 
 def with_warm_ema():
@@ -242,9 +260,8 @@ def with_warm_ema():
 
 
 def train_averaging(folder, train=batches):
-    trainer = Trainer(network(), folder, "val_loss")
-    supply = Supply(train, validation())
-    trainer.stage(0, supply, with_warm_ema(), StagePlan("s0", EPOCHS, STEPS))
+    trainer = trainer_of(network(), folder)
+    trainer.stage(0, fed(train), with_warm_ema(), StagePlan("s0", EPOCHS, STEPS))
     return trainer
 
 
@@ -252,14 +269,14 @@ def test_moving_averages_are_what_is_judged_and_kept(tmp_path):
     """By Keras's own training, and averages taken outside it."""
     model = network()
     optimizer = build_optimizer("sgd", learning_rate=0.1)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     averages, wanted, update = None, [], 0
     feed = iter(batches(0))
     for _ in range(EPOCHS):
         for _ in range(STEPS):
             x, y, w = next(feed)
             with tf.GradientTape() as tape:
-                value = loss(y, model(x, training=True), sample_weight=w)
+                logits = model(x, training=True)["label"]
+                value = LOSS(y["label"], logits, sample_weight=w["label"])
             optimizer.apply(
                 tape.gradient(value, model.trainable_variables), model.trainable_variables
             )
@@ -271,18 +288,20 @@ def test_moving_averages_are_what_is_judged_and_kept(tmp_path):
             update += 1
         raw = model.get_weights()
         model.set_weights(averages)
-        total, n = 0.0, 0
-        for x, y, _ in validation():
-            total, n = total + float(loss(y, model(x))) * len(y), n + len(y)
-        wanted.append(total / n)
+        wanted.append(loss_of(model))
         model.set_weights(raw)
 
     train_averaging(tmp_path)
 
     assert [float(row["val_loss"]) for row in rows(tmp_path)] == pytest.approx(wanted, rel=1e-4)
     best = keras.models.load_model(tmp_path / "best.keras")
-    total = sum(float(loss(y, best(x))) * len(y) for x, y, _ in validation()) / 12
-    assert total == pytest.approx(min(wanted), rel=1e-4)
+    assert loss_of(best) == pytest.approx(min(wanted), rel=1e-4)
+
+
+def loss_of(model):
+    """Mean loss of the twelve validation points."""
+    pairs = [(y["label"], model(x)["label"]) for x, y, _ in validation()]
+    return sum(float(LOSS(labels, logits)) * len(labels) for labels, logits in pairs) / 12
 
 
 def test_averages_are_judged_in_float16_too(tmp_path):
@@ -293,15 +312,13 @@ def test_averages_are_judged_in_float16_too(tmp_path):
         optimizer = keras.optimizers.LossScaleOptimizer(
             build_optimizer("sgd", learning_rate=0.1, **settings)
         )
-        trainer = Trainer(network(), folder, "val_loss")
-        trainer.stage(0, Supply(batches, validation()), optimizer, StagePlan("s0", EPOCHS, STEPS))
+        trainer = trainer_of(network(), folder)
+        trainer.stage(0, fed(batches), optimizer, StagePlan("s0", EPOCHS, STEPS))
         judged[name] = [float(row["val_loss"]) for row in rows(folder)]
     best = keras.models.load_model(tmp_path / "averages/best.keras")
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    total = sum(float(loss(y, best(x))) * len(y) for x, y, _ in validation()) / 12
 
     assert judged["raw"] != judged["averages"]
-    assert total == pytest.approx(min(judged["averages"]), rel=1e-4)
+    assert loss_of(best) == pytest.approx(min(judged["averages"]), rel=1e-4)
 
 
 def test_an_interrupted_training_with_averages_ends_as_if_never_stopped(tmp_path):
@@ -332,7 +349,7 @@ def broken():
 
     def batch(i):
         x = tf.numpy_function(stop, [i], tf.float32)
-        return tf.ensure_shape(x, (None, 5)), tf.zeros(8, tf.int32), tf.ones(8)
+        return named(tf.ensure_shape(x, (None, 5)), tf.zeros(8, tf.int32), tf.ones(8))
 
     return tf.data.Dataset.range(1).map(batch)
 
@@ -341,15 +358,14 @@ def test_shares_of_classes_train_as_class_numbers_do(tmp_path):
     """Rows of 0 and 1 say what numbers say: same losses, same accuracies."""
 
     def hot(x, y, weights):
-        return x, tf.one_hot(y, 2), weights
+        return x, {"label": tf.one_hot(y["label"], 2)}, weights
 
-    for name, supply in (
-        ("numbers", Supply(batches, validation())),
-        ("shares", Supply(lambda first: batches(first).map(hot), validation().map(hot))),
-    ):
+    shares = fed(lambda first: batches(first).map(hot), validation().map(hot))
+    soft = keras.losses.CategoricalCrossentropy(from_logits=True)
+    for name, given, loss in (("numbers", fed(batches), LOSS), ("shares", shares, soft)):
         (tmp_path / name).mkdir()
-        Trainer(network(), tmp_path / name, "val_loss").stage(
-            0, supply, build_optimizer("sgd", learning_rate=0.1), StagePlan("s", 2, STEPS)
+        trainer_of(network(), tmp_path / name, loss=loss).stage(
+            0, given, build_optimizer("sgd", learning_rate=0.1), StagePlan("s", 2, STEPS)
         )
     for one, other in zip(rows(tmp_path / "numbers"), rows(tmp_path / "shares"), strict=True):
         for metric in ("loss", "accuracy", "val_loss", "val_accuracy"):

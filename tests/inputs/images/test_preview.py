@@ -3,35 +3,33 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from images import loading
 from PIL import Image
 
-from keras_transfer.data.batches import training_batches
-from keras_transfer.data.mixing import Mixing
+from keras_transfer.data.batches import label_columns, training_batches
+from keras_transfer.data.mixing import Mixing, smoothed
 from keras_transfer.data.samples import Samples
-from keras_transfer.inputs.images.policies import Augmentation
 from keras_transfer.inputs.images.preview import first_batch, write_preview
 
 
 class Noise:
-    def decode(self, row):
+    def read(self, row):
         pixels = tf.random.stateless_uniform([8, 8, 3], [1, row], 0, 256, tf.int32)
         return tf.cast(pixels, tf.uint8)
 
 
-@pytest.mark.parametrize("mix", [None, Mixing(2, mixup=0.5, label_smoothing=0.1)])
+@pytest.mark.parametrize("mix", [None, Mixing({"label": smoothed(2, 0.1)}, mixup=0.5)])
 def test_it_is_the_first_batch_of_the_training(mix):
     samples = Samples.of(Noise(), ["a", "b"], [str(i) for i in range(10)], np.arange(10) % 2)
-    how = {
-        "seeds": (3, 4),
-        "augment": Augmentation(horizontal_flip=True, color_jitter=0.3),
-        "mix": mix,
-    }
+    loaded = loading(8, batch_size=4, horizontal_flip=True, color_jitter=0.3)
+    given = samples, loaded, label_columns(samples)
+    how = {"seeds": (3, 4), "augment": loaded.input.augment, "mix": mix}
 
-    pixels, labels = first_batch(samples, loading(8, batch_size=4), **how)
+    pixels, labels = first_batch(*given, **how)
 
-    first = next(iter(training_batches(samples, loading(8, batch_size=4), epochs=1, **how)))
-    assert pixels == pytest.approx(first[0].numpy(), abs=0.01)
-    assert labels == pytest.approx(first[1].numpy(), abs=1e-5)
+    inputs, targets, _ = next(iter(training_batches(*given, epochs=1, **how)))
+    assert pixels == pytest.approx(inputs["pixels"].numpy(), abs=0.01)
+    assert labels == pytest.approx(targets["label"].numpy(), abs=1e-5)
 
 
 def test_it_is_a_sheet_of_images_with_labels(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from images import loading
 
 from keras_transfer.data.batches import plain_batches
 from keras_transfer.data.samples import CheckResult, Samples
@@ -11,17 +12,17 @@ from keras_transfer.inputs.images.tta import views
 from keras_transfer.runs import Predictor
 
 LOADING = loading(4, batch_size=2)
-SHIFTS = {"width_shift_range": 0.5, "fill_mode": "wrap"}
+SHIFTED = loading(4, batch_size=2, width_shift_range=0.5, fill_mode="wrap")
 
 
 class Half:
     """Image number i: 50 * (i + 1) in its left half, 0 in its right one."""
 
-    def decode(self, row):
+    def read(self, row):
         bright = tf.cast(50 * (row + 1), tf.uint8)
         return tf.tile(tf.stack([bright, bright, 0, 0])[None, :, None], [4, 1, 3])
 
-    def check(self, row):
+    def check(self, row, judge):
         return CheckResult(f"digest {row}")
 
     def stamp(self, row):
@@ -33,7 +34,7 @@ def samples(n=3):
 
 
 def pixels(table):
-    return np.concatenate(list(plain_batches(table, LOADING).as_numpy_iterator()))
+    return np.concatenate([batch["pixels"].numpy() for batch in plain_batches(table, LOADING)])
 
 
 class Left(Predictor):
@@ -57,15 +58,15 @@ class Left(Predictor):
 
 
 def test_flip_adds_the_mirror_image():
-    plain, mirrored = (pixels(one) for one in views(samples(), LOADING, "flip", {}))
+    plain, mirrored = (pixels(one) for one in views(samples(), LOADING, "flip"))
 
     assert plain[:, 0, :, 0].tolist() == [[50, 50, 0, 0], [100, 100, 0, 0], [150, 150, 0, 0]]
     np.testing.assert_array_equal(mirrored, plain[:, :, ::-1])
 
 
 def test_a_number_of_views_is_the_runs_own_augmentation_and_the_same_each_time():
-    first, *others = [pixels(one) for one in views(samples(), LOADING, "5", SHIFTS)]
-    again = [pixels(one) for one in views(samples(), LOADING, 5, SHIFTS)]
+    first, *others = [pixels(one) for one in views(samples(), SHIFTED, "5")]
+    again = [pixels(one) for one in views(samples(), SHIFTED, 5)]
 
     np.testing.assert_array_equal(first, pixels(samples()))
     assert len(others) == 4
@@ -75,8 +76,8 @@ def test_a_number_of_views_is_the_runs_own_augmentation_and_the_same_each_time()
 
 
 def test_a_view_is_another_way_to_see_the_same_files():
-    changed = views(samples(), LOADING, "flip", {})[1]
-    assert changed.store.check(2) == CheckResult("digest 2")
+    changed = views(samples(), LOADING, "flip")[1]
+    assert changed.store.check(2, None) == CheckResult("digest 2")
     assert changed.take(np.array([2])).keys.tolist() == ["2"]
 
 

@@ -1,17 +1,19 @@
-"""Frozen parts over images: computed once, shared, streamed, and fed in the pixels' place."""
+"""Features of frozen parts: computed once, shared, streamed, and batched instead of pixels."""
 
 import logging
 import os
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from images import loading
 from PIL import Image
 
 from keras_transfer.data import memory, sources
 from keras_transfer.data.batches import (
-    Loading,
     evaluation_batches,
+    label_columns,
     plain_batches,
     training_batches,
 )
@@ -19,12 +21,12 @@ from keras_transfer.data.scan import drop_invalid, scan
 from keras_transfer.features.batches import evaluation_features, training_features
 from keras_transfer.features.extractor import CLEAN, EngineConfig, FeatureExtractor, View
 from keras_transfer.features.extractor import sources as plan
-from keras_transfer.features.stage_batches import feed_features
-from keras_transfer.inputs.images.augment import Augmenter
+from keras_transfer.features.stage_batches import Split, from_features
+from keras_transfer.inputs.image import Image as ImageInput
 from keras_transfer.networks.backbones import build_backbone
-from keras_transfer.networks.cutting import cut_network
 from keras_transfer.networks.freezing import freeze
-from keras_transfer.networks.heads import build_classifier, build_head
+from keras_transfer.networks.heads import build_head
+from keras_transfer.networks.network import build_network
 
 LOADING = loading(16, batch_size=4)
 
@@ -41,7 +43,7 @@ def samples(tmp_path_factory):
             Image.fromarray(pixels).save(folder / name / f"{i}.png")
     (folder / "b/again.png").write_bytes((folder / "b/0.png").read_bytes())
     found = sources.read(str(folder))
-    return drop_invalid(found, scan(found, folder / "cache"), "fail")
+    return drop_invalid(found, scan(found, ImageInput.check, folder / "cache"), "fail")
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +51,34 @@ def cuts():
     """Of a head stage and of a stage that tunes block3."""
     keras.utils.set_random_seed(0)
     backbone = build_backbone("convnet_small", image_size=16)
-    model = build_classifier(backbone, build_head(2), preprocessing="tf")
+    network = build_network(backbone, {"label": build_head(2)}, preprocessing="tf")
     freeze(backbone, "block3")
-    early = cut_network(model)
+    early = network.cut()
     freeze(backbone)
-    return cut_network(model), early
+    return network.cut(), early
 
 
-def part(cut, samples, cache, earlier=None, **more):
-    means = EngineConfig(**{"engine": "keras", "tolerance": 0.0, "cache": cache, **more})
-    return FeatureExtractor(cut, LOADING, samples, means, backbone="convnet_small", earlier=earlier)
+def extractor_of(cut, samples, cache, earlier=None, **more):
+    config = EngineConfig(**{"engine": "keras", "tolerance": 0.0, "cache": cache, **more})
+    return FeatureExtractor(
+        cut, LOADING, samples, config, backbone="convnet_small", earlier=earlier
+    )
+
+
+ROTATE = loading(16, rotation_range=40).input.augment
 
 
 def rotated(number, seed=3):
-    return View("rotated", number, seed, Augmenter(rotation_range=40))
+    return View("rotated", number, seed, ROTATE)
+
+
+def pooled(cut, inputs):
+    return np.asarray(cut.frozen(inputs["pixels"], training=False))
 
 
 def keras_features(cut, samples, view=CLEAN):
-    pixels = plain_batches(samples, LOADING, view.augment, view.seeds(samples.digests))
-    return np.concatenate([np.asarray(cut.frozen(x, training=False)) for x in pixels])
+    batches = plain_batches(samples, LOADING, view.augment, view.seeds(samples.digests))
+    return np.concatenate([pooled(cut, inputs) for inputs in batches])
 
 
 def everything(table):
@@ -79,7 +90,7 @@ def everything(table):
 def test_features_are_those_of_keras(cuts, samples, tmp_path, keep, view):
     cut, _ = cuts
 
-    table = part(cut, samples, tmp_path, keep=keep).table(samples, view)
+    table = extractor_of(cut, samples, tmp_path, keep=keep).table(samples, view)
 
     wanted = keras_features(cut, samples, view)
     assert everything(table) == pytest.approx(wanted, rel=1e-3, abs=1e-4)
@@ -89,27 +100,27 @@ def test_features_are_those_of_keras(cuts, samples, tmp_path, keep, view):
 def test_another_run_computes_only_what_is_new(cuts, samples, tmp_path):
     cut, _ = cuts
     some = samples.take(np.array([0, 3, 7]))
-    part(cut, some, tmp_path).table(some)
+    extractor_of(cut, some, tmp_path).table(some)
 
-    later = part(cut, samples, tmp_path)
+    later = extractor_of(cut, samples, tmp_path)
     table = later.table(samples)
 
     # Eleven, less the three known, less the one that is there twice.
     assert (later.report["computed"], later.report["cached"]) == (7, 4)
     assert everything(table) == pytest.approx(keras_features(cut, samples), rel=1e-3, abs=1e-4)
-    again = part(cut, samples, tmp_path)
+    again = extractor_of(cut, samples, tmp_path)
     again.table(samples)
     assert (again.report["computed"], again.report["cached"]) == (0, 11)
 
 
 def test_other_weights_other_features(cuts, samples, tmp_path):
     cut, _ = cuts
-    part(cut, samples, tmp_path).table(samples)
+    extractor_of(cut, samples, tmp_path).table(samples)
     kernel = next(w for w in cut.frozen.weights if len(w.shape) == 4)
     before = np.array(kernel)
     kernel.assign(before * 1.5)
     try:
-        changed = part(cut, samples, tmp_path)
+        changed = extractor_of(cut, samples, tmp_path)
         table = changed.table(samples)
         assert changed.report["cached"] == 1  # the one that is there twice
         wanted = keras_features(cut, samples)
@@ -138,8 +149,8 @@ class TestEarlier:
 
     def test_the_network_is_gone_through_once_for_both(self, cuts, samples, tmp_path):
         late, early = cuts
-        before = part(early, samples, tmp_path)
-        after = part(late, samples, tmp_path, earlier=before)
+        before = extractor_of(early, samples, tmp_path)
+        after = extractor_of(late, samples, tmp_path, earlier=before)
 
         table = after.table(samples)
 
@@ -150,10 +161,10 @@ class TestEarlier:
 
     def test_such_features_serve_runs_that_have_no_such_stage(self, cuts, samples, tmp_path):
         late, early = cuts
-        earlier = part(early, samples, tmp_path)
-        part(late, samples, tmp_path, earlier=earlier).table(samples)
+        earlier = extractor_of(early, samples, tmp_path)
+        extractor_of(late, samples, tmp_path, earlier=earlier).table(samples)
 
-        alone = part(late, samples, tmp_path)
+        alone = extractor_of(late, samples, tmp_path)
         alone.table(samples)
 
         assert alone.report["cached"] == 11
@@ -165,7 +176,9 @@ class TestEarlier:
         late, early = cuts
         monkeypatch.setenv("KT_CACHE_GB", str(20_000 / 1e9))
         monkeypatch.setattr(memory, "available", lambda: 40_000)
-        after = part(late, samples, tmp_path, earlier=part(early, samples, tmp_path))
+        after = extractor_of(
+            late, samples, tmp_path, earlier=extractor_of(early, samples, tmp_path)
+        )
 
         table = after.table(samples)
 
@@ -195,55 +208,48 @@ class TestEarlier:
 
 class TestBatches:
     def order(self, batches):
-        return [(y.numpy().tolist(), w.numpy().tolist()) for _, y, w in batches]
+        return [(y["label"].numpy().tolist(), w["label"].numpy().tolist()) for _, y, w in batches]
 
     @pytest.mark.parametrize("replicas", [1, 2])
     def test_they_follow_each_other_as_those_of_pixels_do(self, cuts, samples, tmp_path, replicas):
         """Same images, labels, weights and padding, in every epoch, from any epoch on."""
         cut, _ = cuts
-        table = part(cut, samples, tmp_path).table(samples)
-        loading = loading(16, batch_size=4, replicas=replicas)
-        more = {"epochs": 3, "seeds": (5, 6), "class_weights": np.float32([1, 3])}
+        table = extractor_of(cut, samples, tmp_path).table(samples)
+        how = loading(16, batch_size=4, replicas=replicas)
+        columns = label_columns(samples, np.float32([1, 3]))
+        more = {"epochs": 3, "seeds": (5, 6)}
         for first in (0, 2):
-            pixels = training_batches(samples, loading, first_epoch=first, **more)
-            features = training_features([table], samples, loading, first_epoch=first, **more)
+            pixels = training_batches(samples, how, columns, first_epoch=first, **more)
+            features = training_features([table], samples, how, columns, first_epoch=first, **more)
             assert self.order(features) == self.order(pixels)
             for (x, *_), (f, *_) in zip(pixels, features, strict=True):
-                wanted = np.asarray(cut.frozen(x, training=False))
-                assert f.numpy() == pytest.approx(wanted, rel=1e-3, abs=1e-4)
-        ones, others = (
-            evaluation_batches(samples, loading),
-            evaluation_features(table, samples, loading),
-        )
-        assert self.order(ones) == self.order(others)
+                assert f["features"].numpy() == pytest.approx(pooled(cut, x), rel=1e-3, abs=1e-4)
+        pixels = evaluation_batches(samples, how)
+        features = evaluation_features(table, samples, how)
+        assert self.order(pixels) == self.order(features)
 
     def test_shapes_are_known_but_for_the_batch(self, cuts, samples, tmp_path):
         _, early = cuts
-        table = part(early, samples, tmp_path).table(samples)
+        table = extractor_of(early, samples, tmp_path).table(samples)
 
         for batches in (
-            training_features([table], samples, LOADING, epochs=1),
+            training_features([table], samples, LOADING, label_columns(samples), epochs=1),
             evaluation_features(table, samples, LOADING),
         ):
-            assert batches.element_spec[0].shape.as_list() == [None, 4, 4, 64]
+            assert batches.element_spec[0]["features"].shape.as_list() == [None, 4, 4, 64]
 
     def test_each_view_is_shown_once_in_as_many_epochs(self, cuts, samples, tmp_path):
         cut, _ = cuts
-        frozen = part(cut, samples, tmp_path)
+        frozen = extractor_of(cut, samples, tmp_path)
         views = [CLEAN, rotated(1), rotated(2)]
         tables = [frozen.table(samples, view) for view in views]
         known = [everything(table) for table in tables]
         weighted = np.arange(11) + 1  # its weight tells which image it is
 
-        batches = training_features(
-            tables,
-            type(samples)(**{**vars(samples), "weights": weighted.astype("float32")}),
-            LOADING,
-            epochs=6,
-            seeds=(1, 2),
-        )
-        shown = np.concatenate([f for f, _, _ in batches])
-        images = np.concatenate([w for _, _, w in batches]).round().astype(int) - 1
+        columns = label_columns(replace(samples, weights=weighted.astype("float32")))
+        batches = training_features(tables, samples, LOADING, columns, epochs=6, seeds=(1, 2))
+        shown = np.concatenate([f["features"] for f, _, _ in batches])
+        images = np.concatenate([w["label"] for _, _, w in batches]).round().astype(int) - 1
 
         seen = [
             next(v for v in range(3) if np.array_equal(known[v][image], features))
@@ -256,53 +262,59 @@ class TestBatches:
         assert len(set(first)) > 1  # not all images begin with the same
 
 
-class TestFeeding:
+class TestStageBatches:
     @pytest.fixture
-    def feed(self, cuts, samples, tmp_path):
+    def batches(self, cuts, samples, tmp_path):
         def make(views, augment=None, **more):
             cut, _ = cuts
-            frozen = part(cut, samples, tmp_path, **more)
-            return feed_features(frozen, samples, views, augment=augment, epochs=2, seeds=(1, 2))
+            frozen = extractor_of(cut, samples, tmp_path, **more)
+            split = Split.labelled(samples)
+            how = {"augment": augment, "epochs": 2, "seeds": (1, 2)}
+            return from_features(frozen, split, split, views, **how)
 
         return make
 
     def pooled(self, cut, batches):
-        return [np.asarray(cut.frozen(x, training=False)) for x, *_ in batches]
+        return [pooled(cut, inputs) for inputs, *_ in batches]
 
-    @pytest.mark.parametrize("augment", [None, Augmenter(rotation_range=40)])
+    @pytest.mark.parametrize("augment", [None, ROTATE])
     def test_fresh_views_are_streamed_as_augmented_pixels_would_be(
-        self, cuts, samples, feed, augment
+        self, cuts, samples, batches, augment
     ):
         cut, _ = cuts
-        pixels = training_batches(samples, LOADING, epochs=2, seeds=(1, 2), augment=augment)
+        columns = label_columns(samples)
+        pixels = training_batches(
+            samples, LOADING, columns, epochs=2, seeds=(1, 2), augment=augment
+        )
 
-        streamed = list(feed([], augment).train(0))
+        streamed = list(batches([], augment).train(0))
 
         assert len(streamed) == 2 * 3
         for (features, y, w), (x, labels, weights) in zip(streamed, pixels, strict=True):
-            wanted = np.asarray(cut.frozen(x, training=False))
-            assert features.numpy() == pytest.approx(wanted, rel=1e-4, abs=1e-5)
-            assert np.array_equal(y, labels)
-            assert np.array_equal(w, weights)
+            found = features["features"].numpy()
+            assert found == pytest.approx(pooled(cut, x), rel=1e-4, abs=1e-5)
+            assert np.array_equal(y["label"], labels["label"])
+            assert np.array_equal(w["label"], weights["label"])
 
     def test_where_there_is_no_room_features_are_streamed(
-        self, cuts, samples, feed, monkeypatch, caplog
+        self, cuts, samples, batches, monkeypatch, caplog
     ):
         cut, _ = cuts
         monkeypatch.setenv("KT_CACHE_GB", "0")
         monkeypatch.setattr(memory, "available", lambda: 0)
         with caplog.at_level(logging.INFO, "keras_transfer"):
-            fed = feed([CLEAN], Augmenter(rotation_range=40))
-            found = [x.numpy() for x, *_ in fed.train(0)]
+            fed = batches([CLEAN], ROTATE)
+            found = [x["features"].numpy() for x, *_ in fed.train(0)]
 
-        wanted = self.pooled(cut, training_batches(samples, LOADING, epochs=2, seeds=(1, 2)))
+        clean = training_batches(samples, LOADING, label_columns(samples), epochs=2, seeds=(1, 2))
+        wanted = self.pooled(cut, clean)
         assert all(
             one == pytest.approx(other, rel=1e-4, abs=1e-5)
             for one, other in zip(found, wanted, strict=True)
         )
         assert "KT_CACHE_GB" in caplog.text
         assert "runs in every epoch" in caplog.text
-        found = [x.numpy() for x, *_ in fed.evaluation(samples)]
+        found = [x["features"].numpy() for x, *_ in fed.evaluation(samples)]
         wanted = self.pooled(cut, evaluation_batches(samples, LOADING))
         assert np.concatenate(found) == pytest.approx(np.concatenate(wanted), rel=1e-4, abs=1e-5)
 
@@ -312,7 +324,7 @@ class TestFeeding:
         cut, _ = cuts
         (tmp_path / "file").write_text("not a folder")
         with caplog.at_level(logging.INFO, "keras_transfer"):
-            table = part(cut, samples, tmp_path / "file").table(samples)
+            table = extractor_of(cut, samples, tmp_path / "file").table(samples)
 
         wanted = keras_features(cut, samples)
         assert everything(table) == pytest.approx(wanted, rel=1e-3, abs=1e-4)
@@ -329,7 +341,7 @@ class TestFeeding:
         monkeypatch.setattr(os, "posix_fallocate", full)
         cut, _ = cuts
         with caplog.at_level(logging.INFO, "keras_transfer"):
-            table = part(cut, samples, tmp_path).table(samples)
+            table = extractor_of(cut, samples, tmp_path).table(samples)
 
         assert len(table) == 11
         assert "No space left" in caplog.text
