@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from keras_transfer.errors import UnknownName
+
 __all__ = ["RECIPE_RULES", "STAGE_RULES", "Rule", "broken", "table"]
 
 MIN_ALPHA = 0.05
@@ -19,6 +21,7 @@ class Rule(NamedTuple):
         settings: Their names, for people.
         why: The reason in a sentence, for the documentation.
         check: Maps a stage or a recipe to what is wrong and what to do; "" where nothing is.
+            Raises UnknownName where a name is wrong, which suggests another.
         refused: Values that together are refused, for the tests; ``stage.`` is the last stage.
     """
 
@@ -324,10 +327,9 @@ def _hyperrule_alone(recipe: Any) -> str:
 
 
 def _monitor(recipe: Any) -> str:
-    known = recipe.objective.monitors
-    if recipe.monitor in known:
-        return ""
-    return f"monitor = {recipe.monitor!r}: this objective has {', '.join(known)}."
+    if recipe.monitor not in recipe.objective.monitors:
+        raise UnknownName("monitor", recipe.monitor, recipe.objective.monitors)
+    return ""
 
 
 RECIPE_RULES: tuple[Rule, ...] = (
