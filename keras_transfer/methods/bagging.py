@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from keras_transfer.methods.base import Method
+from keras_transfer.methods.base import MAX_MEMBERS, MIN_MEMBERS, Method
 
 __all__ = ["Bagging"]
 
@@ -19,6 +19,6 @@ class Bagging(Method):
     """
 
     type: Literal["bagging"] = "bagging"
-    members: Annotated[int, Field(ge=2, le=100)] = Field(
-        10, description="number of heads, 2 to 100"
+    members: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = Field(
+        10, description=f"number of heads, {MIN_MEMBERS} to {MAX_MEMBERS}"
     )

@@ -7,7 +7,11 @@ from typing import Any
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.group import Group
 
-__all__ = ["Method", "from_text"]
+__all__ = ["MAX_MEMBERS", "MIN_MEMBERS", "Method", "from_text"]
+
+
+MIN_MEMBERS, MAX_MEMBERS = 2, 100
+"""How many heads bagging averages."""
 
 
 class Method(Group):
@@ -19,13 +23,14 @@ def from_text(text: str) -> dict[str, Any]:
 
     Raises:
         UnknownName: There is no such method.
-        BadConfiguration: The number of members is missing or is no number.
+        BadConfiguration: The number of heads is missing, is no number, or is out of range.
     """
     name, colon, count = text.partition(":")
     if name == "bagging":
-        if not count.isdecimal():
+        if not count.isdecimal() or not MIN_MEMBERS <= int(count) <= MAX_MEMBERS:
             raise BadConfiguration(
-                f"method = {text!r}: bagging needs the number of heads, e.g. bagging:10."
+                f"method = {text!r}: bagging needs the number of heads, {MIN_MEMBERS} to "
+                f"{MAX_MEMBERS}, e.g. bagging:10."
             )
         return {"type": "bagging", "members": int(count)}
     if colon or name != "supervised":

@@ -121,8 +121,8 @@ class Predictor:
         files = _expanded([paths] if isinstance(paths, str | Path) else list(paths))
         samples = Samples.of(Files(files), self.classes, files, [0] * len(files))
         reasons = scan(samples, self.loading.input.check, cache_dir()).reasons
-        drop_invalid = reasons == ""
-        answers = iter(self._answers(samples.take(drop_invalid), tta).mean(axis=0))
+        valid = reasons == ""
+        answers = iter(self._answers(samples.take(valid), tta).mean(axis=0))
         return [
             Prediction(file, None if reason else next(answers), self.classes, reason)
             for file, reason in zip(files, reasons, strict=True)

@@ -64,7 +64,10 @@ def test_epochs_and_rate_reach_the_stages():
             "No setting is called 'head.drop_out'. Did you mean 'head.dropout'?",
         ),
         ({"backbone": "vgg_16"}, "No backbone is called 'vgg_16'. Did you mean 'vgg16'?"),
-        ({"resize": "strech"}, "No value of input.resize is called 'strech'. Did you mean 'stretch'?"),
+        (
+            {"resize": "strech"},
+            "No value of input.resize is called 'strech'. Did you mean 'stretch'?",
+        ),
         ({"monitor": "val_acc"}, "No monitor is called 'val_acc'. Did you mean 'val_accuracy'?"),
         ({"imbalance": "oversampl"}, "Did you mean 'oversample'"),
         ({"stages": [{"name": "a", "optimizer": "adm"}]}, "Did you mean 'adam'?"),

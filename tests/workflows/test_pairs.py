@@ -85,7 +85,6 @@ SETTINGS = {
 second runs twice."""
 
 
-
 def in_the_table(combination):
     return all(value in SETTINGS.get(setting, ()) for setting, value in combination.items())
 
