@@ -40,6 +40,7 @@ class Group(BaseModel):
     Attributes:
         primary: The setting that the first positional argument, or a plain string, stands for.
         lifted: Fields that are groups, whose settings may be given without the group.
+        old_names: Names of settings in version 1, with those of today.
         section: Heading under which the command line lists the settings; "": it does not.
     """
 
@@ -47,6 +48,7 @@ class Group(BaseModel):
 
     primary: ClassVar[str] = ""
     lifted: ClassVar[tuple[str, ...]] = ()
+    old_names: ClassVar[Mapping[str, str]] = {}
     section: ClassVar[str] = ""
 
     def __init__(self, *values: Any, **settings: Any):
@@ -62,9 +64,12 @@ class Group(BaseModel):
         """Take a string for the primary setting, and put lifted settings into their groups."""
         if isinstance(given, str) and cls.primary:
             return {cls.primary: given}
-        if not isinstance(given, Mapping) or not cls.lifted:
+        if not isinstance(given, Mapping):
             return given
         found = dict(given)
+        for old, new in cls.old_names.items():
+            if old in found:
+                found[new] = found.pop(old)
         for name in cls.lifted:
             group: Any = cls.model_fields[name].annotation
             own = set(group.model_fields) - set(cls.model_fields)

@@ -10,6 +10,7 @@ import click
 import yaml
 
 from keras_transfer import catalog
+from keras_transfer.config.upgrade import versioned
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["copy", "list_", "show"]
@@ -42,9 +43,8 @@ def show(name: str, as_json: bool) -> None:
         return
     for line in (module.__doc__ or "").strip().splitlines():
         click.echo(f"# {line}".rstrip())
-    click.echo(
-        yaml.safe_dump(module.recipe.settings(), sort_keys=False, allow_unicode=True).rstrip()
-    )
+    settings = versioned(module.recipe.settings())
+    click.echo(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip())
 
 
 @click.command()

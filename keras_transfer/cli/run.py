@@ -201,7 +201,8 @@ def chosen(base: Recipe, given: dict[str, Any]) -> Recipe:
     """
     config, assignments = given.pop("config"), given.pop("assignments")
     said = {setting: _value(text) for setting, text in given.items() if text is not None}
-    file = upgraded(read_options(Path(config))) if config else {}
+    baselines = getattr(base, "baselines", ())
+    file = upgraded(read_options(Path(config)), baselines) if config else {}
     settings = {**base.settings(), **_short(file)}
     for changes in (file, said):
         settings = merged(settings, nested(type(base), _long(changes)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -76,6 +77,7 @@ class Backbone(Group):
 class Head(Group):
     """What is put on the backbone: pooling, hidden layers, and the layer of outputs."""
 
+    old_names: ClassVar[Mapping[str, str]] = {"batch_norm": "batch_normalization"}
     section: ClassVar[str] = "Network"
 
     pooling: Literal["avg", "max", "avgmax", "flatten", "token"] = Field(

@@ -22,6 +22,7 @@ class Rule(NamedTuple):
         settings: Their names, for people.
         why: The reason in a sentence, for the documentation.
         check: Maps a stage or a recipe to what is wrong and what to do; "" where nothing is.
+            Raises UnknownName where a name is wrong, which suggests another.
         refused: Values that together are refused, for the tests; ``stage.`` is the last stage.
     """
 
@@ -298,11 +299,11 @@ def _smote(recipe: Any) -> str:
     if recipe.runtime.engine == "none":
         return f"{SMOTE}{NO_FEATURES}"
     for number, stage in enumerate(recipe.stages):
-        if not stage.frozen:
+        if not stage.frozen or _hyperrule(recipe):
             return (
-                f"{SMOTE}The stage {stage.name!r} unfreezes blocks (stages.{number}.unfreeze). Use "
-                "stages that train the head only, e.g. --set 'stages=[{name: head}]', or "
-                "--imbalance oversample."
+                f"{SMOTE}The stage {stage.name!r} {_unfreezes(recipe, number)}. Use stages that "
+                "train the head only, e.g. --set 'stages=[{name: head}]', or --imbalance "
+                "oversample."
             )
         if stage.views not in ("auto", "clean"):
             return f"{SMOTE}views = {stage.views} shows other images: leave it out."
@@ -323,12 +324,11 @@ def _bagging(recipe: Any) -> str:
     if recipe.runtime.engine == "none":
         return f"{said} trains on features that a frozen backbone computes once. {NO_FEATURES}"
     for number, stage in enumerate(recipe.stages):
-        if _hyperrule(recipe) or not stage.frozen:
-            unfreezes = f"unfreezes blocks (stages.{number}.unfreeze)"
+        if not stage.frozen or _hyperrule(recipe):
             return (
                 f"{said}: the heads share one frozen backbone, and the stage {stage.name!r} "
-                f"{'is BiT-HyperRule, which trains it' if _hyperrule(recipe) else unfreezes}. Use "
-                "stages that train the head only: --set 'stages=[{name: head}]'."
+                f"{_unfreezes(recipe, number)}. Use stages that train the head only: "
+                "--set 'stages=[{name: head}]'."
             )
     return ""
 
@@ -403,6 +403,12 @@ def _hyperrule(recipe: Any) -> bool:
     return any(stage.schedule == "bit" for stage in recipe.stages)
 
 
+def _unfreezes(recipe: Any, number: int) -> str:
+    if _hyperrule(recipe):
+        return "unfreezes all blocks (schedule = bit)"
+    return f"unfreezes blocks (stages.{number}.unfreeze)"
+
+
 def _hyperrule_alone(recipe: Any) -> str:
     if not _hyperrule(recipe) or len(recipe.stages) == 1:
         return ""
@@ -424,7 +430,7 @@ def _monitor(recipe: Any) -> str:
         ]
     if recipe.monitor in known:
         return ""
-    return str(UnknownName("monitor", recipe.monitor, dict.fromkeys(known)))
+    raise UnknownName("monitor", recipe.monitor, dict.fromkeys(known))
 
 
 RECIPE_RULES: tuple[Rule, ...] = (

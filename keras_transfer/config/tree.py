@@ -6,13 +6,13 @@ A setting of a group may be given without its group where the name is unique: ``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from keras_transfer.config.shorthand import SHORTHAND
@@ -22,11 +22,11 @@ from keras_transfer.group import Group
 __all__ = [
     "Leaf",
     "full_path",
+    "groups_in",
     "leaves",
     "merged",
     "nested",
     "read_options",
-    "readable",
     "with_setting",
 ]
 
@@ -49,7 +49,7 @@ class Leaf(NamedTuple):
 
 
 def groups_in(annotation: Any) -> list[type[Group]]:
-    """The groups that a field may hold: one, or those of a union; none for a tuple of groups."""
+    """The groups that a field may hold: a single one, or those of a union; none for a tuple."""
     if isinstance(annotation, type):
         return [annotation] if issubclass(annotation, Group) else []
     if getattr(annotation, "__origin__", None) in (tuple, dict, list):
@@ -252,48 +252,3 @@ def read_options(path: Path) -> dict[str, Any]:
             f"{path} should hold `setting: value` lines, as `kt-recipe show` prints."
         )
     return options
-
-
-def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration:
-    """The first thing that pydantic minds, in our words."""
-    # Names before values; of the branches of a union, the one that came nearest.
-    first = max(
-        error.errors(), key=lambda found: (found["type"] == "extra_forbidden", len(found["loc"]))
-    )
-    path = [part for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
-    where = ".".join(map(str, path))
-    if first["type"] == "extra_forbidden":
-        return UnknownName("setting", where, _names_beside(model, path))
-    if first["type"] == "literal_error":
-        allowed = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return UnknownName(f"value of {where}", first["input"], allowed)
-    if first["type"] == "missing":
-        return BadConfiguration(f"The setting {where} is not given, and has no default.")
-    if first["type"] == "value_error":
-        return BadConfiguration(f"{where or model.__name__}: {first['ctx']['error']}.")
-    return BadConfiguration(f"{where} = {first['input']!r}: {first['msg'].lower()}.")
-
-
-def _names_beside(model: type[BaseModel], path: list[Any]) -> list[str]:
-    """Names that could stand where the last part of a path does, with the path before them."""
-    names = [part for part in path[:-1] if isinstance(part, str)]
-    before = "".join(f"{part}." for part in path[:-1])
-    own = [before + name for name in _group_at(model, names).model_fields]
-    if names or not issubclass(model, Group):
-        return own
-    return [*own, *SHORTHAND, *leaves(model)]
-
-
-def _group_at(model: type[BaseModel], names: list[str]) -> type[BaseModel]:
-    for name in names:
-        if name not in model.model_fields:  # the tag of a union
-            continue
-        inner = _types_in(model.model_fields[name].annotation)
-        model = next(one for one in inner if isinstance(one, type) and issubclass(one, BaseModel))
-    return model
-
-
-def _types_in(annotation: Any) -> Iterator[Any]:
-    yield annotation
-    for part in getattr(annotation, "__args__", ()):
-        yield from _types_in(part)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_transfer.config import shorthand
 from keras_transfer.errors import BadConfiguration
 
-__all__ = ["VERSION", "renamed", "upgraded", "versioned"]
+__all__ = ["VERSION", "renamed", "stored", "upgraded", "versioned"]
 
 VERSION = 2
 """Version of the settings; stands in ``recipe.yaml``. Files without one are of version 1."""
@@ -22,11 +23,14 @@ GROUPS_OF_VERSION_1 = {
 }
 """Where the settings of version 1, which were all in one level, stand now."""
 
-MAIN_OF_VERSION_1 = {"data": "source", "backbone": "name"}
-"""Settings of version 1 that became a group; the name of that setting in the group."""
+GROUPS_OF_A_STAGE = {
+    "optimizer": ("momentum", "weight_decay", "clipnorm", "clipvalue", "accumulate"),
+    "average": ("ema", "soup"),
+}
+"""Where the settings of a stage of version 1 stand now."""
 
-SHORTHAND = ("epochs", "lr", "schedule", "views", "layer_decay")
-"""Settings of version 1 that were stored; None where they said nothing."""
+MAIN_OF_VERSION_1 = {"data": "source", "backbone": "name", "optimizer": "name"}
+"""Settings of version 1 that became a group; the name of that setting in the group."""
 
 
 def versioned(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,50 +38,84 @@ def versioned(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"version": VERSION, **settings}
 
 
-def upgraded(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Read stored settings: those of version 1 are put into groups.
+def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Read all settings of a run, as a run or an export has stored them.
 
     Raises:
         BadConfiguration: The settings are of a later version than this package.
     """
-    found = dict(stored)
+    found = upgraded(settings)
+    short = {name: found.pop(name) for name in shorthand.SHORTHAND if name in found}
+    return {**found, "stages": shorthand.apply(found["stages"], short)} if short else found
+
+
+def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[str, Any]:
+    """Read settings, perhaps only some of them: those of version 1 are put into groups.
+
+    A group may be given as today in settings that do not say their version.
+
+    Args:
+        settings: By name.
+        baselines: As ``renamed`` takes them.
+
+    Raises:
+        BadConfiguration: The settings are of a later version than this package.
+    """
+    found = dict(settings)
     version = found.pop("version", 1)
-    if version > VERSION:
+    if not isinstance(version, int) or version > VERSION:
         raise BadConfiguration(
             f"These settings are of version {version}, and this keras_transfer knows versions up "
             f"to {VERSION}. Upgrade keras_transfer."
         )
     if version == VERSION:
         return found
-    for group, main in MAIN_OF_VERSION_1.items():
-        if group in found:
-            found[group] = {main: found[group]}
-    for group, names in GROUPS_OF_VERSION_1.items():
-        moved = {name: found.pop(name) for name in names if name in found}
-        if moved:
-            found[group] = {**found.get(group, {}), **moved}
-    for name in SHORTHAND:
+    found = _grouped(found, GROUPS_OF_VERSION_1)
+    if isinstance(found.get("stages"), Sequence):
+        found["stages"] = [_stage(stage) for stage in found["stages"]]
+    for name in shorthand.SHORTHAND:
         if found.get(name, "") is None:
             del found[name]
-    return renamed(found)
+    return renamed(found, baselines)
 
 
-def renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace names of version 1: ``ensemble``, ``baseline`` and ``head.batch_norm``."""
+def _stage(stage: Any) -> Any:
+    return _grouped(stage, GROUPS_OF_A_STAGE) if isinstance(stage, Mapping) else stage
+
+
+def _grouped(settings: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    found = dict(settings)
+    for group, names in groups.items():
+        moved = {name: found.pop(name) for name in names if name in found}
+        given = found.get(group, {})
+        if isinstance(given, str):
+            given = {MAIN_OF_VERSION_1[group]: given}
+        if group in found or moved:
+            found[group] = {**given, **moved}
+    return found
+
+
+def renamed(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[str, Any]:
+    """Replace the settings ``ensemble`` and ``baseline`` of version 1.
+
+    Args:
+        settings: All settings, or those that are changed.
+        baselines: Those so far, which stay unless the settings say something else.
+    """
     found = dict(settings)
     ensemble, scratch = found.pop("ensemble", None), found.pop("baseline", None)
-    if ensemble is not None and ensemble != "boosting":
-        found["method"] = "supervised" if ensemble == "none" else ensemble
-    if ensemble is not None or scratch is not None:
-        wanted = {"scratch": bool(scratch), "boosted_trees": ensemble == "boosting"}
+    asked: dict[str, bool] = {}
+    if scratch is not None:
+        asked["scratch"] = bool(scratch)
+    if ensemble is not None:
+        asked["boosted_trees"] = ensemble == "boosting"
+        found["method"] = "supervised" if ensemble in ("none", "boosting") else ensemble
+    if asked:
+        before = found.get("baselines", baselines)
+        before = before.split(",") if isinstance(before, str) else before
+        kept = [name for name in before if asked.get(name, True)]
         found["baselines"] = [
-            *found.get("baselines", ()),
-            *(name for name, asked in wanted.items() if asked),
+            *kept,
+            *(n for n, wanted in asked.items() if wanted and n not in kept),
         ]
-    head = found.get("head")
-    if isinstance(head, Mapping) and "batch_norm" in head:
-        found["head"] = {
-            "batch_normalization" if name == "batch_norm" else name: value
-            for name, value in head.items()
-        }
     return found

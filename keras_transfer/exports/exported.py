@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transfer.config.upgrade import upgraded
+from keras_transfer.config.upgrade import stored
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.formats import PredictFunction, check_format
@@ -61,8 +61,7 @@ class Export(Predictor):
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting of the recipe as it was run."""
-        stored = self.metadata.get("settings") or self.metadata["knobs"]  # version 1
-        return upgraded(stored)
+        return stored(self.metadata.get("settings") or self.metadata["knobs"])  # version 1
 
     @property
     def metrics(self) -> dict[str, Any]:

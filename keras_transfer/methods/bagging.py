@@ -8,7 +8,10 @@ from pydantic import Field
 
 from keras_transfer.methods.base import Method
 
-__all__ = ["Bagging"]
+__all__ = ["MAX_MEMBERS", "MIN_MEMBERS", "Bagging"]
+
+MIN_MEMBERS, MAX_MEMBERS = 2, 100
+"""How many heads bagging averages."""
 
 
 class Bagging(Method):
@@ -19,6 +22,6 @@ class Bagging(Method):
     """
 
     type: Literal["bagging"] = "bagging"
-    members: Annotated[int, Field(ge=2, le=100)] = Field(
-        10, description="number of heads, 2 to 100"
+    members: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = Field(
+        10, description=f"number of heads, {MIN_MEMBERS} to {MAX_MEMBERS}"
     )

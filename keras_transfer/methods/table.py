@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from keras_transfer.errors import BadConfiguration
-from keras_transfer.methods.bagging import Bagging
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.methods.bagging import MAX_MEMBERS, MIN_MEMBERS, Bagging
 from keras_transfer.methods.base import Method
 from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.supervised import Supervised
@@ -28,11 +28,13 @@ def from_text(text: str) -> dict[str, Any]:
         BadConfiguration: What follows the colon is missing or wrong.
     """
     name, _, more = text.partition(":")
-    assert METHODS[name]
+    if name not in METHODS:
+        raise UnknownName("method", text, ("supervised", "bagging:10", "distill:run:DIR"))
     if name == "bagging":
-        if not more.isdecimal():
+        if not more.isdecimal() or not MIN_MEMBERS <= int(more) <= MAX_MEMBERS:
             raise BadConfiguration(
-                f"method = {text!r}: bagging needs the number of heads, e.g. bagging:10."
+                f"method = {text!r}: bagging needs the number of heads, {MIN_MEMBERS} to "
+                f"{MAX_MEMBERS}, e.g. bagging:10."
             )
         return {"type": name, "members": int(more)}
     if name == "distill":

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from keras_transfer.config.upgrade import upgraded, versioned
+from keras_transfer.config.upgrade import stored, versioned
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
 
 try:
@@ -173,7 +173,7 @@ def _begun(folder: Path) -> Path:
 
 def stored_settings(folder: Path) -> dict[str, Any]:
     """The settings that a run was started with, in today's words."""
-    return upgraded(yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8")))
+    return stored(yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8")))
 
 
 @contextlib.contextmanager

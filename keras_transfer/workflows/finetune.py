@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.cache import cache_dir
@@ -19,6 +19,7 @@ from keras_transfer.config.stages import Stage
 from keras_transfer.config.tree import nested
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
+from keras_transfer.group import Group
 from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.table import AnyInput
 from keras_transfer.inputs.text import Text
@@ -50,6 +51,17 @@ __all__ = ["Classify", "FineTune"]
 logger = logging.getLogger("keras_transfer")
 
 
+Stages = Annotated[
+    tuple[Stage, ...], Field(min_length=1, description="what is trained, one after the other")
+]
+
+
+class _Staged(Group):
+    """The stages alone, which shorthand is applied to before the other settings are checked."""
+
+    stages: Stages = (Stage("head"),)
+
+
 class FineTune(Recipe):
     """Fine-tune a pretrained network."""
 
@@ -64,9 +76,7 @@ class FineTune(Recipe):
         description="supervised, bagging:10 (ten heads), distill:run:DIR",
         json_schema_extra={"section": "Training"},
     )
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = Field(
-        (Stage("head"),), description="what is trained, one after the other"
-    )
+    stages: Stages = (Stage("head"),)
     batches: Batches = Field(Batches(), description="how examples become batches")
     monitor: str = Field(
         "val_loss",
@@ -76,7 +86,7 @@ class FineTune(Recipe):
     runtime: Runtime = Field(Runtime(), description="precision, devices, engine")
     baselines: Annotated[
         tuple[Literal["scratch", "boosted_trees", "none"], ...],
-        BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value),
+        BeforeValidator(lambda value: _listed(value) if isinstance(value, str) else value),
     ] = Field(
         (),
         description="also trained, to compare with: scratch, boosted_trees; none: not even the "
@@ -97,8 +107,8 @@ class FineTune(Recipe):
         found = nested(cls, {k: v for k, v in settings.items() if k not in shorthand.SHORTHAND})
         _for_texts(found)
         if given:
-            stages = found.get("stages", cls.model_fields["stages"].default)
-            full = [_stage(stage).model_dump(mode="json") for stage in stages]
+            stages = _Staged(**{k: v for k, v in found.items() if k == "stages"}).stages
+            full = [stage.model_dump(mode="json") for stage in stages]
             found["stages"] = shorthand.apply(full, given)
         return found
 
@@ -397,10 +407,9 @@ def _for_texts(found: dict[str, Any]) -> None:
         found["input"] = {"type": "text", **found.get("input", {})}
 
 
-def _stage(given: Any) -> Stage:
-    if isinstance(given, Stage):
-        return given
-    return Stage.model_validate(given.model_dump() if isinstance(given, BaseModel) else given)
+def _listed(text: str) -> list[str]:
+    """The names of baselines in "scratch, boosted_trees"."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @contextmanager

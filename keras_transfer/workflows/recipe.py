@@ -12,7 +12,8 @@ from typing_extensions import Self
 from keras_transfer import catalog, runs
 from keras_transfer.config import shorthand
 from keras_transfer.config.groups import Data
-from keras_transfer.config.tree import merged, nested, readable
+from keras_transfer.config.messages import readable
+from keras_transfer.config.tree import merged, nested
 from keras_transfer.config.upgrade import renamed
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
@@ -56,7 +57,7 @@ class Recipe(Group):
             UnknownName: There is no such setting.
             BadConfiguration: A value that is not allowed.
         """
-        given = renamed(settings)
+        given = renamed(settings, getattr(self, "baselines", ()))
         short = {name: given.pop(name) for name in shorthand.SHORTHAND if name in given}
         return type(self)(**merged(self.settings(), nested(type(self), given)), **short)
 

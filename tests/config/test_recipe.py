@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from keras_transfer import Augment, BadConfiguration, Classify, Head, Split, Stage, UnknownName
-from keras_transfer.config.recipe import read_options, with_setting
+from keras_transfer.config.tree import read_options, with_setting
 
 RECIPE = Classify(
     data="photos",
@@ -33,12 +33,12 @@ def test_a_changed_copy_leaves_the_original():
 
 def test_a_group_can_be_given_whole():
     assert RECIPE.changed(head=Head()).head == Head()
-    assert RECIPE.changed(augment=Augment(rotation_range=3)).augment.rotation_range == 3
+    assert RECIPE.changed(augment=Augment(rotation_range=3)).input.augment.rotation_range == 3
 
 
 def test_class_weights_are_replaced_not_merged():
     both = RECIPE.changed(class_weight={"cat": 1, "dog": 2})
-    assert both.changed(class_weight={"cat": 3}).class_weight == {"cat": 3.0}
+    assert both.changed(class_weight={"cat": 3}).objective.class_weight == {"cat": 3.0}
 
 
 def test_settings_survive_yaml():
@@ -47,11 +47,11 @@ def test_settings_survive_yaml():
 
 def test_epochs_and_rate_reach_the_stages():
     """5 epochs each; rates in proportion: 1e-2 and a hundredth of it."""
-    planned = RECIPE.changed(epochs=5, lr=1e-2).planned
+    changed = RECIPE.changed(epochs=5, lr=1e-2).stages
 
-    assert [stage.epochs for stage in planned] == [5, 5]
-    assert [stage.learning_rate for stage in planned] == pytest.approx([1e-2, 1e-4])
-    assert [stage.epochs for stage in RECIPE.planned] == [10, 3]
+    assert [stage.epochs for stage in changed] == [5, 5]
+    assert [stage.learning_rate for stage in changed] == pytest.approx([1e-2, 1e-4])
+    assert [stage.epochs for stage in RECIPE.stages] == [10, 3]
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,16 @@ def test_epochs_and_rate_reach_the_stages():
             "No setting is called 'head.drop_out'. Did you mean 'head.dropout'?",
         ),
         ({"backbone": "vgg_16"}, "No backbone is called 'vgg_16'. Did you mean 'vgg16'?"),
-        ({"resize": "strech"}, "No value of resize is called 'strech'. Did you mean 'stretch'?"),
+        (
+            {"resize": "strech"},
+            "No value of input.resize is called 'strech'. Did you mean 'stretch'?",
+        ),
         ({"monitor": "val_acc"}, "No monitor is called 'val_acc'. Did you mean 'val_accuracy'?"),
         ({"imbalance": "oversampl"}, "Did you mean 'oversample'"),
         ({"stages": [{"name": "a", "optimizer": "adm"}]}, "Did you mean 'adam'?"),
         ({"stages": [{"name": "a", "schedule": "cosin"}]}, "Did you mean 'cosine'?"),
         ({"stages": [{"name": "a", "epoch": 1}]}, "Did you mean 'stages.0.epochs'?"),
-        ({"augment": {"zoom_rang": 1}}, "Did you mean 'augment.zoom_range'?"),
+        ({"augment": {"zoom_rang": 1}}, "Did you mean 'input.augment.zoom_range'?"),
     ],
 )
 def test_a_wrong_name_is_near_another(settings, message):
@@ -104,17 +107,17 @@ def test_a_wrong_value_says_which_setting_and_what_it_was(settings, said):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"stages": [{"name": "a", "carry": True}]}, "'a' is the first, so its adam has nothing"),
+        ({"stages": [{"name": "a", "carry": True}]}, "'a' is the first, so its adam has no state"),
         (
             {"stages": [{"name": "a"}, {"name": "b", "optimizer": "sgd", "carry": True}]},
             "'b' comes after adam",
         ),
         ({"stages": [{"optimizer": "nadam", "carry": True}]}, "carry with adam instead"),
-        ({"stages": [{"soup": 3}], "monitor": "loss"}, "soup is judged on the val split"),
+        ({"stages": [{"soup": 3}], "monitor": "loss"}, "soup is judged on the validation split"),
         ({"mixup_off_epoch": 3}, "neither is on"),
         ({"mixup": 0.2, "batch_size": 1}, "batch_size is 1"),
-        ({"mixup": 0.01}, "0.05 is the least"),
-        ({"cutmix": 1, "views": 4}, "keeps features of whole images"),
+        ({"mixup": 0.01}, "0.05 is the smallest"),
+        ({"cutmix": 1, "views": 4}, "keeps features of its images"),
         ({"cutmix": 1, "stages": [{"name": "a"}, {"name": "b", "views": 2}]}, "The stage 'b'"),
         ({"cutmix": 1.5}, "cutmix = 1.5"),
         ({"label_smoothing": 1}, "label_smoothing = 1"),
@@ -141,16 +144,16 @@ def test_a_missing_setting_is_named():
 @pytest.mark.parametrize(
     ("setting", "read"),
     [
-        ("epochs=3", lambda r: r.epochs == 3),
+        ("epochs=3", lambda r: [stage.epochs for stage in r.stages] == [3, 3]),
         ("head.dropout=0.25", lambda r: r.head.dropout == 0.25),
         ("head.units=[8, 4]", lambda r: r.head.units == (8, 4)),
         ("stages.1.learning_rate=0.5", lambda r: r.stages[1].learning_rate == 0.5),
-        ("stages.*.ema=0.9", lambda r: [stage.ema for stage in r.stages] == [0.9, 0.9]),
-        ("variant.alpha=0.35", lambda r: r.variant == {"alpha": 0.35}),
-        ("class_weight.cat=2", lambda r: r.class_weight == {"cat": 2.0}),
-        ("split.train=50", lambda r: r.split == Split(train=50)),
-        ("classes=[a, b]", lambda r: r.classes == ("a", "b")),
-        ("image_size=null", lambda r: r.image_size is None),
+        ("stages.*.ema=0.9", lambda r: [stage.average.ema for stage in r.stages] == [0.9, 0.9]),
+        ("variant.alpha=0.35", lambda r: r.backbone.variant == {"alpha": 0.35}),
+        ("class_weight.cat=2", lambda r: r.objective.class_weight == {"cat": 2.0}),
+        ("split.train=50", lambda r: r.data.split == Split(train=50)),
+        ("classes=[a, b]", lambda r: r.data.classes == ("a", "b")),
+        ("image_size=null", lambda r: r.input.image_size is None),
     ],
 )
 def test_any_setting_can_be_set_by_its_path(setting, read):

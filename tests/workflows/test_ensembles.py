@@ -1,4 +1,4 @@
-"""The setting ensemble: refusals, averaged heads, boosted trees."""
+"""Bagging and boosted trees: refusals, averaged heads, the metrics of the trees."""
 
 import json
 import subprocess
@@ -23,26 +23,32 @@ from keras_transfer.training import trainer
 RECIPE = tiny.RECIPE.changed(
     stages=[{"name": "head", "epochs": 2, "learning_rate": 0.1}],
     engine_error=0,
-    ensemble="bagging:3",
+    method="bagging:3",
 )
+TREES = RECIPE.changed(method="supervised", baselines="boosted_trees")
 TUNED = [{"name": "head", "epochs": 1}, {"name": "tune", "epochs": 1, "unfreeze": "all"}]
 
 
 @pytest.mark.parametrize(
     ("settings", "kind", "message"),
     [
-        ({"ensemble": "bosting"}, UnknownName, "Did you mean 'boosting'"),
-        ({"ensemble": "baging:10"}, UnknownName, "Did you mean 'bagging:10'"),
-        ({"ensemble": "boosting:3"}, UnknownName, "No ensemble is called 'boosting:3'"),
-        ({"ensemble": "bagging"}, BadConfiguration, "2 to 100, such as bagging:10"),
-        ({"ensemble": "bagging:1"}, BadConfiguration, "2 to 100"),
-        ({"ensemble": "bagging:101"}, BadConfiguration, "2 to 100"),
-        ({"ensemble": "bagging:-3"}, BadConfiguration, "2 to 100"),
-        ({"ensemble": "bagging:ten"}, BadConfiguration, "2 to 100"),
-        ({"engine": "none"}, BadConfiguration, "computed once. With engine = none"),
-        ({"ensemble": "boosting", "engine": "none"}, BadConfiguration, "With engine = none"),
-        ({"schedule": "bit"}, BadConfiguration, "schedule = bit tunes all of it"),
-        ({"stages": TUNED}, BadConfiguration, r"'tune' tunes blocks \(stages.1.unfreeze\)"),
+        ({"method": "supervise"}, UnknownName, "Did you mean 'supervised'"),
+        ({"method": "baging:10"}, UnknownName, "Did you mean 'bagging:10'"),
+        ({"method": "supervised:3"}, UnknownName, "No method is called 'supervised:3'"),
+        ({"baselines": "boosting"}, UnknownName, "Did you mean 'boosted_trees'"),
+        ({"method": "bagging"}, BadConfiguration, "2 to 100, e.g. bagging:10"),
+        ({"method": "bagging:1"}, BadConfiguration, "2 to 100"),
+        ({"method": "bagging:101"}, BadConfiguration, "2 to 100"),
+        ({"method": "bagging:-3"}, BadConfiguration, "2 to 100"),
+        ({"method": "bagging:ten"}, BadConfiguration, "2 to 100"),
+        ({"engine": "none"}, BadConfiguration, "computes once. With engine = none"),
+        (
+            {"method": "supervised", "baselines": "boosted_trees", "engine": "none"},
+            BadConfiguration,
+            "With engine = none",
+        ),
+        ({"schedule": "bit"}, BadConfiguration, "BiT-HyperRule, which trains it"),
+        ({"stages": TUNED}, BadConfiguration, r"'tune' unfreezes blocks \(stages.1.unfreeze\)"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_read(settings, kind, message):
@@ -176,7 +182,7 @@ def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, settings)
     """Stopped in the second member; and what is computed does not depend on how many there are."""
     monkeypatch.chdir(tmp_path)
     paint(tmp_path / "images", blue=8, red=12)
-    recipe = RECIPE.changed(ensemble="bagging:2", **settings)
+    recipe = RECIPE.changed(method="bagging:2", **settings)
     monkeypatch.setenv("KT_CACHE_DIR", str(tmp_path / "first"))
     whole = recipe.run(out="whole", name="tiny")
 
@@ -220,7 +226,7 @@ def trees_by_hand(run, seed):
 def test_boosting_gives_the_metrics_of_scikit_learn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paint(tmp_path / "images", blue=48, red=48)
-    run = RECIPE.changed(ensemble="boosting", imbalance="none").run(out="run", name="tiny")
+    run = TREES.changed(imbalance="none").run(out="run", name="tiny")
 
     found, labels = trees_by_hand(run, seeds.stream(0, "members"))
     metrics = run.metrics["baselines"]["boosting"]
@@ -234,7 +240,7 @@ def test_boosting_gives_the_metrics_of_scikit_learn(tmp_path, monkeypatch):
 def test_boosting_learns_from_the_pretrained_features_whatever_is_tuned(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paint(tmp_path / "images", blue=40, red=40)
-    base = RECIPE.changed(ensemble="boosting")
+    base = TREES
     frozen = base.run(out="frozen", name="tiny").metrics
     tuned = base.changed(stages=TUNED).run(out="tuned", name="tiny").metrics
     at_once = base.changed(stages=TUNED[1:]).run(out="at_once", name="tiny").metrics
@@ -252,7 +258,7 @@ def test_a_failed_baseline_does_not_lose_the_run(tmp_path, monkeypatch):
     monkeypatch.setenv("KT_CACHE_GB", "0")
     monkeypatch.setattr(extractor, "fits", lambda size: False)
     paint(tmp_path / "images")
-    run = RECIPE.changed(ensemble="boosting").run(out="run", name="tiny")
+    run = TREES.run(out="run", name="tiny")
 
     assert "no room" in run.metrics["baselines"]["boosting"]["error"]
     assert "boosting: failed" in run.report()

@@ -93,9 +93,9 @@ def test_what_the_recipe_says_holds():
     assert (found.image_size, found.mixup) == (64, 0.3)
 
 
-@pytest.mark.parametrize("settings", [{"ensemble": "bagging:3"}, {"imbalance": "smote"}])
+@pytest.mark.parametrize("settings", [{"method": "bagging:3"}, {"imbalance": "smote"}])
 def test_what_wants_a_frozen_backbone_is_refused_at_once(settings):
-    with pytest.raises(BadConfiguration, match=r"bit.? tunes"):
+    with pytest.raises(BadConfiguration, match=r"unfreezes blocks|BiT-HyperRule"):
         RECIPE.changed(**settings)
 
 

@@ -17,7 +17,10 @@ from keras_transfer.training import trainer
     ("settings", "message"),
     [
         ({"imbalance": "smote", "engine": "none"}, "no image, so smote .* engine = none"),
-        ({"imbalance": "smote", "stages": [{"name": "tune", "unfreeze": "all"}]}, "'tune' tunes"),
+        (
+            {"imbalance": "smote", "stages": [{"name": "tune", "unfreeze": "all"}]},
+            "'tune' unfreezes",
+        ),
         ({"imbalance": "smote", "cutmix": 1}, "cutmix needs pixels"),
         ({"imbalance": "smote", "views": "fresh"}, "views = fresh"),
         ({"imbalance": "class_weight", "class_weight": {"a": 1}}, "Leave one of them out"),
@@ -69,7 +72,7 @@ def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, caplog, s
         strict=True,
     ):
         np.testing.assert_array_equal(one, other)
-    assert f"Imbalance: {recipe.imbalance} (asked for)" in caplog.text
+    assert f"Imbalance: {recipe.objective.imbalance} (asked for)" in caplog.text
     assert whole.metrics["test"]["minority_class"] == "blue"
     with (whole.folder / "pr_curves.csv").open() as file:
         assert {row["class"] for row in csv.DictReader(file)} == {"blue", "red"}
@@ -80,7 +83,9 @@ def test_smote_has_a_baseline_that_samples(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paint(tmp_path / "images", blue=5, red=12)
 
-    run = RECIPE.changed(imbalance="smote").run(out="run", name="tiny", baseline=True, epochs=1)
+    run = RECIPE.changed(imbalance="smote").run(
+        out="run", name="tiny", baselines="scratch", epochs=1
+    )
 
     assert 0 <= run.metrics["baselines"]["scratch"]["accuracy"] <= 1
     assert "imbalance: oversample" in (run.folder / "baseline/recipe.yaml").read_text()

@@ -1,0 +1,113 @@
+"""What pydantic says of wrong settings, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from keras_transfer.config.shorthand import SHORTHAND
+from keras_transfer.config.tree import leaves
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.group import Group
+
+__all__ = ["readable"]
+
+TYPES = ("bool", "dict", "float", "int", "list", "none", "str", "tuple")
+"""Names that pydantic gives to the branches of a union of plain types."""
+
+
+def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration:
+    """The first wrong setting that pydantic found, as an error that says what to do.
+
+    Args:
+        error: As pydantic raised it.
+        model: What was to be made.
+    """
+    # Names before values; of the branches of a union, the one that came nearest.
+    first = max(
+        error.errors(), key=lambda found: (found["type"] == "extra_forbidden", len(found["loc"]))
+    )
+    path, groups = _followed(model, first["loc"])
+    where = ".".join(map(str, path))
+    what, context = first["type"], first.get("ctx", {})
+    if what == "extra_forbidden":
+        return UnknownName("setting", where, _names_beside(model, groups[0], path))
+    if what == "literal_error":
+        return UnknownName(f"value of {where}", first["input"], _listed(context["expected"]))
+    if what == "union_tag_invalid":
+        return UnknownName(
+            f"value of {where}.type", context["tag"], _listed(context["expected_tags"])
+        )
+    if what in ("union_tag_not_found", "model_type", "model_attributes_type"):
+        return BadConfiguration(f"{where} = {first['input']!r}: {_wanted(groups)}.")
+    if what == "missing":
+        return BadConfiguration(f"The setting {where} is not given, and has no default.")
+    if what == "value_error":
+        return BadConfiguration(f"{where or model.__name__}: {context['error']}.")
+    return BadConfiguration(f"{where} = {first['input']!r}: {first['msg'].lower()}.")
+
+
+def _listed(text: str) -> list[str]:
+    """The words in "'a', 'b' or 'c'"."""
+    return text.replace("'", "").replace(" or ", ", ").split(", ")
+
+
+def _wanted(groups: Sequence[type[BaseModel]]) -> str:
+    """What stands for a group of settings, or for one of several groups."""
+    tags = [tag for tag in map(_tag, groups) if tag]
+    if tags:
+        return f"should be a mapping with a type, which is {' or '.join(tags)}"
+    primary = getattr(groups[0], "primary", "")
+    return "should be a mapping of settings" + (f", or the {primary} alone" if primary else "")
+
+
+def _followed(
+    model: type[BaseModel], places: Sequence[str | int]
+) -> tuple[list[str | int], list[type[BaseModel]]]:
+    """The path that people would write, and the groups at its end; none where a value is."""
+    path: list[str | int] = []
+    inside = [model]
+    for place in places:
+        holder = next((group for group in inside if place in group.model_fields), None)
+        tagged = next((group for group in inside if place == _tag(group)), None)
+        if holder is not None:
+            path.append(place)
+            inside = [*_groups_below(holder.model_fields[str(place)].annotation)]
+        elif tagged is not None:
+            inside = [tagged]
+        elif isinstance(place, int) or (place.isidentifier() and place not in TYPES):
+            path.append(place)
+    return path, inside
+
+
+def _tag(group: type[BaseModel]) -> str:
+    """The name of a group in a union, such as "bagging" of the methods."""
+    field = group.model_fields.get("type")
+    return "" if field is None else str(field.default)
+
+
+def _groups_below(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _groups_below(part)
+
+
+def _lifted(group: type[BaseModel]) -> list[str]:
+    """Settings that may be given without their group."""
+    fields = [group.model_fields[name] for name in getattr(group, "lifted", ())]
+    inner = [found for field in fields for found in _groups_below(field.annotation)]
+    return [name for found in inner for name in found.model_fields]
+
+
+def _names_beside(
+    model: type[BaseModel], group: type[BaseModel], path: Sequence[str | int]
+) -> list[str]:
+    """Names that could stand where the last part of a path does, with the path before them."""
+    before = "".join(f"{part}." for part in path[:-1])
+    own = [before + name for name in (*group.model_fields, *_lifted(group))]
+    if len(path) > 1 or not issubclass(model, Group):
+        return own
+    return [*own, *SHORTHAND, *leaves(model)]
