@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from keras_transfer.config import rules
+from keras_transfer.config.rule import broken
+from keras_transfer.config.stage_rules import STAGE_RULES
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.group import Count, Decay, Group, NonNegative, Positive, Share, row_of
 from keras_transfer.tables import Table
@@ -106,7 +107,7 @@ class Stage(Group):
 
     @model_validator(mode="after")
     def _allowed(self) -> Stage:
-        reason = rules.broken(rules.STAGE_RULES, self)
+        reason = broken(STAGE_RULES, self)
         if reason:
             raise ValueError(reason)
         return self

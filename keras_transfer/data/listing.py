@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from keras_transfer.data.signatures import IMAGE_SUFFIXES, START, image_format
 from keras_transfer.errors import BadData
 
-__all__ = ["Ignored", "Listing", "counted", "identity", "images_below", "list_folder", "outline"]
+__all__ = [
+    "Ignored",
+    "Listing",
+    "counted",
+    "expanded",
+    "identity",
+    "images_below",
+    "list_folder",
+    "outline",
+]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -183,3 +195,23 @@ def counted(numbers: Counter[str]) -> str:
     """Say numbers by suffix or name in words, such as ``12 .txt, 1 without suffix``."""
     ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{n:,} {name or 'without suffix'}" for name, n in ordered[:10])
+
+
+def expanded(paths: Sequence[str | Path]) -> list[str]:
+    """Files, images in folders, and what glob patterns match, in order."""
+    files: list[str] = []
+    for path in map(str, paths):
+        if not path:
+            raise BadData("A path is empty; name files, folders or patterns.")
+        pattern = glob.has_magic(path) and not os.path.exists(path)
+        found = sorted(glob.glob(path, recursive=True)) if pattern else []
+        # What leads to no image stays in the list itself, and gets a row that says so.
+        for one in found or [path]:
+            files += _images_below(one) or [one] if os.path.isdir(one) else [one]
+    return files
+
+
+def _images_below(folder: str) -> list[str]:
+    images, ignored = images_below(folder, {identity(folder)})
+    ignored.warn(folder)
+    return sorted(images)

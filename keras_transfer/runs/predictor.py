@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,13 +97,14 @@ class Predictor:
             BadConfiguration: ``tta`` makes no sense, or the run had no augmentation for it.
         """
         from keras_transfer.data.files import Files
+        from keras_transfer.data.listing import expanded
         from keras_transfer.data.scan import scan
         from keras_transfer.data.texts import Texts
 
         self._check_tta(tta)
         given = [paths] if isinstance(paths, str | Path) else list(paths)
         texts = read_input(self.settings["input"]).text_column
-        files = [str(text) for text in given] if texts else _expanded(given)
+        files = [str(text) for text in given] if texts else expanded(given)
         store: Any = Texts(files) if texts else Files(files)
         samples = Samples.of(store, [""], files, [0] * len(files))
         reasons = scan(samples, self.loading.input.check, cache_dir()).reasons
@@ -327,25 +326,3 @@ class Predictor:
 
 def _mean(views: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.stack([view[name] for view in views]).mean(axis=0) for name in views[0]}
-
-
-def _expanded(paths: list[str | Path]) -> list[str]:
-    """Files, images in folders, and what glob patterns match, in order."""
-    files: list[str] = []
-    for path in map(str, paths):
-        if not path:
-            raise BadData("A path is empty; name files, folders or patterns.")
-        pattern = glob.has_magic(path) and not os.path.exists(path)
-        found = sorted(glob.glob(path, recursive=True)) if pattern else []
-        # What leads to no image stays in the list itself, and gets a row that says so.
-        for one in found or [path]:
-            files += _images_below(one) or [one] if os.path.isdir(one) else [one]
-    return files
-
-
-def _images_below(folder: str) -> list[str]:
-    from keras_transfer.data.listing import identity, images_below
-
-    images, ignored = images_below(folder, {identity(folder)})
-    ignored.warn(folder)
-    return sorted(images)

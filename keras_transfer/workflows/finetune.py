@@ -13,28 +13,27 @@ from pydantic import BeforeValidator, Field
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.cache import cache_dir
-from keras_transfer.config import rules, shorthand
+from keras_transfer.config import recipe_checks, rules, shorthand
 from keras_transfer.config.groups import Backbone, Batches, Head, Runtime
 from keras_transfer.config.stages import Stage
 from keras_transfer.config.tree import nested
 from keras_transfer.data.samples import LABEL, Samples
-from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Group
 from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.table import AnyInput
-from keras_transfer.inputs.text import Text
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.methods.table import AnyMethod
-from keras_transfer.networks.backbones import BACKBONES, build_backbone
-from keras_transfer.networks.text_backbones import TEXT_BACKBONES, build_text_backbone
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.objectives.table import AnyObjective
+from keras_transfer.workflows.comparisons import from_scratch, plain_models
 from keras_transfer.workflows.evaluation import evaluate
-from keras_transfer.workflows.pretrained import load_pretrained, resolve_weights
+from keras_transfer.workflows.pretrained import resolve_weights
 from keras_transfer.workflows.reading import read_samples
 from keras_transfer.workflows.recipe import Recipe
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from keras_transfer.networks.network import Network
     from keras_transfer.workflows.stage_runner import StageRunner
     from keras_transfer.workflows.targets import ExtraTerm
 
@@ -143,10 +141,10 @@ class FineTune(Recipe):
                     metrics["baselines"]["boosting"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
             with _timed(clock, "baseline"):
-                metrics["baselines"]["scratch"] = recipe._from_scratch(folder / "baseline", source)
+                metrics["baselines"]["scratch"] = from_scratch(recipe, folder / "baseline", source)
         if "none" not in self.baselines:
             with _timed(clock, "plain_models"):
-                metrics["baselines"] |= self._plain_models(folder, samples)
+                metrics["baselines"] |= plain_models(self, folder, samples)
         runs.write_json(folder / "metrics.json", metrics)
         for home in (folder, *folder.glob("members/*")):
             (home / "state.npz").unlink(missing_ok=True)
@@ -195,7 +193,7 @@ class FineTune(Recipe):
         with session(seed=seed, precision=runtime.precision, deterministic=deterministic):
             devices = strategy(runtime.strategy, self.batches.batch_size)
             replicas = devices.num_replicas_in_sync
-            refused = rules.accumulation(self) if replicas > 1 else ""
+            refused = recipe_checks.accumulation(self) if replicas > 1 else ""
             if refused:
                 raise BadConfiguration(refused)
             yield devices, replicas
@@ -218,28 +216,11 @@ class FineTune(Recipe):
 
     def _backbone(self, weights: str, learnt: Any) -> keras.Model:
         """Build and fill the backbone; whatever is wrong with the network shows before the data."""
-        from keras_transfer.networks.blocks import blocks
-        from keras_transfer.networks.freezing import freeze
         from keras_transfer.networks.heads import build_head
+        from keras_transfer.workflows.building import build
 
-        name, variant = self.backbone.name, self.backbone.variant
-        if isinstance(self.input, Text):
-            size = len(learnt) if learnt is not None else self.input.vocabulary_size
-            length = self.input.length
-            backbone = build_text_backbone(name, vocabulary_size=size, length=length)
-        else:
-            backbone = build_backbone(name, image_size=self.input.image_size, variant=variant)
         build_head(2, **self.head.model_dump() | {"pooling": None})
-        for number, stage in enumerate(self.stages):
-            try:
-                freeze(backbone, stage.unfreeze, self.backbone.batch_norm)
-            except UnknownName as error:
-                raise BadConfiguration(
-                    f"stages.{number}.unfreeze: {error} "
-                    f"The blocks of {name} are: {', '.join(blocks(backbone))}."
-                ) from None
-        load_pretrained(backbone, weights, name=name, variant=variant)
-        return backbone
+        return build(self.backbone, self.input, self.stages, weights, learnt)
 
     def _samples(self, folder: Path, source: Any) -> Samples:
         """Read and check the examples, and divide them into splits."""
@@ -260,34 +241,6 @@ class FineTune(Recipe):
         rule = hyperrule(first, self.batches, size, train, length, self.input.shapes)
         return self.changed(stages=[rule.stage], image_size=rule.image_size, mixup=rule.mixup)
 
-    def _network(self, backbone: keras.Model, train: Samples) -> Network:
-        from keras_transfer.networks.heads import POOLINGS, build_head
-        from keras_transfer.networks.network import build_network, build_text_network
-
-        members = self.method.members if isinstance(self.method, Bagging) else 1
-        several, text = len(self.objectives) > 1, isinstance(self.input, Text)
-        settings = self.head.model_dump() | ({"pooling": None} if several or text else {})
-        heads = {}
-        for number, (name, objective) in enumerate(self.objectives.items(), start=1):
-            labels = labels_of(train, name)
-            heads[name] = build_head(
-                objective.units(labels.names),
-                members=members,
-                finish=objective.output(labels),
-                prefix=f"output{number}_" if several else "",
-                **settings,
-            )
-        if text:
-            return build_text_network(backbone, heads, pooling=self.head.pooling)
-        preprocessing = BACKBONES[self.backbone.name].preprocessing
-        pool = POOLINGS[self.head.pooling] if several else None
-        network = build_network(backbone, heads, preprocessing=preprocessing, pool=pool)
-        if isinstance(self.method, Distill):
-            from keras_transfer.workflows.distillation import with_teacher_output
-
-            return with_teacher_output(network, *self.objectives)
-        return network
-
     def _extra(self, train: Samples) -> ExtraTerm | None:
         """The term that the method adds to the loss."""
         if not isinstance(self.method, Distill):
@@ -303,12 +256,14 @@ class FineTune(Recipe):
     ) -> StageRunner:
         from keras_transfer.data.batches import Loading
         from keras_transfer.workflows.bagging import BaggingRunner
+        from keras_transfer.workflows.building import add_heads
         from keras_transfer.workflows.imbalance import strategy_for
         from keras_transfer.workflows.stage_runner import Setup, StageRunner
         from keras_transfer.workflows.targets import Targets
 
         train = samples.split("train")
-        network = self._network(backbone, train)
+        objectives = {name: (one, labels_of(train, name)) for name, one in self.objectives.items()}
+        network = add_heads(backbone, self.backbone, self.head, objectives, self.method)
         strategy = strategy_for(self.objectives, train, self.seed)
         if single_class(self.objectives):
             strategy.report(train)
@@ -351,46 +306,6 @@ class FineTune(Recipe):
             trees = BoostedTrees(runner.pretrained(), samples, strategy, shape)
         runner.run()
         return runner, trees
-
-    def _plain_models(self, folder: Path, samples: Samples) -> dict[str, Any]:
-        """Metrics of the plain models beside a method: no teacher, or one objective at a time."""
-        found: dict[str, Any] = {}
-        if isinstance(self.method, Distill):
-            plain = self.changed(method="supervised", monitor="val_loss", baselines=("none",))
-            found["without_teacher"] = plain._compared(folder / "without_teacher", samples)
-        if len(self.objectives) > 1:
-            for name, objective in self.objectives.items():
-                alone = type(self)(
-                    **self.settings() | {"objective": {name: objective}, "monitor": "val_loss"}
-                )
-                known = samples.take(objective.known(labels_of(samples, name).values))
-                alone = alone.changed(baselines=("none",))
-                found[f"single_task_{name}"] = alone._compared(folder / f"single_{name}", known)
-        return found
-
-    def _compared(self, folder: Path, source: Any) -> dict[str, Any]:
-        """Test metrics of another recipe, whose run lies inside this one's directory."""
-        try:
-            if not runs.is_done(folder):
-                self.run_in(folder, folder.name, source)
-        except CheckFailed as error:  # the run itself is done, and must not be lost by this
-            logger.warning("Warning: the comparison %s failed. %s", folder.name, error)
-            return {"error": str(error)}
-        found = runs.Run(folder).metrics["test"]
-        return next(iter(found.values())) if isinstance(self.objective, dict) else found
-
-    def _from_scratch(self, folder: Path, source: Any) -> dict[str, Any]:
-        """Test metrics of the same number of epochs without pretraining, everything trained."""
-        total = sum(stage.epochs for stage in self.stages)
-        first = self.stages[0].model_dump(mode="json")
-        first |= {"name": "scratch", "epochs": total, "unfreeze": "all"}
-        more = {}
-        if getattr(self.objective, "imbalance", "") == "smote":
-            # There are no features to make others up from while everything is trained.
-            more["imbalance"] = "oversample"
-        plain = {"method": "supervised", "baselines": (), "stages": [first], **more}
-        scratch = self.changed(weights="none", batch_norm="train", **plain)
-        return scratch._compared(folder, source)
 
 
 class Classify(FineTune):

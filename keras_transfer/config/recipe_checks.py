@@ -1,0 +1,303 @@
+"""The checks behind the rules of ``config.rules``: each says what is wrong with a recipe, or ""."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from keras_transfer.errors import UnknownName
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES
+
+MIN_ALPHA = 0.05
+"""Below it float32 underflows in the gamma samples of Keras, and proportions become 1/2."""
+
+
+def blends(recipe: Any) -> bool:
+    return bool(recipe.batches.mixup or recipe.batches.cutmix)
+
+
+def off_epoch(recipe: Any) -> str:
+    if not recipe.batches.mixup_off_epoch or blends(recipe):
+        return ""
+    return "mixup_off_epoch ends mixup and cutmix, and neither is on."
+
+
+def alpha(recipe: Any) -> str:
+    for name in ("mixup", "cutmix"):
+        alpha = getattr(recipe.batches, name)
+        if 0 < alpha < MIN_ALPHA:
+            return (
+                f"{name} = {alpha:g}: so small an alpha leaves images as they are; 0 turns {name} "
+                f"off, {MIN_ALPHA:g} is the smallest value."
+            )
+    return ""
+
+
+def blend_of_one(recipe: Any) -> str:
+    if not blends(recipe) or recipe.batches.batch_size > 1:
+        return ""
+    return "mixup and cutmix blend images of one batch; batch_size is 1."
+
+
+def cutmix_views(recipe: Any) -> str:
+    kept = [stage.name for stage in recipe.stages if isinstance(stage.views, int)]
+    if not recipe.batches.cutmix or not kept:
+        return ""
+    return (
+        f"The stage {kept[0]!r} keeps features of its images (views), and cutmix makes new images "
+        "in every epoch. Choose one of them, or mixup, which blends features too."
+    )
+
+
+def carry_first(recipe: Any) -> str:
+    before = None
+    for stage in recipe.stages:
+        name = stage.optimizer.name
+        if stage.carry and (before is None or before.optimizer.name != name):
+            found = "is the first" if before is None else f"comes after {before.optimizer.name}"
+            return (
+                f"The stage {stage.name!r} {found}, so its {name} has no state to start from; "
+                "carry needs a stage before it with the same optimizer."
+            )
+        before = stage
+    return ""
+
+
+def layer_decay_frozen(recipe: Any) -> str:
+    decays = any(stage.layer_decay < 1 for stage in recipe.stages)
+    if not decays or not all(stage.frozen for stage in recipe.stages) or hyperrule(recipe):
+        return ""
+    return (
+        "layer_decay makes the blocks of the backbone learn slower, and no stage unfreezes any; "
+        "see unfreeze, or leave layer_decay out."
+    )
+
+
+def soup_monitor(recipe: Any) -> str:
+    if recipe.monitor.startswith("val_") or not any(s.average.soup for s in recipe.stages):
+        return ""
+    return (
+        f"soup is judged on the validation split, and monitor = {recipe.monitor!r} is not; choose "
+        "val_loss or val_accuracy."
+    )
+
+
+def accumulation(recipe: Any) -> str:
+    """Why a recipe cannot accumulate gradients over mirrored devices; "" if it does not."""
+    for number, stage in enumerate(recipe.stages):
+        if stage.optimizer.accumulate > 1:
+            return (
+                f"stages.{number}.accumulate = {stage.optimizer.accumulate}: Keras does not "
+                "accumulate gradients over mirrored devices. Choose a larger batch_size, which is "
+                "divided among them, or strategy = one_device."
+            )
+    return ""
+
+
+def mirrored(recipe: Any) -> str:
+    return accumulation(recipe) if recipe.runtime.strategy == "mirrored" else ""
+
+
+def auto_rate(recipe: Any) -> str:
+    later = [stage.name for stage in recipe.stages[1:] if stage.learning_rate == "auto"]
+    if not later:
+        return ""
+    return (
+        f"The stage {later[0]!r} has learning_rate = auto; a sweep finds the rate of the first "
+        "stage only. Give it a number."
+    )
+
+
+def classifications(recipe: Any) -> list[Any]:
+    return [one for one in recipe.objectives.values() if one.type == "classification"]
+
+
+def two_weights(recipe: Any) -> str:
+    for objective in classifications(recipe):
+        if objective.class_weight and objective.imbalance in WEIGHTINGS:
+            return (
+                f"class_weight gives the weights, and imbalance = {objective.imbalance} would "
+                "compute them. Leave one of them out."
+            )
+    return ""
+
+
+def zero_weights(recipe: Any) -> str:
+    for objective in classifications(recipe):
+        own = objective.class_weight
+        if isinstance(own, dict) and own and not any(own.values()):
+            return "class_weight has no weight above 0, so nothing would be learnt."
+    return ""
+
+
+def single_class(recipe: Any) -> bool:
+    return len(recipe.objectives) == 1 and bool(classifications(recipe))
+
+
+def for_classes_only(recipe: Any) -> str:
+    if single_class(recipe):
+        return ""
+    kinds = ", ".join(one.type for one in recipe.objectives.values())
+    for what, asked in (
+        (f"method = {recipe.method.type}", recipe.method.type == "bagging"),
+        ("baselines = boosted_trees", "boosted_trees" in recipe.baselines),
+        ("schedule = bit", hyperrule(recipe)),
+    ):
+        if asked:
+            return f"{what} is for a single classification, and objective is {kinds}. Leave it out."
+    for objective in classifications(recipe):
+        if objective.imbalance not in ("auto", "none", *WEIGHTINGS):
+            return (
+                f"imbalance = {objective.imbalance} draws examples by their class, which several "
+                "objectives cannot share. Use imbalance = class_weight."
+            )
+    return ""
+
+
+WEIGHTINGS = ("class_weight", "effective_number")
+
+NO_FEATURES = "With engine = none there are none: leave that out."
+SMOTE = (
+    "The mean of two images is no image, so smote works on the stored features of a frozen "
+    "backbone only. "
+)
+
+
+def smote(recipe: Any) -> str:
+    if not single_class(recipe) or classifications(recipe)[0].imbalance != "smote":
+        return ""
+    if recipe.runtime.engine == "none":
+        return f"{SMOTE}{NO_FEATURES}"
+    for number, stage in enumerate(recipe.stages):
+        if not stage.frozen or hyperrule(recipe):
+            return (
+                f"{SMOTE}The stage {stage.name!r} {unfreezes(recipe, number)}. Use stages that "
+                "train the head only, e.g. --set 'stages=[{name: head}]', or --imbalance "
+                "oversample."
+            )
+        if stage.views not in ("auto", "clean"):
+            return f"{SMOTE}views = {stage.views} shows other images: leave it out."
+    if recipe.batches.cutmix:
+        return f"{SMOTE}cutmix needs pixels: leave it out, or use mixup."
+    if find_spec("imblearn") is None:
+        return (
+            "imbalance = smote needs imbalanced-learn: pip install 'keras_transfer[smote]', or "
+            "use imbalance = oversample."
+        )
+    return ""
+
+
+def bagging(recipe: Any) -> str:
+    if recipe.method.type != "bagging":
+        return ""
+    said = f"method = bagging:{recipe.method.members}"
+    if recipe.runtime.engine == "none":
+        return f"{said} trains on features that a frozen backbone computes once. {NO_FEATURES}"
+    for number, stage in enumerate(recipe.stages):
+        if not stage.frozen or hyperrule(recipe):
+            return (
+                f"{said}: the heads share one frozen backbone, and the stage {stage.name!r} "
+                f"{unfreezes(recipe, number)}. Use stages that train the head only: "
+                "--set 'stages=[{name: head}]'."
+            )
+    return ""
+
+
+def distill(recipe: Any) -> str:
+    if recipe.method.type != "distill":
+        return ""
+    if len(recipe.objectives) > 1:
+        return "method = distill has one teacher for one output, and objective names several."
+    if blends(recipe):
+        return (
+            "method = distill: the teacher has seen each image, not the blends of mixup and "
+            "cutmix. Leave them out."
+        )
+    if getattr(recipe.objective, "imbalance", "") == "smote":
+        return "method = distill: the teacher cannot see the features that smote makes up."
+    return ""
+
+
+def classes_setting(recipe: Any) -> str:
+    if not recipe.data.classes or single_class(recipe):
+        return ""
+    return "classes keeps some classes of a classification; leave it out for other objectives."
+
+
+def is_text(recipe: Any) -> bool:
+    return recipe.input.type == "text"
+
+
+def modality(recipe: Any) -> str:
+    name, text = recipe.backbone.name, recipe.backbone.name in TEXT_BACKBONES
+    if text == is_text(recipe):
+        return ""
+    wanted = "text" if text else "image"
+    return (
+        f"backbone = {name} takes {wanted}s, and input = {recipe.input.type}. Use "
+        f"--input {wanted}, or another backbone."
+    )
+
+
+def text_only(recipe: Any) -> str:
+    pooling = recipe.head.pooling
+    if not is_text(recipe):
+        return "pooling = token is for texts; use avg." if pooling == "token" else ""
+    if pooling not in ("avg", "max", "token"):
+        return f"pooling = {pooling} is for images; use avg, max or token for texts."
+    source = recipe.backbone.weights.partition(":")[0]
+    if source not in ("none", "run", "recipe"):
+        return (
+            f"weights = {recipe.backbone.weights}: there are no published weights of "
+            f"{recipe.backbone.name}. Use weights = none or run:DIR."
+        )
+    if blends(recipe):
+        return "mixup and cutmix blend pixels, and tokens cannot be blended. Leave them out."
+    if hyperrule(recipe):
+        return "schedule = bit is a rule for images. Choose another schedule."
+    if recipe.method.type != "supervised":
+        return f"method = {recipe.method.type} is not there for texts yet; use supervised."
+    return ""
+
+
+def boosted_trees(recipe: Any) -> str:
+    if "boosted_trees" not in recipe.baselines or recipe.runtime.engine != "none":
+        return ""
+    return (
+        "baselines = boosted_trees trains on features that a frozen backbone computes once. "
+        f"{NO_FEATURES}"
+    )
+
+
+def hyperrule(recipe: Any) -> bool:
+    return any(stage.schedule == "bit" for stage in recipe.stages)
+
+
+def unfreezes(recipe: Any, number: int) -> str:
+    if hyperrule(recipe):
+        return "unfreezes all blocks (schedule = bit)"
+    return f"unfreezes blocks (stages.{number}.unfreeze)"
+
+
+def hyperrule_alone(recipe: Any) -> str:
+    if not hyperrule(recipe) or len(recipe.stages) == 1:
+        return ""
+    return (
+        "schedule = bit trains in one stage. Use --schedule bit, which drops the others, or "
+        "--set 'stages=[{name: bit, schedule: bit}]'."
+    )
+
+
+def monitor(recipe: Any) -> str:
+    if len(recipe.objectives) + len(recipe.method.outputs) == 1:
+        (objective,) = recipe.objectives.values()
+        known = [*objective.monitors]
+    else:  # Keras puts the name of the output before that of the metric
+        known = ["val_loss", "loss"] + [
+            f"{'val_' * name.startswith('val_')}{output}_{name.removeprefix('val_')}"
+            for output, objective in recipe.objectives.items()
+            for name in objective.monitors
+        ]
+    if recipe.monitor in known:
+        return ""
+    raise UnknownName("monitor", recipe.monitor, dict.fromkeys(known))

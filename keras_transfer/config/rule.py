@@ -1,0 +1,30 @@
+"""What a rule between settings is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+__all__ = ["Rule", "broken"]
+
+
+class Rule(NamedTuple):
+    """Settings that exclude each other.
+
+    Attributes:
+        settings: Their names, for people.
+        why: The reason in a sentence, for the documentation.
+        check: Maps a stage or a recipe to what is wrong and what to do; "" where nothing is.
+            Raises UnknownName where a name is wrong, which suggests another.
+        refused: Values that together are refused, for the tests; ``stage.`` is the last stage.
+    """
+
+    settings: tuple[str, ...]
+    why: str
+    check: Callable[[Any], str]
+    refused: Sequence[Mapping[str, Any]]
+
+
+def broken(rules: Iterable[Rule], subject: Any) -> str:
+    """What the first broken rule says of a stage or a recipe; "" if none is broken."""
+    return next((reason for rule in rules if (reason := rule.check(subject))), "")

@@ -1,0 +1,101 @@
+"""The network of a recipe: backbone, weights, heads.
+
+Imported when a run begins, not before: it needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from keras_transfer.config.groups import Backbone, Head
+from keras_transfer.config.stages import Stage
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.inputs.image import Image
+from keras_transfer.inputs.text import Text
+from keras_transfer.methods.bagging import Bagging
+from keras_transfer.methods.base import Method
+from keras_transfer.methods.distill import Distill
+from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.networks.blocks import blocks
+from keras_transfer.networks.freezing import freeze
+from keras_transfer.networks.heads import POOLINGS, build_head
+from keras_transfer.networks.network import Network, build_network, build_text_network
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES, build_text_backbone
+from keras_transfer.objectives.base import Labels, Objective
+from keras_transfer.workflows.distillation import with_teacher_output
+from keras_transfer.workflows.pretrained import load_pretrained
+
+__all__ = ["add_heads", "build"]
+
+
+def build(
+    backbone: Backbone, given: Image | Text, stages: Sequence[Stage], weights: str, learnt: Any
+) -> keras.Model:
+    """Build and fill a backbone; whatever is wrong with it shows before the data are read.
+
+    Args:
+        backbone: Which network.
+        given: The input: size of images, length of texts.
+        stages: What they unfreeze is looked for in the network.
+        weights: "none", "imagenet", a file or ``run:DIR``.
+        learnt: What the input has learnt: a vocabulary, or None.
+
+    Raises:
+        BadConfiguration: A stage unfreezes a block that the network does not have.
+        BadWeights: The weights cannot be found, read, or put into this network.
+    """
+    name, variant = backbone.name, backbone.variant
+    if isinstance(given, Text):
+        size = given.vocabulary_size if learnt is None else len(learnt)
+        network = build_text_backbone(name, vocabulary_size=size, length=given.length)
+    else:
+        network = build_backbone(name, image_size=given.image_size, variant=variant)
+    for number, stage in enumerate(stages):
+        try:
+            freeze(network, stage.unfreeze, backbone.batch_norm)
+        except UnknownName as error:
+            raise BadConfiguration(
+                f"stages.{number}.unfreeze: {error} "
+                f"The blocks of {name} are: {', '.join(blocks(network))}."
+            ) from None
+    load_pretrained(network, weights, name=name, variant=variant)
+    return network
+
+
+def add_heads(
+    network: keras.Model,
+    backbone: Backbone,
+    head: Head,
+    objectives: Mapping[str, tuple[Objective, Labels]],
+    method: Method,
+) -> Network:
+    """Put a head for each objective on a backbone.
+
+    Args:
+        network: As ``build`` makes it.
+        backbone: Its settings.
+        head: Settings of all heads.
+        objectives: Objectives with the labels of the train split, by the name of the output.
+        method: May want several heads, or further outputs.
+    """
+    several, text = len(objectives) > 1, backbone.name in TEXT_BACKBONES
+    settings = head.model_dump() | ({"pooling": None} if several or text else {})
+    heads = {
+        name: build_head(
+            objective.units(labels.names),
+            members=method.members if isinstance(method, Bagging) else 1,
+            finish=objective.output(labels),
+            prefix=f"output{number}_" if several else "",
+            **settings,
+        )
+        for number, (name, (objective, labels)) in enumerate(objectives.items(), start=1)
+    }
+    if text:
+        return build_text_network(network, heads, pooling=head.pooling)
+    preprocessing = BACKBONES[backbone.name].preprocessing
+    pool = POOLINGS[head.pooling] if several else None
+    built = build_network(network, heads, preprocessing=preprocessing, pool=pool)
+    return with_teacher_output(built, *objectives) if isinstance(method, Distill) else built

@@ -1,0 +1,74 @@
+"""Further recipes that are trained beside a run, to compare it with.
+
+A ``recipe`` here is a ``FineTune``, whose module imports this one.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from keras_transfer import runs
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import CheckFailed
+from keras_transfer.methods.distill import Distill
+from keras_transfer.objectives.outputs import labels_of
+
+__all__ = ["from_scratch", "plain_models"]
+
+logger = logging.getLogger("keras_transfer")
+
+
+def from_scratch(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
+    """Test metrics of the same number of epochs without pretraining, everything trained.
+
+    Args:
+        recipe: What is compared.
+        folder: Gets the run.
+        source: The data: a spec, arrays or samples.
+    """
+    total = sum(stage.epochs for stage in recipe.stages)
+    first = recipe.stages[0].model_dump(mode="json")
+    first |= {"name": "scratch", "epochs": total, "unfreeze": "all"}
+    more: dict[str, Any] = {}
+    if getattr(recipe.objective, "imbalance", "") == "smote":
+        # There are no features to make others up from while everything is trained.
+        more["imbalance"] = "oversample"
+    if isinstance(recipe.method, Distill):
+        more["monitor"] = "val_loss"
+    plain = {"method": "supervised", "baselines": ("none",), "stages": [first], **more}
+    return _metrics(recipe.changed(weights="none", batch_norm="train", **plain), folder, source)
+
+
+def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
+    """Test metrics of the plain models beside a method: no teacher, or one objective at a time.
+
+    Args:
+        recipe: What is compared.
+        folder: The run directory.
+        samples: With all their splits.
+    """
+    found: dict[str, Any] = {}
+    plain: dict[str, Any] = {"monitor": "val_loss", "baselines": ("none",)}
+    if isinstance(recipe.method, Distill):
+        alone = recipe.changed(method="supervised", **plain)
+        found["without_teacher"] = _metrics(alone, folder / "without_teacher", samples)
+    if len(recipe.objectives) > 1:
+        for name, objective in recipe.objectives.items():
+            alone = type(recipe)(**recipe.settings() | {"objective": {name: objective}, **plain})
+            known = samples.take(objective.known(labels_of(samples, name).values))
+            found[f"single_task_{name}"] = _metrics(alone, folder / f"single_{name}", known)
+    return found
+
+
+def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
+    """Test metrics of a recipe, whose run lies inside another run's directory."""
+    try:
+        if not runs.is_done(folder):
+            recipe.run_in(folder, folder.name, source)
+    except CheckFailed as error:  # the run itself is done, and must not be lost by this
+        logger.warning("Warning: the comparison %s failed. %s", folder.name, error)
+        return {"error": str(error)}
+    found = runs.Run(folder).metrics["test"]
+    return next(iter(found.values())) if isinstance(recipe.objective, dict) else found
