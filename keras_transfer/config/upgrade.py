@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_transfer.config import shorthand
+from keras_transfer.config.groups import Head
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.methods.base import from_text
 
 __all__ = ["VERSION", "renamed", "stored", "upgraded", "versioned"]
 
@@ -33,6 +35,10 @@ MAIN_OF_VERSION_1 = {"data": "source", "backbone": "name", "optimizer": "name"}
 """Settings of version 1 that became a group; the name of that setting in the group."""
 
 
+SUPERVISED = ("none", "boosting")
+"""Values of the setting ``ensemble`` of version 1 by which a single head was trained."""
+
+
 def versioned(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as they are stored: with their version."""
     return {"version": VERSION, **settings}
@@ -45,6 +51,7 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
         BadConfiguration: The settings are of a later version than this package.
     """
     found = upgraded(settings)
+    found["objective"] = {"type": "classification", **found.get("objective", {})}
     short = {name: found.pop(name) for name in shorthand.SHORTHAND if name in found}
     return {**found, "stages": shorthand.apply(found["stages"], short)} if short else found
 
@@ -71,6 +78,8 @@ def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict
     if version == VERSION:
         return found
     found = _grouped(found, GROUPS_OF_VERSION_1)
+    if isinstance(found.get("head"), Mapping):
+        found["head"] = {Head.old_names.get(name, name): v for name, v in found["head"].items()}
     if isinstance(found.get("stages"), Sequence):
         found["stages"] = [_stage(stage) for stage in found["stages"]]
     for name in shorthand.SHORTHAND:
@@ -109,7 +118,7 @@ def renamed(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[
         asked["scratch"] = bool(scratch)
     if ensemble is not None:
         asked["boosted_trees"] = ensemble == "boosting"
-        found["method"] = "supervised" if ensemble in ("none", "boosting") else ensemble
+        found["method"] = from_text("supervised" if ensemble in SUPERVISED else ensemble)
     if asked:
         before = found.get("baselines", baselines)
         before = before.split(",") if isinstance(before, str) else before
