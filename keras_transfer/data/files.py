@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import struct
 from collections.abc import Sequence
-from functools import cached_property
 
+import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data import decode, image_checks
 from keras_transfer.data.samples import CheckResult
+from keras_transfer.errors import BadData
 
-__all__ = ["Files"]
+__all__ = ["Files", "version"]
 
 _MOST_BYTES = 1 << 29  # uncompressed, the largest sound image has fewer
 
@@ -22,15 +25,43 @@ class Files:
 
     Args:
         paths: The files, by row number.
+        digests: (len(paths),) object array of str, what ``check`` said of them; "" or None where
+            it has not been asked.
     """
 
-    def __init__(self, paths: Sequence[str]):
+    def __init__(self, paths: Sequence[str], digests: np.ndarray | None = None):
         self.paths = paths
+        self.digests = np.full(len(paths), "", object) if digests is None else digests
+        self._verified = np.full(len(paths), -1, "int64")  # versions that have these digests
 
-    @cached_property
-    def _paths(self) -> tf.Tensor:
-        with tf.init_scope():  # a tensor that graphs capture: a million paths bloat no graph
-            return tf.constant([os.fsencode(path) for path in self.paths], tf.string)
+    def expecting(self, rows: np.ndarray, digests: np.ndarray) -> Files:
+        """The same files, none of which may change from now on.
+
+        Args:
+            rows: (n,) int, numbers of some rows.
+            digests: (n,) object array of str, the digests that they were found to have.
+        """
+        expected = self.digests.copy()
+        expected[rows] = digests
+        return Files(self.paths, expected)
+
+    def read(self, row: int) -> bytes:
+        """Read the file of image number ``row``.
+
+        Raises:
+            BadData: It is not the one that was checked, or cannot be read any more.
+        """
+        path, expected = self.paths[row], self.digests[row]
+        try:
+            with open(path, "rb") as file:
+                content, found = file.read(), version(os.fstat(file.fileno()))
+        except OSError as error:
+            raise BadData(f"{path} cannot be read ({error.strerror}).") from None
+        if expected and self._verified[row] != found:
+            if hashlib.sha256(content).hexdigest() != expected:
+                raise BadData(f"{path} has changed since it was checked. Give the command again.")
+            self._verified[row] = found
+        return content
 
     def decode(self, row: tf.Tensor) -> tf.Tensor:
         """Read image number ``row``: (height, width, 3) uint8 RGB, EXIF orientation applied."""
@@ -38,7 +69,8 @@ class Files:
 
     def reduced(self, row: tf.Tensor, least: int, how: str = "stretch") -> tf.Tensor:
         """As ``decode``, but a large JPEG only as large as ``decode.image`` says is needed."""
-        return decode.image(tf.io.read_file(tf.gather(self._paths, row)), least, how)
+        content = tf.numpy_function(lambda row: self.read(int(row)), [row], tf.string)
+        return decode.image(decode.readable(tf.ensure_shape(content, ())), least, how)
 
     def check(self, row: int) -> CheckResult:
         """Read and decode image number ``row`` as training would, and say what is wrong.
@@ -59,9 +91,20 @@ class Files:
         return image_checks.check(content, path)
 
     def stamp(self, row: int) -> tuple[str, int, int] | None:
-        """Absolute path, size in bytes and change time in ns; None where there is no file."""
+        """Absolute path, size in bytes and version; None where there is no file.
+
+        The version changes with the file: times of its content and of its status, device and
+        inode. Programs can set the first (``cp -p``, ``unzip``, ``rsync -t``), but not the second.
+        """
         try:
             status = os.stat(self.paths[row])
         except OSError:
             return None
-        return os.path.abspath(self.paths[row]), status.st_size, status.st_mtime_ns
+        return os.path.abspath(self.paths[row]), status.st_size, version(status)
+
+
+def version(status: os.stat_result) -> int:
+    """A number of 63 bits that tells a file from what it was and from others."""
+    facts = (status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
+    packed = b"".join(struct.pack("<Q", fact % 2**64) for fact in facts)
+    return int.from_bytes(hashlib.sha256(packed).digest()[:8], "little") >> 1

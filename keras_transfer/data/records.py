@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data import decode, image_checks
+from keras_transfer.data.files import version
 from keras_transfer.data.samples import CheckResult
 from keras_transfer.errors import BadData
 
@@ -48,7 +49,7 @@ class Records:
         record = tf.numpy_function(self._read, [row], tf.string, stateful=False)
         spec = {self.feature: tf.io.FixedLenFeature((), tf.string)}
         example = tf.io.parse_single_example(tf.ensure_shape(record, ()), spec)
-        return decode.image(example[self.feature], least, how)
+        return decode.image(decode.readable(example[self.feature]), least, how)
 
     def check(self, row: int) -> CheckResult:
         """Read and decode image number ``row`` as training would, and say what is wrong."""
@@ -57,9 +58,9 @@ class Records:
         return image_checks.check(content)
 
     def stamp(self, row: int) -> tuple[str, int, int]:
-        """Place, size in bytes and change time in ns of image number ``row``."""
+        """Place and size in bytes of image number ``row``, and the version of its file."""
         path = self.paths[self.files[row]]
-        return f"{path}@{self.offsets[row]}", int(self.lengths[row]), os.stat(path).st_mtime_ns
+        return f"{path}@{self.offsets[row]}", int(self.lengths[row]), version(os.stat(path))
 
     def _read(self, row: int) -> bytes:
         with open(self.paths[self.files[row]], "rb", buffering=0) as file:

@@ -124,7 +124,7 @@ class Predictor:
         self._check_tta(tta)
         files = _expanded([paths] if isinstance(paths, str | Path) else list(paths))
         samples = Samples.of(Files(files), self.classes, files, [0] * len(files))
-        reasons = scan(samples, cache_dir()).reasons
+        reasons = scan(samples, None).reasons  # all are read anyway
         drop_invalid = reasons == ""
         answers = iter(self._answers(samples.take(drop_invalid), tta).mean(axis=0))
         return [
