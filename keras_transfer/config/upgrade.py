@@ -8,7 +8,7 @@ from typing import Any
 from keras_transfer.config import shorthand
 from keras_transfer.config.groups import Head
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.methods.base import from_text
+from keras_transfer.methods.table import from_text
 
 __all__ = ["VERSION", "renamed", "stored", "upgraded", "versioned"]
 

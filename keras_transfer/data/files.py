@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import struct
 from collections.abc import Sequence
-from functools import cached_property
 
+import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.samples import CheckResult, Judge
+from keras_transfer.errors import BadData
 
-__all__ = ["Files"]
+__all__ = ["Files", "version"]
 
 _MOST_BYTES = 1 << 29  # uncompressed, the largest sound image has fewer
 
@@ -21,19 +24,48 @@ class Files:
 
     Args:
         paths: The files, by row number.
+        digests: (len(paths),) object array of str, what ``check`` said of them; "" or None where
+            it has not been asked.
     """
 
-    def __init__(self, paths: Sequence[str]):
+    def __init__(self, paths: Sequence[str], digests: np.ndarray | None = None):
         self.paths = paths
+        self.digests = np.full(len(paths), "", object) if digests is None else digests
+        self._verified = np.full(len(paths), -1, "int64")  # versions that have these digests
 
-    @cached_property
-    def _paths(self) -> tf.Tensor:
-        with tf.init_scope():  # a tensor that graphs capture: a million paths bloat no graph
-            return tf.constant([os.fsencode(path) for path in self.paths], tf.string)
+    def expecting(self, rows: np.ndarray, digests: np.ndarray) -> Files:
+        """The same files, none of which may change from now on.
+
+        Args:
+            rows: (n,) int, numbers of some rows.
+            digests: (n,) object array of str, the digests that they were found to have.
+        """
+        expected = self.digests.copy()
+        expected[rows] = digests
+        return Files(self.paths, expected)
+
+    def content(self, row: int) -> bytes:
+        """Read the file of image number ``row``.
+
+        Raises:
+            BadData: It is not the one that was checked, or cannot be read any more.
+        """
+        path, expected = self.paths[row], self.digests[row]
+        try:
+            with open(path, "rb") as file:
+                content, found = file.read(), version(os.fstat(file.fileno()))
+        except OSError as error:
+            raise BadData(f"{path} cannot be read ({error.strerror}).") from None
+        if expected and self._verified[row] != found:
+            if hashlib.sha256(content).hexdigest() != expected:
+                raise BadData(f"{path} has changed since it was checked. Give the command again.")
+            self._verified[row] = found
+        return content
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
         """Read file number ``row``: a scalar string of its bytes."""
-        return tf.io.read_file(tf.gather(self._paths, row))
+        content = tf.numpy_function(lambda row: self.content(int(row)), [row], tf.string)
+        return tf.ensure_shape(content, ())
 
     def check(self, row: int, judge: Judge) -> CheckResult:
         """Read file number ``row`` and have it judged.
@@ -54,9 +86,20 @@ class Files:
         return judge(content, path)
 
     def stamp(self, row: int) -> tuple[str, int, int] | None:
-        """Absolute path, size in bytes and change time in ns; None where there is no file."""
+        """Absolute path, size in bytes and version; None where there is no file.
+
+        The version changes with the file: times of its content and of its status, device and
+        inode. Programs can set the first (``cp -p``, ``unzip``, ``rsync -t``), but not the second.
+        """
         try:
             status = os.stat(self.paths[row])
         except OSError:
             return None
-        return os.path.abspath(self.paths[row]), status.st_size, status.st_mtime_ns
+        return os.path.abspath(self.paths[row]), status.st_size, version(status)
+
+
+def version(status: os.stat_result) -> int:
+    """A number of 63 bits that tells a file from what it was and from others."""
+    facts = (status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
+    packed = b"".join(struct.pack("<Q", fact % 2**64) for fact in facts)
+    return int.from_bytes(hashlib.sha256(packed).digest()[:8], "little") >> 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.data.files import version
 from keras_transfer.data.samples import CheckResult, Judge
 from keras_transfer.errors import BadData
 
@@ -52,9 +53,9 @@ class Records:
         return judge(content, "")
 
     def stamp(self, row: int) -> tuple[str, int, int]:
-        """Place, size in bytes and change time in ns of image number ``row``."""
+        """Place and size in bytes of image number ``row``, and the version of its file."""
         path = self.paths[self.files[row]]
-        return f"{path}@{self.offsets[row]}", int(self.lengths[row]), os.stat(path).st_mtime_ns
+        return f"{path}@{self.offsets[row]}", int(self.lengths[row]), version(os.stat(path))
 
     def _read(self, row: int) -> bytes:
         with open(self.paths[self.files[row]], "rb", buffering=0) as file:

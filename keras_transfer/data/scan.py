@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from keras_transfer.data import scan_cache
+from keras_transfer.data.files import Files
 from keras_transfer.data.samples import CheckResult, Judge, Samples
 from keras_transfer.errors import BadData
 from keras_transfer.tables import Table
@@ -22,7 +24,7 @@ __all__ = ["ON_BAD", "Scan", "drop_invalid", "scan"]
 
 logger = logging.getLogger("keras_transfer")
 
-_LEDGER = "sound-1.sqlite"  # count up when checks become stricter
+_FILE = "sound-2.sqlite"  # count up when checks become stricter
 _PIECE = 512  # images, after which what was found is kept
 
 
@@ -40,24 +42,24 @@ class Scan:
     reasons: np.ndarray
 
 
-def scan(samples: Samples, judge: Judge, cache: Path) -> Scan:
+def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
     """Check each image, or recall that it was sound when it last was checked.
 
     Images are read and decoded in parallel, with a progress bar where stderr is a terminal.
-    Sound ones are remembered by path, size and change time, piece by piece; others are looked
+    Sound ones are remembered by the stamps of the store, piece by piece; others are looked
     at every time, for a mended permission or a newer TensorFlow leaves no trace in these.
 
     Args:
         samples: The images; labels and splits do not matter.
         judge: Says whether the bytes of an image can be used.
-        cache: Folder of the file that remembers; made where it is missing.
+        cache: Folder of the file that remembers, made where it is missing; None to look at all.
 
     Returns:
         A row for each of ``samples``.
     """
-    store, rows, file = samples.store, samples.rows.tolist(), cache / _LEDGER
+    store, rows, file = samples.store, samples.rows.tolist(), (cache or Path()) / _FILE
     with ThreadPool(min(32, (os.cpu_count() or 1) + 4)) as threads:
-        stamps = threads.map(store.stamp, rows)
+        stamps: list[Any] = threads.map(store.stamp, rows) if cache else [None] * len(rows)
         found = [CheckResult(digest) for digest in scan_cache.recall(file, stamps)]
         unknown = [i for i, checked in enumerate(found) if not checked.digest]
         check = partial(store.check, judge=judge)
@@ -77,7 +79,7 @@ def scan(samples: Samples, judge: Judge, cache: Path) -> Scan:
 
 
 def drop_invalid(samples: Samples, found: Scan, on_bad: str) -> Samples:
-    """Keep the images that can be used, with their digests.
+    """Keep the images that can be used, with their digests; none of their files may change then.
 
     Args:
         samples: The images.
@@ -90,6 +92,9 @@ def drop_invalid(samples: Samples, found: Scan, on_bad: str) -> Samples:
     """
     act = ON_BAD[on_bad]
     samples = replace(samples, digests=found.digests)
+    if isinstance(samples.store, Files):
+        store = samples.store.expecting(samples.rows, found.digests)
+        samples = replace(samples, store=store)
     bad = found.reasons != ""
     if not bad.any():
         return samples

@@ -19,7 +19,7 @@ __all__ = ["Stamp", "recall", "remember"]
 logger = logging.getLogger("keras_transfer")
 
 Stamp = tuple[str, int, int]
-"""Name, size in bytes and change time in ns of an image."""
+"""Name and size in bytes of an image, and a number that changes with its file."""
 
 Result = TypeVar("Result")
 
@@ -40,7 +40,7 @@ def recall(file: Path, stamps: Sequence[Stamp | None]) -> list[str]:
     """Look many images up at once.
 
     Args:
-        file: The ledger; it and its folder need not exist.
+        file: The scan cache; it and its folder need not exist.
         stamps: One for each image; None where nothing can be known.
 
     Returns:
@@ -53,6 +53,8 @@ def recall(file: Path, stamps: Sequence[Stamp | None]) -> list[str]:
         return scan_cache.execute(_FIND).fetchall()
 
     digests = [""] * len(stamps)
+    if not any(stamps):
+        return digests
     try:
         for number, digest in _on(file, find):
             digests[number] = digest
@@ -63,6 +65,8 @@ def recall(file: Path, stamps: Sequence[Stamp | None]) -> list[str]:
 
 def remember(file: Path, stamps: Sequence[Stamp], digests: Sequence[str]) -> None:
     """Keep the digests of sound images; they are on disk when this returns."""
+    if not stamps:
+        return
     rows = [(*_row(stamp), digest) for stamp, digest in zip(stamps, digests, strict=True)]
     with suppress(*_UNUSABLE):  # recall has said so
         _on(file, lambda scan_cache: scan_cache.executemany(_KEEP, rows))

@@ -107,7 +107,7 @@ class Predictor:
         files = [str(text) for text in given] if texts else expanded(given)
         store: Any = Texts(files) if texts else Files(files)
         samples = Samples.of(store, [""], files, [0] * len(files))
-        reasons = scan(samples, self.loading.input.check, cache_dir()).reasons
+        reasons = scan(samples, self.loading.input.check, None).reasons  # all are read anyway
         scores = _mean(self._views(samples.take(reasons == ""), tta))
         places = iter(range(len(files)))
 

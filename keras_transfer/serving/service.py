@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 
-from keras_transfer.inputs.images.image_checks import MOST_PIXELS
+from keras_transfer.inputs.images.image_checks import MAX_PIXELS
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.limits import check_image
@@ -37,7 +37,7 @@ class Limits:
     """
 
     body: int = 32 << 20
-    pixels: int = MOST_PIXELS
+    pixels: int = MAX_PIXELS
     seconds: float = 30.0
 
 
@@ -99,8 +99,9 @@ class Service:
                     f"{array.dtype} of shape {array.shape}",
                 )
             if name == BYTES:
-                for content in array.ravel():
-                    check_image(content, self.limits.pixels)
+                most = self.limits.pixels
+                checked = [check_image(content, most) for content in array.ravel()]
+                inputs = {**inputs, name: _objects(checked).reshape(array.shape)}
         signature = signature or DEFAULT
         answer = self.batcher.submit(model, signature, inputs, self.limits.seconds)
         return PendingRequest(model, signature, answer)
@@ -129,9 +130,9 @@ class Service:
             raise RequestError("INVALID_ARGUMENT", "Input is empty.")
         self._check_count(len(given))
         for one in given:
-            for content in one.features.feature[BYTES].bytes_list.value:
-                check_image(content, self.limits.pixels)
-        serialized = np.array([one.SerializeToString() for one in given], object)
+            contents = one.features.feature[BYTES].bytes_list.value
+            contents[:] = [check_image(content, self.limits.pixels) for content in contents]
+        serialized = _objects([one.SerializeToString() for one in given])
         return self.predict(model, signature, {next(iter(row.inputs)): serialized})
 
     def _check_count(self, count: int) -> None:
@@ -183,6 +184,13 @@ class Service:
             },
             "metadata": {"signature_def": {"signature_def": _definitions(model)}},
         }
+
+
+def _objects(contents: list[bytes]) -> np.ndarray:
+    """(n,) object: numpy would cut zeros off the ends of bytes of a type of its own."""
+    found = np.empty(len(contents), object)
+    found[:] = contents
+    return found
 
 
 def _definitions(model: Model) -> Mapping[str, Any]:

@@ -1,7 +1,9 @@
 """Images in files: what is read, what cannot be, and what a stamp tells."""
 
 import os
+import time
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from images import decoded, image, loading
@@ -9,9 +11,10 @@ from PIL import Image
 
 from keras_transfer.data.files import Files
 from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadData
 from keras_transfer.inputs.image import Image as ImageInput
 
-check = ImageInput.check
+check = ImageInput().judge
 
 
 @pytest.fixture
@@ -102,14 +105,87 @@ def test_a_file_without_permission_says_so(paths):
     assert Files(paths).check(0, check).reason == "cannot be read (Permission denied)"
 
 
-def test_a_stamp_changes_with_the_file_and_not_otherwise(paths, monkeypatch):
+def test_a_stamp_names_the_file_wherever_one_stands(paths, monkeypatch):
     before = Files(paths).stamp(0)
-    assert before == Files(paths).stamp(0)
     assert before[:2] == (paths[0], os.path.getsize(paths[0]))
 
     monkeypatch.chdir(os.path.dirname(paths[0]))
-    assert Files(["rot.png"]).stamp(0) == before
-    os.utime(paths[0], ns=(0, 1))
-    assert Files(paths).stamp(0) == (*before[:2], 1)
+    assert Files(["rot.png"]).stamp(0) == before == Files(paths).stamp(0)
     os.remove(paths[0])
     assert Files(paths).stamp(0) is None
+
+
+def touched(path, content):
+    os.utime(path, ns=(0, 1))
+
+
+def zeroed_in_place(path, content):
+    """As a failing disk does it; with the old time of change, that nothing shows."""
+    status = os.stat(path)
+    with open(path, "r+b") as file:
+        file.write(bytes(len(content)))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def replaced_with_its_time(path, content):
+    """As ``cp -p``, ``rsync -t`` and ``unzip`` do it."""
+    status, beside = os.stat(path), f"{path}.new"
+    with open(beside, "wb") as file:
+        file.write(content[::-1])
+    os.utime(beside, ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.replace(beside, path)
+
+
+def overwritten_with_its_time(path, content):
+    status = os.stat(path)
+    with open(path, "wb") as file:
+        file.write(content[::-1])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+CHANGES = [touched, zeroed_in_place, replaced_with_its_time, overwritten_with_its_time]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_stamp_changes_with_the_file(change, paths):
+    before, status = Files(paths).stamp(1), os.stat(paths[1])
+    with open(paths[1], "rb") as file:
+        content = file.read()
+    time.sleep(0.02)  # the clock of a file system may tick a hundred times a second
+
+    change(paths[1], content)
+
+    assert Files(paths).stamp(1) != before
+    assert os.path.getsize(paths[1]) == status.st_size
+    if change is not touched:
+        assert os.stat(paths[1]).st_mtime_ns == status.st_mtime_ns
+
+
+@pytest.mark.parametrize("change", CHANGES[1:])
+def test_a_file_that_changes_after_it_was_checked_is_refused_when_it_is_read(change, paths):
+    digests = np.array([Files(paths).check(row).digest for row in range(3)], object)
+    store = Files(paths).expecting(np.arange(3), digests)
+    first = store.read(1)
+
+    change(paths[1], first)
+
+    with pytest.raises(BadData, match=r"gr.n.png has changed since it was checked"):
+        store.read(1)
+    with pytest.raises(tf.errors.OpError, match="has changed since it was checked"):
+        list(tf.data.Dataset.range(3).map(store.decode))
+    assert store.read(0)
+
+
+def test_a_file_that_is_only_touched_is_read(paths):
+    store = Files(paths).expecting(np.array([1]), np.array([Files(paths).check(1).digest]))
+    before = store.read(1)
+    os.utime(paths[1], ns=(0, 1))
+
+    assert store.read(1) == before
+
+
+def test_a_file_that_is_gone_when_it_is_read_is_named(paths):
+    os.remove(paths[2])
+
+    with pytest.raises(BadData, match=r"blau.png cannot be read \(No such file or directory\)"):
+        Files(paths).read(2)

@@ -1,5 +1,6 @@
 """Every image is checked once; bad ones are reported, and stop the run or are left out."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -71,7 +72,7 @@ def break_twelve(folder, jpeg):
     (folder / "b11.jpg").symlink_to("nowhere.jpg")
     os.mkfifo(folder / "b12.jpg")
     reasons = (
-        "is a truncated or damaged JPEG",
+        "is a truncated or damaged JPEG (Premature end of JPEG file)",
         "is empty (0 bytes)",
         "is HTML, not an image",
         "is text, not an image",
@@ -129,6 +130,40 @@ def test_changed_new_and_bad_images_are_looked_at_again(photos, tmp_path):
 
     assert sorted(store.looks) == [1, 2, 5]
     assert list(found.reasons) == ["", "is empty (0 bytes)", "", "", "", ""]
+
+
+@pytest.mark.parametrize("way", ["replaced", "overwritten", "zeroed"])
+def test_a_file_changed_behind_its_time_and_size_is_looked_at_again(way, photos, tmp_path):
+    """Two BMPs of one size: only their pixels differ."""
+    paths = [str(Path(photo).with_suffix(".bmp")) for photo in photos[:2]]
+    for path, shade in zip(paths, (0, 255), strict=True):
+        Image.new("RGB", (8, 8), (shade, shade, shade)).save(path)
+    before = scan(table(paths), tmp_path / "cache").digests
+    status, other = os.stat(paths[0]), Path(paths[1]).read_bytes()
+    time.sleep(0.02)
+
+    if way == "replaced":
+        Path(paths[0]).unlink()
+    content = bytes(len(other)) if way == "zeroed" else other
+    Path(paths[0]).write_bytes(content)
+    os.utime(paths[0], ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert os.stat(paths[0]).st_size == status.st_size
+    found = scan(table(paths), tmp_path / "cache")
+    assert found.digests[0] == hashlib.sha256(content).hexdigest()
+    assert found.digests[1] == before[1]
+    assert list(found.reasons) == ["is no image of a known format" if way == "zeroed" else "", ""]
+
+
+def test_without_a_cache_all_are_looked_at_and_nothing_is_kept(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Counting(photos)
+    first = scan(table(photos, store), None)
+    again = scan(table(photos, store), None)
+
+    assert sorted(store.looks) == sorted([*range(6)] * 2)
+    assert list(first.digests) == list(again.digests)
+    assert not list(tmp_path.glob("*.sqlite"))
 
 
 def test_rows_of_a_chosen_few_are_looked_at_and_no_others(photos, tmp_path):

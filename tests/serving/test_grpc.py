@@ -112,7 +112,7 @@ def test_status(channel):
         ({"signature": "no"}, "INVALID_ARGUMENT", 'Serving signature name: "no"'),
         ({"signature": "forward"}, "INVALID_ARGUMENT", "The inputs should be pixels"),
         ({"outputs": ["no"]}, "INVALID_ARGUMENT", "output tensor alias not found"),
-        ({"contents": [b"no image"]}, "INVALID_ARGUMENT", "no image"),
+        ({"contents": [b"no image"]}, "INVALID_ARGUMENT", "is text, not an image"),
         ({"contents": [1.5]}, "INVALID_ARGUMENT", "should be string"),
         ({"contents": [[b"x"]]}, "INVALID_ARGUMENT", "shape"),
     ],

@@ -74,8 +74,8 @@ class BoundImage:
     batched = False
 
     def load(self, raw: tf.Tensor) -> Tensors:
-        """Prepare an image; see ``prepare``."""
-        return self.prepare(raw)
+        """Prepare an image; see ``prepare``. Reads TIFF too, which needs Python."""
+        return self.prepare(decode.readable(raw) if raw.dtype == tf.string else raw)
 
     def collate(self, batch: Mapping[str, tf.Tensor]) -> Tensors:
         """{"pixels": (batch, size, size, 3)}, uint8 to float32, 0..255."""

@@ -5,23 +5,28 @@ Shapes: an image is (height, width, 3) uint8 RGB, 0..255.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from keras_transfer.inputs.images import exif
+from keras_transfer.inputs.images import exif, tiff
+from keras_transfer.inputs.images.octets import number, octets
 from keras_transfer.tables import Table
 
-__all__ = ["EXTENSIONS", "RESIZE", "image", "resize", "shape", "whole"]
+__all__ = ["EXTENSIONS", "RESIZE", "image", "readable", "resize", "shape", "whole"]
 
 EXTENSIONS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
     ".jpe": "JPEG",
+    ".jfif": "JPEG",
     ".png": "PNG",
     ".gif": "GIF",
     ".bmp": "BMP",
     ".webp": "WebP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
 }
 """Endings of file names that count as images (lower case), with the format that they promise."""
 
@@ -67,8 +72,36 @@ def _place(content: tf.Tensor, least: tf.Tensor | int, side: Callable) -> tf.Ten
     return tf.reduce_sum(tf.cast(left >= 2 * tf.cast(least, tf.int32), tf.int32))
 
 
+def readable(content: tf.Tensor) -> tf.Tensor:
+    """Turn a TIFF into bytes that ``image`` can decode, and leave other bytes as they are.
+
+    It needs Python, so it is part of no exported graph: ``predict`` and ``kt-recipe serve`` take
+    TIFF, another server does not.
+
+    Args:
+        content: Scalar string, the bytes of a file that ``image_checks`` finds sound.
+
+    Returns:
+        Scalar string.
+    """
+    start = tf.strings.substr(content, 0, 4)
+    is_tiff = tf.strings.regex_full_match(start, r"II[*+]\x00|MM\x00[*+]")
+
+    def to_bmp() -> tf.Tensor:
+        return tf.ensure_shape(tf.numpy_function(_to_bmp, [content], tf.string, stateful=False), ())
+
+    return tf.cond(is_tiff, to_bmp, lambda: tf.identity(content))
+
+
+def _to_bmp(content: Any) -> bytes:
+    return tiff.to_bmp(np.asarray(content).item())  # bytes in a graph, an array outside
+
+
 def whole(content: tf.Tensor) -> tf.Tensor:
     """Decode an image in full, as it lies in the file: what in ``image`` can fail."""
+    is_bmp = tf.strings.substr(content, 0, 2) == b"BM"
+    misread = tf.cond(is_bmp, lambda: _misread(content), lambda: tf.constant(False))
+    content = tf.where(misread, b"", content)
     return tf.cond(
         tf.strings.regex_full_match(tf.strings.substr(content, 0, 21), _STILL_WEBP),
         lambda: tf.io.decode_image(content, 0, expand_animations=False)[..., :3],
@@ -83,9 +116,23 @@ _STILL_FLAGS = "".join(f"\\x{flags:02x}" for flags in range(0, 0x40, 4))
 _STILL_WEBP = rf"RIFF\C{{4}}WEBPVP8([ L]\C{{5}}|X\C{{4}}[{_STILL_FLAGS}])"
 
 
+def _misread(content: tf.Tensor) -> tf.Tensor:
+    """Scalar bool: whether a BMP has colour masks or a palette, at which TensorFlow never looks."""
+    info = octets(content, 14, 52)  # of the info header: size (4), ..., bits a pixel (2), ...
+    bits, compression = number(info[14:16], little=True), info[16]
+    masks = tf.reshape(info[40:52], (3, 4))
+    usual = tf.reduce_all(masks == ((0, 0, 255, 0), (0, 255, 0, 0), (255, 0, 0, 0)))
+    palette = octets(content, 14 + number(info[:4], little=True), 4 * 256)
+    grey = tf.reduce_all(
+        tf.reshape(palette, (256, 4))[:, :3] == tf.range(256, dtype=tf.int64)[:, None]
+    )
+    masked = (compression == 3) | (compression == 6)
+    return (masked & ~usual) | ((bits == 8) & ~grey)
+
+
 def shape(raw: tf.Tensor) -> tuple[int, ...]:
     """(height, width, 3) of an encoded image or of (height, width, 3) pixels, as it is decoded."""
-    return tuple((image(raw) if raw.dtype == tf.string else raw).shape)
+    return tuple((image(readable(raw)) if raw.dtype == tf.string else raw).shape)
 
 
 def resize(pixels: tf.Tensor, size: int, how: str) -> tf.Tensor:

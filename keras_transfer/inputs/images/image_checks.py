@@ -4,59 +4,38 @@ import functools
 import hashlib
 import io
 import os
-import re
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
+import simplejpeg
 import tensorflow as tf
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image
 
 from keras_transfer.data.samples import CheckResult
-from keras_transfer.inputs.images import decode
+from keras_transfer.inputs.images import decode, headers, tiff
 
-__all__ = ["MOST_PIXELS", "check"]
+__all__ = ["MAX_FRAMES", "MAX_PIXELS", "check", "flaw"]
 
-MOST_PIXELS = 89_478_485
+MAX_PIXELS = 89_478_485
 """More pixels than this are taken for a decompression bomb; Pillow's limit, a quarter of a GB."""
 
-# The plugins themselves, not Image.open: that warns of large images through a global filter.
-_HEADERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
-    "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "WebP": WebPImagePlugin.WebPImageFile,
-}
+MAX_FRAMES = 10_000
+"""More frames than this are taken for a decompression bomb: each costs memory, however small."""
 
-_SIGNS = {
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "GIF": rb"GIF8[79]a",
-    "BMP": rb"BM(?=.{,28}\0)",
-    "WebP": rb"RIFF.{4}WEBP",
-    "TIFF": rb"II\*\0|MM\0\*",
-    "HEIC": rb".{4}ftyp(hei|hev|mif1|msf1)",
-    "AVIF": rb".{4}ftypavi",
-    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
-    "PSD": rb"8BPS",
-    "SVG": rb"(?i)\s*(<\?xml.{,200})?<svg",
-    "PDF": rb"%PDF",
-    "HTML": rb"(?i)\s*<(!doctype|html|head|body|\?xml)",
-    "text": rb"[\t\n\f\r\x20-\x7e\x80-\xff]+\Z",
-}
-"""How the first bytes of a file look, by what it is; the first that fits holds."""
+_LOST = ("Corrupt JPEG data: ", "Premature end of JPEG file")  # libjpeg's words
+
+_LARGE = 10_000_000  # pixels; larger images are decoded one at a time, whatever the threads
+_TURN = threading.Lock()
 
 _OTHER_THAN_IMAGE = {
     "": "is no image of a known format",
     "HTML": "is HTML, not an image",
     "PDF": "is PDF, not an image",
     "text": "is text, not an image",
+    "HEIC": "is HEIC; convert it to JPEG, e.g. by 'magick FILE.heic FILE.jpg' (ImageMagick)",
+    "DICOM": "is DICOM; convert it to PNG, e.g. by 'dcm2pnm --write-png FILE.dcm FILE.png' (DCMTK)",
+    "camera raw": "is a camera raw file; develop it to JPEG or PNG",
 }
 
 
@@ -72,46 +51,93 @@ def check(content: bytes, name: str = "") -> CheckResult:
         The SHA-256 of the bytes, and the reason why ``decode.image`` cannot read them or
         would read them wrongly; no reason where all is well.
     """
-    return CheckResult(hashlib.sha256(content).hexdigest(), _reason(content, name))
+    reason = flaw(content, name) or _decoding_flaw(content)
+    return CheckResult(hashlib.sha256(content).hexdigest(), reason)
 
 
-def _reason(content: bytes, name: str) -> str:
+def flaw(content: bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:
+    """Say what can be said of an image before TensorFlow decodes it.
+
+    The server asks this of each image that it is sent.
+
+    Args:
+        content: The bytes of the file.
+        name: As for ``check``.
+        max_pixels: How many pixels the decoder may hold at once, all frames together.
+
+    Returns:
+        The reason why it should not be decoded; empty if there is none.
+    """
     if not content:
         return "is empty (0 bytes)"
-    found = _format(content[:256])
+    found = headers.format_of(content)
     ending = os.path.splitext(name)[1].lower()
-    if found not in _HEADERS:
+    if found not in decode.EXTENSIONS.values():
         return _OTHER_THAN_IMAGE.get(found, f"is {found}; convert it to JPEG or PNG")
     if found != decode.EXTENSIONS.get(ending, found):
         return f"is a {found} named {ending}; rename or convert it"
     try:
-        header = _HEADERS[found](io.BytesIO(content))
-    except Exception:  # whatever Pillow stumbles over in hostile bytes
+        header = headers.read_header(content)
+    except ValueError:
         return f"is a truncated or damaged {found}"
-    return _header_flaw(found, header, content) or _decoding_flaw(found, header, content)
+    return _too_large(header, max_pixels) or header.flaw or _jpeg_flaw(header, content)
 
 
-def _format(start: bytes) -> str:
-    fits = (name for name, sign in _SIGNS.items() if re.match(sign, start, re.DOTALL))
-    return next(fits, "")
-
-
-def _header_flaw(found: str, header: ImageFile.ImageFile, content: bytes) -> str:
-    width, height = header.size
-    if width * height > MOST_PIXELS:
-        return f"has {width} x {height} pixels, over {MOST_PIXELS:,}; shrink it"
+def _too_large(header: headers.Header, most: int) -> str:
+    width, height = header.width, header.height
+    if header.frames > MAX_FRAMES:
+        return f"has {header.frames:,} frames, over {MAX_FRAMES:,}; save the first as PNG"
+    if header.pixels > most and header.pixels > width * height:
+        frames = f"in {header.frames:,} frames" if header.frames > 1 else "in its frame"
+        return f"has {header.pixels:,} pixels {frames}, over {most:,}; save the first as PNG"
+    if header.pixels > most:
+        return f"has {width} x {height} pixels, over {most:,}; shrink it"
     if min(width, height) < 2:
         return f"has only {width} x {height} pixels"
-    if header.mode == "CMYK":
-        return "is CMYK; convert it to RGB"
-    if found == "PNG" and content[24] == 16:  # bit depth in the IHDR chunk
-        return "has 16 bits a channel; convert it to 8"
-    if found == "BMP" and header.mode in ("1", "P"):  # TensorFlow takes indices for grey values
-        return "is a BMP with a palette; convert it to PNG"
     return ""
 
 
-def _decoding_flaw(found: str, header: ImageFile.ImageFile, content: bytes) -> str:
+def _jpeg_flaw(header: headers.Header, content: bytes) -> str:
+    """Find a JPEG whose data do not fill it, which TensorFlow decodes to grey or garbage.
+
+    libjpeg calls that a warning, and TensorFlow's lets it print it, without the file's name.
+    Here it decodes to an eighth of the size, which costs little besides reading the data.
+    """
+    if header.format != "JPEG":
+        return ""
+    try:
+        with _turn(header):
+            simplejpeg.decode_jpeg(headers.image_data(content), "GRAY", min_height=1, min_width=1)
+    except ValueError as error:
+        if str(error).startswith(_LOST):  # others are harmless, or TensorFlow stops at them too
+            return f"is a truncated or damaged JPEG ({str(error).removeprefix(_LOST[0])})"
+    return ""
+
+
+def _turn(header: headers.Header) -> AbstractContextManager:
+    return _TURN if header.pixels > _LARGE else nullcontext()
+
+
+def _decoding_flaw(content: bytes) -> str:
+    header = headers.read_header(content)
+    with _turn(header):
+        return _tiff_flaw(content) if header.format == "TIFF" else _other_flaw(header, content)
+
+
+def _tiff_flaw(content: bytes) -> str:
+    try:
+        tiff.to_bmp(content)
+    except ValueError as error:
+        if str(error).startswith("has "):
+            return str(error)
+    except Exception:  # whatever Pillow stumbles over in hostile bytes
+        pass
+    else:
+        return ""
+    return "is a truncated or damaged TIFF, or compressed in a way that Pillow cannot read"
+
+
+def _other_flaw(header: headers.Header, content: bytes) -> str:
     try:
         _decoder()(content)
     except tf.errors.OpError:
@@ -119,10 +145,11 @@ def _decoding_flaw(found: str, header: ImageFile.ImageFile, content: bytes) -> s
     else:
         return ""
     try:
-        header.load()
+        with Image.open(io.BytesIO(content), "r", (header.format.upper(),)) as image:
+            image.load()
     except Exception:  # as above
-        return f"is a truncated or damaged {found}"
-    return f"is a {found} that TensorFlow {tf.__version__} cannot read; save it anew as PNG"
+        return f"is a truncated or damaged {header.format}"
+    return f"is a {header.format} that TensorFlow {tf.__version__} cannot read; save it as PNG"
 
 
 @functools.cache

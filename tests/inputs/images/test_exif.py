@@ -82,6 +82,44 @@ def test_exif_is_found_behind_other_segments(before):
 
 
 @pytest.mark.parametrize(
+    ("kind", "value"),
+    [(1, "B3x"), (3, "H2x"), (4, "I"), (6, "b3x"), (8, "h2x"), (9, "i")],
+    ids=["BYTE", "SHORT", "LONG", "SBYTE", "SSHORT", "SLONG"],
+)
+@pytest.mark.parametrize("order", "<>")
+def test_an_orientation_is_read_from_every_type_of_whole_number(kind, value, order):
+    entry = struct.pack(f"{order}HHI", ORIENTATION, kind, 1) + struct.pack(order + value, 6)
+    header = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
+    block = header + struct.pack(f"{order}H", 1) + entry + bytes(4)
+
+    found = decode.image(with_segments(segment(0xE1, b"Exif\0\0" + block)))
+
+    assert found.shape == (4, 6, 3)
+    np.testing.assert_array_equal(found, np.rot90(upright(), -1))
+
+
+FILL, ZEROS = b"\xff" * 5, bytes(7)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        (FILL,),
+        (JFIF, FILL),
+        (b"\xff" * 1000,),
+        (JFIF, ZEROS),
+        (XMP, FILL, COMMENT, b"\xff" * 63),
+        (XMP, b"\xff" * 64, COMMENT, b"\xff" * 65),
+        (segment(0xE2, b"MPF\0" + bytes(65_000)),) * 3,
+        (PROFILE,) * 100,
+    ],
+    ids=["fill", "JFIF", "a thousand", "zeros", "63", "64 and 65", "195 kB", "6 MB"],
+)
+def test_exif_is_found_behind_fill_bytes_and_however_far_away(before):
+    assert decode.image(with_segments(*before, taken(6))).shape == (4, 6, 3)
+
+
+@pytest.mark.parametrize(
     "segments",
     [
         (taken(0),),

@@ -2,15 +2,15 @@
 
 import hashlib
 import io
-import struct
 import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from encoded import bmp, gif, png
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from keras_transfer.inputs.images import image_checks
 
@@ -23,25 +23,12 @@ def encoded(kind, image=IMAGE, **options):
     return file.getvalue()
 
 
-def png_of_size(width, height):
-    """The header of a PNG that promises more pixels than it has."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = b"IDAT" + zlib.compress(bytes(100))
-    chunks = (
-        struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data)
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def png_16_bit_rgb():
-    rows = b"".join(b"\0" + bytes(6 * 4) for _ in range(3))
-    chunks = (
-        b"IHDR" + struct.pack(">IIBBBBB", 4, 3, 16, 2, 0, 0, 0),
-        b"IDAT" + zlib.compress(rows),
-        b"IEND",
-    )
-    splits = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(splits)
+def long_text(**options):
+    """Three texts of 1.2 MB: Pillow stops at 1 MB."""
+    info = PngImagePlugin.PngInfo()
+    for number in range(3):
+        info.add_text(f"text {number}", "abcdefgh" * 150_000, **options)
+    return info
 
 
 JPEG, PNG = encoded("JPEG"), encoded("PNG")
@@ -62,6 +49,15 @@ SOUND = {
     "image.bmp": encoded("BMP"),
     "grey.bmp": encoded("BMP", IMAGE.convert("L")),
     "alpha.webp": encoded("WEBP", IMAGE.convert("RGBA")),
+    "photo.jfif": JPEG,
+    "padded.jpg": JPEG[:2] + b"\xff\xff\xff" + bytes(9) + JPEG[2:],
+    "restarts.jpg": encoded("JPEG", restart_marker_rows=1),
+    "behind.jpg": JPEG + bytes(1000),
+    "scan.tif": encoded("TIFF"),
+    "scan.tiff": encoded("TIFF", compression="tiff_lzw"),
+    "long_text.png": encoded("PNG", pnginfo=long_text()),
+    "packed_text.png": encoded("PNG", pnginfo=long_text(zip=True)),
+    "profile.png": encoded("PNG", icc_profile=np.random.default_rng(0).bytes(2 << 20)),
     "two_by_two.png": encoded("PNG", IMAGE.crop((0, 0, 2, 2))),
 }
 
@@ -86,23 +82,62 @@ UNSOUND = {
     "web.jpeg": (SOUND["alpha.webp"], "is a WebP named .jpeg; rename or convert it"),
     "shot.JPG": (PNG, "is a PNG named .jpg; rename or convert it"),
     "photo.png": (JPEG, "is a JPEG named .png; rename or convert it"),
-    "scan.jpg": (encoded("TIFF"), "is TIFF; convert it to JPEG or PNG"),
-    "phone.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0", "is HEIC; convert it to JPEG or PNG"),
+    "scan.jpg": (encoded("TIFF"), "is a TIFF named .jpg; rename or convert it"),
+    "phone.heic": (
+        b"\0\0\0\x18ftypheic\0\0\0\0",
+        "is HEIC; convert it to JPEG, e.g. by 'magick FILE.heic FILE.jpg' (ImageMagick)",
+    ),
+    "scan.dcm": (
+        bytes(128) + b"DICM\2\0\0\0",
+        "is DICOM; convert it to PNG, e.g. by 'dcm2pnm --write-png FILE.dcm FILE.png' (DCMTK)",
+    ),
+    "raw.cr2": (
+        b"II*\0\x10\0\0\0CR\2\0",
+        "is a camera raw file; develop it to JPEG or PNG",
+    ),
+    "masks.bmp": (
+        bmp(32, 4, 4, masks=(0xFF000000, 0xFF0000, 0xFF00)),
+        "is a BMP with unusual colour masks; convert it to PNG",
+    ),
+    "frames.gif": (
+        gif((500, 500), [(500, 500)] * 1000),
+        "has 250,000,000 pixels in 1,000 frames, over 89,478,485; save the first as PNG",
+    ),
+    "flat.gif": (
+        gif((1, 1), [(1, 20_000), (20_000, 1)]),
+        "has 400,000,000 pixels in 2 frames, over 89,478,485; save the first as PNG",
+    ),
+    "many.gif": (
+        gif((2, 2), [(2, 2)] * 10_001),
+        "has 10,001 frames, over 10,000; save the first as PNG",
+    ),
+    "one.gif": (
+        gif((1, 1), [(65_535, 65_535)]),
+        "has 4,294,836,225 pixels in its frame, over 89,478,485; save the first as PNG",
+    ),
     "logo.png": (b'<?xml version="1.0"?><svg></svg>', "is SVG; convert it to JPEG or PNG"),
     "print.jpg": (encoded("JPEG", IMAGE.convert("CMYK")), "is CMYK; convert it to RGB"),
     "deep_grey.png": (encoded("PNG", DEEP), "has 16 bits a channel; convert it to 8"),
-    "deep.png": (png_16_bit_rgb(), "has 16 bits a channel; convert it to 8"),
+    "deep.png": (png(4, 3, depth=16), "has 16 bits a channel; convert it to 8"),
     "palette.bmp": (
         encoded("BMP", IMAGE.quantize(16)),
         "is a BMP with a palette; convert it to PNG",
     ),
     "bomb.png": (
-        png_of_size(30_000, 30_000),
+        png(30_000, 30_000, data=zlib.compress(bytes(100))),
         "has 30000 x 30000 pixels, over 89,478,485; shrink it",
     ),
     "pixel.gif": (encoded("GIF", IMAGE.crop((0, 0, 1, 1))), "has only 1 x 1 pixels"),
     "line.png": (encoded("PNG", IMAGE.crop((0, 0, 9, 1))), "has only 9 x 1 pixels"),
-    "cut.jpg": (JPEG[: len(JPEG) // 2], "is a truncated or damaged JPEG"),
+    "cut.jpg": (
+        JPEG[:-30],
+        "is a truncated or damaged JPEG (Premature end of JPEG file)",
+    ),
+    "header.jpg": (JPEG[:300], "is a truncated or damaged JPEG"),
+    "ended.jpg": (
+        JPEG[:-30] + b"\xff\xd9",
+        "is a truncated or damaged JPEG (premature end of data segment)",
+    ),
     "cut.png": (PNG[: len(PNG) // 2], "is a truncated or damaged PNG"),
     "cut.webp": (SOUND["alpha.webp"][:100], "is a truncated or damaged WebP"),
     "start.jpg": (b"\xff\xd8\xff\xe0", "is a truncated or damaged JPEG"),
@@ -122,9 +157,42 @@ def test_what_only_tensorflow_cannot_read_is_not_called_damaged():
     assert "is a WebP that TensorFlow" in image_checks.check(frames, "frames.webp").reason
 
 
+PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3), "uint8")).resize(
+    (240, 180), Image.BICUBIC
+)
+
+
+@pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.8, 0.95])
+def test_a_jpeg_that_was_cut_is_found_though_an_end_mark_follows(kept, progressive):
+    content = encoded("JPEG", PHOTO, progressive=progressive, quality=90)
+    start = content.rindex(b"\xff\xda") + 10
+    cut = content[: start + int(kept * (len(content) - start))] + b"\xff\xd9"
+
+    assert "is a truncated or damaged JPEG (" in image_checks.check(cut, "any.jpg").reason
+
+
+def test_a_jpeg_whose_middle_was_overwritten_is_found():
+    """Zeros for 200 bytes, as a disk gives them that has lost a sector."""
+    content = encoded("JPEG", PHOTO, quality=90)
+    middle = len(content) // 2
+    changed = content[:middle] + bytes(200) + content[middle + 200 :]
+
+    assert "is a truncated or damaged JPEG (" in image_checks.check(changed, "any.jpg").reason
+
+
+def test_what_libjpeg_says_of_a_damaged_jpeg_is_said_with_its_name_and_not_by_libjpeg(capfd):
+    reason = image_checks.check(UNSOUND["ended.jpg"][0], "ended.jpg").reason
+
+    assert reason.endswith("(premature end of data segment)")
+    assert "premature end" not in capfd.readouterr().err.lower()
+
+
 @settings(max_examples=150)
 @given(
-    begin=st.sampled_from([JPEG, PNG, SOUND["frames.gif"], SOUND["image.bmp"]]),
+    begin=st.sampled_from(
+        [JPEG, PNG, *(SOUND[x] for x in ("frames.gif", "image.bmp", "scan.tif"))]
+    ),
     kept=st.integers(0, 400),
     rest=st.binary(max_size=40),
 )
