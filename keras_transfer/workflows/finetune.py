@@ -32,7 +32,6 @@ from keras_transfer.config.groups import (
 from keras_transfer.config.recipe import Recipe, readable
 from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import class_weights
-from keras_transfer.data.layouts import Layout
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
@@ -63,7 +62,7 @@ class Classify(Recipe):
     """Fine-tune a pretrained network to tell classes of images apart."""
 
     data_dir: str | None = Field(None, description="where TFDS data sets lie")
-    layout: Layout = Field(
+    layout: Literal["auto", "split/class", "class/split", "class"] = Field(
         "auto", description="which folders of the data are splits, and which are classes"
     )
     classes: tuple[ClassName, ...] | None = Field(
