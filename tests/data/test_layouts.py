@@ -2,10 +2,12 @@
 
 import logging
 import os
+from typing import get_args
 
 import pytest
 
 from keras_transfer.data.folders import read_folder
+from keras_transfer.data.layouts import LAYOUTS, Layout
 from keras_transfer.errors import BadData, UnknownName
 
 
@@ -140,6 +142,10 @@ def test_a_layout_that_is_not_there(pattern, layout, message, tree):
     with pytest.raises(BadData) as error:
         read_folder(tree(pattern), layout)
     assert message in str(error.value)
+
+
+def test_the_setting_takes_every_layout():
+    assert get_args(Layout) == tuple(LAYOUTS)
 
 
 def test_a_layout_that_does_not_exist_is_suggested(tree):
