@@ -163,25 +163,25 @@ def test_a_stamp_changes_with_the_file(change, paths):
 
 @pytest.mark.parametrize("change", CHANGES[1:])
 def test_a_file_that_changes_after_it_was_checked_is_refused_when_it_is_read(change, paths):
-    digests = np.array([Files(paths).check(row).digest for row in range(3)], object)
+    digests = np.array([Files(paths).check(row, check).digest for row in range(3)], object)
     store = Files(paths).expecting(np.arange(3), digests)
-    first = store.read(1)
+    first = store.content(1)
 
     change(paths[1], first)
 
     with pytest.raises(BadData, match=r"gr.n.png has changed since it was checked"):
-        store.read(1)
+        store.content(1)
     with pytest.raises(tf.errors.OpError, match="has changed since it was checked"):
-        list(tf.data.Dataset.range(3).map(store.decode))
-    assert store.read(0)
+        list(tf.data.Dataset.range(3).map(store.read))
+    assert store.content(0)
 
 
 def test_a_file_that_is_only_touched_is_read(paths):
-    store = Files(paths).expecting(np.array([1]), np.array([Files(paths).check(1).digest]))
-    before = store.read(1)
+    store = Files(paths).expecting(np.array([1]), np.array([Files(paths).check(1, check).digest]))
+    before = store.content(1)
     os.utime(paths[1], ns=(0, 1))
 
-    assert store.read(1) == before
+    assert store.content(1) == before
 
 
 def test_a_file_that_is_gone_when_it_is_read_is_named(paths):

@@ -27,7 +27,7 @@ def samples(tmp_path):
             pixels = rng.integers(0, 256, (20 + i, 30, 3), dtype="uint8")
             Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i}.png")
     found = sources.read(str(tmp_path / "data"))
-    return drop_invalid(found, scan(found, ImageInput.check, tmp_path / "cache"), "fail")
+    return drop_invalid(found, scan(found, ImageInput().judge, tmp_path / "cache"), "fail")
 
 
 def equal(ones, others):
@@ -55,7 +55,7 @@ def epochs(samples, how, **more):
 
 
 def test_part_of_a_held_table_is_held(samples):
-    how, judge = loading(16, batch_size=4), ImageInput.check
+    how, judge = loading(16, batch_size=4), ImageInput().judge
     some = np.array([7, 2])
     split = memory.held(samples, how).take(some)
 
@@ -80,7 +80,7 @@ def test_it_says_what_is_kept(samples, caplog):
     with caplog.at_level(logging.INFO, "keras_transfer"):
         memory.held(samples, loading(16))
 
-    assert "10 decoded images are kept in memory" in caplog.text
+    assert "10 prepared examples are kept in memory" in caplog.text
 
 
 def test_free_memory_is_some_of_what_there_is():
@@ -93,7 +93,7 @@ def test_it_says_what_is_not_kept(samples, caplog):
     with caplog.at_level(logging.INFO, "keras_transfer"):
         assert memory.held(samples, loading(16), share=0) is samples
 
-    assert "10 images are decoded in every epoch" in caplog.text
+    assert "10 examples are prepared in every epoch" in caplog.text
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from keras_transfer.data.scan import Scan, drop_invalid, scan
 from keras_transfer.errors import BadData, UnknownName
 from keras_transfer.inputs.image import Image as ImageInput
 
-check = ImageInput.check
+check = ImageInput().judge
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype="uint8")
 
@@ -138,7 +138,7 @@ def test_a_file_changed_behind_its_time_and_size_is_looked_at_again(way, photos,
     paths = [str(Path(photo).with_suffix(".bmp")) for photo in photos[:2]]
     for path, shade in zip(paths, (0, 255), strict=True):
         Image.new("RGB", (8, 8), (shade, shade, shade)).save(path)
-    before = scan(table(paths), tmp_path / "cache").digests
+    before = scan(table(paths), check, tmp_path / "cache").digests
     status, other = os.stat(paths[0]), Path(paths[1]).read_bytes()
     time.sleep(0.02)
 
@@ -149,7 +149,7 @@ def test_a_file_changed_behind_its_time_and_size_is_looked_at_again(way, photos,
     os.utime(paths[0], ns=(status.st_atime_ns, status.st_mtime_ns))
 
     assert os.stat(paths[0]).st_size == status.st_size
-    found = scan(table(paths), tmp_path / "cache")
+    found = scan(table(paths), check, tmp_path / "cache")
     assert found.digests[0] == hashlib.sha256(content).hexdigest()
     assert found.digests[1] == before[1]
     assert list(found.reasons) == ["is no image of a known format" if way == "zeroed" else "", ""]
@@ -158,8 +158,8 @@ def test_a_file_changed_behind_its_time_and_size_is_looked_at_again(way, photos,
 def test_without_a_cache_all_are_looked_at_and_nothing_is_kept(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = Counting(photos)
-    first = scan(table(photos, store), None)
-    again = scan(table(photos, store), None)
+    first = scan(table(photos, store), check, None)
+    again = scan(table(photos, store), check, None)
 
     assert sorted(store.looks) == sorted([*range(6)] * 2)
     assert list(first.digests) == list(again.digests)
@@ -220,7 +220,7 @@ KILLED = """if True:
 
     samples = read_folder(Path(sys.argv[1]))
     samples = Samples.of(Deadly(samples.keys), samples.classes, samples.keys, samples.labels)
-    scan(samples, Image.check, Path(sys.argv[2]))
+    scan(samples, Image().judge, Path(sys.argv[2]))
 """
 
 

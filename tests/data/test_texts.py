@@ -13,6 +13,7 @@ from keras_transfer.data.scan import drop_invalid, scan
 from keras_transfer.data.splits import conflicts, leaks
 from keras_transfer.data.texts import Texts, holds_texts, read_texts
 from keras_transfer.errors import BadData, UnknownName
+from keras_transfer.inputs.text import Text
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_the_column_of_texts_may_be_called_otherwise(table):
     [
         ("", "r.tsv is empty"),
         ("text\tlabel\n", "no rows below its header"),
-        ("text\tlabl\na\t1\n", "no labels. No column is called 'label'. Did you mean 'labl'"),
+        ("text\tlabl\na\t1\n", "lacks a column. No column is called 'label'. Did you mean 'labl'"),
         ("texts\tlabel\tid\na\t1\t2\n", "Did you mean 'texts'"),
         ("a\tb\tc\n", "should have the columns text and label"),
         ("text\ttext\tlabel\na\tb\t1\n", "several columns called text"),
@@ -271,8 +272,8 @@ def test_a_graph_reads_texts_by_row():
 def test_a_check_digests_the_text_and_finds_empty_ones():
     store = Texts(["é", " \t"])
 
-    assert store.check(0) == (hashlib.sha256("é".encode()).hexdigest(), "")
-    assert store.check(1).reason == "is empty"
+    assert store.check(0, Text().judge) == (hashlib.sha256("é".encode()).hexdigest(), "")
+    assert store.check(1, Text().judge).reason == "is empty"
     assert store.stamp(0) is None
 
 
@@ -284,7 +285,7 @@ def test_empty_and_repeated_texts_are_reported(table, tmp_path):
             "d,1,test\nb,1,train\n"
         )
     )
-    found = scan(samples, tmp_path)
+    found = scan(samples, Text().judge, tmp_path)
 
     with pytest.raises(BadData, match=r"reviews.csv:4: is empty"):
         drop_invalid(samples, found, "fail")

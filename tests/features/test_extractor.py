@@ -43,7 +43,7 @@ def samples(tmp_path_factory):
             Image.fromarray(pixels).save(folder / name / f"{i}.png")
     (folder / "b/again.png").write_bytes((folder / "b/0.png").read_bytes())
     found = sources.read(str(folder))
-    return drop_invalid(found, scan(found, ImageInput.check, folder / "cache"), "fail")
+    return drop_invalid(found, scan(found, ImageInput().judge, folder / "cache"), "fail")
 
 
 @pytest.fixture(scope="module")

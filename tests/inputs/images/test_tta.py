@@ -9,6 +9,8 @@ from keras_transfer.data.batches import plain_batches
 from keras_transfer.data.samples import CheckResult, Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.inputs.images.tta import views
+from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.outputs import Output
 from keras_transfer.runs import Predictor
 
 LOADING = loading(4, batch_size=2)
@@ -40,17 +42,17 @@ def pixels(table):
 class Left(Predictor):
     """Takes the brightness of the left half, over 255, for the probability of the second class."""
 
-    classes = ("dark", "bright")
-    settings = {"augment": {}, "data": "half"}
+    outputs = {"label": Output(Classification(), ("dark", "bright"))}
+    settings = {"input": {"augment": {}}, "data": {"source": "half"}}
     loading = LOADING
     split = None
 
     def __init__(self, folder):
         self.folder = folder
 
-    def probabilities(self, table):
+    def scores(self, table):
         bright = pixels(table)[:, :, :2].mean(axis=(1, 2, 3)) / 255
-        return np.stack([1 - bright, bright], 1).astype("float64")
+        return {"label": np.stack([1 - bright, bright], 1).astype("float64")}
 
     def samples(self, splits):
         assert splits == ["test"]
