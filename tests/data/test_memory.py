@@ -77,7 +77,7 @@ def test_images_that_do_not_fit_stay_where_they_are(samples, monkeypatch):
 
 
 def test_it_says_what_is_kept(samples, caplog):
-    with caplog.at_level(logging.INFO, "keras_transfer"):
+    with caplog.at_level(logging.DEBUG, "keras_transfer"):
         memory.held(samples, loading(16))
 
     assert "10 prepared examples are kept in memory" in caplog.text

@@ -184,5 +184,6 @@ def test_files_of_both_sorts_are_read_side_by_side(tmp_path):
     Image.fromarray(PIXELS).save(tmp_path / "b.png")
     store = Files([str(tmp_path / name) for name in ("a.tif", "b.png")])
 
-    for found in tf.data.Dataset.range(2).map(store.decode):
+    read = tf.data.Dataset.range(2).map(store.read)
+    for found in read.map(lambda raw: decode.image(decode.readable(raw))):
         np.testing.assert_array_equal(found, PIXELS)
