@@ -21,6 +21,7 @@ from keras_transfer.group import Group
 
 __all__ = [
     "Leaf",
+    "differences",
     "full_path",
     "groups_in",
     "leaves",
@@ -146,6 +147,17 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             value = merged(old, value) if same else value
         found[name] = value
     return found
+
+
+def differences(one: Any, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two nested settings differ: dotted path, value in the first, value in the second."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return [
+            found
+            for key in {**one, **other}
+            for found in differences(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if one == other else [(path, one, other)]
 
 
 def with_setting(settings: dict[str, Any], assignment: str) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class FineTune(Recipe):
             with _timed(clock, "evaluation"):
                 metrics = recipe._evaluate(folder, samples, runner)
                 if trees is not None:
-                    metrics["baselines"]["boosting"] = trees.metrics(self.seed)
+                    metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
             with _timed(clock, "baseline"):
                 metrics["baselines"]["scratch"] = recipe._from_scratch(folder / "baseline", source)

@@ -168,7 +168,7 @@ def test_sample_what_show_prints_is_what_config_takes(work):
         (["run", "tiny.py", "--set", "head.dropot=1"], 2, "Did you mean 'head.dropout'?"),
         (["run", "tiny.py", "--monitor", "val_acc"], 2, "Did you mean 'val_accuracy'?"),
         (["run", "tiny.py", "-c", "gone.yaml"], 2, "gone.yaml"),
-        (["run", "tiny.py", "--data", "picturs"], 3, "picturs"),
+        (["run", "tiny.py", "--data", "imags"], 3, "imags"),
         (["run", "tiny.py", "--weights", "gone.weights.h5"], 3, "gone.weights.h5"),
         (["run", "tiny.py", "--out", "images/out"], 2, "inside"),
         (["run", "tiny.py", "--resume"], 2, "unfinished"),
@@ -184,7 +184,7 @@ def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, 
 
 
 def test_a_failed_start_leaves_nothing_in_the_way(work):
-    kt("run", "tiny.py", "--data", "picturs", "--out", "once", cwd=work, check=3)
+    kt("run", "tiny.py", "--data", "imags", "--out", "once", cwd=work, check=3)
     assert not (work / "once").exists()
 
 
