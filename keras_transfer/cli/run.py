@@ -127,7 +127,7 @@ def _main_option(name: str, recipe: Recipe) -> click.Option | None:
 
 
 WORDS: dict[str, Callable[[Any], str]] = {
-    "method": lambda value: value.type,
+    "method": lambda value: ":".join(str(said) for _, said in value),
     "baselines": lambda value: ",".join(value) or "none",
 }
 """Settings that are more than a word, but may be given in one."""
@@ -191,7 +191,10 @@ def _metavar(annotation: Any) -> str:
     origin = get_origin(annotation)
     if origin is tuple or origin is dict:
         return ""
-    return next((found for one in get_args(annotation) if (found := _metavar(one))), "")
+    found = [word for part in get_args(annotation) if (word := _metavar(part))]
+    if "FLOAT" in found:  # other numbers are numbers of that type too
+        found = [word for word in found if word != "INT" and not word.isdecimal()]
+    return "|".join(dict.fromkeys(found))
 
 
 def chosen(base: Recipe, given: dict[str, Any]) -> Recipe:

@@ -21,6 +21,7 @@ from keras_transfer.group import Group
 
 __all__ = [
     "Leaf",
+    "differences",
     "full_path",
     "groups_in",
     "leaves",
@@ -155,6 +156,17 @@ def _same_type(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
     if "type" not in old:
         return "type" not in value
     return value.get("type", old["type"]) == old["type"] and set(value) <= set(old)
+
+
+def differences(one: Any, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two nested settings differ: dotted path, value in the first, value in the second."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return [
+            found
+            for key in {**one, **other}
+            for found in differences(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if one == other else [(path, one, other)]
 
 
 def with_setting(settings: dict[str, Any], assignment: str) -> dict[str, Any]:

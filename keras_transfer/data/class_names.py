@@ -63,7 +63,9 @@ def check_classes(where: str, classes: Sequence[str], counts: np.ndarray) -> Non
             "alone. Give all of their images the same label, or names that differ more:",
             twins,
         )
-    cases = [shown[name] for name in classes if len(name) == 1 and name.swapcase() in {*classes} - {name}]
+    cases = [
+        shown[name] for name in classes if len(name) == 1 and name.swapcase() in {*classes} - {name}
+    ]
     if cases:
         logger.info("Classes that differ in case alone stay apart: %s", ", ".join(cases))
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_transfer.config.tree import differences
+from keras_transfer.config.upgrade import stored
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs.directory import write_json
 
@@ -58,10 +60,10 @@ class Record:
         self.path, self.asked = folder / "search.json", json.loads(json.dumps(asked))
         self.trials: list[Trial] = []
         if self.path.exists():
-            stored = json.loads(self.path.read_text(encoding="utf-8"))
-            if stored["trials"]:  # before the first it may become another
-                self._check_same(stored["asked"])
-            self.trials = [Trial(**one) for one in stored["trials"]]
+            before = json.loads(self.path.read_text(encoding="utf-8"))
+            if before["trials"]:  # before the first it may become another
+                self._check_same(before["asked"])
+            self.trials = [Trial(**one) for one in before["trials"]]
 
     def write(self) -> None:
         """Write all trials, in one atomic step."""
@@ -82,20 +84,18 @@ class Record:
                 metadata = [one.number, one.state, one.value, len(one.metrics)]
                 writer.writerow([*metadata, *values, one.reason])
 
-    def _check_same(self, stored: dict[str, Any]) -> None:
-        now, before = _flat(self.asked), _flat(stored)
-        differing = [
-            f"{name} = {before.get(name)!r}, not {now.get(name)!r}"
-            for name in {**before, **now}
-            if before.get(name) != now.get(name)
+    def _check_same(self, before: dict[str, Any]) -> None:
+        found = [
+            f"{path.removeprefix('recipe.')} = {began!r}, not {now!r}"
+            for path, began, now in differences(_read(before), _read(self.asked))
         ]
-        if differing:
+        if found:
             raise BadConfiguration(
-                f"{self.path.parent} holds another search: {', '.join(differing)}. Give the "
-                "options it began with to go on, or name another --out."
+                f"{self.path.parent} holds another search: {', '.join(found)}. Give the options it "
+                "began with to continue it, or name another --out."
             )
 
 
-def _flat(asked: dict[str, Any]) -> dict[str, Any]:
-    """The settings of the recipe beside the rest."""
-    return {**asked.get("recipe", {}), **{k: v for k, v in asked.items() if k != "recipe"}}
+def _read(asked: dict[str, Any]) -> dict[str, Any]:
+    """The same with the settings of the recipe in today's words."""
+    return {**asked, "recipe": stored(asked.get("recipe", {}))}

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from keras_transfer.config.upgrade import versioned
 from keras_transfer.errors import BadConfiguration, TransferError
 from keras_transfer.runs.directory import ROOT, SERIES, discard, write_json
 from keras_transfer.runs.run import Run
@@ -32,7 +33,7 @@ def recorded_series(
         What ``series.json`` will say; whoever runs it adds "runs", their folders, and metrics.
     """
     metadata = {**metadata, "status": "running"}
-    text = yaml.safe_dump(settings, sort_keys=False)
+    text = yaml.safe_dump(versioned(settings), sort_keys=False)
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
     write_json(folder / SERIES, metadata)
     try:

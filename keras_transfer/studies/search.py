@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from keras_transfer import quiet, runs
+from keras_transfer.config.upgrade import versioned
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, TransferError
 from keras_transfer.runs.directory import locked_log
 from keras_transfer.runs.searches import COMPLETE, FAILED, PRUNED, RUNNING, Record, Trial
@@ -60,7 +61,7 @@ class Search:
         if not (folder / "search.json").exists():
             runs.new_folder(name, folder, not_inside=recipe.data.source)
         asked = {
-            "recipe": recipe.settings(),
+            "recipe": versioned(recipe.settings()),
             "search": {setting.path: [setting.how, *setting.values] for setting in space},
         }
         self.record = Record(folder, asked)
@@ -246,7 +247,7 @@ class Search:
         self.record.write_table(self.folder / "trials.csv", self.monitor, paths)
         self._plot(over)
         if best is not None:
-            settings = with_values(self.recipe, best.values).settings()
+            settings = versioned(with_values(self.recipe, best.values).settings())
             text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
             (self.folder / "best.yaml").write_text(text, encoding="utf-8")
         for one in over:

@@ -217,7 +217,8 @@ def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
 
 def _smaller(recipe: FineTune, size: int, whole: int) -> FineTune:
     """The recipe on a subset, with more epochs for as many steps."""
-    only: dict[str, Any] = {"split": {"train": size}, "baselines": ()}
+    baselines = [name for name in recipe.baselines if name != "scratch"]
+    only: dict[str, Any] = {"split": {"train": size}, "baselines": baselines}
     if recipe.stages[0].schedule == "bit":  # finds them itself
         return recipe.changed(**only)
     batches = recipe.batches

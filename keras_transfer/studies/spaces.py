@@ -145,7 +145,7 @@ def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
         return f"trials of different {first} cannot be compared."
     if recipe.monitor == "val_loss" and "focal" in setting.values:
         return "the focal loss is another val_loss. Add --monitor val_accuracy."
-    if first == "method":
+    if first in ("method", "ensemble"):
         return HEADS
     path = OF_STAGES.get(setting.path, setting.path)
     found, fixed = (_at(one.settings(), full_path(one.settings(), path)) for one in (recipe, base))

@@ -138,7 +138,7 @@ class FineTune(Recipe):
                 metrics = evaluate(folder, samples, self.objectives, runner.predictions())
                 metrics["baselines"] |= runner.baselines()
                 if trees is not None:
-                    metrics["baselines"]["boosting"] = trees.metrics(self.seed)
+                    metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
             with _timed(clock, "baseline"):
                 metrics["baselines"]["scratch"] = from_scratch(recipe, folder / "baseline", source)

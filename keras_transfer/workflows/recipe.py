@@ -13,7 +13,7 @@ from keras_transfer import catalog, runs
 from keras_transfer.config import shorthand
 from keras_transfer.config.groups import Data
 from keras_transfer.config.messages import readable
-from keras_transfer.config.tree import merged, nested
+from keras_transfer.config.tree import differences, merged, nested
 from keras_transfer.config.upgrade import renamed
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
@@ -116,7 +116,7 @@ class Recipe(Group):
         """
         differing = [
             f"{path} = {began!r}, not {now!r}"
-            for path, began, now in _differences(self.settings(), asked.settings())
+            for path, began, now in differences(self.settings(), asked.settings())
         ]
         if differing:
             raise BadConfiguration(
@@ -145,14 +145,3 @@ class Recipe(Group):
 def _named(data: Any) -> Any:
     """Data as the setting ``data`` takes them; arrays by their description."""
     return data if isinstance(data, Mapping) else sources.describe(data)
-
-
-def _differences(one: Any, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = [*one, *(key for key in other if key not in one)]
-        return [
-            found
-            for key in keys
-            for found in _differences(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
-        ]
-    return [] if one == other else [(path, one, other)]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from processes import kt
 
-from keras_transfer import Classify, Stage
+from keras_transfer import Bagging, Classify, Stage
 from keras_transfer.cli.run import chosen
 
 SETTINGS = {
@@ -74,12 +74,20 @@ def test_sample_three_doors_lead_to_one_run(told):
 def test_sample_what_was_said_is_what_holds(told):
     _, settings, _ = told["by_options"]
 
-    for name in ("seed", "batch_size", "imbalance", "mixup", "monitor", "cache"):
+    for name in ("seed", "monitor"):
         assert settings[name] == SETTINGS[name]
-    for group in ("head", "augment"):
-        assert {name: settings[group][name] for name in SETTINGS[group]} == SETTINGS[group]
+    groups = {"batches": ["batch_size", "mixup", "mixup_off_epoch"], "runtime": ["cache"]}
+    groups["objective"] = ["imbalance", "label_smoothing"]
+    for group, names in groups.items():
+        assert {name: settings[group][name] for name in names} == {
+            name: SETTINGS[name] for name in names
+        }
+    for group, values in (("head", settings["head"]), ("augment", settings["input"]["augment"])):
+        assert {name: values[name] for name in SETTINGS[group]} == SETTINGS[group]
     (stage,) = settings["stages"]
-    assert {name: stage[name] for name in SETTINGS["stages"][0]} == SETTINGS["stages"][0]
+    assert (stage["name"], stage["epochs"]) == ("only", 1)
+    assert (stage["optimizer"]["name"], stage["optimizer"]["clipnorm"]) == ("sgd", 1)
+    assert stage["average"]["ema"] == 0.9
 
 
 def test_options_and_settings_are_put_together_before_they_are_checked():
@@ -89,6 +97,6 @@ def test_options_and_settings_are_put_together_before_they_are_checked():
         backbone="vgg16",
         stages=(Stage("head"), Stage("tune", unfreeze="block5")),
     )
-    given = {"config": None, "settings": ("stages=[{name: head}]",), "ensemble": "bagging:3"}
+    given = {"config": None, "assignments": ("stages=[{name: head}]",), "method": "bagging:3"}
 
-    assert chosen(tuning, given).ensemble == "bagging:3"
+    assert chosen(tuning, given).method == Bagging(members=3)

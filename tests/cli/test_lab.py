@@ -135,7 +135,7 @@ def test_sample_features_of_the_whole_serve_the_smaller_sizes(work, curve):
     [
         (["run", "tiny.py", "--seeds", "1"], 2, "2 or more"),
         (["run", "tiny.py", "--seeds", "2", "--resume"], 2, "nothing to resume"),
-        (["run", "tiny.py", "--seeds", "2", "--data", "picturs", "--out", "no"], 3, "picturs"),
+        (["run", "tiny.py", "--seeds", "2", "--data", "imags", "--out", "no"], 3, "imags"),
         (["curve", "tiny.py", "--sizes", "5%,many"], 2, "'many' is no size"),
         (["curve", "tiny.py", "--sizes", "120%"], 2, "1.2"),
         (["curve", "tiny.py", "--sizes", "0"], 2, "size 0"),
@@ -144,7 +144,7 @@ def test_sample_features_of_the_whole_serve_the_smaller_sizes(work, curve):
             2,
             "size 1 and",
         ),
-        (["curve", "tiny.py", "--data", "picturs", "--out", "no"], 3, "picturs"),
+        (["curve", "tiny.py", "--data", "imags", "--out", "no"], 3, "imags"),
         (["curve", "tini.py"], 2, "tini.py"),
         (["compare", "images"], 2, "two runs or more"),
         (["compare", "images", "images"], 2, "no run folder"),

@@ -78,7 +78,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how,
     ).read_text()
 
 
-HEADS = ["--set", "ensemble=bagging:3", "--set", "stages=[{name: head, epochs: 6}]"]
+HEADS = ["--set", "method=bagging:3", "--set", "stages=[{name: head, epochs: 6}]"]
 
 
 @pytest.mark.slow

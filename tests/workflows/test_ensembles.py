@@ -34,8 +34,8 @@ TUNED = [{"name": "head", "epochs": 1}, {"name": "tune", "epochs": 1, "unfreeze"
     [
         ({"method": "supervise"}, UnknownName, "Did you mean 'supervised'"),
         ({"method": "baging:10"}, UnknownName, "Did you mean 'bagging:10'"),
-        ({"method": "supervised:3"}, UnknownName, "No method is called 'supervised:3'"),
-        ({"baselines": "boosting"}, UnknownName, "Did you mean 'boosted_trees'"),
+        ({"method": "supervised:3"}, UnknownName, "Did you mean 'supervised'"),
+        ({"baselines": "bosted_trees"}, UnknownName, "Did you mean 'boosted_trees'"),
         ({"method": "bagging"}, BadConfiguration, "2 to 100, e.g. bagging:10"),
         ({"method": "bagging:1"}, BadConfiguration, "2 to 100"),
         ({"method": "bagging:101"}, BadConfiguration, "2 to 100"),
@@ -47,7 +47,7 @@ TUNED = [{"name": "head", "epochs": 1}, {"name": "tune", "epochs": 1, "unfreeze"
             BadConfiguration,
             "With engine = none",
         ),
-        ({"schedule": "bit"}, BadConfiguration, "BiT-HyperRule, which trains it"),
+        ({"schedule": "bit"}, BadConfiguration, "unfreezes all blocks \(schedule = bit\)"),
         ({"stages": TUNED}, BadConfiguration, r"'tune' unfreezes blocks \(stages.1.unfreeze\)"),
     ],
 )
@@ -229,10 +229,10 @@ def test_boosting_gives_the_metrics_of_scikit_learn(tmp_path, monkeypatch):
     run = TREES.changed(imbalance="none").run(out="run", name="tiny")
 
     found, labels = trees_by_hand(run, seeds.stream(0, "members"))
-    metrics = run.metrics["baselines"]["boosting"]
+    metrics = run.metrics["baselines"]["boosted_trees"]
     assert metrics["accuracy"] == np.mean(found.argmax(axis=1) == labels)
     assert metrics["log_loss"] == pytest.approx(log_loss(labels, found), rel=0.05)
-    assert "\n  boosting: accuracy " in run.report()
+    assert "\n  boosted_trees: accuracy " in run.report()
     assert [row["stage"] for row in run.history] == ["head", "head"]
 
 
@@ -246,7 +246,7 @@ def test_boosting_learns_from_the_pretrained_features_whatever_is_tuned(tmp_path
     at_once = base.changed(stages=TUNED[1:]).run(out="at_once", name="tiny").metrics
 
     for other in (tuned, at_once):
-        assert other["baselines"]["boosting"] == frozen["baselines"]["boosting"]
+        assert other["baselines"]["boosted_trees"] == frozen["baselines"]["boosted_trees"]
         assert other["test"]["log_loss"] != frozen["test"]["log_loss"]
 
 
@@ -260,8 +260,8 @@ def test_a_failed_baseline_does_not_lose_the_run(tmp_path, monkeypatch):
     paint(tmp_path / "images")
     run = TREES.run(out="run", name="tiny")
 
-    assert "no room" in run.metrics["baselines"]["boosting"]["error"]
-    assert "boosting: failed" in run.report()
+    assert "no room" in run.metrics["baselines"]["boosted_trees"]["error"]
+    assert "boosted_trees: failed" in run.report()
     assert json.loads((run.folder / "run.json").read_text())["status"] == "done"
 
 
