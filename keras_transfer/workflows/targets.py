@@ -14,6 +14,7 @@ from keras_transfer.config.groups import Batches
 from keras_transfer.data.batches import Columns
 from keras_transfer.data.mixing import Mixing, Soften, smoothed, smoothed_weights
 from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.features.stage_batches import Resample, Split
 from keras_transfer.features.store import Table
 from keras_transfer.objectives.base import Labels, Objective
@@ -54,6 +55,9 @@ class Targets:
     Attributes:
         mix: Makes targets soft, in batches of the train split; None: classes are numbers.
         pixels_change: Whether batches are made of new images in every epoch (CutMix).
+
+    Raises:
+        BadConfiguration: MixUp or CutMix would blend with examples that have no target.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class Targets:
         blends = bool(batches.mixup or batches.cutmix)
         smooths = any(_smoothing(objective) for objective in objectives.values())
         self.mix: Mixing | None = None
+        if blends:
+            self._refuse_unknown()
         if strategy.focal_gamma or blends or smooths:
             self.mix = Mixing(
                 {
@@ -181,6 +187,17 @@ class Targets:
         if self.mix is None:
             return weights
         return smoothed_weights(weights, _smoothing(self.objectives[name]))
+
+    def _refuse_unknown(self) -> None:
+        """Refuse to blend the target of an image with that of one that has none."""
+        for name, objective in self.objectives.items():
+            unknown = int((~objective.known(self.labels(name).values)).sum())
+            if unknown:
+                raise BadConfiguration(
+                    f"mixup and cutmix blend the targets of two images, and {unknown:,} of "
+                    f"{len(self._train):,} training images have no {name}. Leave mixup and cutmix "
+                    "out, or these images."
+                )
 
     def _loss(self, objective: Objective, labels: Labels) -> Any:
         if isinstance(objective, Classification):
