@@ -1,6 +1,7 @@
 """The run folder: what is written where, and reading it back."""
 
 from keras_transfer.runs.directory import (
+    digests_by_path,
     fingerprint,
     finished,
     has_interrupted,
@@ -20,6 +21,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Run",
+    "digests_by_path",
     "fingerprint",
     "finished",
     "has_interrupted",

@@ -30,6 +30,7 @@ except ImportError:  # Windows: two processes in one folder go unnoticed
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "digests_by_path",
     "discard",
     "fingerprint",
     "finished",
@@ -318,3 +319,11 @@ def read_digests(path: Path, splits: Iterable[str]) -> set[str]:
     wanted = set(splits)
     with path.open(newline="", encoding="utf-8") as file:
         return {row["digest"] for row in csv.DictReader(file) if row["split"] in wanted}
+
+
+def digests_by_path(path: Path) -> dict[str, str]:
+    """Content digests of the images of a split table, by path; none where it is not there."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["path"]: row["digest"] for row in csv.DictReader(file)}

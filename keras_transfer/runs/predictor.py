@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.cache import cache_dir
+from keras_transfer.data.copies import families, report_copies
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.runs.directory import (
@@ -175,10 +176,13 @@ class Predictor:
         samples = drop_invalid(everything, found_bad, on_bad)
         if not own:
             self._check_unseen(samples.digests, strict)
+            report_copies(samples)
         answers = self._answers(samples, tta)
         found = answers.mean(axis=0)
         counts = read_train_counts(self.split, self.classes) if self.split else None
-        metrics = classification_metrics(samples.labels, found, self.classes, counts)
+        metrics = classification_metrics(
+            samples.labels, found, self.classes, counts, families(samples.digests)
+        )
         if tta is not None:
             plain = classification_metrics(samples.labels, answers[0], self.classes)
             metrics["plain"] = {name: plain[name] for name in ("accuracy", "macro_f1", "log_loss")}

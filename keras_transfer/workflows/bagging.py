@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_transfer import seeds
 from keras_transfer.config.groups import Stage
+from keras_transfer.data.copies import families
 from keras_transfer.data.sampling import bootstrap
 from keras_transfer.evaluation.inference import probabilities
 from keras_transfer.evaluation.metrics import classification_metrics
@@ -60,7 +61,9 @@ class Bagging(StageRunner):
             part = self.samples.split(name)
             found = probabilities(every, self.feed.evaluation(part), name)[: len(part)]
             metrics[name] = [
-                classification_metrics(part.labels, one, part.classes, self.train.counts())
+                classification_metrics(
+                    part.labels, one, part.classes, self.train.counts(), families(part.digests)
+                )
                 for one in np.moveaxis(found, 1, 0)
             ]
         test = metrics["test"]

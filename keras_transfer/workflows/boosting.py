@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_transfer import seeds
 from keras_transfer.data.balance import class_weights
+from keras_transfer.data.copies import families
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import SAMPLINGS
 from keras_transfer.errors import CheckFailed
@@ -50,7 +51,11 @@ class Boosting(StageRunner):
             logger.warning("Warning: boosting failed. %s", error)
             return {"boosting": {"error": str(error)}}
         test, counts = self.samples.split("test"), self.train.counts()
-        return {"boosting": classification_metrics(test.labels, found, test.classes, counts)}
+        return {
+            "boosting": classification_metrics(
+                test.labels, found, test.classes, counts, families(test.digests)
+            )
+        }
 
     def _stages(self) -> None:
         if self.recipe.planned[0].unfreeze not in FROZEN:

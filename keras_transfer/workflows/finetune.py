@@ -32,6 +32,7 @@ from keras_transfer.config.groups import (
 from keras_transfer.config.recipe import Recipe, readable
 from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import class_weights
+from keras_transfer.data.copies import families, report_copies
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
@@ -255,6 +256,7 @@ class Classify(Recipe):
         self._check_leaks(samples)
         asked = self.split.model_dump(exclude={"seed"})
         samples = splits.split(samples, seed=seed, train_seed=own, **asked)
+        report_copies(samples)
         runs.write_split(folder / "split.csv", samples)
         runs.write_json(folder / "classes.json", samples.classes)
         return samples
@@ -331,7 +333,7 @@ class Classify(Recipe):
             split, found = samples.split(name), predictions[name]
             write_predictions(folder / file, split.keys, split.labels, found, split.classes)
             metrics[name] = compute.classification_metrics(
-                split.labels, found, split.classes, counts
+                split.labels, found, split.classes, counts, families(split.digests)
             )
         test = samples.split("test")
         metrics["baselines"] = {
