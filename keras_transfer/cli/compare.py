@@ -38,11 +38,13 @@ def compare(runs: tuple[str, ...], resamples: int, as_json: bool) -> None:
 def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
     from keras_transfer.evaluation.comparing import align, compare
     from keras_transfer.evaluation.predictions import read_predictions
+    from keras_transfer.runs import digests_by_path
     from keras_transfer.runs.series import runs_of
 
     members = [runs_of(folder) for folder in folders]
     answers = align(
-        [[read_predictions(run.folder / "predictions.csv") for run in one] for one in members]
+        [[read_predictions(run.folder / "predictions.csv") for run in one] for one in members],
+        digests_by_path(members[0][0].split),
     )
     others = [
         {"run": folder, "runs": len(members[i]), **compare(answers, 0, i, resamples=resamples)}
@@ -52,6 +54,7 @@ def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
         "first": folders[0],
         "runs": len(members[0]),
         "images": len(answers.true),
+        "distinct": int(answers.families.max()) + 1,
         "left_out": answers.left_out,
         "others": others,
     }
@@ -59,6 +62,10 @@ def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
 
 def _report(document: dict[str, Any]) -> str:
     lines = [f"Compared with {document['first']}, on {document['images']} test images"]
+    if document["distinct"] < document["images"]:
+        lines.append(
+            f"{document['distinct']} of them are distinct; intervals and tests count those"
+        )
     if document["left_out"]:
         lines.append(f"{document['left_out']} more are not in all of the runs, and left out")
     for one in document["others"]:

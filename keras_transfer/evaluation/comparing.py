@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.stats import binomtest, t
 
+from keras_transfer.data.copies import families
 from keras_transfer.errors import BadData
 from keras_transfer.evaluation.predictions import Predictions
 
@@ -26,19 +27,24 @@ class Answers(NamedTuple):
         predicted: For each model an (its runs, n) int array.
         classes: Class names in label order.
         left_out: How many images not all of them have answered.
+        families: (n,) int, equal for exact copies of an image, from 0 on.
     """
 
     true: np.ndarray
     predicted: list[np.ndarray]
     classes: tuple[str, ...]
     left_out: int
+    families: np.ndarray
 
 
-def align(models: Sequence[Sequence[Predictions]]) -> Answers:
+def align(
+    models: Sequence[Sequence[Predictions]], digests: Mapping[str, str] | None = None
+) -> Answers:
     """Find the images that all have answered, by their keys.
 
     Args:
         models: For each model the predictions of its runs.
+        digests: Of the images' content, by key; None: there are no copies.
 
     Raises:
         BadData: They have other classes or labels, or no image in common.
@@ -66,7 +72,9 @@ def align(models: Sequence[Sequence[Predictions]]) -> Answers:
         raise BadData("The runs disagree about what is true of these images:", torn)
     ends = np.cumsum([len(runs) for runs in models])[:-1]
     union = len(set().union(*tables))
-    return Answers(found[0, :, 0], np.split(found[..., 1], ends), first.classes, union - len(keys))
+    own = families(np.array([(digests or {}).get(key, "") for key in keys], object))
+    predicted = np.split(found[..., 1], ends)
+    return Answers(found[0, :, 0], predicted, first.classes, union - len(keys), own)
 
 
 def _table(one: Predictions, classes: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -109,12 +117,16 @@ def compare(
 
     Returns:
         ``accuracy`` and ``macro_f1``, each with ``first``, ``second``, ``difference`` and its 95 %
-        ``interval`` by the paired bootstrap over images, and over runs where a model has several;
-        ``mcnemar``, a list with a test for each run of the first beside that of the second.
+        ``interval`` by the paired bootstrap over images (copies together), and over runs where a
+        model has several; ``mcnemar``, a list with a test for each run of the first beside that of
+        the second, in which copies count once.
     """
     pair = [answers.predicted[first], answers.predicted[second]]
     whole = np.ones((1, len(answers.true)))
-    draws = list(resampled(answers.true, pair, len(answers.classes), resamples, seed))
+    several = resampled(
+        answers.true, pair, len(answers.classes), resamples, seed, families=answers.families
+    )
+    draws = list(several)
     found: dict[str, Any] = {}
     for name, metric in METRICS.items():
         a, b = (metric(whole, answers.true, one, len(answers.classes)).mean() for one in pair)
@@ -122,14 +134,25 @@ def compare(
         low, high = np.quantile(differences, [0.025, 0.975])
         found[name] = {"first": float(a), "second": float(b), "difference": float(b - a)}
         found[name]["interval"] = [float(low), float(high)]
-    found["mcnemar"] = [mcnemar(answers.true, *both) for both in zip(*pair, strict=False)]
+    once = np.unique((answers.families, answers.true), axis=1, return_index=True)[1]
+    true, pair = answers.true[once], [said[:, once] for said in pair]
+    found["mcnemar"] = [mcnemar(true, *both) for both in zip(*pair, strict=False)]
     return found
 
 
 def resampled(
-    true: np.ndarray, models: Sequence[np.ndarray], classes: int, resamples: int, seed: int
+    true: np.ndarray,
+    models: Sequence[np.ndarray],
+    classes: int,
+    resamples: int,
+    seed: int,
+    *,
+    families: np.ndarray | None = None,
 ) -> Iterator[dict[str, list[np.ndarray]]]:
     """Draw images with replacement, the same for all models, and of each model its runs.
+
+    Copies of an image are drawn together (the cluster bootstrap of Davison and Hinkley 1997,
+    Bootstrap Methods and their Application, section 3.8).
 
     Args:
         true: (n,) int labels.
@@ -137,14 +160,16 @@ def resampled(
         classes: How many there are.
         resamples: How often.
         seed: Of the draw.
+        families: (n,) int, equal for copies, from 0 on; None: there are none.
 
     Yields:
         By metric, for each model, (some,) metrics; all together ``resamples``.
     """
-    rng, n = np.random.default_rng(seed), len(true)
+    own = np.arange(len(true)) if families is None else families
+    rng, n = np.random.default_rng(seed), int(own.max()) + 1
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)
-        weights = rng.multinomial(n, np.full(n, 1 / n), size).astype(float)
+        weights = rng.multinomial(n, np.full(n, 1 / n), size)[:, own].astype(float)
         shares = [
             rng.multinomial(len(one), np.full(len(one), 1 / len(one)), size) for one in models
         ]

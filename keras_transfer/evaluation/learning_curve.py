@@ -56,7 +56,11 @@ def _law(n: np.ndarray, a: float, b: float, c: float) -> np.ndarray:
 
 
 def doubling(
-    sizes: np.ndarray, true: np.ndarray, predicted: list[np.ndarray], classes: int
+    sizes: np.ndarray,
+    true: np.ndarray,
+    predicted: list[np.ndarray],
+    classes: int,
+    families: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Extrapolate what twice the images would bring.
 
@@ -65,6 +69,7 @@ def doubling(
         true: (n,) int labels of the test images, the same for all sizes.
         predicted: For each size (runs, n) int, what its runs say.
         classes: How many there are.
+        families: (n,) int, equal for exact copies of an image, from 0 on; None: there are none.
 
     Returns:
         Either ``refused``, the reason why not; or ``gain``, the accuracy that doubling the largest
@@ -80,10 +85,11 @@ def doubling(
     errors = np.array([np.mean(one != true) for one in predicted])
     if errors[-1] >= errors[0]:
         return {"refused": "the largest size errs no less than the smallest; there is no trend"}
-    n, sizes = len(true), np.asarray(sizes, float)
+    n = len(true) if families is None else int(families.max()) + 1
+    sizes = np.asarray(sizes, float)
     draws = [
         np.stack(draw["accuracy"], axis=1)
-        for draw in resampled(true, predicted, classes, RESAMPLES, 0)
+        for draw in resampled(true, predicted, classes, RESAMPLES, 0, families=families)
     ]
     try:
         a, b, c = law = power_law(sizes, errors, n)

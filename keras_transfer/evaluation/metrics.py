@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import norm
 from sklearn import metrics as sklearn_metrics
 
 from keras_transfer.errors import BadData, CheckFailed
@@ -23,10 +23,14 @@ def classification_metrics(
     probabilities: np.ndarray,
     classes: Sequence[str],
     train_counts: Sequence[int] | np.ndarray | None = None,
+    families: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Work out the metrics of a classifier; what a metric is not defined for is None.
 
-    * accuracy, with the 95 % interval of Wilson's score (``accuracy_interval``);
+    * accuracy, with the 95 % interval of Wilson's score (``accuracy_interval``). Copies of an
+      image say no more than it does: n there is (sum of m)^2 / sum of m^2 over families of m
+      copies (Kish 1965, Survey Sampling, section 8.2), the number of images where there are none;
+    * distinct: how many families there are;
     * balanced_accuracy: mean recall of the classes that have images;
     * macro_f1, weighted_f1: over the classes that have images or predictions;
     * roc_auc: of the second class of two; of more, the mean of each class against the rest;
@@ -45,6 +49,8 @@ def classification_metrics(
         classes: Class names in label order.
         train_counts: (classes,) int, images of each class that were trained on; None: unknown,
             and the rarest class is that of ``true``.
+        families: (n,) int, equal for exact copies, as ``copies.families`` gives them; None: there
+            are no copies.
 
     Returns:
         The metrics and ``n``, as plain numbers, lists and dicts that JSON can hold.
@@ -54,15 +60,17 @@ def classification_metrics(
         CheckFailed: A probability is NaN or infinite.
     """
     known = np.asarray(true) >= 0
+    own = np.arange(len(known)) if families is None else np.asarray(families)
     true, probabilities = np.asarray(true)[known], np.asarray(probabilities, float)[known]
     _check(true, probabilities)
-    predicted = probabilities.argmax(axis=1)
+    predicted, sizes = probabilities.argmax(axis=1), np.unique(own[known], return_counts=True)[1]
     return {
         "n": len(true),
+        "distinct": len(sizes),
         **_scores(true, predicted),
         **_rarest(true, predicted, classes, train_counts),
         "pr_auc": _pr_auc(true, probabilities),
-        "accuracy_interval": _wilson(true, predicted),
+        "accuracy_interval": _wilson(float(np.mean(true == predicted)), sizes),
         "roc_auc": _roc_auc(true, probabilities),
         "log_loss": _log_loss(true, probabilities),
         "per_class": _per_class(true, predicted, classes),
@@ -124,9 +132,13 @@ def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     }
 
 
-def _wilson(true: np.ndarray, predicted: np.ndarray) -> list[float]:
-    interval = binomtest(int(np.sum(true == predicted)), len(true)).proportion_ci(0.95, "wilson")
-    return [float(interval.low), float(interval.high)]
+def _wilson(share: float, sizes: np.ndarray) -> list[float]:
+    """95 % interval of a share (Wilson 1927), from families of so many copies each."""
+    n, z = sizes.sum() ** 2 / np.sum(sizes**2), norm.ppf(0.975)
+    middle = share + z**2 / (2 * n)
+    reach = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    bounds = (np.array([middle - reach, middle + reach]) / (1 + z**2 / n)).clip(0, 1)
+    return [float(bound) for bound in bounds]
 
 
 def _rarest(
@@ -208,7 +220,9 @@ def summary(metrics: dict[str, Any]) -> str:
     The confusion matrix is left out where there are more than 12 classes.
     """
     low, high = metrics["accuracy_interval"]
-    interval = f"  (95 % interval {low:.3f} to {high:.3f}, {metrics['n']} images)"
+    distinct = metrics.get("distinct", metrics["n"])
+    copies = f", {distinct} distinct" if distinct < metrics["n"] else ""
+    interval = f"  (95 % interval {low:.3f} to {high:.3f}, {metrics['n']} images{copies})"
     overall = "\n".join(
         [
             f"accuracy           {shown(metrics['accuracy'])}{interval}",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.config.upgrade import versioned
+from keras_transfer.data.copies import families
 from keras_transfer.exports.exported import METADATA, Export
 from keras_transfer.exports.formats import Format, Source, check_format
 from keras_transfer.exports.versions import checked_name, publish, unfinished
@@ -105,7 +106,9 @@ def _checked(row: Format, folder: Path, run: Run, samples: Samples, limits: Any)
     )
     gate(found, limits)
     counts = read_train_counts(run.split, run.classes)
-    metrics = classification_metrics(samples.labels, ours, samples.classes, counts)
+    metrics = classification_metrics(
+        samples.labels, ours, samples.classes, counts, families(samples.digests)
+    )
     return {"parity": {**found, "limits": limits._asdict()}, "test": metrics}
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import h5py
     import keras
 
-__all__ = ["Held", "held", "opened", "parameters"]
+__all__ = ["Held", "Layout", "layouts", "opened"]
 
 
 class Held(NamedTuple):
@@ -32,9 +32,23 @@ class Held(NamedTuple):
     arrays: Sequence[Any]
 
 
+class Layout(NamedTuple):
+    """One reading of a file: which of its weights are those of a network.
+
+    Attributes:
+        layers: What it holds for each layer of the network that has weights.
+        rest: Names of further layers with weights that stand beside them.
+        parameters: How many parameters all of them have.
+    """
+
+    layers: list[Held]
+    rest: list[str]
+    parameters: int
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.Group]:
-    """Open a ``.weights.h5``, ``.h5`` or ``.keras`` file at the weights of the backbone in it.
+    """Open a ``.weights.h5``, ``.h5`` or ``.keras`` file at the weights in it.
 
     Raises:
         BadWeights: It is not there, is of another format, or breaks off.
@@ -52,8 +66,9 @@ def opened(path: Path) -> Iterator[h5py.Group]:
             if path.suffix == ".keras":
                 archive = stack.enter_context(zipfile.ZipFile(path))
                 source = stack.enter_context(archive.open("model.weights.h5"))
-            root = _backbone_in(stack.enter_context(h5py.File(source, "r")))
-            if root is None:
+            file = stack.enter_context(h5py.File(source, "r"))
+            root = file.get("model_weights", file)
+            if not _names(root, "layer_names") and "layers" not in root:
                 raise BadWeights(f"{path} is an HDF5 file, but not one of weights saved by Keras.")
             yield root
         except (OSError, KeyError, zipfile.BadZipFile) as error:
@@ -70,43 +85,97 @@ def _unreadable(path: Path, error: Exception) -> str:
     )
 
 
-def _backbone_in(file: h5py.Group) -> h5py.Group | None:
-    """Go down to the group that holds the layers: of a network, or of the one in a classifier."""
-    root = file.get("model_weights", file)
-    if _names(root, "layer_names"):
-        return root
-    return file["layers"].get("functional", file) if "layers" in file else None
-
-
-def held(root: h5py.Group, layers: Sequence[keras.Layer]) -> tuple[list[Held], list[str]]:
-    """Find what a file holds for each of a network's layers.
+def layouts(root: h5py.Group, layers: Sequence[keras.Layer]) -> Iterator[Layout]:
+    """Read a file in each way that it can be read: as a network, and as one that holds a network.
 
     Keras 2 lists the layers that have weights from input to output; Keras 3 files each layer
     under its class and its number among the layers of that class. Names are not compared:
-    Keras numbers unnamed layers differently from one process to the next.
+    Keras numbers unnamed layers differently from one process to the next. But the weights of a
+    network inside of a Keras 2 network are one list, in which those that were trained come
+    first: there names tell which layer each belongs to.
 
     Args:
         root: As ``opened`` gives it.
         layers: All layers of the network, in its own order.
-
-    Returns:
-        One ``Held`` for each layer with weights, and the names of the layers with weights in the
-        file that are left over.
     """
     if _names(root, "layer_names"):
-        return _held_keras2(root, layers)
-    return _held_keras3(root, layers)
+        yield _keras2(root, layers)
+        for name in _names(root, "layer_names"):
+            if nested := _nested_keras2(root[name], layers):
+                yield nested
+    else:
+        for group in _networks(root):
+            yield _keras3(group, layers)
 
 
-def _held_keras2(root: h5py.Group, layers: Sequence[keras.Layer]) -> tuple[list[Held], list[str]]:
+def _keras2(root: h5py.Group, layers: Sequence[keras.Layer]) -> Layout:
     stored = []
     for name in _names(root, "layer_names"):
-        arrays = [root[name][one] for one in _names(root[name], "weight_names")]
+        arrays = [root[name][key] for key in _names(root[name], "weight_names")]
         if arrays:
             stored.append(Held(name, arrays))
     count = sum(bool(layer.weights) for layer in layers)
     missing = [Held("", ())] * (count - len(stored))
-    return stored[:count] + missing, [one.name for one in stored[count:]]
+    rest = [held.name for held in stored[count:]]
+    return Layout(stored[:count] + missing, rest, _parameters(root))
+
+
+def _nested_keras2(group: h5py.Group, layers: Sequence[keras.Layer]) -> Layout | None:
+    """The weights of a network that is one layer of the file, put in order by their names."""
+    owners: dict[str, list[h5py.Dataset]] = {}
+    for name in _names(group, "weight_names"):  # such as vgg16/block1_conv1/kernel:0
+        owners.setdefault(name.rpartition("/")[0].rpartition("/")[2], []).append(group[name])
+    if len(owners) < 2:
+        return None
+    leaves = [leaf for layer in layers for leaf in _leaves(layer)]
+    names = _counterparts(leaves, owners)
+    found = []
+    for layer in layers:
+        if layer.weights:
+            own = [names.get(leaf.name, "") for leaf in _leaves(layer)]
+            arrays = [array for name in own for array in owners.get(name, ())]
+            found.append(Held(", ".join(filter(None, own)), arrays))
+    used = set(names.values())
+    sizes = sum(int(array.size) for arrays in owners.values() for array in arrays)
+    return Layout(found, [name for name in owners if name not in used], sizes)
+
+
+def _leaves(layer: keras.Layer) -> Iterator[keras.Layer]:
+    """The layers with weights of their own in a layer: itself, or those inside of it."""
+    inner = getattr(layer, "layers", None)
+    if inner is None and layer.weights:
+        yield layer
+    for one in inner or ():
+        yield from _leaves(one)
+
+
+def _counterparts(leaves: Sequence[keras.Layer], owners: Iterable[str]) -> dict[str, str]:
+    """Which name in a file means which layer; those that Keras numbered, by their order."""
+    kinds = {_snake(type(leaf).__name__) for leaf in leaves}
+
+    def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
+        found: dict[str, list[tuple[int, str]]] = {kind: [] for kind in kinds}
+        for name in names:
+            kind, _, number = name.rpartition("_") if name[-1:].isdecimal() else (name, "", "0")
+            if kind in kinds:
+                found[kind].append((int(number), name))
+        return {kind: [name for _, name in sorted(pairs)] for kind, pairs in found.items()}
+
+    ours, theirs = by_kind(leaf.name for leaf in leaves), by_kind(owners)
+    numbered = {
+        mine: other for kind in kinds for mine, other in zip(ours[kind], theirs[kind], strict=False)
+    }
+    same = set(owners).difference(*theirs.values())
+    return {leaf.name: leaf.name for leaf in leaves if leaf.name in same} | numbered
+
+
+def _networks(root: h5py.Group) -> Iterator[h5py.Group]:
+    """The networks in a Keras 3 file that have layers with weights, the outermost first."""
+    if not _weighs(root) or "layers" not in root:
+        return
+    yield root
+    for group in root["layers"].values():
+        yield from _networks(group)
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
@@ -118,16 +187,15 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
 
 
-def _held_keras3(root: h5py.Group, layers: Sequence[keras.Layer]) -> tuple[list[Held], list[str]]:
-    group = root["layers"]
-    keys = _keys(layers)
+def _keras3(root: h5py.Group, layers: Sequence[keras.Layer]) -> Layout:
+    group, keys = root["layers"], _keys(layers)
     found = [
         _held_by(group.get(key), layer)
         for key, layer in zip(keys, layers, strict=True)
         if layer.weights
     ]
     rest = [_name(group[key]) for key in group if key not in keys and _weighs(group[key])]
-    return found, rest
+    return Layout(found, rest, _parameters(group))
 
 
 def _keys(layers: Sequence[keras.Layer]) -> list[str]:
@@ -135,11 +203,15 @@ def _keys(layers: Sequence[keras.Layer]) -> list[str]:
     seen: Counter[str] = Counter()
     keys = []
     for layer in layers:
-        words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
-        kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
+        kind = _snake(type(layer).__name__)
         keys.append(f"{kind}_{seen[kind]}" if seen[kind] else kind)
         seen[kind] += 1
     return keys
+
+
+def _snake(name: str) -> str:
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
 def _held_by(group: h5py.Group | None, layer: keras.Layer) -> Held:
@@ -164,7 +236,7 @@ def _weighs(group: h5py.Group) -> bool:
     return len(group.get("vars", ())) > 0 or any(map(_weighs, group.get("layers", {}).values()))
 
 
-def parameters(root: h5py.Group) -> int:
+def _parameters(root: h5py.Group) -> int:
     """Count the parameters of the layers; random states of dropout layers are none."""
     sizes: dict[str, int] = {}
 
@@ -172,5 +244,5 @@ def parameters(root: h5py.Group) -> int:
         if hasattr(node, "shape") and "seed_generator" not in path:
             sizes[path] = int(node.size)
 
-    root.get("layers", root).visititems(count)
+    root.visititems(count)
     return sum(sizes.values())

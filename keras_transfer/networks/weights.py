@@ -10,7 +10,7 @@ from keras_transfer.errors import BadWeights
 from keras_transfer.networks import imagenet
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.published import IMAGENET
-from keras_transfer.networks.weight_files import Held, held, opened, parameters
+from keras_transfer.networks.weight_files import Held, Layout, layouts, opened
 
 if TYPE_CHECKING:
     import h5py
@@ -32,8 +32,9 @@ def load_backbone_weights(
     """Fill a backbone in place.
 
     A file may be Keras 3's ``.weights.h5``, Keras 2's ``.h5``, or a ``.keras`` model: of the
-    backbone, of the network with its ImageNet top, or of a classifier that ``build_classifier``
-    made. Every weight of the backbone comes from the file, or none is changed.
+    backbone, of the network with its ImageNet top, or of a classifier that holds the backbone as
+    a network of its own, as ``build_classifier`` makes it and many tutorials do. Every weight of
+    the backbone comes from the file, or none is changed.
 
     Args:
         backbone: As ``build_backbone`` makes it.
@@ -51,8 +52,7 @@ def load_backbone_weights(
     else:
         path = Path(weights).expanduser()
     with opened(path) as root:
-        _check_file(path, root, backbone, name)
-        _assign(backbone, held(root, backbone.layers)[0])
+        _assign(backbone, _fitting(path, root, backbone, name).layers)
 
 
 def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | None = None) -> None:
@@ -66,7 +66,7 @@ def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | Non
     path = Path(file).expanduser()
     backbone = build_backbone(name, image_size=BACKBONES[name].least, variant=variant)
     with opened(path) as root:
-        _check_file(path, root, backbone, name)
+        _fitting(path, root, backbone, name)
     published = [row for row in IMAGENET.values() if path.name == row.name]
     if published:
         imagenet.check_hash(path, published[0].hash)
@@ -81,7 +81,7 @@ def copy_backbone_weights(source: keras.Model, target: keras.Model) -> None:
     given = [Held(layer.name, layer.get_weights()) for layer in _weighted(source)]
     layers = _weighted(target)
     missing = [Held("", ())] * (len(layers) - len(given))
-    problem = _misfit(layers, [*given, *missing])
+    problem = _misfit(layers, [*given, *missing])[1]
     if not problem and len(given) > len(layers):
         problem = f"the source has {len(given) - len(layers)} layers more"
     if problem:
@@ -101,38 +101,49 @@ def _assign(backbone: keras.Model, found: Iterable[Held]) -> None:
             layer.finalize_state()  # EfficientNet's Normalization computes with a copy of them
 
 
-def _check_file(path: Path, root: h5py.Group, backbone: keras.Model, name: str) -> None:
-    found, rest = held(root, backbone.layers)
-    problem = _misfit(_weighted(backbone), found)
-    if not problem and len(rest) > TOP_LAYERS:
-        problem = f"it holds {len(rest)} layers more, such as {rest[0]!r}"
-    if problem:
-        raise BadWeights(f"{path} does not fit {name}: {problem}.{_likely(root, name)}")
+def _fitting(path: Path, root: h5py.Group, backbone: keras.Model, name: str) -> Layout:
+    """The first reading of a file that fits; of those that do not, the nearest says why."""
+    misfits = []
+    for layout in layouts(root, backbone.layers):
+        fitting, problem = _misfit(_weighted(backbone), layout.layers)
+        if not problem and len(layout.rest) > TOP_LAYERS:
+            problem = f"it holds {len(layout.rest)} layers more, such as {layout.rest[0]!r}"
+        if not problem:
+            return layout
+        away = abs(layout.parameters - backbone.count_params())
+        misfits.append((-fitting, away, problem, layout))
+    _, _, problem, nearest = min(misfits, key=lambda misfit: misfit[:2])
+    raise BadWeights(f"{path} does not fit {name}: {problem}.{_likely(nearest.parameters, name)}")
 
 
-def _misfit(layers: Sequence[keras.Layer], found: Sequence[Held]) -> str:
-    """Describe the first layer that does not get what it wants; empty if all do."""
-    for layer, (name, arrays) in zip(layers, found, strict=False):
-        wanted = [tuple(one.shape) for one in layer.weights]
-        offered = [tuple(one.shape) for one in arrays]
+def _misfit(layers: Sequence[keras.Layer], found: Sequence[Held]) -> tuple[int, str]:
+    """How many layers get what they want, and what is wrong with the next; "" if all do."""
+    for place, (layer, (name, arrays)) in enumerate(zip(layers, found, strict=False)):
+        wanted = [tuple(weight.shape) for weight in layer.weights]
+        offered = [tuple(array.shape) for array in arrays]
         if not offered:
-            return f"it holds nothing for layer {layer.name!r}, which wants {_listed(wanted)}"
+            return place, f"it holds nothing for layer {layer.name!r}, which wants {_some(wanted)}"
         if wanted != offered:
             pairs = [pair for pair in zip(wanted, offered, strict=False) if pair[0] != pair[1]]
             if len(wanted) == len(offered):  # then the shapes that agree are of no interest
                 wanted, offered = [pairs[0][0]], [pairs[0][1]]
-            held_as = f"it holds {_listed(offered)} as {name!r}"
-            return f"layer {layer.name!r} wants {_listed(wanted)}, {held_as}"
-    return ""
+            held_as = f"it holds {_some(offered)} as {name!r}"
+            return place, f"layer {layer.name!r} wants {_some(wanted)}, {held_as}"
+    return len(layers), ""
+
+
+def _some(shapes: Sequence[object]) -> str:
+    """A layer has four or so; a network that stands in its place has hundreds."""
+    more = f" and {len(shapes) - 6} more" if len(shapes) > 6 else ""
+    return _listed(shapes[:6]) + more
 
 
 def _listed(values: Iterable[object]) -> str:
     return ", ".join(map(str, values))
 
 
-def _likely(root: h5py.Group, name: str) -> str:
+def _likely(count: int, name: str) -> str:
     """Guess what a file is that does not fit, from the number of its parameters."""
-    count = parameters(root)
     others = [other for other, row in BACKBONES.items() if row.parameters == count]
     if others:
         return f" It has as many parameters as {others[0]}."

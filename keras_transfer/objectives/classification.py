@@ -138,11 +138,11 @@ class Classification(Objective):
         train: Labels | None = None,
         families: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """See ``evaluation.metrics.classification_metrics``; ``families`` makes no difference."""
+        """See ``evaluation.metrics.classification_metrics``."""
         from keras_transfer.evaluation.metrics import classification_metrics
 
         counts = None if train is None else _counts(train)
-        return classification_metrics(true, scores, names, counts)
+        return classification_metrics(true, scores, names, counts, families)
 
     def baseline(self, train: Labels, true: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         """See ``evaluation.metrics.majority_baseline``."""

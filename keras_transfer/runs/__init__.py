@@ -13,12 +13,13 @@ from keras_transfer.runs.directory import (
 from keras_transfer.runs.prediction import Prediction
 from keras_transfer.runs.predictor import Predictor
 from keras_transfer.runs.run import Run
-from keras_transfer.runs.split_table import fingerprint, write_bad_files, write_split
+from keras_transfer.runs.split_table import digests_by_path, fingerprint, write_bad_files, write_split
 
 __all__ = [
     "Prediction",
     "Predictor",
     "Run",
+    "digests_by_path",
     "fingerprint",
     "finished",
     "has_interrupted",

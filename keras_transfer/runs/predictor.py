@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.cache import cache_dir
+from keras_transfer.data.copies import families, report_copies
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.inputs.table import read_input
@@ -161,6 +162,7 @@ class Predictor:
         samples = drop_invalid(everything, found_bad, on_bad)
         if not own:
             self._check_unseen(samples.digests, strict)
+            report_copies(samples)
         views = self._views(samples, tta)
         metrics = self._metrics(samples, _mean(views))
         if tta is not None:
@@ -183,6 +185,7 @@ class Predictor:
     def _metrics(
         self, samples: Samples, scores: Mapping[str, np.ndarray]
     ) -> dict[str, dict[str, Any]]:
+        copies = families(samples.digests)
         return {
             name: output.objective.evaluate(
                 labels_of(samples, name).values,
@@ -190,6 +193,7 @@ class Predictor:
                 output.names,
                 decision=output.decision,
                 train=self._train_labels(name),
+                families=copies,
             )
             for name, output in self.outputs.items()
         }

@@ -16,6 +16,7 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
 
 __all__ = [
+    "digests_by_path",
     "fingerprint",
     "read_digests",
     "read_rows",
@@ -64,6 +65,11 @@ def read_digests(path: Path, splits: Iterable[str]) -> set[str]:
     """Content digests of the examples in some splits of a table."""
     wanted = set(splits)
     return {row["digest"] for row in read_rows(path) if row["split"] in wanted}
+
+
+def digests_by_path(path: Path) -> dict[str, str]:
+    """Content digests of the examples of a table by path; none where there is no table."""
+    return {row["path"]: row["digest"] for row in read_rows(path)} if path.is_file() else {}
 
 
 def fingerprint(path: Path) -> dict[str, str]:

@@ -247,10 +247,14 @@ def _curve(done: dict[int, list[runs.Run]]) -> dict[str, Any]:
     from keras_transfer.evaluation.predictions import read_predictions
 
     answers = align(
-        [[read_predictions(run.folder / "predictions.csv") for run in one] for one in done.values()]
+        [
+            [read_predictions(run.folder / "predictions.csv") for run in one]
+            for one in done.values()
+        ],
+        runs.digests_by_path(next(iter(done.values()))[0].split),
     )
     k, sizes = len(answers.classes), np.array([*done])
-    draws = resampled(answers.true, answers.predicted, k, 1000, 0)
+    draws = resampled(answers.true, answers.predicted, k, 1000, 0, families=answers.families)
     accuracy = np.concatenate([np.stack(draw["accuracy"], axis=1) for draw in draws])
     low, high = np.quantile(accuracy, [0.025, 0.975], axis=0)
     points = [
@@ -263,7 +267,8 @@ def _curve(done: dict[int, list[runs.Run]]) -> dict[str, Any]:
         }
         for i, (n, said) in enumerate(zip(sizes.tolist(), answers.predicted, strict=True))
     ]
-    return {"points": points, "doubling": doubling(sizes, answers.true, answers.predicted, k)}
+    gain = doubling(sizes, answers.true, answers.predicted, k, answers.families)
+    return {"points": points, "doubling": gain}
 
 
 def _write_curve(folder: Path, metadata: dict[str, Any]) -> None:

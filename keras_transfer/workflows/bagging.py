@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_transfer import seeds
 from keras_transfer.config.stages import Stage
+from keras_transfer.data.copies import families
 from keras_transfer.data.samples import LABEL
 from keras_transfer.data.sampling import bootstrap
 from keras_transfer.evaluation.inference import probabilities
@@ -64,7 +65,9 @@ class BaggingRunner(StageRunner):
             split = setup.samples.split(name)
             found = probabilities(every, self.batches.evaluation(split), name)[: len(split)]
             metrics[name] = [
-                classification_metrics(split.labels, member, split.classes, counts)
+                classification_metrics(
+                    split.labels, member, split.classes, counts, families(split.digests)
+                )
                 for member in np.moveaxis(found, 1, 0)
             ]
         test = metrics["test"]

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_transfer import seeds
 from keras_transfer.data.balance import class_weights
+from keras_transfer.data.copies import families
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import SAMPLINGS
 from keras_transfer.errors import CheckFailed
@@ -64,7 +65,9 @@ class BoostedTrees:
             logger.warning("Warning: boosted_trees failed. %s", error)
             return {"error": str(error)}
         test, counts = self.samples.split("test"), self.samples.split("train").counts()
-        return classification_metrics(test.labels, found, test.classes, counts)
+        return classification_metrics(
+            test.labels, found, test.classes, counts, families(test.digests)
+        )
 
     def _probabilities(self, seed: int) -> np.ndarray:
         began = time.perf_counter()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer import runs
+from keras_transfer.data.copies import families
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
@@ -75,7 +76,10 @@ def _metrics(
     decision = output.decision
     objective.write_predictions(file, split.keys, values, scores, names, decision=decision)
     train = labels_of(samples.split("train"), name)
-    return objective.evaluate(values, scores, names, decision=decision, train=train)
+    copies = families(split.digests)
+    return objective.evaluate(
+        values, scores, names, decision=decision, train=train, families=copies
+    )
 
 
 def _write_curves(path: Path, test: Any, scores: np.ndarray) -> None:

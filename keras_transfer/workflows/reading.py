@@ -11,6 +11,7 @@ from keras_transfer import runs, seeds
 from keras_transfer.cache import cache_dir
 from keras_transfer.config.groups import Data
 from keras_transfer.data import sources, splits
+from keras_transfer.data.copies import report_copies
 from keras_transfer.data.balance import class_weights
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadData, CheckFailed
@@ -62,6 +63,7 @@ def read_samples(
     _check_leaks(samples, data.strict)
     asked = data.split.model_dump(exclude={"seed"})
     samples = splits.split(samples, seed=split_seed, train_seed=own, **asked)
+    report_copies(samples)
     runs.write_split(folder / "split.csv", samples)
     runs.write_json(folder / "classes.json", samples.classes)
     return samples

@@ -51,6 +51,49 @@ def test_the_interval_of_a_difference_is_that_of_the_binomial():
     assert found["interval"] == pytest.approx([0.05, 0.16], abs=0.011)
 
 
+def test_copies_are_drawn_together_and_tested_once():
+    """Ten copies each of 20 images, of which the second gets four right that the first does not.
+
+    As for 20 images: Binomial(20, 4/20) of them, so its quantiles of 1 and 8 are 0.05 and 0.4.
+    McNemar: 4 of 4 coins, p = 2 / 2**4 = 0.125; 40 of 40 would be 2e-12.
+    """
+    true = np.repeat(np.arange(20) % 2, 10)
+    first = np.where(np.arange(200) < 40, 1 - true, true)
+    keys = [str(n) for n in range(200)]
+    digests = {key: str(int(key) // 10) for key in keys}
+    answers = align([[says(keys, true, one)] for one in (first, true)], digests)
+
+    found = compare(answers, 0, 1, resamples=5000)
+
+    assert [binom.ppf(q, 20, 0.2) for q in (0.025, 0.975)] == [1, 8]
+    assert found["accuracy"]["difference"] == pytest.approx(0.2)
+    assert found["accuracy"]["interval"] == pytest.approx([0.05, 0.4], abs=0.051)
+    assert found["mcnemar"] == [{"only_first": 0, "only_second": 4, "p": 0.125}]
+
+
+def test_without_copies_digests_change_nothing():
+    true = np.arange(60) % 3
+    one, other = np.roll(true, 5), np.where(np.arange(60) < 9, 0, true)
+    models = [[says(map(str, range(60)), true, said, "abc")] for said in (one, other)]
+
+    alone = compare(align(models), 0, 1, resamples=200)
+
+    assert (
+        compare(align(models, {str(n): f"d{n}" for n in range(60)}), 0, 1, resamples=200) == alone
+    )
+
+
+def test_a_copy_with_another_label_is_another_case_of_the_test():
+    keys, true = "abcd", np.array([0, 1, 0, 0])
+    answers = align(
+        [[says(keys, true, said)] for said in ([1, 1, 1, 0], [0, 0, 0, 0])],
+        dict(zip(keys, "xxyy", strict=True)),
+    )
+
+    assert list(answers.families) == [0, 0, 1, 1]
+    assert compare(answers, 0, 1, resamples=100)["mcnemar"][0]["only_first"] == 1
+
+
 def test_the_same_model_differs_by_nothing_whatever_is_drawn():
     one = says("abcd", [0, 1, 0, 1], [0, 1, 1, 1])
     found = compare(align([[one], [one]]), 0, 1, resamples=100)

@@ -9,6 +9,7 @@ import sklearn.metrics as sk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.stats import binomtest
 
 from keras_transfer.errors import BadData, CheckFailed
 from keras_transfer.evaluation.metrics import (
@@ -72,6 +73,60 @@ def test_wilson_interval_of_newcombes_example():
     low, high = classification_metrics(true, probabilities, ("a", "b"))["accuracy_interval"]
 
     assert (low, high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def outcomes(right, wrong):
+    """True labels and probabilities of so many right and wrong answers."""
+    said = np.repeat([[0.9, 0.1], [0.1, 0.9]], [right, wrong], axis=0)
+    return np.zeros(right + wrong, int), said
+
+
+def test_copies_count_once_for_the_interval():
+    """20 images that are 2 distinct ones, of which one is right: the interval of 1 in 2.
+
+    Wilson's is (p + z2/2n +- z sqrt(p(1-p)/n + z2/4n2)) / (1 + z2/n), z2 = 3.8415, n = 2:
+    (0.5 + 0.9604 +- 1.96 sqrt(0.125 + 0.2401)) / 2.9207 = 0.5 +- 0.4055.
+    """
+    true, said = outcomes(10, 10)
+    metrics = classification_metrics(true, said, "ab", None, np.repeat([7, 3], 10))
+
+    assert (metrics["n"], metrics["distinct"], metrics["accuracy"]) == (20, 2, 0.5)
+    assert metrics["accuracy_interval"] == pytest.approx([0.0945, 0.9055], abs=1e-4)
+    alone = classification_metrics(*outcomes(1, 1), "ab")["accuracy_interval"]
+    assert metrics["accuracy_interval"] == pytest.approx(alone)
+    assert "0.095 to 0.905, 20 images, 2 distinct)" in summary(metrics).splitlines()[0]
+
+
+def test_families_of_several_sizes_count_as_kishs_number():
+    """Sizes 4, 1, 1, 1, 1: 8^2 / (16 + 4) = 3.2 images; 6 of 8 are right."""
+    true, said = outcomes(6, 2)
+    low, high = classification_metrics(true, said, "ab", None, [0, 0, 0, 0, 1, 2, 3, 4])[
+        "accuracy_interval"
+    ]
+    n, z2 = 3.2, 1.959964**2
+
+    # The bounds are where a share p is z standard errors away from 0.75.
+    for bound in (low, high):
+        assert (bound - 0.75) ** 2 == pytest.approx(z2 * bound * (1 - bound) / n, rel=1e-5)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(3, 0), (0, 5), (60, 7)])
+def test_without_copies_families_change_nothing(right, wrong):
+    true, said = outcomes(right, wrong)
+    alone = classification_metrics(true, said, "ab")
+
+    assert classification_metrics(true, said, "ab", None, np.arange(right + wrong)) == alone
+    wilson = binomtest(right, right + wrong).proportion_ci(0.95, "wilson")
+    assert alone["accuracy_interval"] == pytest.approx([wilson.low, wilson.high])
+
+
+def test_images_of_unknown_class_belong_to_no_family():
+    true, said = outcomes(2, 2)
+    true[3] = -1
+
+    metrics = classification_metrics(true, said, "ab", None, np.array([0, 0, 1, 2]))
+
+    assert (metrics["n"], metrics["distinct"]) == (3, 2)
 
 
 @st.composite

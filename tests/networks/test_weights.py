@@ -85,6 +85,132 @@ def test_every_weight_comes_from_the_file(file, tmp_path):
     assert_equal_weights(target, source)
 
 
+def keras2_model(model, path):
+    legacy_h5_format.save_model_to_hdf5(model, str(path))
+
+
+def keras3_model(model, path):
+    model.save(path)
+
+
+def as_functional(base):
+    """As tutorials on transfer learning do it."""
+    inputs = keras.Input(base.input_shape[1:])
+    x = keras.layers.GlobalAveragePooling2D()(base(keras.layers.Rescaling(1 / 255)(inputs)))
+    return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Dense(8)(x)))
+
+
+def as_sequential(base):
+    return keras.Sequential([base, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)])
+
+
+def twice(base):
+    return keras.Sequential([as_functional(base), keras.layers.Dense(2)])
+
+
+def trained(base):
+    """Nothing frozen: a list of weights has those of training first, then the statistics."""
+
+
+def frozen(base):
+    base.trainable = False
+
+
+def half_frozen(base):
+    """What trains comes first, so the later layers stand before the earlier ones."""
+    for layer in base.layers[: len(base.layers) // 2]:
+        layer.trainable = False
+
+
+def statistics_frozen(base):
+    for layer in base.layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+
+
+@pytest.mark.parametrize("freeze", [trained, frozen, half_frozen, statistics_frozen])
+@pytest.mark.parametrize("nest", [as_functional, as_sequential, twice])
+@pytest.mark.parametrize(
+    "write", [keras2, keras2_model, keras3_model], ids=["h5", "model.h5", ".keras"]
+)
+def test_the_backbone_is_found_inside_of_a_classifier(write, nest, freeze, tmp_path):
+    base, target = small(size=16), small(1, size=16)
+    freeze(base)
+    path = tmp_path / ("model.keras" if write is keras3_model else "model.h5")
+    write(nest(base), path)
+
+    load_backbone_weights(target, str(path), name="convnet_small")
+
+    assert_equal_weights(target, base)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("efficientnet_b0", 32),  # a normalisation without anything to train
+        pytest.param("convnext_tiny", 32, marks=pytest.mark.slow),  # layers inside layers
+        pytest.param("xception", 71, marks=pytest.mark.slow),  # layers that Keras named
+        pytest.param("inception_v3", 75, marks=pytest.mark.slow),
+        pytest.param("mobilenet_v3_large", 32, marks=pytest.mark.slow),
+    ],
+)
+def test_each_sort_of_layer_is_found_inside_of_a_classifier(name, size, tmp_path):
+    """Trained in part: neither the order of the list nor Keras's own numbers are those here."""
+    base, target = (network(name, size, {}, seed) for seed in range(2))
+    half_frozen(base)
+    keras2_model(as_functional(base), tmp_path / "model.h5")
+
+    load_backbone_weights(target, str(tmp_path / "model.h5"), name=name)
+
+    assert_equal_weights(target, base)
+
+
+def test_a_file_of_keras_2_with_its_own_names(tmp_path):
+    """By hand, as tf.keras 2.15 wrote it: ``layer/variable:0``, what trains first."""
+    base, target = small(), small(1)
+    arrays = {}
+    for layer in base.layers:
+        for weight in layer.weights:
+            arrays[f"{layer.name}/{weight.name}:0"] = weight.numpy()
+    names = sorted(arrays, key=lambda name: ("moving" in name, "block1" in name))
+    head = {"dense/kernel:0": np.ones((128, 2)), "dense/bias:0": np.ones(2)}
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        root = file.create_group("model_weights")
+        root.attrs["layer_names"] = [b"input_2", b"convnet_small", b"dense"]
+        for layer, own in (("input_2", {}), ("convnet_small", arrays), ("dense", head)):
+            group = root.create_group(layer)
+            order = names if own is arrays else list(own)
+            group.attrs["weight_names"] = [name.encode() for name in order]
+            for name, array in own.items():
+                group[name] = array
+
+    load_backbone_weights(target, str(tmp_path / "model.h5"), name="convnet_small")
+
+    assert_equal_weights(target, base)
+
+
+def test_another_network_inside_of_a_classifier_is_refused_in_few_words(tmp_path):
+    keras2_model(as_functional(network(variant={"alpha": 0.5})), tmp_path / "model.h5")
+
+    message = refusal(network(), tmp_path / "model.h5", "mobilenet", QUARTER)
+
+    assert "layer 'conv1' wants (3, 3, 3, 8), it holds (3, 3, 3, 16) as 'conv1'" in message
+    assert len(message) - len(str(tmp_path)) < 250
+
+
+def test_a_list_without_names_is_refused_in_few_words(tmp_path):
+    """Which of 36 arrays belongs to which layer cannot be known."""
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["layer_names"] = [b"base"]
+        group = file.create_group("base")
+        group.attrs["weight_names"] = [f"weight_{n}".encode() for n in range(36)]
+        for number in range(36):
+            group[f"weight_{number}"] = np.ones((3, 3))
+
+    message = refusal(small(), tmp_path / "model.h5")
+
+    assert "it holds (3, 3), (3, 3), (3, 3), (3, 3), (3, 3), (3, 3) and 30 more" in message
+
+
 SLOW = pytest.mark.slow
 
 
