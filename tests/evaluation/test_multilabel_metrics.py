@@ -91,7 +91,7 @@ def labelled(draw):
     return true.astype(float), raw / 10
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(labelled())
 def test_metrics_are_scikit_learns(case):
     true, scores = case
@@ -232,11 +232,11 @@ def test_no_threshold_is_better(case):
     found = best_thresholds(true, scores)
 
     for label, threshold in enumerate(found):
-        f1 = [
-            sk.f1_score(true[:, label], scores[:, label].astype("float32") >= cut)
-            for cut in (threshold, *np.arange(0.05, 1, 0.1))
-        ]
-        assert f1[0] == pytest.approx(max(f1))
+        cuts = np.array([threshold, *np.arange(0.05, 1, 0.1)])
+        said = scores[:, label].astype("float32") >= cuts[:, None]
+        right = (said * true[:, label]).sum(axis=1)
+        f1 = 2 * right / (said.sum(axis=1) + true[:, label].sum())
+        assert f1[0] == f1.max()
 
 
 def test_a_threshold_parts_neighbouring_floats():
