@@ -1,10 +1,11 @@
-"""All objectives by name, and the type of a setting that is one of them."""
+"""All objectives by name, and the type of a setting that is one of them, or one per column."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.objectives.base import Objective
@@ -13,27 +14,52 @@ from keras_transfer.objectives.multilabel import MultiLabel
 from keras_transfer.objectives.regression import Regression
 from keras_transfer.tables import Table
 
-__all__ = ["OBJECTIVES", "AnyObjective"]
+__all__ = ["OBJECTIVES", "AnyObjective", "read_objective"]
 
 OBJECTIVES: Table[type[Objective]] = Table(
     "objective",
     {"classification": Classification, "multilabel": MultiLabel, "regression": Regression},
 )
 
+OWN_MAPPINGS = ("class_weight",)
+"""Settings of an objective that are mappings themselves."""
 
-def _named(value: Any) -> Any:
-    """Take "regression" for {"type": "regression"}; a wrong name raises with a near miss."""
-    value = {"type": value} if isinstance(value, str) else value
-    if isinstance(value, dict):
-        if "type" not in value:
-            raise BadConfiguration(
-                f"An objective needs a type, one of {', '.join(OBJECTIVES)}; found {value}."
-            )
-        assert OBJECTIVES[value["type"]]
-    return value
+
+def read_objective(value: Any) -> Any:
+    """Read an objective, or several by the column that each predicts.
+
+    ``"regression"`` and ``{"type": "regression", ...}`` are one objective; ``{"color":
+    "multilabel", "price": {"type": "regression"}}`` are two. Without a type it is a classification.
+
+    Raises:
+        UnknownName: There is no such objective.
+        BadConfiguration: There are no objectives in a mapping.
+    """
+    if isinstance(value, Objective):
+        return value
+    if isinstance(value, str):
+        return OBJECTIVES[value]()
+    if not isinstance(value, Mapping):
+        return value
+    if _several(value):
+        return {str(column): read_objective(inner) for column, inner in value.items()}
+    settings = dict(value)
+    return OBJECTIVES[settings.pop("type", "classification")](**settings)
+
+
+def _several(value: Mapping[str, Any]) -> bool:
+    if not value:
+        raise BadConfiguration("objective = {}: name a column and what is predicted of it.")
+    known = set().union(*(row.model_fields for row in OBJECTIVES.values()))
+    inner = [x for x in value.values() if isinstance(x, Mapping | Objective)]
+    if len(inner) == len(value):
+        return not set(value) <= set(OWN_MAPPINGS)
+    names = [x for x in value.values() if isinstance(x, str) and x in OBJECTIVES]
+    return len(inner) + len(names) == len(value) and not set(value) <= known
 
 
 AnyObjective = Annotated[
-    Classification | MultiLabel | Regression, Field(discriminator="type"), BeforeValidator(_named)
+    Classification | MultiLabel | Regression | dict[str, Classification | MultiLabel | Regression],
+    BeforeValidator(read_objective),
 ]
-"""One of the objectives; its name alone is enough."""
+"""One objective, whose name alone is enough; or several by column."""

@@ -35,12 +35,21 @@ def test_settings_come_with_the_type():
     assert Settings(objective=given).objective == Regression(columns=("x", "y"), error="huber")
 
 
+def test_several_objectives_by_column_survive_json():
+    given = {"kind": "classification", "price": {"type": "regression", "error": "mae"}}
+    found = Settings(objective=given)
+    assert found.objective == {"kind": Classification(), "price": Regression(error="mae")}
+    assert Settings(**json.loads(found.model_dump_json())) == found
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
         ("regresion", UnknownName, "Did you mean 'regression'"),
         ({"type": "multi_label"}, UnknownName, "Did you mean 'multilabel'"),
-        ({"columns": ["x"]}, BadConfiguration, "needs a type, one of classification"),
+        ({"columns": ["x"]}, ValidationError, "columns"),  # of a classification
+        ({}, BadConfiguration, "name a column and what is predicted of it"),
+        ({"price": "regression", "kind": "multilable"}, ValidationError, "price"),
         ({"type": "regression", "class_weight": {}}, ValidationError, "class_weight"),
     ],
 )
