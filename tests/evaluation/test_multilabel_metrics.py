@@ -132,11 +132,13 @@ def test_weighted_metrics_are_those_of_repeated_examples(case, data):
 
 
 def test_a_single_label_is_not_taken_for_two_classes():
-    true, scores = np.array([[1.0], [1], [0], [0]]), np.array([[0.9], [0.2], [0.6], [0.1]])
+    """F1 of "on" is 2 / 3; that of "off", which is no label, would be 4 / 5."""
+    true, scores = np.array([[1.0], [1], [0], [0]]), np.array([[0.9], [0.2], [0.3], [0.1]])
 
     metrics = multilabel_metrics(true, scores, ["on"])
 
-    assert metrics["macro_f1"] == metrics["micro_f1"] == 1 / 2
+    assert metrics["macro_f1"] == metrics["micro_f1"] == metrics["per_label"]["on"]["f1"] == 2 / 3
+    assert (metrics["per_label"]["on"]["precision"], metrics["subset_accuracy"]) == (1, 3 / 4)
     assert [*metrics["per_label"]] == ["on"]
 
 

@@ -69,11 +69,11 @@ OBJECTIVES = {
     ),
     "multilabel": (
         MultiLabel(),
-        labels("uvwxyz", np.eye(6, 2), np.linspace(0, 1, 12).reshape(6, 2), "ab"),
+        labels("uvwxyz", np.eye(6, 3), np.linspace(0, 1, 18).reshape(6, 3), "abc"),
     ),
     "regression": (
         Regression(),
-        values("uvwxyz", np.arange(12), np.arange(12) ** 2, ("x", "y")),
+        values("uvwxyz", np.arange(18), np.arange(18) ** 2, ("x", "y", "z")),
     ),
 }
 
@@ -92,13 +92,14 @@ def test_the_point_metrics_are_those_of_evaluate(objective, run):
 
 @pytest.mark.parametrize(("objective", "run"), OBJECTIVES.values(), ids=OBJECTIVES)
 def test_the_order_of_examples_and_names_makes_no_difference(objective, run):
-    names = run.names[::-1]
-    turned = slice(None, None, -1)
-    flat = run.true.ndim == 1
+    """The second run has its examples backwards, and its first name last."""
+    back, k = slice(None, None, -1), len(run.names)
+    turned = [*range(1, k), 0]
     true, decided = (
-        len(names) - 1 - x[turned] if flat else x[turned, turned] for x in (run.true, run.decided)
+        (x[back] - 1) % k if x.ndim == 1 else x[back][:, turned] for x in (run.true, run.decided)
     )
-    other = Predicted(run.keys[turned], true, run.scores[turned, turned], decided, names)
+    names = tuple(run.names[i] for i in turned)
+    other = Predicted(run.keys[back], true, run.scores[back][:, turned], decided, names)
 
     found = align_predictions([[run], [other]])
 

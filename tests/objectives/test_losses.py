@@ -290,9 +290,9 @@ def test_scores_are_float32_in_a_graph(objective, outputs, wanted, dtype):
 
 
 def test_the_metric_of_labels_takes_logits_and_mixed_labels():
-    """Both rankings are perfect, so each area is 1; a share of 0.3 is no positive."""
+    """Both rankings are perfect, so each area is 1: a share of 0.3 below a 0 is no positive."""
     metric = MultiLabelAUC(2)
-    metric.update_state([[0.7, 0.3], [0.0, 1.0]], [[2.0, -3], [-1, 4]])
+    metric.update_state([[0.7, 0.3], [0.0, 1.0], [0, 0]], [[2.0, -3], [-1, 4], [-2, 0]])
     assert float(metric.result()) == pytest.approx(1)
     metric.update_state([[1.0, 0.0]], [[-9.0, 9]], sample_weight=[0.0])
     assert float(metric.result()) == pytest.approx(1)
