@@ -10,7 +10,7 @@ Regression: ``path`` and for each target ``true:NAME`` (empty where not known), 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,28 +129,15 @@ def read_label_predictions(path: str | Path) -> Predicted:
         raise BadData(_other(path, expected, header))
     labels = tuple(name.removeprefix(PREFIX) for name in columns)
     place = {name: index for index, name in enumerate(labels)}
-    keys, true, decided, scores, wrong = [], [], [], [], []
-    for number, row in enumerate(rows, start=1):
-        try:
-            key, text, said, *numbers = row
-            parsed = _parsed_set(text, place), _parsed_set(said, place)
-            chances = np.array(numbers, float).reshape(len(labels))
-        except (KeyError, ValueError):
-            wrong.append(f"row {number}: {','.join(row)[:80]}")
-            continue
-        keys.append(key)
-        true.append(parsed[0])
-        decided.append(parsed[1])
-        scores.append(chances)
-    _refuse(path, wrong)
-    shape = (-1, len(labels))
-    return Predicted(
-        np.array(keys, object),
-        np.array(true, float).reshape(shape),
-        np.array(scores, float).reshape(shape),
-        np.array(decided, float).reshape(shape) > 0,
-        labels,
-    )
+
+    def parse(row: list[str]) -> tuple[str, np.ndarray]:
+        key, true, decided, *scores = row
+        chances = np.array(scores, float).reshape(len(labels))
+        return key, np.array([_parsed_set(true, place), chances, _parsed_set(decided, place)])
+
+    keys, found = _parsed(path, rows, parse)
+    true, scores, decided = np.moveaxis(found.reshape(-1, 3, len(labels)), 1, 0)
+    return Predicted(keys, true, scores, decided > 0, labels)
 
 
 def write_value_predictions(
@@ -194,27 +181,21 @@ def read_value_predictions(path: str | Path) -> Predicted:
         BadData: The file is not there, is no file of predicted values, or has rows that are not.
     """
     header, rows = read_rows(path)
-    true, predicted = header[1::2], header[2::2]
-    targets = tuple(name.removeprefix(TRUE) for name in true)
-    fits = _all_start(true, TRUE) and predicted == [PREDICTED + name for name in targets]
+    columns = header[1::2], header[2::2]
+    targets = tuple(name.removeprefix(TRUE) for name in columns[0])
+    fits = _all_start(columns[0], TRUE) and columns[1] == [PREDICTED + name for name in targets]
     if header[:1] != ["path"] or not targets or not fits:
         expected = f"path, and {TRUE}NAME and {PREDICTED}NAME for each target"
         raise BadData(_other(path, expected, header))
-    keys, values, wrong = [], [], []
-    for number, row in enumerate(rows, start=1):
-        try:
-            key, *cells = row
-            numbers = [float(cell) if cell or i % 2 else np.nan for i, cell in enumerate(cells)]
-            value = np.array(numbers).reshape(len(targets), 2)
-        except ValueError:
-            wrong.append(f"row {number}: {','.join(row)[:80]}")
-            continue
-        keys.append(key)
-        values.append(value)
-    _refuse(path, wrong)
-    both = np.array(values, float).reshape(-1, len(targets), 2)
-    said = both[:, :, 1]
-    return Predicted(np.array(keys, object), both[:, :, 0], said, said, targets)
+
+    def parse(row: list[str]) -> tuple[str, np.ndarray]:
+        key, *cells = row
+        values = [float(cell) if cell or i % 2 else np.nan for i, cell in enumerate(cells)]
+        return key, np.array(values).reshape(len(targets), 2)
+
+    keys, found = _parsed(path, rows, parse)
+    true, said = np.moveaxis(found.reshape(-1, len(targets), 2), 2, 0)
+    return Predicted(keys, true, said, said, targets)
 
 
 def read_class_predictions(path: str | Path) -> Predicted:
@@ -239,6 +220,21 @@ def _other(path: str | Path, expected: str, header: Sequence[str]) -> str:
     )
 
 
-def _refuse(path: str | Path, wrong: list[str]) -> None:
+def _parsed(
+    path: str | Path,
+    rows: Iterable[list[str]],
+    parse: Callable[[list[str]], tuple[str, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keys and numbers of all rows; BadData lists the rows that cannot be parsed."""
+    keys, values, wrong = [], [], []
+    for number, row in enumerate(rows, start=1):
+        try:
+            key, value = parse(row)
+        except (KeyError, ValueError):
+            wrong.append(f"row {number}: {','.join(row)[:80]}")
+        else:
+            keys.append(key)
+            values.append(value)
     if wrong:
         raise BadData(f"{path} has rows that are no predictions over its columns:", wrong)
+    return np.array(keys, object), np.array(values, float)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from keras_transfer.evaluation.comparing import METRICS
 
@@ -61,14 +62,24 @@ def average_precisions(weights: np.ndarray, true: np.ndarray, scores: np.ndarray
 
 
 def _average_precision(weights: np.ndarray, true: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    drawn = weights[:, order]
-    found = np.cumsum(drawn * true[order], axis=1)[:, ends]
-    taken = np.cumsum(drawn, axis=1)[:, ends]
-    precision = found / np.maximum(taken, 1)  # a weight is 0 or at least 1
-    gained = np.diff(found, axis=1, prepend=0)
-    return _ratio((precision * gained).sum(axis=1), found[:, -1])
+    """(draws,) of one label; what lies between two positives only counts by its sum."""
+    if not true.any():
+        return np.full(len(weights), np.nan)
+    rank = np.unique(-scores, return_inverse=True)[1]
+    ends, found = np.unique(rank[true], return_inverse=True)
+    taken = np.searchsorted(ends, rank)  # those below the last positive form a row that is cut off
+    gained = _sums(found, weights[:, true], len(ends))
+    precision = np.cumsum(gained, axis=0) / np.maximum(
+        np.cumsum(_sums(taken, weights, len(ends) + 1)[:-1], axis=0), 1
+    )  # a sum of weights is 0 or at least 1
+    return _ratio((precision * gained).sum(axis=0), gained.sum(axis=0))
+
+
+def _sums(group: np.ndarray, weights: np.ndarray, groups: int) -> np.ndarray:
+    """(groups, draws) sums of weights (draws, n) by group (n,)."""
+    n = len(group)
+    chosen = csr_array((np.ones(n), (group, np.arange(n))), shape=(groups, n))
+    return chosen @ weights.T
 
 
 def f1_scores(weights: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:

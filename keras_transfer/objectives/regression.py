@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Regression"]
 
+MAX_FLOAT32 = float(np.finfo("float32").max)
 RESOLUTION = 1e-3
 """Largest step between float32 values, as a share of a target's standard deviation."""
 
@@ -228,4 +229,4 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         return np.nan
-    return value if abs(value) <= np.finfo("float32").max else np.nan
+    return value if abs(value) <= MAX_FLOAT32 else np.nan
