@@ -208,7 +208,10 @@ class Run(Predictor):
             raise BadData(f"{len(other)} images of the run are others now. {cure}", other)
         table = [[row[name] for row in rows] for name in ("split", "group")]
         if not self._single_class:
-            more: dict[str, Any] = {"splits": np.array(table[0], object), "groups": np.array(table[1], object)}
+            more: dict[str, Any] = {
+                "splits": np.array(table[0], object),
+                "groups": np.array(table[1], object),
+            }
             return replace(found, digests=digests, **more)
         labels = [self.classes.index(row["label"]) for row in rows]
         return Samples.of(
