@@ -156,8 +156,8 @@ def _values(output: Output, model: np.ndarray, export: Given, true: np.ndarray) 
     )
     text = (
         f"{found['changed']} of {model.size} values moved by more than {NEAR:g} standard "
-        f"deviations of their target, by {found['largest_difference']:.2g} at most; mean absolute error of "
-        f"{names}"
+        f"deviations of their target, by {found['largest_difference']:.2g} at most; mean "
+        f"absolute error of {names}"
     )
     return Comparison(found, model.size, text)
 

@@ -89,14 +89,14 @@ def _write_warmup(file: Path, source: Source) -> None:
 def warmup_log(name: str, examples: Iterable[bytes], raw: str = BoundImage.raw[0]) -> bytes:
     """Serialize a ``tensorflow.serving.PredictionLog`` of a request to ``serving_default``.
 
+    Its classes are in tensorflow-serving-api, which nobody else here needs; the numbers are those
+    of its fields (``predict_log = 6``, ``request = 1``; ``model_spec = 1``, ``inputs = 2``;
+    ``name = 1``, ``signature_name = 3``), which protocol buffers never change.
+
     Args:
         name: Of the model.
         examples: Raw examples, such as encoded images.
         raw: Name of the input that takes them.
-
-    Its classes are in tensorflow-serving-api, which nobody else here needs; the numbers are those
-    of its fields (``predict_log = 6``, ``request = 1``; ``model_spec = 1``, ``inputs = 2``;
-    ``name = 1``, ``signature_name = 3``), which protocol buffers never change.
     """
     tensor = tf.make_tensor_proto(list(examples)).SerializeToString()
     spec = _field(1, name.encode()) + _field(3, b"serving_default")
