@@ -21,15 +21,20 @@ __all__ = ["export"]
 @click.option("--quantize", default="none", help=", ".join(QUANTIZATIONS), show_default=True)
 @click.option("--name", help="Of the model; by default the recipe's.")
 @click.option("--data", help="Labelled images for the check, if not the run's own test split.")
-@click.option("--max-changed", type=click.FloatRange(0, 1), help="Share with another best class.")
-@click.option("--max-difference", type=click.FloatRange(0, 1), help="Of a probability.")
+@click.option("--max-changed", type=click.FloatRange(0, 1), help="Share of changed answers.")
+@click.option(
+    "--max-difference",
+    type=click.FloatRange(0),
+    help="Of a probability, or of a value in standard deviations of its target.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def export(run: Path, form: str, quantize: str, as_json: bool, **options: Any) -> None:
     """Write the best model of RUN to TO/NAME/VERSION, if it then answers as the model does.
 
-    saved_model is for TensorFlow Serving: raw bytes of images in, class names and
-    probabilities out. litert, onnx and keras take pixels. An export that answers otherwise than
-    the model does, on the test images of the run, is not written, and the exit code is 4.
+    saved_model is for TensorFlow Serving: raw bytes of images in, names and probabilities (or
+    values) out. litert, onnx and keras take pixels. An export that answers otherwise than the
+    model does, on the test images of the run, is not written, and the exit code is 4. Answers are
+    best classes, decisions for labels, or values of a regression.
     """
     check_format(form, quantize)
     import_tensorflow()

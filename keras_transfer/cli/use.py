@@ -158,10 +158,15 @@ FORMATS: Table[Callable[[list[Prediction], int], None]] = Table(
 @RUN
 @click.argument("paths", nargs=-1, required=True)
 @TTA
-@click.option("--top-k", default=1, show_default=True, help="Classes to print, best first.")
+@click.option(
+    "--top-k",
+    default=1,
+    show_default=True,
+    help="Classes to print, best first; of labels and values all answers.",
+)
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table")
 def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form: str) -> None:
-    """Classify PATHS: image files, folders and glob patterns. One row a file, in their order.
+    """Predict for PATHS: image files, folders and glob patterns. One row a file, in their order.
 
     A file that cannot be used has a row with the reason, and the exit code is 3.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.config.upgrade import versioned
-from keras_transfer.data.copies import families
+from keras_transfer.data.samples import LABEL
+from keras_transfer.exports.answers import Answers
 from keras_transfer.exports.exported import METADATA, Export
-from keras_transfer.exports.formats import Format, Source, check_format
+from keras_transfer.exports.formats import PredictFunction, check_format
+from keras_transfer.exports.parity import LIMITS, Limits, compare, gate
 from keras_transfer.exports.versions import checked_name, publish, unfinished
+from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.runs import Run, write_json
-from keras_transfer.runs.split_table import read_train_counts
 
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
+    from keras_transfer.exports.source import Source
 
 __all__ = ["LEAST", "export"]
 
@@ -56,8 +59,10 @@ def export(
             of SavedModels would stumble over them.
         data: Labelled images for the comparison; the run's test split if None (and more of the
             run's images, if it has fewer than ``LEAST``).
-        max_changed: Largest share of images with another best class; ``parity.LIMITS`` if None.
-        max_difference: Largest difference of a probability; the same.
+        max_changed: Largest share of answers that may change (best classes, decisions for labels,
+            values), of each output; ``parity.LIMITS`` if None.
+        max_difference: Largest difference of a probability, or of a value in standard deviations
+            of its target; the same.
 
     Returns:
         The export, which answers by the written files.
@@ -73,8 +78,6 @@ def export(
         name or _default_name(run.metadata["recipe"], format, quantize)
     )
     samples = _images(run, data)
-    from keras_transfer.exports.parity import LIMITS, Limits
-
     limits = Limits(
         LIMITS[quantize].changed if max_changed is None else max_changed,
         LIMITS[quantize].difference if max_difference is None else max_difference,
@@ -82,34 +85,34 @@ def export(
     source = _source(run, base.name, format, quantize)
     with unfinished(base) as folder:
         row.write(folder, source, quantize)
-        metadata = source.metadata | _checked(row, folder, run, samples, limits)
+        predict = row.load_predictor(folder, replace(run.loading, batch_size=32, replicas=1))
+        metadata = source.metadata | _checked(predict, source.answers, run, samples, limits)
         write_json(folder / METADATA, metadata)
         version = publish(folder, base)
     logger.info("Written to %s", version)
     return Export(version)
 
 
-def _checked(row: Format, folder: Path, run: Run, samples: Samples, limits: Any) -> dict[str, Any]:
+def _checked(
+    predict: PredictFunction, answers: Answers, run: Run, samples: Samples, limits: Limits
+) -> dict[str, Any]:
     """Metrics of the written files, once they have passed the gate."""
-    from keras_transfer.evaluation.metrics import classification_metrics
-    from keras_transfer.exports.parity import compare, gate
-
-    loading = replace(run.loading, batch_size=32, replicas=1)
-    theirs = run.probabilities(samples)
-    ours = np.asarray(row.load_predictor(folder, loading)(samples), "float64")
-    found = compare(theirs, ours, samples.labels)
-    logger.info(
-        "Held against the model on %s images: another class for %s, probabilities up to %.2g "
-        "apart; accuracy %.4f, the model's %.4f",
-        *(found["images"], found["changed"], found["largest_difference"]),
-        *(found["accuracy"], found["model_accuracy"]),
-    )
-    gate(found, limits)
-    counts = read_train_counts(run.split, run.classes)
-    metrics = classification_metrics(
-        samples.labels, ours, samples.classes, counts, families(samples.digests)
-    )
-    return {"parity": {**found, "limits": limits._asdict()}, "test": metrics}
+    theirs, ours = run.scores(samples), answers.read(predict(samples))
+    compared = {
+        name: compare(output, theirs[name], ours[name], labels_of(samples, name).values)
+        for name, output in answers.outputs.items()
+    }
+    for name, comparison in compared.items():
+        before = "" if [*compared] == [LABEL] else f"output {name}: "
+        logger.info(
+            "Held against the model on %s images: %s%s", len(samples), before, comparison.text
+        )
+    gate(compared, limits)
+    metrics = run.metrics_of(samples, {name: given.scores for name, given in ours.items()})
+    found = {name: one.found | {"limits": limits._asdict()} for name, one in compared.items()}
+    if [*compared] == [LABEL]:
+        return {"parity": found[LABEL], "test": metrics[LABEL]}
+    return {"parity": found, "test": metrics}
 
 
 def _images(run: Run, data: Any) -> Samples:
@@ -127,9 +130,11 @@ def _images(run: Run, data: Any) -> Samples:
 
 
 def _source(run: Run, name: str, format: str, quantize: str) -> Source:
+    from keras_transfer.exports.source import Source
     from keras_transfer.features.engines import in_precision
 
-    loading = replace(run.loading, replicas=1)
+    loading, answers = replace(run.loading, replicas=1), Answers(run.outputs)
+    classes = {} if answers.classes is None else {"classes": list(answers.classes)}
     metadata = {
         "format": format,
         "quantize": quantize,
@@ -138,7 +143,8 @@ def _source(run: Run, name: str, format: str, quantize: str) -> Source:
         "run": str(run.folder.resolve()),
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": run.metadata["versions"],
-        "classes": list(run.classes),
+        **classes,
+        "outputs": answers.to_json(),
         "image_size": loading.input.size,
         "resize": loading.input.resize,
         "settings": versioned(run.settings),
@@ -146,17 +152,16 @@ def _source(run: Run, name: str, format: str, quantize: str) -> Source:
     # Weights are float32 under any precision; a server's CPU computes best in it.
     model = in_precision(run.network.predictor, "float32")
     return Source(
-        name, model, run.classes, loading, metadata, run.settings, lambda: _representative(run)
+        name, model, answers, loading, metadata, run.settings, lambda: _representative(run)
     )
 
 
-def _representative(run: Run) -> Iterator[np.ndarray]:
+def _representative(run: Run) -> Iterator[Mapping[str, np.ndarray]]:
     from keras_transfer.data.batches import plain_batches
 
     train = run.samples(("train",))
     some = np.random.default_rng(0).permutation(len(train))[:REPRESENTATIVE]
-    batches = plain_batches(train.take(np.sort(some)), run.loading).as_numpy_iterator()
-    return (batch["pixels"] for batch in batches)
+    return plain_batches(train.take(np.sort(some)), run.loading).as_numpy_iterator()
 
 
 def _default_name(recipe: str, format: str, quantize: str) -> str:

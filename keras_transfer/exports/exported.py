@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.config.upgrade import stored
-from keras_transfer.data.samples import LABEL, Samples
+from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.exports.answers import Answers
 from keras_transfer.exports.formats import PredictFunction, check_format
 from keras_transfer.exports.versions import numbered
-from keras_transfer.objectives.classification import Classification
-from keras_transfer.objectives.outputs import Output, from_json
+from keras_transfer.objectives.outputs import Outputs
 from keras_transfer.runs import Predictor
 
 if TYPE_CHECKING:
@@ -52,11 +52,16 @@ class Export(Predictor):
             raise BadConfiguration(f"{self.folder / METADATA} cannot be read: {error}") from None
 
     @cached_property
-    def outputs(self) -> dict[str, Output]:
-        """What the network predicts, by the name of its output."""
+    def answers(self) -> Answers:
+        """What the written graph returns for each output."""
         if "outputs" in self.metadata:
-            return from_json(self.metadata["outputs"])
-        return {LABEL: Output(Classification(), tuple(self.metadata["classes"]))}  # version 1
+            return Answers.from_json(self.metadata["outputs"])
+        return Answers.of_classes(self.metadata["classes"])  # version 1
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the network predicts, by the name of its output."""
+        return self.answers.outputs
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -90,11 +95,12 @@ class Export(Predictor):
 
     def scores(self, samples: Samples) -> dict[str, np.ndarray]:
         """Scores of valid examples, by the exported files alone; see ``Predictor.scores``."""
-        found = {name: np.asarray(x, "float64") for name, x in self._predictor(samples).items()}
+        found = self.answers.read(self._predictor(samples))
+        scores = {name: given.scores for name, given in found.items()}
         for name, output in self.outputs.items():
             if output.objective.activation == "softmax":  # float32, and int8 more so, miss 1
-                found[name] = found[name] / found[name].sum(axis=1, keepdims=True)
-        return found
+                scores[name] = scores[name] / scores[name].sum(axis=1, keepdims=True)
+        return scores
 
 
 def _version_in(folder: Path) -> Path:

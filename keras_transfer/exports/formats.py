@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.tables import Table
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
 
     from keras_transfer.data.batches import Loading
     from keras_transfer.data.samples import Samples
+    from keras_transfer.exports.source import Source
 
-__all__ = ["FORMATS", "QUANTIZATIONS", "Format", "Source", "check_format"]
+__all__ = ["FORMATS", "QUANTIZATIONS", "Format", "PredictFunction", "check_format"]
 
-PredictFunction = Callable[["Samples"], "np.ndarray"]
-"""Maps n sound images to (n, classes) float probabilities, by class index."""
+PredictFunction = Callable[["Samples"], "Mapping[str, np.ndarray]"]
+"""Maps n valid examples to what the graph returns for them, by the names of its tensors."""
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """What is exported.
-
-    Attributes:
-        name: Of the model, as a server calls it.
-        model: (batch, size, size, 3) float32 RGB pixels 0..255 to (batch, classes) logits.
-        classes: Class names in label order.
-        loading: How images become those pixels.
-        metadata: JSON-ready; what ``export.json`` says.
-        settings: Of the recipe.
-        representative: Batches of (batch, size, size, 3) float32 training pixels; a new iterator
-            each call: int8 takes its ranges from them.
-    """
-
-    name: str
-    model: keras.Model
-    classes: tuple[str, ...]
-    loading: Loading
-    metadata: dict[str, Any]
-    settings: dict[str, Any]
-    representative: Callable[[], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -72,7 +48,11 @@ class Format:
         import_module(self.module).write(folder, source, quantize)
 
     def load_predictor(self, folder: Path, loading: Loading) -> PredictFunction:
-        """Read the model back, by nothing but what is in the folder."""
+        """Read the model back, by nothing but what is in the folder.
+
+        Raises:
+            BadData: It cannot be loaded.
+        """
         return import_module(self.module).load_predictor(folder, loading)
 
 

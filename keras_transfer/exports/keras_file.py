@@ -1,32 +1,45 @@
-"""A ``.keras`` file for scripts: pixels of the right size in, probabilities out."""
+"""A ``.keras`` file for scripts: prepared inputs in, scores by unit out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_transfer.data.batches import Loading, plain_batches
-from keras_transfer.data.samples import Samples
+from keras_transfer.data.batches import Loading
 from keras_transfer.errors import BadData
-from keras_transfer.exports.formats import PredictFunction, Source
+from keras_transfer.exports.formats import PredictFunction
+from keras_transfer.exports.reading import on_inputs
+from keras_transfer.exports.source import Source
 
-__all__ = ["load_predictor", "with_probabilities", "write"]
+__all__ = ["load_predictor", "with_answers", "write"]
 
 FILE = "model.keras"
 
 
 def write(folder: Path, source: Source, quantize: str = "none") -> None:
     """Write ``model.keras``; it loads without this package."""
-    with_probabilities(source.model).save(folder / FILE)
+    with_answers(source).save(folder / FILE)
 
 
-def with_probabilities(model: keras.Model) -> keras.Model:
-    """Put the softmax on a model that gives logits."""
-    softmax = keras.layers.Softmax(dtype="float32", name="probabilities")
-    ((pixels,), (logits,)) = (model.inputs, model.outputs)
-    return keras.Model(pixels, softmax(logits), name="classifier")
+def with_answers(source: Source) -> keras.Model:
+    """Put activations and decisions on a network.
+
+    Returns:
+        From inputs to the tensors of ``Answers.by_unit``, as dicts; a single input or tensor is
+        not in a dict, but is called so.
+    """
+    model, answers = source.model, source.answers
+    found: Mapping[str, Any] = answers.by_unit(answers.scores(model.output))
+    named = {name: keras.layers.Identity(name=name)(tensor) for name, tensor in found.items()}
+    return keras.Model(_alone(model.input), _alone(named), name="classifier")
+
+
+def _alone(tensors: Mapping[str, Any]) -> Any:
+    return next(iter(tensors.values())) if len(tensors) == 1 else dict(tensors)
 
 
 def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
@@ -40,8 +53,8 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
     except (OSError, ValueError) as error:
         raise BadData(f"{folder / FILE} cannot be loaded: {error}") from None
 
-    def probabilities(samples: Samples) -> np.ndarray:
-        pixels = plain_batches(samples, loading).map(lambda batch: batch["pixels"])
-        return model.predict(pixels, verbose=0)
+    def answer(inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        found = model.predict_on_batch(_alone(inputs))
+        return found if isinstance(found, dict) else {model.output_names[0]: found}
 
-    return probabilities
+    return on_inputs(loading, answer)

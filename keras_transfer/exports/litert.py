@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite) for phones and boards: pixels of an image in, probabilities out."""
+"""LiteRT (TensorFlow Lite) for phones and boards: one prepared example in, scores by unit out."""
 
 from __future__ import annotations
 
@@ -6,52 +6,70 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.batches import Loading, plain_batches
-from keras_transfer.data.samples import Samples
+from keras_transfer.data.batches import Loading
 from keras_transfer.errors import BadData
-from keras_transfer.exports.formats import PredictFunction, Source
-from keras_transfer.exports.litert_metadata import LABELS, with_metadata
+from keras_transfer.exports.answers import Answers, Tensors
+from keras_transfer.exports.formats import PredictFunction
+from keras_transfer.exports.litert_metadata import with_metadata
+from keras_transfer.exports.reading import Arrays, joined, on_inputs
+from keras_transfer.exports.source import Source
 from keras_transfer.quiet import silenced
 
 __all__ = ["load_predictor", "write"]
 
 FILE = "model.tflite"
+LABELS = "labels.txt"
+"""Ends the name of the file of an output's names, inside the model and beside it."""
 
 
 def write(folder: Path, source: Source, quantize: str = "none") -> None:
     """Write ``model.tflite`` and ``labels.txt``.
 
-    It takes (1, size, size, 3) RGB pixels, 0..255: float32, or uint8 with int8; and gives (1,
-    classes) float32 probabilities. The labels, in the order of the probabilities, are also inside
-    the file, as its metadata say (they make it a ZIP archive, too).
+    It takes (1, size, size, 3) RGB pixels, 0..255: float32, or uint8 with int8; and gives the
+    tensors of ``Answers.by_unit``; of a classification (1, classes) float32 probabilities. The
+    names of the units, in their order, are also inside the file, as its metadata say (they make
+    it a ZIP archive, too).
     """
     with silenced(), tempfile.TemporaryDirectory() as saved:
         _save(source, saved)
         content = _converter(source, quantize, saved).convert()
-    labels = "".join(f"{name}\n" for name in source.classes)
-    described = with_metadata(content, source.name, source.loading.input.size)
-    (folder / FILE).write_bytes(described + _archive(LABELS, labels, len(described)))
-    (folder / LABELS).write_text(labels, encoding="utf-8")
+    texts = {
+        f"{answer.prefix}{LABELS}": "".join(f"{name}\n" for name in answer.output.names)
+        for answer in source.answers
+    }
+    size = source.loading.input.size
+    described = with_metadata(content, source.name, size, _label_files(source.answers))
+    (folder / FILE).write_bytes(described + _archive(texts, len(described)))
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _label_files(answers: Answers) -> dict[str, str]:
+    """Which file names the units of a tensor, by the tensor's name."""
+    return {
+        tensor: f"{answer.prefix}{LABELS}"
+        for answer in answers
+        for tensor in answer.by_unit(np.zeros((1, len(answer.output.names)), "float32"))
+    }
 
 
 def _save(source: Source, folder: str) -> None:
     """By way of a SavedModel: only so inputs and outputs keep their names."""
-    size, model = source.loading.input.size, source.model
     module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
+    module.weights = [variable.value for variable in source.model.variables]
 
     @tf.function(autograph=False)
-    def forward(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": tf.nn.softmax(model({"pixels": pixels}, training=False)["label"])}
+    def forward(**inputs: tf.Tensor) -> Tensors:
+        return source.answers.by_unit(source.scores(inputs))
 
-    image = tf.TensorSpec([1, size, size, 3], tf.float32, name="pixels")
-    tf.saved_model.save(module, folder, signatures=forward.get_concrete_function(image))
+    signature = forward.get_concrete_function(**source.inputs(1))
+    tf.saved_model.save(module, folder, signatures=signature)
 
 
 def _converter(source: Source, quantize: str, saved: str) -> tf.lite.TFLiteConverter:
@@ -61,23 +79,28 @@ def _converter(source: Source, quantize: str, saved: str) -> tf.lite.TFLiteConve
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
-        converter.representative_dataset = lambda: _one_by_one(source)
+        converter.representative_dataset = lambda: _one_by_one(source.representative())
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8
     return converter
 
 
-def _one_by_one(source: Source) -> Iterator[list[np.ndarray]]:
-    for batch in source.representative():
-        for image in batch:
-            yield [image[np.newaxis]]
+def _one_by_one(batches: Iterator[Arrays]) -> Iterator[dict[str, np.ndarray]]:
+    for batch in batches:
+        yield from _rows(batch)
 
 
-def _archive(name: str, text: str, offset: int) -> bytes:
+def _rows(batch: Arrays) -> Iterator[dict[str, np.ndarray]]:
+    for row in range(len(next(iter(batch.values())))):
+        yield {name: x[row : row + 1] for name, x in batch.items()}
+
+
+def _archive(texts: Mapping[str, str], offset: int) -> bytes:
     """A ZIP archive that stands behind so many other bytes."""
     file = io.BytesIO(bytes(offset))
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(name, text)
+        for name, text in texts.items():
+            archive.writestr(name, text)
     return file.getvalue()[offset:]
 
 
@@ -93,17 +116,12 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
         try:
             interpreter = Interpreter(str(folder / FILE), num_threads=os.cpu_count())
             interpreter.allocate_tensors()
+            ask = interpreter.get_signature_runner()
         except (OSError, ValueError, RuntimeError) as error:
             raise BadData(f"{folder / FILE} cannot be loaded: {error}") from None
-    (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
+    types = {name: details["dtype"] for name, details in ask.get_input_details().items()}
 
-    def one(image: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(given["index"], image[np.newaxis].astype(given["dtype"]))
-        interpreter.invoke()
-        return interpreter.get_tensor(wanted["index"])[0]
+    def one(inputs: Arrays) -> Arrays:
+        return ask(**{name: x.astype(types[name]) for name, x in inputs.items()})
 
-    def probabilities(samples: Samples) -> np.ndarray:
-        batches = plain_batches(samples, loading).as_numpy_iterator()
-        return np.array([one(image) for batch in batches for image in batch["pixels"]])
-
-    return probabilities
+    return on_inputs(loading, lambda batch: joined(one(row) for row in _rows(batch)))

@@ -11,12 +11,10 @@ from collections.abc import Mapping, Sequence
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["LABELS", "METADATA", "with_metadata"]
+__all__ = ["METADATA", "with_metadata"]
 
 METADATA = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
-LABELS = "labels.txt"
-"""Name of the file of labels inside the model."""
 
 _TENSOR_AXIS_LABELS, _RGB = 2, 1
 _FEATURE, _IMAGE, _NORMALIZATION = 1, 2, 1
@@ -25,17 +23,20 @@ Number = tuple[str, int]
 """A type of flatbuffers, such as "Int8", and a value."""
 
 
-def with_metadata(content: bytes, name: str, size: int) -> bytes:
-    """Put the metadata into a model of one image in and one row of probabilities out.
+def with_metadata(content: bytes, name: str, size: int, labels: Mapping[str, str]) -> bytes:
+    """Put the metadata into a model of one image in and rows of scores out.
 
     Args:
-        content: The model, as the converter makes it.
+        content: The model, as the converter makes it, with one signature.
         name: Of the model.
         size: Side of the image in pixels.
+        labels: By the name of an output in the signature, the file inside the model that names
+            its units, a line each.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
+    tensors = [(one, labels[one]) for one in _output_names(model)]
     buffer = schema.BufferT()
-    buffer.data = list(_described(name, size))
+    buffer.data = list(_described(name, size, tensors))
     entry = schema.MetadataT()
     entry.name, entry.buffer = METADATA, len(model.buffers)
     model.buffers.append(buffer)
@@ -46,7 +47,14 @@ def with_metadata(content: bytes, name: str, size: int) -> bytes:
     return bytes(builder.Output())
 
 
-def _described(name: str, size: int) -> bytes:
+def _output_names(model: schema.ModelT) -> list[str]:
+    """Names in the signature of the outputs, in the order in which the graph has them."""
+    (signature,) = model.signatureDefs
+    names = {one.tensorIndex: one.name.decode() for one in signature.outputs}
+    return [names[index] for index in model.subgraphs[0].outputs]
+
+
+def _described(name: str, size: int, tensors: Sequence[tuple[str, str]]) -> bytes:
     builder = flatbuffers.Builder(1024)
     add = _Tables(builder)
     square = add.table({0: ("Uint32", size), 1: ("Uint32", size)})
@@ -61,18 +69,22 @@ def _described(name: str, size: int) -> bytes:
             4: units,
         }
     )
-    labels = add.table({0: add.text(LABELS), 2: ("Int8", _TENSOR_AXIS_LABELS)})
-    probabilities = add.table(
-        {
-            0: add.text("probabilities"),
-            3: add.table({0: ("Uint8", _FEATURE), 1: add.table({})}),
-            6: add.vector([labels]),
-        }
-    )
-    graph = add.table({2: add.vector([pixels]), 3: add.vector([probabilities])})
+    outputs = [_output(add, tensor, file) for tensor, file in tensors]
+    graph = add.table({2: add.vector([pixels]), 3: add.vector(outputs)})
     parser = add.text("1.0.0")
     builder.Finish(add.table({0: add.text(name), 3: add.vector([graph]), 7: parser}), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _output(add: _Tables, tensor: str, labels: str) -> int:
+    file = add.table({0: add.text(labels), 2: ("Int8", _TENSOR_AXIS_LABELS)})
+    return add.table(
+        {
+            0: add.text(tensor),
+            3: add.table({0: ("Uint8", _FEATURE), 1: add.table({})}),
+            6: add.vector([file]),
+        }
+    )
 
 
 class _Tables:

@@ -1,17 +1,20 @@
-"""ONNX for other runtimes: pixels of the right size in, probabilities out."""
+"""ONNX for other runtimes: prepared inputs in, scores by unit out."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.batches import Loading, plain_batches
-from keras_transfer.data.samples import Samples
+from keras_transfer.data.batches import Loading
 from keras_transfer.errors import BadData
-from keras_transfer.exports.formats import PredictFunction, Source
+from keras_transfer.exports.answers import Tensors
+from keras_transfer.exports.formats import PredictFunction
+from keras_transfer.exports.reading import Arrays, on_inputs
+from keras_transfer.exports.source import Source
 from keras_transfer.quiet import silenced
 
 __all__ = ["load_predictor", "write"]
@@ -23,28 +26,34 @@ OPSET = 17
 def write(folder: Path, source: Source, quantize: str = "none") -> None:
     """Write ``model.onnx``.
 
-    ``pixels``, (batch, size, size, 3) float32 RGB 0..255, to ``probabilities``, (batch, classes)
-    float32; the metadata ``classes`` (JSON, by index), ``image_size`` and ``resize`` are inside.
+    ``pixels``, (batch, size, size, 3) float32 RGB 0..255, to the tensors of ``Answers.by_unit``;
+    of a classification that is ``probabilities``, (batch, classes) float32. The metadata
+    ``outputs`` (JSON, as in ``export.json``), of a classification ``classes`` (JSON, by index),
+    ``image_size`` and ``resize`` are inside.
     """
     import onnx
     import tf2onnx
 
-    size, model = source.loading.input.size, source.model
+    specs = source.inputs()
 
     @tf.function(autograph=False)
-    def forward(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": tf.nn.softmax(model({"pixels": pixels}, training=False)["label"])}
+    def forward(*tensors: tf.Tensor) -> Tensors:
+        inputs = dict(zip(specs, tensors, strict=True))
+        return source.answers.by_unit(source.scores(inputs))
 
-    image = tf.TensorSpec([None, size, size, 3], tf.float32, name="pixels")
     with silenced():
-        converted, _ = tf2onnx.convert.from_function(forward, [image], opset=OPSET)
-    metadata = {
-        "classes": json.dumps(source.classes, ensure_ascii=False),
-        "image_size": str(size),
-        "resize": source.loading.input.resize,
-    }
-    onnx.helper.set_model_props(converted, metadata)
+        converted, _ = tf2onnx.convert.from_function(forward, [*specs.values()], opset=OPSET)
+    onnx.helper.set_model_props(converted, _metadata(source))
     onnx.save(converted, folder / FILE)
+
+
+def _metadata(source: Source) -> dict[str, str]:
+    loading, answers = source.loading, source.answers
+    found: dict[str, Any] = {"outputs": answers.to_json()}
+    if answers.classes is not None:
+        found["classes"] = answers.classes
+    texts = {name: json.dumps(content, ensure_ascii=False) for name, content in found.items()}
+    return {**texts, "image_size": str(loading.input.size), "resize": loading.input.resize}
 
 
 def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
@@ -61,11 +70,9 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
         )
     except Exception as error:  # its exceptions have no other common base
         raise BadData(f"{folder / FILE} cannot be loaded: {error}") from None
+    names = [tensor.name for tensor in session.get_outputs()]
 
-    def probabilities(samples: Samples) -> np.ndarray:
-        batches = plain_batches(samples, loading).as_numpy_iterator()
-        return np.concatenate(
-            [session.run(None, {"pixels": batch["pixels"]})[0] for batch in batches]
-        )
+    def answer(inputs: Arrays) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
-    return probabilities
+    return on_inputs(loading, answer)

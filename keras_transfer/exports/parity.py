@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_transfer.errors import CheckFailed
+from keras_transfer.exports.answers import Given
+from keras_transfer.objectives.outputs import Output
+from keras_transfer.tables import Table
 
-__all__ = ["LIMITS", "TIE", "Limits", "compare", "gate"]
+__all__ = ["LIMITS", "NEAR", "TIE", "Comparison", "Limits", "compare", "gate"]
 
 TIE = 1e-4
-"""Probabilities nearer than that are equal: which of two such classes comes first is rounding."""
+"""Probabilities nearer than that are equal: which of two such classes comes first, and on which
+side of a threshold such a probability lies, is rounding."""
+
+NEAR = 0.1
+"""A value that moves by more than this share of its target's spread has changed. Noise below it
+adds at most 0.01 variances to the mean squared error, and so takes at most about 0.01 from R2."""
 
 
 class Limits(NamedTuple):
     """How far an export may be from its model.
 
     Attributes:
-        changed: Largest share of images with another best class.
-        difference: Largest difference of a probability.
+        changed: Largest share of answers that may change: best classes of images, decisions for
+            labels, values by more than ``NEAR``.
+        difference: Largest difference of a probability; of a value, in spreads of its target.
     """
 
     changed: float
@@ -33,50 +42,171 @@ LIMITS: Mapping[str, Limits] = {
     "dynamic": Limits(0.03, 1.0),
     "int8": Limits(0.05, 1.0),
 }
-"""By quantization. One image far from the others' noise says little of an int8 network, so its
-probabilities are told, not judged."""
+"""By quantization, for every objective. Without one only the order of float32 sums differs;
+float16 has three digits, which deep networks add up. One image far from the others' noise says
+little of an int8 network, so its probabilities are told, not judged; of its values none may be a
+standard deviation off."""
 
 
-def compare(model: np.ndarray, export: np.ndarray, true: np.ndarray) -> dict[str, Any]:
-    """Hold the answers of an export against those of its model.
+class Comparison(NamedTuple):
+    """How an output of an export differs from the model's.
+
+    Attributes:
+        found: JSON-ready; as ``compare`` says.
+        answers: How many answers could have changed.
+        text: The same for people.
+    """
+
+    found: dict[str, Any]
+    answers: int
+    text: str
+
+    def passes(self, limits: Limits) -> bool:
+        """Whether it is near enough; false for NaN."""
+        changed = self.found["changed"] / self.answers
+        return changed <= limits.changed and self.found["largest_difference"] <= limits.difference
+
+
+def compare(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
+    """Hold the answers of an export against those of its model, for one output.
+
+    ``found`` has ``images``, ``changed`` (answers that differ) and ``largest_difference``, and
+
+    * classification: ``accuracy`` and ``model_accuracy``; changed: another best class, ties
+      (``TIE``) aside;
+    * multilabel: ``decisions``, ``hamming_loss`` and ``model_hamming_loss``; changed: decisions for
+      a label, by the export's own thresholds, ties aside;
+    * regression: ``values``, ``spread`` by target, ``mae`` and ``model_mae`` by target; changed:
+      values that move by more than ``NEAR`` spreads; differences are in spreads.
+
+    A metric is None where no true value is known. The spread is the standard deviation of the true
+    values; where these are equal or not known, their or the model's largest magnitude.
 
     Args:
-        model: (n, classes) probabilities by Keras.
-        export: (n, classes) probabilities by the export, of the same images.
-        true: (n,) labels.
-
-    Returns:
-        JSON-ready: "images"; "changed", how many have another best class, ties (``TIE``) aside;
-        "largest_difference" of a probability; "accuracy" and "model_accuracy".
+        output: What is predicted, with which decision.
+        model: (n, units) scores by Keras.
+        export: Of the same examples by the export.
+        true: True values as in ``Labels.values``.
     """
-    rows, best = np.arange(len(model)), export.argmax(axis=1)
+    return _COMPARED[output.objective.activation](output, model, export, true)
+
+
+def _classes(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
+    rows, best = np.arange(len(model)), export.scores.argmax(axis=1)
     changed = model.max(axis=1) - model[rows, best] > TIE
-    return {
+    known = output.objective.known(true)
+    found = {
         "images": len(model),
         "changed": int(changed.sum()),
-        "largest_difference": float(np.abs(model - export).max()),
-        "accuracy": float(np.mean(best == true)),
-        "model_accuracy": float(np.mean(model.argmax(axis=1) == true)),
+        "largest_difference": _largest(np.abs(model - export.scores)),
+        "accuracy": _mean((best == true)[known]),
+        "model_accuracy": _mean((model.argmax(axis=1) == true)[known]),
     }
+    text = (
+        f"another class for {found['changed']} of {len(model)} images, probabilities up to "
+        f"{found['largest_difference']:.2g} apart; accuracy {_shown(found['accuracy'])}, the "
+        f"model's {_shown(found['model_accuracy'])}"
+    )
+    return Comparison(found, len(model), text)
 
 
-def gate(found: Mapping[str, Any], limits: Limits) -> None:
-    """Let an export through that is near enough.
+def _labels(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
+    objective, decision = output.objective, output.decision
+    ours = objective.decide(export.scores, decision) if export.decided is None else export.decided
+    theirs = objective.decide(model, decision)
+    thresholds = np.array(decision.get("thresholds", 0.5))
+    changed = (ours != theirs) & (np.abs(model - thresholds) > TIE)
+    known = objective.known(true)
+    found = {
+        "images": len(model),
+        "decisions": model.size,
+        "changed": int(changed.sum()),
+        "largest_difference": _largest(np.abs(model - export.scores)),
+        "hamming_loss": _mean((ours != true)[known]),
+        "model_hamming_loss": _mean((theirs != true)[known]),
+    }
+    text = (
+        f"another decision for {found['changed']} of {model.size} labels of {len(model)} images, "
+        f"probabilities up to {found['largest_difference']:.2g} apart; Hamming loss "
+        f"{_shown(found['hamming_loss'])}, the model's {_shown(found['model_hamming_loss'])}"
+    )
+    return Comparison(found, model.size, text)
+
+
+def _values(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
+    known = output.objective.known(true)
+    spread = _spread(true[known], model)
+    apart = np.abs(model - export.scores) / spread
+    found = {
+        "images": len(model),
+        "values": model.size,
+        "spread": spread.tolist(),
+        "changed": int((~(apart <= NEAR)).sum()),
+        "largest_difference": _largest(apart),
+        "mae": _errors(export.scores[known], true[known]),
+        "model_mae": _errors(model[known], true[known]),
+    }
+    names = ", ".join(
+        f"{name} {_shown(ours)}, the model's {_shown(theirs)}"
+        for name, ours, theirs in zip(
+            output.names,
+            *(found[key] or [None] * len(spread) for key in ("mae", "model_mae")),
+            strict=True,
+        )
+    )
+    text = (
+        f"{found['changed']} of {model.size} values moved by more than {NEAR:g} standard "
+        f"deviations of their target, by {found['largest_difference']:.2g} at most; mean "
+        f"absolute error of {names}"
+    )
+    return Comparison(found, model.size, text)
+
+
+_COMPARED: Table[Callable[[Output, np.ndarray, Given, np.ndarray], Comparison]] = Table(
+    "activation", {"softmax": _classes, "sigmoid": _labels, "linear": _values}
+)
+
+
+def _spread(true: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """(targets,) float64 above 0."""
+    known = np.asarray(true if len(true) else model, "float64")
+    spread, largest = known.std(axis=0), np.abs(known).max(axis=0)
+    return np.where(spread > 0, spread, np.where(largest > 0, largest, 1.0))
+
+
+def _largest(apart: np.ndarray) -> float:
+    return float(apart.max())
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(np.mean(values)) if values.size else None
+
+
+def _errors(scores: np.ndarray, true: np.ndarray) -> list[float] | None:
+    return np.abs(scores - true).mean(axis=0).tolist() if len(true) else None
+
+
+def _shown(metric: float | None) -> str:
+    return "not known" if metric is None else f"{metric:.4g}"
+
+
+def gate(compared: Mapping[str, Comparison], limits: Limits) -> None:
+    """Let an export through whose outputs are all near enough.
 
     Args:
-        found: As ``compare`` gives it.
+        compared: By the name of the output.
         limits: How near that is.
 
     Raises:
-        CheckFailed: It is not.
+        CheckFailed: One is not.
     """
-    changed, difference = found["changed"] / found["images"], found["largest_difference"]
-    if changed <= limits.changed and difference <= limits.difference:  # false for NaN
+    failed = {name: one.text for name, one in compared.items() if not one.passes(limits)}
+    if not failed:
         return
+    several = len(compared) > 1
+    told = "; ".join(f"output {name}: {text}" if several else text for name, text in failed.items())
     raise CheckFailed(
-        f"The export does not answer as the model does: another class for {found['changed']} of "
-        f"{found['images']} images (limit {limits.changed:.1%}), probabilities up to "
-        f"{difference:.2g} apart (limit {limits.difference:.2g}), accuracy {found['accuracy']:.4f} "
-        f"instead of {found['model_accuracy']:.4f}. Nothing was written. Allow more by "
-        "--max-changed or --max-difference, or quantize less."
+        f"The export does not answer as the model does: {told}. The limits are "
+        f"{limits.changed:.1%} changed and a difference of {limits.difference:.2g}. Nothing was "
+        "written. Allow more by --max-changed or --max-difference, or quantize less."
     )

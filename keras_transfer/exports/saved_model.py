@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_transfer.data.batches import Loading
-from keras_transfer.data.files import Files
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
-from keras_transfer.exports.formats import PredictFunction, Source
+from keras_transfer.exports.formats import PredictFunction
+from keras_transfer.exports.reading import joined
 from keras_transfer.exports.serving_module import ServingModule
+from keras_transfer.exports.source import Source
+from keras_transfer.inputs.images.bound import BoundImage
 
 __all__ = ["load_predictor", "warmup_log", "write"]
 
@@ -36,12 +38,13 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
             tf.saved_model.save(served, str(folder), signatures=served.signatures())
         except tf.errors.ResourceExhaustedError as error:  # TensorFlow's word for a full disk
             raise OSError(errno.ENOSPC, str(error)) from None
-    _name_method(folder / "saved_model.pb", "classify", CLASSIFY)
+    if source.answers.classes is not None:
+        _name_method(folder / "saved_model.pb", "classify", CLASSIFY)
     _write_warmup(folder / WARMUP, source)
 
 
 def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
-    """Read it back: files are sent as bytes, other images as pixels.
+    """Read it back: encoded images and texts are sent as they are, arrays as pixels.
 
     Raises:
         BadData: It cannot be loaded.
@@ -51,28 +54,16 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise BadData(f"The export in {folder} cannot be loaded: {error}") from None
 
-    def scores(samples: Samples) -> np.ndarray:
-        ask = loaded.signatures
-        if isinstance(samples.store, Files):
-            found = [ask["serving_default"](image_bytes=one) for one in _contents(samples, loading)]
-        else:
-            found = [ask["predict_pixels"](pixels=one) for one in _pixels(samples)]
-        return np.concatenate([one["scores"].numpy() for one in found])
+    def predict(samples: Samples) -> dict[str, np.ndarray]:
+        read = tf.data.Dataset.from_tensor_slices(samples.rows).map(samples.store.read)
+        encoded = read.element_spec.dtype == tf.string
+        ask = loaded.signatures["serving_default" if encoded else "predict_pixels"]
+        (name,) = ask.structured_input_signature[1]
+        # Arrays one by one: their sizes may differ.
+        batches = read.batch(loading.batch_size if encoded else 1).prefetch(4)
+        return joined(ask(**{name: batch}) for batch in batches)
 
-    return scores
-
-
-def _contents(samples: Samples, loading: Loading) -> Iterator[tf.Tensor]:
-    paths = [samples.store.paths[row] for row in samples.rows]
-    for start in range(0, len(paths), loading.batch_size):
-        some = paths[start : start + loading.batch_size]
-        yield tf.constant([Path(path).read_bytes() for path in some])
-
-
-def _pixels(samples: Samples) -> Iterator[tf.Tensor]:
-    """One by one: their sizes may differ."""
-    read = tf.data.Dataset.from_tensor_slices(samples.rows).map(samples.store.read)
-    return iter(read.batch(1).prefetch(4))
+    return predict
 
 
 def _name_method(file: Path, signature: str, method: str) -> None:
@@ -86,25 +77,30 @@ def _name_method(file: Path, signature: str, method: str) -> None:
 def _write_warmup(file: Path, source: Source) -> None:
     """Requests that a server runs before it says that it is ready: one image, and eight."""
     rng = np.random.default_rng(0)
-    size = source.loading.input.size
+    size, (raw, _) = source.loading.input.size, source.loading.input.raw
     noise = rng.integers(0, 256, (size, size, 3), "uint8")
     image = tf.io.encode_jpeg(noise).numpy()
     file.parent.mkdir()
     with tf.io.TFRecordWriter(str(file)) as writer:
         for count in (1, 8):
-            writer.write(warmup_log(source.name, count * [image]))
+            writer.write(warmup_log(source.name, count * [image], raw))
 
 
-def warmup_log(name: str, images: Iterable[bytes]) -> bytes:
+def warmup_log(name: str, examples: Iterable[bytes], raw: str = BoundImage.raw[0]) -> bytes:
     """Serialize a ``tensorflow.serving.PredictionLog`` of a request to ``serving_default``.
 
     Its classes are in tensorflow-serving-api, which nobody else here needs; the numbers are those
     of its fields (``predict_log = 6``, ``request = 1``; ``model_spec = 1``, ``inputs = 2``;
     ``name = 1``, ``signature_name = 3``), which protocol buffers never change.
+
+    Args:
+        name: Of the model.
+        examples: Raw examples, such as encoded images.
+        raw: Name of the input that takes them.
     """
-    tensor = tf.make_tensor_proto(list(images)).SerializeToString()
+    tensor = tf.make_tensor_proto(list(examples)).SerializeToString()
     spec = _field(1, name.encode()) + _field(3, b"serving_default")
-    entry = _field(1, b"image_bytes") + _field(2, tensor)
+    entry = _field(1, raw.encode()) + _field(2, tensor)
     return _field(6, _field(1, _field(1, spec) + _field(2, entry)))
 
 

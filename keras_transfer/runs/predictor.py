@@ -164,9 +164,9 @@ class Predictor:
             self._check_unseen(samples.digests, strict)
             report_copies(samples)
         views = self._views(samples, tta)
-        metrics = self._metrics(samples, _mean(views))
+        metrics = self.metrics_of(samples, _mean(views))
         if tta is not None:
-            plain = self._metrics(samples, views[0])
+            plain = self.metrics_of(samples, views[0])
             for name, output in self.outputs.items():
                 shown = (*output.objective.headline, "log_loss")
                 metrics[name]["plain"] = {m: plain[name][m] for m in shown if m in plain[name]}
@@ -182,9 +182,18 @@ class Predictor:
             logger.warning("Warning: predictions and metrics are not written: %s.", error)
         return found
 
-    def _metrics(
+    def metrics_of(
         self, samples: Samples, scores: Mapping[str, np.ndarray]
     ) -> dict[str, dict[str, Any]]:
+        """Compute the metrics of scores that are there already.
+
+        Args:
+            samples: With true values, as ``labelled`` gives them.
+            scores: (n, units) float by output, of these examples.
+
+        Returns:
+            As ``Objective.evaluate`` gives them, by output.
+        """
         copies = families(samples.digests)
         return {
             name: output.objective.evaluate(

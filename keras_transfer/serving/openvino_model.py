@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.data.samples import LABEL
+from keras_transfer.exports.answers import Answers
+from keras_transfer.exports.exported import METADATA
 from keras_transfer.features.engines import Engine, openvino_engine, openvino_network
-from keras_transfer.serving.models import DEFAULT, WARMUP, Model, Tensors, warmup_requests
+from keras_transfer.serving.models import (
+    DEFAULT,
+    WARMUP,
+    Model,
+    Signature,
+    Tensors,
+    warmup_requests,
+)
 
 __all__ = ["OpenVinoModel", "pays"]
 
 logger = logging.getLogger("keras_transfer")
 
 TOLERANCE = 1e-3
-"""Largest difference of a probability from TensorFlow's."""
+"""Largest difference from TensorFlow's of a probability; of a value, in spreads of its target."""
 
 
 def pays() -> bool:
@@ -50,39 +62,64 @@ class OpenVinoModel(Model):
 
     def _take_over(self) -> None:
         requests = [one for which, one in warmup_requests(self.folder / WARMUP) if which == DEFAULT]
-        wanted = [super(OpenVinoModel, self).run(DEFAULT, one)["scores"] for one in requests]
+        wanted = [super(OpenVinoModel, self).run(DEFAULT, one) for one in requests]
         try:
-            network = openvino_network(self.signatures["forward"].function, chunk=1)
+            self._answers = Answers.from_assets(self.folder / "assets")
+            network = openvino_network(_joined(self.signatures["forward"], self._answers), chunk=1)
             self._engine = openvino_engine(network, "float32")
-            self._classes = self._class_names(requests[0])
-            found = [self.run(DEFAULT, one)["scores"] for one in requests]
+            found = [self.run(DEFAULT, one) for one in requests]
+            apart = max(self._apart(*pair) for pair in zip(found, wanted, strict=True))
         except Exception as error:  # whatever a converter does not know
             self._engine = None
             logger.warning("Warning: OpenVINO cannot run this model (%s); TensorFlow does.", error)
             return
-        apart = max(float(np.abs(a - b).max()) for a, b in zip(found, wanted, strict=True))
         if not apart <= TOLERANCE:
             self._engine = None
-            text = "Warning: OpenVINO's probabilities are %.2g from TensorFlow's, which answers."
+            text = "Warning: OpenVINO's answers are %.2g from TensorFlow's, which answers."
             logger.warning(text, apart)
 
-    def _class_names(self, request: Mapping[str, np.ndarray]) -> np.ndarray:
-        """By class index: what TensorFlow's ranking of one image puts where."""
-        answer = super().run(DEFAULT, request)
-        order = np.argsort(-answer["scores"][0], kind="stable")
-        names = np.empty(len(order), object)
-        names[order] = answer["classes"][0]
-        return names
+    def _apart(self, found: Tensors, wanted: Tensors) -> float:
+        """Largest difference of a probability, or of a value as ``TOLERANCE`` says."""
+        ours, theirs = self._answers.read(found), self._answers.read(wanted)
+        spreads = _spreads(self.folder, self._answers)
+        return max(
+            float((np.abs(ours[name].scores - theirs[name].scores) / spread).max())
+            for name, spread in spreads.items()
+        )
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Tensors:
         """Answer; see ``Model.run``."""
         if self._engine is None or signature != DEFAULT:
             return super().run(signature, inputs)
-        pixels = super().run("decode", inputs)["pixels"].astype("float32")
-        scores = np.concatenate(list(self._engine([pixels])))
-        order = np.argsort(-scores, axis=1, kind="stable")
-        return {
-            "classes": self._classes[order],
-            "probabilities": np.take_along_axis(scores, order, axis=1),
-            "scores": scores,
-        }
+        (prepared,) = super().run("decode", inputs).values()
+        joined = np.concatenate(list(self._engine([prepared.astype("float32")])))
+        ends = np.cumsum([len(output.names) for output in self._answers.outputs.values()])
+        parts = np.split(joined, ends[:-1], axis=1)
+        served = self._answers.served(dict(zip(self._answers.outputs, parts, strict=True)))
+        return {name: np.asarray(tensor) for name, tensor in served.items()}
+
+
+def _spreads(folder: Path, answers: Answers) -> dict[str, Any]:
+    """What differences are divided by, by output: 1, or (targets,) spreads of a regression."""
+    found: dict[str, Any] = {answer.name: 1.0 for answer in answers}
+    values = [answer.name for answer in answers if answer.activation == "linear"]
+    if values:
+        parity = json.loads((folder / METADATA).read_text(encoding="utf-8"))["parity"]
+        parity = {LABEL: parity} if [*found] == [LABEL] else parity
+        found |= {name: np.array(parity[name]["spread"]) for name in values}
+    return found
+
+
+def _joined(forward: Signature, answers: Answers) -> Any:
+    """``forward`` as a function of one input and one output: the scores of all outputs, joined."""
+    names = [answer.scores_name for answer in answers]
+    if len(names) == 1:
+        return forward.function
+    ((given, spec),) = forward.inputs.items()
+
+    @tf.function(autograph=False)
+    def joined(tensor: tf.Tensor) -> tf.Tensor:
+        found = forward.function(**{given: tensor})
+        return tf.concat([found[name] for name in names], axis=1)
+
+    return joined.get_concrete_function(spec)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from keras_transfer.exports.versions import numbered
+from keras_transfer.errors import TransferError
+from keras_transfer.exports import Export
 from keras_transfer.inputs.images.decode import EXTENSIONS
+from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.versions import Versions
 
 __all__ = ["routes"]
 
@@ -28,12 +31,11 @@ HEADERS = {
 MOST_EXAMPLES = 24
 
 
-def routes(name: str, base: Path, examples: Path | None) -> list[BaseRoute]:
+def routes(versions: Versions, examples: Path | None) -> list[BaseRoute]:
     """Make the routes.
 
     Args:
-        name: Of the model.
-        base: The folder of its versions.
+        versions: Of the model.
         examples: Folder of images to choose from; None for none.
     """
     images = {one.name: one for one in _images(examples)}
@@ -46,8 +48,8 @@ def routes(name: str, base: Path, examples: Path | None) -> list[BaseRoute]:
         return Response(content, media_type=TYPES[wanted], headers=HEADERS)
 
     async def metadata(request: Request) -> Response:
-        document = {"name": name, "resize": _resize(base), "examples": list(images)}
-        return JSONResponse(document, headers=HEADERS)
+        document = {**_described(versions), "examples": list(images)}
+        return JSONResponse({"name": versions.name, **document}, headers=HEADERS)
 
     async def example(request: Request) -> Response:
         path = images.get(request.path_params["file"])  # of those that were listed, no other
@@ -70,12 +72,25 @@ def _images(folder: Path | None) -> list[Path]:
     return [one for one in found if one.is_file()][:MOST_EXAMPLES]
 
 
-def _resize(base: Path) -> str:
-    """How the newest version makes a square of an image; "" where it does not say."""
-    for version in reversed(numbered(base)):
-        try:
-            text = (base / str(version) / "export.json").read_text(encoding="utf-8")
-            return str(json.loads(text).get("resize", ""))
-        except (OSError, ValueError, AttributeError):
-            continue
-    return ""
+def _described(versions: Versions) -> dict[str, Any]:
+    """How the version that answers makes a square of an image, and what its outputs are.
+
+    "" and nothing where it does not say: a SavedModel that this package has not written.
+    """
+    try:
+        export = Export(versions.get(versions.name).folder)
+        return {"resize": str(export.metadata["resize"]), "outputs": _outputs(export)}
+    except (RequestError, TransferError, LookupError, TypeError, AttributeError):
+        return {"resize": "", "outputs": []}
+
+
+def _outputs(export: Export) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": answer.name,
+            "prefix": answer.prefix,
+            "activation": answer.activation,
+            "names": list(answer.output.names),
+        }
+        for answer in export.answers
+    ]

@@ -68,7 +68,7 @@ def build_app(service: Service, *, token: str = "", examples: Path | None = None
         Route("/healthz", health, methods=["GET"]),
         Route(METRICS, guarded(metrics), methods=["GET"]),
         Route("/v1/{rest:path}", guarded(v1), methods=methods),
-        *page.routes(service.versions.name, service.versions.base, examples),
+        *page.routes(service.versions, examples),
     ]
     return Starlette(routes=routes)
 

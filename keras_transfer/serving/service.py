@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 
+from keras_transfer.inputs.images.bound import BoundImage
 from keras_transfer.inputs.images.image_checks import MAX_PIXELS
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.errors import RequestError
@@ -22,7 +23,7 @@ from keras_transfer.serving.versions import Versions
 __all__ = ["CLASSIFY", "Limits", "PendingRequest", "Service"]
 
 CLASSIFY = "tensorflow/serving/classify"
-BYTES = "image_bytes"
+BYTES = BoundImage.raw[0]
 """Inputs and features of this name hold encoded images."""
 
 

@@ -4,30 +4,117 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import CheckFailed
-from keras_transfer.exports.parity import LIMITS, Limits, compare, gate
+from keras_transfer.exports.answers import Given
+from keras_transfer.exports.parity import LIMITS, Comparison, Limits, compare, gate
+from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.multilabel import MultiLabel
+from keras_transfer.objectives.outputs import Output
+from keras_transfer.objectives.regression import Regression
 
+CLASSES = Output(Classification(), ("cat", "dog"))
 MODEL = np.array([[0.9, 0.1], [0.4, 0.6], [0.50001, 0.49999], [0.2, 0.8]])
+
+LABELS = Output(MultiLabel(), ("big", "old"), {"thresholds": [0.5, 0.3]})
+LABEL_MODEL = np.array([[0.9, 0.1], [0.4, 0.4], [0.50001, 0.2], [0.2, 0.8]])
+LABEL_TRUE = np.array([[1, 0], [0, 1], [0, 0], [np.nan, np.nan]])
+
+VALUES = Output(Regression(columns=("width", "price")), ("width", "price"))
+VALUE_TRUE = np.array([[1.0, 100.0], [3.0, 500.0], [np.nan, np.nan]])  # spreads 1 and 200
+VALUE_MODEL = np.array([[1.5, 100.0], [3.0, 520.0], [2.0, 300.0]])
 
 
 def test_changes_differences_and_accuracies():
     export = np.array([[0.8, 0.2], [0.55, 0.45], [0.5, 0.5], [0.2, 0.8]])
 
-    found = compare(MODEL, export, np.array([0, 1, 0, 0]))
+    compared = compare(CLASSES, MODEL, Given(export), np.array([0, 1, 0, 0]))
 
-    assert found == {
+    assert compared.found == {
         "images": 4,
         "changed": 1,
         "largest_difference": pytest.approx(0.15),
         "accuracy": 0.5,  # right on the first and the third
         "model_accuracy": 0.75,
     }
+    assert compared.text.startswith("another class for 1 of 4 images")
 
 
 def test_a_tie_is_no_change():
     export = MODEL.copy()
     export[2] = [0.49999, 0.50001]
 
-    assert compare(MODEL, export, np.zeros(4))["changed"] == 0
+    assert compare(CLASSES, MODEL, Given(export), np.zeros(4, int)).found["changed"] == 0
+
+
+def test_examples_without_a_class_do_not_count_in_accuracy():
+    true = np.array([0, -1, -1, 0])
+
+    assert compare(CLASSES, MODEL, Given(MODEL), true).found["accuracy"] == 0.5
+    assert compare(CLASSES, MODEL, Given(MODEL), np.full(4, -1)).found["accuracy"] is None
+
+
+def test_decisions_for_labels_that_change():
+    """old of the second falls below 0.3; big of the third is a tie; the fourth's are the same."""
+    export = np.array([[0.8, 0.2], [0.4, 0.2], [0.49999, 0.2], [0.3, 0.7]])
+
+    compared = compare(LABELS, LABEL_MODEL, Given(export), LABEL_TRUE)
+
+    assert compared.found == {
+        "images": 4,
+        "decisions": 8,
+        "changed": 1,
+        "largest_difference": pytest.approx(0.2),
+        "hamming_loss": pytest.approx(1 / 6),  # old of the second
+        "model_hamming_loss": pytest.approx(1 / 6),  # big of the third
+    }
+    assert compared.text.startswith("another decision for 1 of 8 labels of 4 images")
+
+
+def test_what_the_graph_decides_counts_not_what_follows_from_its_probabilities():
+    wrong = LABEL_MODEL >= 0.5  # thresholds that are not the model's: old of the second
+
+    compared = compare(LABELS, LABEL_MODEL, Given(LABEL_MODEL, wrong), LABEL_TRUE)
+
+    assert (compared.found["changed"], compared.found["largest_difference"]) == (1, 0.0)
+    assert not compared.passes(LIMITS["none"])
+
+
+def test_values_are_compared_by_the_spread_of_their_target():
+    """0.05 of a spread of 1 is near; 30 of a spread of 200 is 0.15, more than a tenth."""
+    export = np.array([[1.55, 100.0], [3.0, 550.0], [2.0, 290.0]])
+
+    compared = compare(VALUES, VALUE_MODEL, Given(export), VALUE_TRUE)
+
+    assert compared.found == {
+        "images": 3,
+        "values": 6,
+        "spread": [1.0, 200.0],
+        "changed": 1,
+        "largest_difference": pytest.approx(0.15),
+        "mae": pytest.approx([0.275, 25.0]),
+        "model_mae": pytest.approx([0.25, 10.0]),
+    }
+    assert "1 of 6 values moved by more than 0.1 standard deviations" in compared.text
+    assert "width 0.275, the model's 0.25, price 25, the model's 10" in compared.text
+
+
+@pytest.mark.parametrize(
+    ("true", "spread"),
+    [
+        (np.full((3, 2), np.nan), VALUE_MODEL.std(axis=0).tolist()),
+        (np.array([[5.0, -2.0]] * 3), [5.0, 2.0]),  # all equal: their magnitude
+        (np.array([[0.0, 7.0]] * 3), [1.0, 7.0]),
+    ],
+)
+def test_a_target_without_a_spread(true, spread):
+    found = compare(VALUES, VALUE_MODEL, Given(VALUE_MODEL), true).found
+
+    assert found["spread"] == pytest.approx(spread)
+    assert (found["changed"], found["largest_difference"]) == (0, 0.0)
+
+
+def comparison(changed, difference):
+    found = {"images": 100, "changed": changed, "largest_difference": difference}
+    return Comparison(found, 100, f"another class for {changed} of 100")
 
 
 @pytest.mark.parametrize(
@@ -43,15 +130,28 @@ def test_a_tie_is_no_change():
     ],
 )
 def test_the_gate(changed, difference, limits, passes):
-    found = {
-        "images": 100,
-        "changed": changed,
-        "largest_difference": difference,
-        "accuracy": 0.9,
-        "model_accuracy": 0.91,
-    }
+    compared = {"label": comparison(changed, difference)}
     if passes:
-        gate(found, limits)
+        gate(compared, limits)
     else:
-        with pytest.raises(CheckFailed, match=f"another class for {changed} of 100"):
-            gate(found, limits)
+        with pytest.raises(CheckFailed, match=f"model does: another class for {changed} of 100"):
+            gate(compared, limits)
+
+
+def test_every_output_must_pass_and_those_that_do_not_are_named():
+    compared = {"a": comparison(0, 0.0), "b": comparison(2, 0.0), "c": comparison(3, 0.0)}
+
+    with pytest.raises(CheckFailed) as caught:
+        gate(compared, LIMITS["none"])
+    assert "output b: another class for 2 of 100; output c: another" in str(caught.value)
+    assert "output a" not in str(caught.value)
+    gate({"a": compared["a"]}, LIMITS["none"])
+
+
+@pytest.mark.parametrize("output", [CLASSES, LABELS, VALUES], ids=lambda o: o.objective.type)
+def test_an_export_that_answers_nan_does_not_pass(output):
+    model = np.full((3, len(output.names)), 0.25)
+    true = np.zeros(3, int) if output is CLASSES else np.zeros((3, 2))
+    compared = compare(output, model, Given(np.full_like(model, np.nan)), true)
+
+    assert not compared.passes(LIMITS["int8"])

@@ -2,7 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const SHOWN = 5;
-let about = { name: "", resize: "", examples: [] };
+let about = { name: "", resize: "", outputs: [], examples: [] };
 let token = "";
 let turn = 0; // an answer to an earlier image is not shown for a later one
 
@@ -55,8 +55,8 @@ async function classify(file) {
     if (mine !== turn) return;
     say("");
     list(answer.predictions[0]);
-    const heat = await explained(instances);
-    if (mine === turn && heat) keepHeat(heat);
+    const heats = await explained(instances);
+    if (mine === turn && heats.length) keepHeats(heats);
   } catch (error) {
     if (mine === turn) say(error.message, true);
   }
@@ -65,10 +65,36 @@ async function classify(file) {
 async function explained(instances) {
   try {
     const answer = await ask(`${model()}:predict`, { signature_name: "explain", instances });
-    return answer.predictions[0].heat;
+    return outputs().flatMap((output) => heatsOf(output, answer.predictions[0]));
   } catch {
-    return null; // not every export can say where it looked
+    return []; // not every export can say where it looked
   }
+}
+
+/* What is predicted; an export that does not say it is a classification. */
+function outputs() {
+  return about.outputs.length ? about.outputs : [{ name: "label", prefix: "", activation: "softmax" }];
+}
+
+/* A server leaves the name out where a tensor is the only one. */
+function tensor(output, prediction, name) {
+  return Array.isArray(prediction) ? prediction : prediction[output.prefix + name];
+}
+
+/* The heat maps of an output, each with what it is for. */
+function heatsOf(output, prediction) {
+  const heat = tensor(output, prediction, "heat");
+  const named = (name) => (outputs().length > 1 ? `${output.name}: ${name}` : name);
+  if (output.activation === "softmax") {
+    return [{ title: named(tensor(output, prediction, "classes")), heat }];
+  }
+  if (output.activation === "linear") {
+    return output.names.map((name, place) => ({ title: named(name), heat: heat[place] }));
+  }
+  const explained = tensor(output, prediction, "explained");
+  return tensor(output, prediction, "labels")
+    .map((name, place) => ({ title: named(name), heat: heat[place], there: explained[place] }))
+    .filter((one) => one.there);
 }
 
 function show(file) {
@@ -78,39 +104,92 @@ function show(file) {
   $("shown").hidden = false;
 }
 
-function list({ classes, probabilities }) {
-  const rows = classes.map((name, place) => {
-    const row = document.createElement("li");
-    const bar = document.createElement("progress");
-    bar.max = 1;
-    bar.value = probabilities[place];
-    bar.setAttribute("aria-hidden", "true");
-    const label = document.createElement("span");
-    label.textContent = name;
-    const share = document.createElement("span");
-    share.className = "share";
-    share.textContent = `${(100 * probabilities[place]).toFixed(1)} %`;
-    row.append(bar, label, share);
-    row.hidden = place >= SHOWN;
-    return row;
+/* One block for each output, with its name where there are several. */
+function list(prediction) {
+  const blocks = outputs().flatMap((output) => {
+    const rows = document.createElement("ol");
+    rows.append(...ROWS[output.activation](output, prediction));
+    if (outputs().length === 1) return [rows];
+    const title = document.createElement("h2");
+    title.textContent = output.name;
+    return [title, rows];
   });
-  $("answer").replaceChildren(...rows);
-  $("more").hidden = rows.length <= SHOWN;
+  $("answer").replaceChildren(...blocks);
+  $("more").hidden = !$("answer").querySelector("li[hidden]");
+}
+
+/* The rows of an output, by how its scores are made. */
+const ROWS = {
+  softmax: (output, prediction) => {
+    const shares = tensor(output, prediction, "probabilities");
+    return tensor(output, prediction, "classes").map((name, place) => {
+      const row = barred(name, shares[place], place === 0);
+      row.hidden = place >= SHOWN;
+      return row;
+    });
+  },
+  sigmoid: (output, prediction) => {
+    const shares = tensor(output, prediction, "probabilities");
+    const decided = tensor(output, prediction, "decided");
+    return tensor(output, prediction, "labels").map((name, place) => {
+      const row = barred(name, shares[place], decided[place]);
+      const mark = document.createElement("span");
+      mark.className = "mark";
+      mark.textContent = decided[place] ? "✓" : "";
+      mark.setAttribute("role", "img");
+      mark.setAttribute("aria-label", decided[place] ? "predicted" : "not predicted");
+      row.querySelector("span").before(mark);
+      return row;
+    });
+  },
+  linear: (output, prediction) => tensor(output, prediction, "values").map(
+    (value, place) => row(output.names[place], digits(value), false),
+  ),
+};
+
+function row(name, text, isAnswer) {
+  const line = document.createElement("li");
+  const label = document.createElement("span");
+  label.className = "name";
+  label.textContent = name;
+  const share = document.createElement("span");
+  share.className = "share";
+  share.textContent = text;
+  line.append(label, share);
+  line.classList.toggle("answer", isAnswer);
+  return line;
+}
+
+function barred(name, share, isAnswer) {
+  const line = row(name, `${(100 * share).toFixed(1)} %`, isAnswer);
+  const bar = document.createElement("progress");
+  bar.max = 1;
+  bar.value = share;
+  bar.setAttribute("aria-hidden", "true");
+  line.prepend(bar);
+  return line;
+}
+
+/* Five digits: 1234.5, 0.0012346, 1.2346e-9. */
+function digits(value) {
+  return String(Number(Number(value).toPrecision(5)));
 }
 
 /* The heat map covers the square that the network saw. */
-let heat = null;
+let heats = [];
 
 function clearHeat() {
-  heat = null;
+  heats = [];
   $("heat").hidden = true;
   $("switch").hidden = true;
   $("note").textContent = "";
 }
 
-function keepHeat(found) {
-  heat = found;
+function keepHeats(found) {
+  heats = found;
   $("switch").hidden = false;
+  $("targets").hidden = heats.length < 2;
+  $("target").replaceChildren(...heats.map(({ title }, place) => new Option(title, place)));
   if (about.resize === "crop") $("note").textContent = "The model saw the middle square.";
   drawHeat();
 }
@@ -125,8 +204,9 @@ function seen(width, height) {
 
 function drawHeat() {
   const canvas = $("heat");
-  canvas.hidden = !heat || !$("heated").checked;
+  canvas.hidden = !heats.length || !$("heated").checked;
   if (canvas.hidden) return;
+  const { heat } = heats[Number($("target").value) || 0];
   const image = $("image");
   const small = document.createElement("canvas");
   small.height = heat.length;
@@ -192,7 +272,9 @@ function snippets() { // they name the variable that holds the token, never the 
     'body = json.dumps({"instances": [{"image_bytes": {"b64": image}}]}).encode()',
     `request = urllib.request.Request("${url}", body, ${headers})`,
     "answer = json.load(urllib.request.urlopen(request))",
-    'print(answer["predictions"][0]["classes"][0], answer["predictions"][0]["probabilities"][0])',
+    about.outputs.every((output) => output.prefix === "" && output.activation === "softmax")
+      ? 'print(answer["predictions"][0]["classes"][0], answer["predictions"][0]["probabilities"][0])'
+      : 'print(answer["predictions"][0])',
   ].join("\n");
 }
 
@@ -242,11 +324,12 @@ document.addEventListener("drop", (event) => {
   take(event.dataTransfer.files);
 });
 $("heated").addEventListener("change", drawHeat);
+$("target").addEventListener("change", drawHeat);
 $("image").addEventListener("load", drawHeat);
 $("image").addEventListener("error", () => { $("shown").hidden = true; });
 addEventListener("resize", drawHeat);
 $("more").addEventListener("click", () => {
-  for (const row of $("answer").children) row.hidden = false;
+  for (const line of $("answer").querySelectorAll("li")) line.hidden = false;
   $("more").hidden = true;
 });
 for (const button of document.querySelectorAll("[data-copies]")) {

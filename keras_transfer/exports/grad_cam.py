@@ -1,0 +1,97 @@
+"""Where a network looked for what it answered: Grad-CAM inside the graph.
+
+The gradient of an output by each channel of the last map, averaged over all places, weighs the
+channel; what the weighted sum has above 0 is divided by its maximum (Selvaraju et al., 2017,
+https://arxiv.org/abs/1610.02391, equations 1 and 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_transfer.exports.answers import Answer, Tensors
+from keras_transfer.tables import Table
+
+__all__ = ["explained"]
+
+Head = Callable[[tf.Tensor], tf.Tensor]
+"""From (n, height, width, channels) float32 maps to (n, units) outputs before any activation."""
+
+
+def explained(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
+    """Compute what the signature ``explain`` returns for one output.
+
+    * classification: ``heat`` (n, height, width) of the best class, ``classes`` (n,) its name;
+    * multilabel: ``heat`` (n, labels, height, width), ``labels`` (n, labels) most probable first,
+      ``explained`` (n, labels) bool: the labels that are decided for, or the most probable one if
+      there is none; the heat of all others is 0;
+    * regression: ``heat`` (n, targets, height, width): what raises the value.
+
+    Heat is float32, 0..1.
+
+    Args:
+        answer: What the graph returns for the output.
+        head: From maps to this output.
+        maps: The backbone's last map.
+    """
+    found = _EXPLAINED[answer.activation](answer, head, maps)
+    return {f"{answer.prefix}{name}": tensor for name, tensor in found.items()}
+
+
+def _heat(maps: tf.Tensor, value: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """(n, height, width) float32 of (n,) values, a function of the maps."""
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        values = value(maps)
+    factors = tf.reduce_mean(tape.gradient(values, maps), (1, 2), keepdims=True)
+    heat = tf.nn.relu(tf.reduce_sum(factors * maps, axis=-1))
+    return tf.math.divide_no_nan(heat, tf.reduce_max(heat, (1, 2), keepdims=True))
+
+
+def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """(n, units, height, width) float32; 0 where the (n, units) bool ``wanted`` is not set."""
+    nothing = tf.zeros_like(maps[..., 0])
+
+    def one(unit: tf.Tensor) -> tf.Tensor:
+        asked = wanted[:, unit]
+        heat = tf.cond(
+            tf.reduce_any(asked),
+            lambda: _heat(maps, lambda maps: tf.gather(head(maps), unit, axis=1)),
+            lambda: nothing,
+        )
+        return tf.where(asked[:, None, None], heat, nothing)
+
+    units = tf.range(tf.shape(wanted)[1])
+    heat = tf.map_fn(one, units, fn_output_signature=tf.TensorSpec(nothing.shape, tf.float32))
+    return tf.transpose(heat, (1, 0, 2, 3))
+
+
+def _of_best_class(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
+    heat = _heat(maps, lambda maps: tf.reduce_max(head(maps), axis=1))
+    best = tf.argmax(head(maps), axis=1)
+    return {"heat": heat, "classes": tf.gather(tf.constant(answer.output.names), best)}
+
+
+def _of_labels(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
+    names, scores = answer.output.names, answer.output.objective.scores(head(maps))
+    decided = answer.by_unit(scores)[f"{answer.prefix}decided"]
+    none = tf.logical_not(tf.reduce_any(decided, axis=1, keepdims=True))
+    likeliest = tf.one_hot(tf.argmax(scores, axis=1), len(names), True, False)
+    wanted = decided | (none & likeliest)
+    order = tf.math.top_k(scores, k=len(names)).indices
+    return {
+        "heat": tf.gather(_of_units(head, maps, wanted), order, batch_dims=1),
+        "labels": tf.gather(tf.constant(names, tf.string), order),
+        "explained": tf.gather(wanted, order, batch_dims=1),
+    }
+
+
+def _of_values(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
+    return {"heat": _of_units(head, maps, tf.ones_like(head(maps), tf.bool))}
+
+
+_EXPLAINED: Table[Callable[[Answer, Head, tf.Tensor], Tensors]] = Table(
+    "activation", {"softmax": _of_best_class, "sigmoid": _of_labels, "linear": _of_values}
+)

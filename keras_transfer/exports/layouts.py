@@ -1,0 +1,66 @@
+"""From the scores of an output to the tensors that a graph returns; see ``exports.answers``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.objectives.outputs import Output
+from keras_transfer.tables import Table
+
+__all__ = ["BY_UNIT", "SERVED"]
+
+Tensors = dict[str, Any]
+Layout = Callable[[Output, Any], Tensors]
+"""From an output and (n, units) float32 scores to tensors by name."""
+
+
+def _decided(output: Output, scores: Any) -> Any:
+    """(n, labels) bool by the thresholds; for Keras's symbolic tensors too."""
+    thresholds = output.decision.get("thresholds", [0.5] * len(output.names))
+    return keras.ops.greater_equal(scores, np.array(thresholds, "float32"))
+
+
+def _ranked_classes(output: Output, scores: tf.Tensor) -> Tensors:
+    best = tf.math.top_k(scores, k=len(output.names))  # of equal ones, the first class first
+    return {
+        "classes": tf.gather(tf.constant(output.names, tf.string), best.indices),
+        "probabilities": best.values,
+        "scores": scores,
+    }
+
+
+def _ranked_labels(output: Output, scores: tf.Tensor) -> Tensors:
+    best = tf.math.top_k(scores, k=len(output.names))
+    return {
+        "labels": tf.gather(tf.constant(output.names, tf.string), best.indices),
+        "probabilities": best.values,
+        "decided": tf.gather(_decided(output, scores), best.indices, batch_dims=1),
+        "scores": scores,
+    }
+
+
+SERVED: Table[Layout] = Table(
+    "activation",
+    {
+        "softmax": _ranked_classes,
+        "sigmoid": _ranked_labels,
+        "linear": lambda output, scores: {"values": scores},
+    },
+)
+
+BY_UNIT: Table[Layout] = Table(
+    "activation",
+    {
+        "softmax": lambda output, scores: {"probabilities": scores},
+        "sigmoid": lambda output, scores: {
+            "probabilities": scores,
+            "decided": _decided(output, scores),
+        },
+        "linear": lambda output, scores: {"values": scores},
+    },
+)
