@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import yaml
-from processes import KT, TINY, kt, paint
+from processes import KT, TINY, kt, kt_process, paint, warm_python
 
 from keras_transfer import Classify, Stage
 from keras_transfer.errors import BadConfiguration
@@ -31,7 +31,8 @@ def rows(path):
 @pytest.fixture(scope="module")
 def found(work):
     words = ["lr-find", "tiny.py", *ONE, "--json"]
-    return json.loads(kt(*words, cwd=work, check=0, KT_CACHE_DIR=str(work / "cache")).stdout)
+    env = {"KT_CACHE_DIR": str(work / "cache")}
+    return json.loads(kt_process(*words, cwd=work, check=0, **env).stdout)
 
 
 def test_lr_find_writes_its_curve(work, found):
@@ -171,11 +172,7 @@ def test_auto_on_two_devices(work):
         if out == "two_said":
             rate = json.loads((work / "two/lr_find.json").read_text())["learning_rate"]
             said = ["--set", f"stages.0.learning_rate={rate}"]
-        done = subprocess.run(
-            [KT[0], "-c", MIRRORED, *words, "--out", out, *said],
-            cwd=work, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        warm_python(MIRRORED, *words, "--out", out, *said, cwd=work, check=0)
     assert (work / "two/history.csv").read_text() == (work / "two_said/history.csv").read_text()
 
 
@@ -187,7 +184,7 @@ def searched(work):
     """As many trials as begin in a millisecond, then more by the same command."""
     words = ["tune", "tiny.py", *SPACE, "--json"]
     env = {"KT_CACHE_DIR": str(work / "cache")}
-    first = kt(*words, "--trials", 3, "--budget", "0.001s", cwd=work, check=0, **env)
+    first = kt_process(*words, "--trials", 3, "--budget", "0.001s", cwd=work, check=0, **env)
     assert json.loads(first.stdout)["trials"] == 1
     return kt(*words, "--trials", 3, cwd=work, check=0, **env)
 
@@ -297,10 +294,7 @@ def test_a_sweep_that_finds_nothing_is_an_error(work):
 
 def test_without_optuna_one_line_says_how_to_install_it(work):
     hidden = "import sys; sys.modules['optuna'] = None; " + KT[2]
-    done = subprocess.run(
-        [KT[0], "-c", hidden, "tune", "tiny.py"], cwd=work, capture_output=True, text=True
-    )
-    assert done.returncode == 2
+    done = warm_python(hidden, "tune", "tiny.py", cwd=work, check=2)
     assert done.stderr.splitlines()[-1:] == [
         "Error: tune needs Optuna: pip install 'keras_transfer[tune]'."
     ]
