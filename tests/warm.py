@@ -11,6 +11,7 @@ when they are imported, so they are not imported here. Should that change, nothi
 """
 
 import atexit
+import ctypes
 import faulthandler
 import gc
 import json
@@ -105,6 +106,7 @@ class WarmProcess:
 
 def _serve():
     """Fork a child for each line on standard input, and answer its exit code."""
+    _end_with_the_parent()
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "w")
     _redirect(0, os.devnull, os.O_RDONLY)
     _redirect(1, os.devnull, os.O_WRONLY)
@@ -117,6 +119,11 @@ def _serve():
             _become(**json.loads(line), made=made)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+
+
+def _end_with_the_parent():
+    """Whatever ends it: a killed test worker leaves nothing behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _redirect(descriptor, path, flags):
@@ -149,6 +156,7 @@ def _import():
 
 def _become(code, words, cwd, environment, out, seconds, made):
     """Do what ``python -c`` does with the code; the end of this process is left to Python."""
+    _end_with_the_parent()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update({**made, **environment})

@@ -21,7 +21,7 @@ def keys(run, split):
 def series(work):
     return kt(
         "run", "tiny.py", *HEAD, "--seeds", 2, "--seed", 4, "--out", "series", "--json",
-        cwd=work, check=0, KT_CACHE_DIR=str(work / "cache"),
+        cwd=work, check=0,
     )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_a_run_of_a_series_is_the_run_alone(work, series):
     """The second of a process comes to what it comes to in a process of its own."""
     kt(
         "run", "tiny.py", *HEAD, "--seed", 5, "--set", "split.seed=4", "--out", "alone",
-        cwd=work, check=0, KT_CACHE_DIR=str(work / "cache"),
+        cwd=work, check=0,
     )  # fmt: skip
     assert (work / "alone/predictions.csv").read_text() == (
         work / "series/seed_5/predictions.csv"
@@ -96,7 +96,7 @@ def test_compare_pairs_a_run_with_another_and_with_a_series(work, series):
 def curve(work):
     return kt(
         "curve", "tiny.py", *HEAD, "--sizes", "2,25%,50%,100%", "--out", "curve", "--json",
-        cwd=work, check=0, KT_CACHE_DIR=str(work / "cache"),
+        cwd=work, check=0,
     )  # fmt: skip
 
 

@@ -13,13 +13,6 @@ from keras_transfer import Classify, Stage
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.studies.spaces import read_space
 
-
-@pytest.fixture(autouse=True)
-def _one_cache(_own_cache, work, monkeypatch):
-    """The choice of engine, made by timing, is remembered there: another may round otherwise."""
-    monkeypatch.setenv("KT_CACHE_DIR", str(work / "cache"))
-
-
 ONE = ["--set", "stages=[{name: head, epochs: 2}]"]
 
 
@@ -31,8 +24,7 @@ def rows(path):
 @pytest.fixture(scope="module")
 def found(work):
     words = ["lr-find", "tiny.py", *ONE, "--json"]
-    env = {"KT_CACHE_DIR": str(work / "cache")}
-    return json.loads(kt_process(*words, cwd=work, check=0, **env).stdout)
+    return json.loads(kt_process(*words, cwd=work, check=0).stdout)
 
 
 def test_lr_find_writes_its_curve(work, found):
@@ -183,10 +175,9 @@ SPACE = ["--search", "lr=log:1e-4:1e-2", "--search", "head.units=[],[4]", *ONE]
 def searched(work):
     """As many trials as begin in a millisecond, then more by the same command."""
     words = ["tune", "tiny.py", *SPACE, "--json"]
-    env = {"KT_CACHE_DIR": str(work / "cache")}
-    first = kt_process(*words, "--trials", 3, "--budget", "0.001s", cwd=work, check=0, **env)
+    first = kt_process(*words, "--trials", 3, "--budget", "0.001s", cwd=work, check=0)
     assert json.loads(first.stdout)["trials"] == 1
-    return kt(*words, "--trials", 3, cwd=work, check=0, **env)
+    return kt(*words, "--trials", 3, cwd=work, check=0)
 
 
 def test_the_same_command_goes_on_and_repeats_nothing(work, searched):

@@ -9,12 +9,6 @@ import pytest
 from processes import KT, kt
 
 
-@pytest.fixture(autouse=True)
-def _one_cache(_own_cache, work, monkeypatch):
-    """The choice of engine, made by timing, is remembered there: another may round otherwise."""
-    monkeypatch.setenv("KT_CACHE_DIR", str(work / "cache"))
-
-
 def start(work, *words):
     return subprocess.Popen(
         [*KT, "run", "tiny.py", *map(str, words)],
