@@ -2,8 +2,8 @@
 
 Importing TensorFlow and Keras takes half of the processor time of a small run. A test worker
 starts this file as a process once, and that forks a child for each request. In all else the child
-is what ``python -c CODE WORDS`` is: it has its own folder, environment and output, imports
-keras_transfer itself, and ends as the interpreter ends.
+is what ``python -c CODE WORDS`` is: it has its own folder, environment and output, and imports
+keras_transfer itself. It ends once its threads have, without taking its modules down.
 
 A fork copies the calling thread only, so what is forked must have no other. TensorFlow starts its
 threads with its first operation, not when it is imported; OpenVINO, gRPC and PyArrow start theirs
@@ -15,6 +15,7 @@ import ctypes
 import faulthandler
 import gc
 import json
+import multiprocessing
 import os
 import select
 import signal
@@ -111,14 +112,12 @@ def _serve():
     _redirect(0, os.devnull, os.O_RDONLY)
     _redirect(1, os.devnull, os.O_WRONLY)
     made = _import()
+    forked = multiprocessing.get_context("fork")
     for line in requests:
-        child = os.fork()
-        if child == 0:
-            requests.close()
-            answers.close()
-            _become(**json.loads(line), made=made)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        child = forked.Process(target=_become, args=(made,), kwargs=json.loads(line))
+        child.start()
+        child.join()
+        print(child.exitcode, file=answers, flush=True)
 
 
 def _end_with_the_parent():
@@ -154,8 +153,8 @@ def _import():
     return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
-def _become(code, words, cwd, environment, out, seconds, made):
-    """Do what ``python -c`` does with the code; the end of this process is left to Python."""
+def _become(made, code, words, cwd, environment, out, seconds):
+    """Do what ``python -c`` does with the code."""
     _end_with_the_parent()
     os.chdir(cwd)
     os.environ.clear()
@@ -168,7 +167,6 @@ def _become(code, words, cwd, environment, out, seconds, made):
     np.random.seed()  # else each child would draw the same, as no two processes do
     sys.argv, sys.path[0] = ["-c", *words], ""
     exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
-    sys.exit()
 
 
 if __name__ == "__main__":

@@ -118,10 +118,8 @@ def test_sample_the_same_seed_gives_the_same_result_and_another_another(work, tm
 def test_mixed_precision_trains_and_its_logits_are_float32(work, tmp_path, precision):
     import keras
 
-    kt(
-        "run", "tiny.py", "--precision", precision, "--epochs", 1, "--out", tmp_path / "o",
-        cwd=work, check=0,
-    )  # fmt: skip
+    words = ["--precision", precision, "--set", "stages=[{name: all, epochs: 1, unfreeze: all}]"]
+    kt("run", "tiny.py", *words, "--out", tmp_path / "o", cwd=work, check=0)
 
     model = keras.models.load_model(tmp_path / "o/best.keras")
     assert model.output.dtype == "float32"
