@@ -88,6 +88,6 @@ def test_options_and_settings_are_put_together_before_they_are_checked():
         backbone="vgg16",
         stages=(Stage("head"), Stage("tune", unfreeze="block5")),
     )
-    given = {"config": None, "settings": ("stages=[{name: head}]",), "ensemble": "bagging:3"}
+    given = {"config": None, "assignments": ("stages=[{name: head}]",), "ensemble": "bagging:3"}
 
     assert chosen(tuning, given).ensemble == "bagging:3"

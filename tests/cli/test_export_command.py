@@ -43,7 +43,7 @@ def test_sample_export_then_evaluate_and_predict(work, run, tmp_path):
         (["--quantize", "int8"], 2, "--format litert"),
         (["--name", "a/b"], 2, "--name"),
         (["--to", "tiny.py"], 2, "is a file"),
-        (["--data", "picturs"], 3, "Did you mean images?"),
+        (["--data", "imags"], 3, "Did you mean images?"),
         (["--format", "keras", "--max-difference", "0"], 4, "does not answer as the model does"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
-from keras_transfer.features import choosing, engines
+from keras_transfer.features import engines, selection
 from keras_transfer.features.engines import build_engine, in_precision
 from keras_transfer.features.selection import EngineSelector
 from keras_transfer.networks.backbones import build_backbone
@@ -124,7 +124,7 @@ class Made:
         self.rate, self.off, self.network = rate, off, network
 
     def __call__(self, batches):
-        return (choosing.reference(self.network, one) * (1 + self.off) for one in batches)
+        return (selection.reference(self.network, one) * (1 + self.off) for one in batches)
 
 
 class TestChooser:
@@ -161,12 +161,12 @@ class TestChooser:
         rates["d", "float32"] = 1000  # the last one: only if no other will do
         off = {"a": 0.0, "b": 0.002, "c": 0.009, "d": 0.0}
         monkeypatch.setattr(
-            choosing,
+            selection,
             "build_engine",
             lambda name, precision, network: Made(rates[name, precision], off[name], network),
         )
         monkeypatch.setattr(
-            choosing, "_rates", lambda engines, pixels: [engine.rate for engine in engines]
+            selection, "_rates", lambda engines, pixels: [engine.rate for engine in engines]
         )
 
         # b is float32 and yet off by 0.2 %: something is wrong with it. c must beat a by a fifth.
@@ -216,7 +216,7 @@ class TestChooser:
         assert (choice.dtype, choice.error < 5e-4) == ("float16", True)
 
     def test_where_no_engine_is_exact_enough_it_says_what_to_do(self, chooser, monkeypatch):
-        monkeypatch.setattr(choosing, "_error", lambda found, wanted: 1.0)
+        monkeypatch.setattr(selection, "_error", lambda found, wanted: 1.0)
         with pytest.raises(CheckFailed, match="--engine none"):
             chooser().choice  # noqa: B018
 
@@ -226,7 +226,7 @@ class TestChooser:
                 raise RuntimeError("no such operation")
             return build_engine(name, precision, network)
 
-        monkeypatch.setattr(choosing, "build_engine", build)
+        monkeypatch.setattr(selection, "build_engine", build)
 
         pairs = [("openvino", "float32"), ("keras", "float32")]
         assert chooser(pairs=pairs).choice.engine == "keras"
