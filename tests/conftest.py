@@ -27,6 +27,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(os.environ.get("KT_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+LONGEST = ("cli", "workflows")
+"""Folders whose files take longest. What is begun last is what one worker waits for the other."""
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first; a file stays with one worker (loadfile)."""
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     """Nothing that a test does touches the user's own cache folder."""

@@ -1,11 +1,14 @@
-"""The command in processes of its own, and a small recipe with images for it."""
+"""The command as tests run it, and a small recipe with images for it."""
 
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from warm import WarmProcess
 
 KT = [sys.executable, "-c", "from keras_transfer.cli import main; main(prog_name='kt-recipe')"]
 
@@ -29,10 +32,33 @@ HEAD = ["--set", "stages=[{name: head, epochs: 1}]"]
 """Options of ``kt run tiny.py`` where one short stage is enough."""
 
 
+_warm = WarmProcess()
+
+
 def kt(*words, cwd, check=None, **env):
-    done = subprocess.run(
-        [*KT, *map(str, words)], cwd=cwd, capture_output=True, text=True, env={**os.environ, **env}
-    )
+    """Run the command in a forked child of a process that has imported TensorFlow."""
+    return warm_python(KT[2], *words, cwd=cwd, check=check, **env)
+
+
+def kt_process(*words, cwd, check=None, **env):
+    """Run the command in a process of its own, for what is about importing, starting or ending."""
+    words = [*KT, *map(str, words)]
+    done = subprocess.run(words, cwd=cwd, capture_output=True, env={**os.environ, **env})
+    return _checked(done, check)
+
+
+def warm_python(code, *words, cwd, check=None, **env):
+    """Run code as ``kt`` runs the command."""
+    words = [*map(str, words)]
+    with tempfile.TemporaryDirectory() as folder:
+        returned = _warm.run(code, words, cwd, {**os.environ, **env}, folder)
+        told = [Path(folder, name).read_bytes() for name in ("stdout", "stderr")]
+    return _checked(subprocess.CompletedProcess(words, returned, *told), check)
+
+
+def _checked(done, check):
+    """Decode what was printed. ``text=True`` would also make a line end of a carriage return."""
+    done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
     if check is not None:
         assert done.returncode == check, done.stdout + done.stderr
     return done

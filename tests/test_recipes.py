@@ -1,11 +1,10 @@
 """Whole runs of our recipes, on the digits and on real images."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from processes import kt
 
 import keras_transfer
 from keras_transfer import catalog
@@ -15,23 +14,8 @@ NAMES = sorted(catalog.modules())
 
 
 def run_in(folder, name, *words, **kwargs):
-    """A recipe from the command line, in a process of its own; the JSON document it prints."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from keras_transfer.cli import main; main()",
-            "run",
-            name,
-            "--json",
-            *map(str, words),
-        ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    """A recipe from the command line; the JSON document it prints."""
+    return json.loads(kt("run", name, "--json", *words, cwd=folder, check=0).stdout)
 
 
 @pytest.mark.parametrize("name", NAMES)

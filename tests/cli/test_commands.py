@@ -1,4 +1,4 @@
-"""The command line as others rely on it: real processes, exit codes, what is printed where."""
+"""The command line as others rely on it: exit codes, files, what is printed where."""
 
 import csv
 import io
@@ -6,13 +6,13 @@ import json
 
 import pytest
 import yaml
-from processes import kt, paint
+from processes import kt, kt_process, paint
 
 
 @pytest.fixture(scope="module")
 def done(work):
     """One run with --json, which the tests below look at."""
-    return kt("run", "tiny.py", "--json", "--seed", 3, cwd=work, check=0)
+    return kt_process("run", "tiny.py", "--json", "--seed", 3, cwd=work, check=0)
 
 
 def test_json_is_one_document_and_nothing_else(work, done):
@@ -58,7 +58,7 @@ def test_metrics_for_people(work, done):
 
 
 def test_evaluate_on_its_own_images_warns_of_those_it_was_trained_on(work, done):
-    warned = kt("evaluate", "runs/tiny/1", "--data", "images", "--json", cwd=work, check=0)
+    warned = kt_process("evaluate", "runs/tiny/1", "--data", "images", "--json", cwd=work, check=0)
     assert "18 of these 24 images" in warned.stderr
     document = json.loads(warned.stdout)
     assert document["metrics"]["test"]["n"] == 24
@@ -116,27 +116,28 @@ def test_predict_as_csv_and_table_from_folders_and_patterns(work, done):
 def test_predictions_file_and_predict_agree(work, done):
     with (work / "runs/tiny/1/predictions.csv").open() as file:
         first = next(csv.DictReader(file))
-    said = kt("predict", "runs/tiny/1", first["path"], "--format", "jsonl", cwd=work, check=0)
+    words = ["predict", "runs/tiny/1", first["path"], "--format", "jsonl"]
+    said = kt_process(*words, cwd=work, check=0)
     assert json.loads(said.stdout)["top"][0]["class"] == first["predicted"]
 
 
 def test_list_show_and_copy(work):
-    rows = json.loads(kt("list", "--json", cwd=work, check=0).stdout)
+    rows = json.loads(kt_process("list", "--json", cwd=work, check=0).stdout)
     assert "Cats or dogs" in rows["vgg16_catsdogs"]
-    assert "vgg16_catsdogs" in kt("list", cwd=work, check=0).stdout
-    shown = kt("show", "vgg16_catsdogs", cwd=work, check=0).stdout
+    assert "vgg16_catsdogs" in kt_process("list", cwd=work, check=0).stdout
+    shown = kt_process("show", "vgg16_catsdogs", cwd=work, check=0).stdout
     assert yaml.safe_load(shown)["backbone"]["name"] == "vgg16"
-    kt("copy", "digits", "mine.py", cwd=work, check=0)
-    again = kt("copy", "digits", "mine.py", cwd=work, check=2)
+    kt_process("copy", "digits", "mine.py", cwd=work, check=0)
+    again = kt_process("copy", "digits", "mine.py", cwd=work, check=2)
     assert "mine.py is there already" in again.stderr
-    mine = json.loads(kt("show", "mine.py", "--json", cwd=work, check=0).stdout)
-    digits = json.loads(kt("show", "digits", "--json", cwd=work, check=0).stdout)
+    mine = json.loads(kt_process("show", "mine.py", "--json", cwd=work, check=0).stdout)
+    digits = json.loads(kt_process("show", "digits", "--json", cwd=work, check=0).stdout)
     assert mine["settings"] == digits["settings"]
 
 
 @pytest.mark.slow
 def test_sample_what_show_prints_is_what_config_takes(work):
-    shown = kt("show", "tiny.py", cwd=work, check=0).stdout
+    shown = kt_process("show", "tiny.py", cwd=work, check=0).stdout
     (work / "settings.yaml").write_text(shown)
     with (work / "settings.yaml").open("a") as file:
         file.write("\nlr: 0.25\nepochs: 7\nbatch_size: 4\n")

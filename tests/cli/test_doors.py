@@ -52,7 +52,6 @@ def told(work):
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work)
-        patch.setenv("KT_CACHE_DIR", str(work / "cache"))
         for door in (by_options, by_yaml, by_python):
             out = work / door.__name__
             door(work, out)

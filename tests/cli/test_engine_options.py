@@ -2,12 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from processes import kt
+from processes import kt, kt_process, warm_python
 
 
 def run(work, out, *words, cache, check=0):
@@ -35,23 +33,18 @@ def cached(work, tmp_path_factory):
     return folder
 
 
-def test_a_second_run_computes_nothing(work, cached, tmp_path):
+def test_the_same_run_again_computes_nothing_and_ends_the_same(work, cached, tmp_path):
     first = metadata(cached / "run")["features"]
     assert first["tune"]["boundary"] == "block2_pool"
     assert first["head"]["boundary"] == "pool"
     # 24 images; those of the head are made from those of the later stage
     assert first["tune"]["computed"] == 24
 
-    run(work, tmp_path / "run", *TUNED, "--lr", 0.01, cache=cached / "cache")
+    run(work, tmp_path / "run", *TUNED, cache=cached / "cache")
 
     second = metadata(tmp_path / "run")["features"]
     assert second["tune"]["computed"] == second["head"]["computed"] == 0
     assert set(second["tune"]) >= {"engine", "precision", "error", "images_per_second"}
-
-
-def test_the_same_run_on_cached_features_ends_the_same(work, cached, tmp_path):
-    run(work, tmp_path / "run", *TUNED, cache=cached / "cache")
-
     assert (tmp_path / "run/predictions.csv").read_text() == (
         cached / "run/predictions.csv"
     ).read_text()
@@ -105,20 +98,23 @@ def test_views_of_augmented_images(work, tmp_path, views):
 
 def test_show_and_clear(work, cached, tmp_path):
     shutil.copytree(cached / "cache", tmp_path / "cache")
-    home = {"KT_CACHE_DIR": str(tmp_path / "cache")}
 
-    told = kt("cache", "show", cwd=work, check=0, **home).stdout
+    def cache(*words):
+        home = {"KT_CACHE_DIR": str(tmp_path / "cache")}
+        return kt_process("cache", *words, cwd=work, check=0, **home)
+
+    told = cache("show").stdout
     assert "convnet_small up to block2_pool, 16 pixels, clean" in told
     assert ": 24 images" in told
     assert "of 20 GB (KT_CACHE_GB)" in told
-    document = json.loads(kt("cache", "show", "--json", cwd=work, check=0, **home).stdout)
+    document = json.loads(cache("show", "--json").stdout)
     assert {row["boundary"] for row in document["features"]} == {"pool", "block2_pool"}
     # 4 x 4 x 64 numbers of two bytes an image, and digests beside them
     (tuned,) = [row for row in document["features"] if row["boundary"] == "block2_pool"]
     assert 24 * 4 * 4 * 64 * 2 < tuned["bytes"] < 24 * (4 * 4 * 64 * 2 + 100) + 2000
 
-    assert "Removed 2 sets" in kt("cache", "clear", cwd=work, check=0, **home).stderr
-    assert json.loads(kt("cache", "show", "--json", cwd=work, check=0, **home).stdout)["bytes"] == 0
+    assert "Removed 2 sets" in cache("clear").stderr
+    assert json.loads(cache("show", "--json").stdout)["bytes"] == 0
 
 
 def test_nonsense_is_refused_before_anything_is_read(work, tmp_path):
@@ -135,7 +131,7 @@ def test_nonsense_is_refused_before_anything_is_read(work, tmp_path):
 
 
 def test_a_limit_that_is_no_number_is_refused(work, tmp_path):
-    refused = kt("cache", "show", cwd=work, check=2, KT_CACHE_GB="plenty")
+    refused = kt_process("cache", "show", cwd=work, check=2, KT_CACHE_GB="plenty")
     assert "KT_CACHE_GB" in refused.stderr
 
 
@@ -160,9 +156,7 @@ recipe.run(
 def test_sample_two_devices_train_on_features_as_one_does(work, tmp_path, views):
     """12 images for training, in batches of 6; features stored and features streamed."""
     for strategy in ("one_device", "mirrored"):
-        words = [sys.executable, "-c", DEVICES, str(tmp_path / strategy), strategy, views]
-        done = subprocess.run(words, cwd=work, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
+        warm_python(DEVICES, tmp_path / strategy, strategy, views, cwd=work, check=0)
 
     one, two = (probabilities(tmp_path / name) for name in ("one_device", "mirrored"))
     assert two == pytest.approx(one, abs=1e-4)

@@ -1,4 +1,4 @@
-"""``kt-recipe export`` and what others do with it, in processes of their own."""
+"""``kt-recipe export`` and what others do with it."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from processes import HEAD, KT, kt
+from processes import HEAD, KT, kt, kt_process
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, run, words, c
 
 
 def test_images_are_found_from_another_folder_too(work, run, tmp_path):
-    done = kt("export", run, "--format", "keras", "--to", "here", cwd=tmp_path, check=0)
+    done = kt_process("export", run, "--format", "keras", "--to", "here", cwd=tmp_path, check=0)
 
     assert "24 images" in done.stderr
     assert (tmp_path / "here" / "tiny_keras" / "1" / "model.keras").exists()

@@ -5,7 +5,7 @@ import itertools
 import json
 
 import pytest
-from processes import HEAD, kt
+from processes import HEAD, kt, kt_process
 
 
 def rows(path):
@@ -21,7 +21,7 @@ def keys(run, split):
 def series(work):
     return kt(
         "run", "tiny.py", *HEAD, "--seeds", 2, "--seed", 4, "--out", "series", "--json",
-        cwd=work, check=0, KT_CACHE_DIR=str(work / "cache"),
+        cwd=work, check=0,
     )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_a_run_of_a_series_is_the_run_alone(work, series):
     """The second of a process comes to what it comes to in a process of its own."""
     kt(
         "run", "tiny.py", *HEAD, "--seed", 5, "--set", "split.seed=4", "--out", "alone",
-        cwd=work, check=0, KT_CACHE_DIR=str(work / "cache"),
+        cwd=work, check=0,
     )  # fmt: skip
     assert (work / "alone/predictions.csv").read_text() == (
         work / "series/seed_5/predictions.csv"
@@ -88,14 +88,15 @@ def test_compare_pairs_a_run_with_another_and_with_a_series(work, series):
     assert test["only_second"] == sum(b and not a for a, b in zip(*right, strict=True))
     assert both["runs"] == 2
     assert both["accuracy"]["second"] == pytest.approx((sum(right[0]) + sum(right[1])) / 12)
-    assert "McNemar: " in kt("compare", "series/seed_4", "series/seed_5", cwd=work, check=0).stdout
+    two = kt_process("compare", "series/seed_4", "series/seed_5", cwd=work, check=0)
+    assert "McNemar: " in two.stdout
 
 
 @pytest.fixture(scope="module")
 def curve(work):
     return kt(
         "curve", "tiny.py", *HEAD, "--sizes", "2,25%,50%,100%", "--out", "curve", "--json",
-        cwd=work, check=0, KT_CACHE_DIR=str(work / "cache"),
+        cwd=work, check=0,
     )  # fmt: skip
 
 

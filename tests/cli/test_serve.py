@@ -20,7 +20,7 @@ def model(work, saved):
     return work / "models" / "tiny"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def serve(work):
     """A function that starts a server, and gives its process and its address."""
     processes = []
@@ -44,6 +44,12 @@ def serve(work):
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def watching(model, serve):
+    """Address of a server that looks for new versions ten times a second."""
+    return serve(model, "--poll", "0.1")[1]
 
 
 def ask(url, document=None):
@@ -72,8 +78,8 @@ def test_it_answers_and_ends_when_asked_to(work, model, serve, how):
     assert process.wait(60) == 0
 
 
-def test_new_versions_are_switched_to_while_it_runs(work, model, serve):
-    _, url = serve(model, "--poll", "0.1")
+def test_new_versions_are_switched_to_while_it_runs(work, model, watching):
+    url = watching
     shutil.copytree(model / "1", model / ".part")
     (model / ".part").rename(model / "2")
 
@@ -95,9 +101,8 @@ def test_it_listens_at_an_ipv6_address(work, model, serve):
     assert ask(f"{url}/v1/models/tiny:predict", instances(work))["predictions"]
 
 
-def test_a_taken_port_is_said(work, model, serve):
-    _, url = serve(model)
-    port = url.rpartition(":")[2]
+def test_a_taken_port_is_said(work, model, watching):
+    port = watching.rpartition(":")[2]
 
     refused = kt("serve", model, "--port", port, "--no-grpc", cwd=work, check=2)
 

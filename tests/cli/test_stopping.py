@@ -9,12 +9,6 @@ import pytest
 from processes import KT, kt
 
 
-@pytest.fixture(autouse=True)
-def _one_cache(_own_cache, work, monkeypatch):
-    """The choice of engine, made by timing, is remembered there: another may round otherwise."""
-    monkeypatch.setenv("KT_CACHE_DIR", str(work / "cache"))
-
-
 def start(work, *words):
     return subprocess.Popen(
         [*KT, "run", "tiny.py", *map(str, words)],
@@ -55,7 +49,7 @@ LONG = ["--set", "stages.0.epochs=1", "--set", "stages.1.epochs=25"]
     ],
 )
 def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how, code):
-    """Killed in the middle of the second stage; weights and history are equal to the bit."""
+    """Stopped in the middle of the second stage; weights and history are equal to the bit."""
     import keras
 
     words = ["--seed", 5, *LONG]
@@ -65,6 +59,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how,
 
     stopped = start(work, "--out", tmp_path / "stopped", *words)
     assert stop_after_epoch(stopped, "all 2/25", how) == code
+    check_that_nothing_else_takes_it(tmp_path / "stopped", work)
     kt("run", "tiny.py", "--out", tmp_path / "stopped", "--resume", cwd=work, check=0)
 
     assert (whole / "history.csv").read_text() == (tmp_path / "stopped/history.csv").read_text()
@@ -76,6 +71,17 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(work, tmp_path, how,
     assert (whole / "predictions.csv").read_text() == (
         tmp_path / "stopped/predictions.csv"
     ).read_text()
+
+
+def check_that_nothing_else_takes_it(unfinished, work):
+    """An unfinished run is neither used nor changed nor taken over."""
+    early = kt("predict", unfinished, "images", cwd=work, check=2)
+    assert "--resume" in early.stderr
+    words = ["--out", unfinished, "--resume"]
+    other = kt("run", "tiny.py", *words, "--seed", 6, cwd=work, check=2)
+    assert "seed = 5, not 6" in other.stderr
+    refused = kt("run", "digits", *words, cwd=work, check=2)
+    assert "a run of recipe 'tiny', not of 'digits'" in refused.stderr
 
 
 HEADS = ["--set", "method=bagging:3", "--set", "stages=[{name: head, epochs: 6}]"]
@@ -112,20 +118,6 @@ def test_a_run_that_is_alive_is_not_taken_over(work, tmp_path):
         alive.kill()
         alive.communicate()
     assert "Another process" in refused.stderr
-
-
-def test_an_unfinished_run_is_neither_used_nor_changed_nor_taken_over(work, tmp_path):
-    stopped = start(work, "--out", tmp_path / "stopped", "--seed", 5, *LONG)
-    stop_after_epoch(stopped, "head 1/1", signal.SIGKILL)
-
-    early = kt("predict", tmp_path / "stopped", "images", cwd=work, check=2)
-    assert "--resume" in early.stderr
-    other = kt(
-        "run", "tiny.py", "--out", tmp_path / "stopped", "--resume", "--seed", 6, cwd=work, check=2
-    )
-    assert "seed = 5, not 6" in other.stderr
-    refused = kt("run", "digits", "--out", tmp_path / "stopped", "--resume", cwd=work, check=2)
-    assert "a run of recipe 'tiny', not of 'digits'" in refused.stderr
 
 
 @pytest.mark.slow

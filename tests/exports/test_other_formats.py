@@ -56,7 +56,7 @@ def test_it_answers_as_the_run_does_by_the_same_commands(run, odd, write, form, 
     done = write(form, quantize)
 
     name = f"colours_{form}" + (f"_{quantize}" if quantize != "none" else "")
-    assert done.folder.splits[-2:] == (name, "1")
+    assert done.folder.parts[-2:] == (name, "1")
     atol = {"none": 1e-6, "float16": 1e-2, "dynamic": 0.05, "int8": 0.1}[quantize]
     for ours, theirs in zip(done.predict(odd), run.predict(odd), strict=True):
         np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=atol)

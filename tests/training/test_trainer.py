@@ -106,15 +106,22 @@ def equal(ones, others):
     return all(np.array_equal(a, b) for a, b in zip(ones, others, strict=True))
 
 
-@pytest.mark.parametrize(
-    "settings", [{"patience": 3, "plateau": 0.5}, {"soup": 3, "carry": True, "rate": 0.3}]
+@pytest.fixture(
+    scope="module",
+    params=[{"patience": 3, "plateau": 0.5}, {"soup": 3, "carry": True, "rate": 0.3}],
+    ids=["patience", "soup"],
 )
+def unstopped(request, tmp_path_factory):
+    """Settings, and the folder of a training by them that ran to its end."""
+    folder = tmp_path_factory.mktemp("unstopped")
+    train(folder, **request.param)
+    return request.param, folder
+
+
 @pytest.mark.parametrize("stop", [(0, 0), (0, 2), (1, 0), (1, 3)])
-def test_resuming_equals_never_having_stopped(tmp_path, stop, settings, monkeypatch):
+def test_resuming_equals_never_having_stopped(tmp_path, stop, unstopped, monkeypatch):
     """Stopped at the start of any epoch of any stage, weights and history end the same."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    train(tmp_path / "a", **settings)
+    settings, whole = unstopped
 
     class Stop(trainer.Progress):
         def on_epoch_begin(self, epoch, logs=None):
@@ -124,13 +131,13 @@ def test_resuming_equals_never_having_stopped(tmp_path, stop, settings, monkeypa
 
     monkeypatch.setattr(trainer, "Progress", Stop)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "b", **settings)
+        train(tmp_path, **settings)
     monkeypatch.undo()
-    train(tmp_path / "b", **settings)
+    train(tmp_path, **settings)
 
-    assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
-    assert equal(weights(tmp_path / "a", "best.keras"), weights(tmp_path / "b", "best.keras"))
-    assert rows(tmp_path / "a") == rows(tmp_path / "b")
+    assert equal(weights(whole), weights(tmp_path))
+    assert equal(weights(whole, "best.keras"), weights(tmp_path, "best.keras"))
+    assert rows(whole) == rows(tmp_path)
 
 
 def test_a_soup_is_what_is_kept_where_it_is_better(tmp_path, caplog):
