@@ -13,7 +13,12 @@ from keras_transfer.runs.directory import (
 from keras_transfer.runs.prediction import Prediction
 from keras_transfer.runs.predictor import Predictor
 from keras_transfer.runs.run import Run
-from keras_transfer.runs.split_table import digests_by_path, fingerprint, write_bad_files, write_split
+from keras_transfer.runs.split_table import (
+    digests_by_path,
+    fingerprint,
+    write_bad_files,
+    write_split,
+)
 
 __all__ = [
     "Prediction",

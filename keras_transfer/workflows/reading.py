@@ -11,8 +11,8 @@ from keras_transfer import runs, seeds
 from keras_transfer.cache import cache_dir
 from keras_transfer.config.groups import Data
 from keras_transfer.data import sources, splits
-from keras_transfer.data.copies import report_copies
 from keras_transfer.data.balance import class_weights
+from keras_transfer.data.copies import report_copies
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadData, CheckFailed
 from keras_transfer.inputs.base import Input
