@@ -17,7 +17,8 @@ PACKAGE = ROOT / "keras_transfer"
 LAYERS = [
     {"errors", "seeds", "quiet", "cache", "group"},
     {"tables"},
-    {"data", "networks", "evaluation"},
+    {"data", "networks"},
+    {"evaluation"},
     {"inputs", "objectives", "features", "methods"},
     {"training"},
     {"config", "learners"},
