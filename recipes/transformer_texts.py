@@ -1,13 +1,13 @@
 """Texts by a small transformer without pretraining, for a few thousand texts or more.
 
-Data: a CSV, TSV or Parquet file with the columns text and label, or a folder of text files for
-each class. The vocabulary is learnt from the train split.
+Data: a CSV or TSV file with the columns text and label, or a folder with such a file for each
+split. The vocabulary is learnt from the train split.
 """
 
 from keras_transfer import Classify, Head, Stage, Text
 
 recipe = Classify(
-    data="texts",
+    data="reviews.csv",
     input=Text(length=64),
     backbone="transformer_small",
     weights="none",
