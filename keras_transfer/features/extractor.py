@@ -282,7 +282,9 @@ class FeatureExtractor:
         for name, value in (("computed", computed), ("cached", cached), ("seconds", seconds)):
             self.counts[name] = round(self.counts[name] + value, 3)
         rate = f", {computed / seconds:.0f} images/s" if computed else ""
-        logger.info(
+        level = logging.INFO if computed else logging.DEBUG
+        logger.log(
+            level,
             "Features up to %r by %s (error %.2g %%%s): %s computed, %s from the cache",
             *(self.cut.boundary, choice.label, 100 * choice.error, rate),
             *(f"{computed:,}", f"{cached:,}"),
