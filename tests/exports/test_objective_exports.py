@@ -225,7 +225,7 @@ FAST = [("saved_model", name) for name in NAMES] + [
 
 
 def is_fast(form, quantize, name):
-    return (form, name) in FAST and quantize == "none" or (quantize, name) == ("int8", "values")
+    return ((form, name) in FAST and quantize == "none") or (quantize, name) == ("int8", "values")
 
 
 WAYS = [
