@@ -27,7 +27,7 @@ def samples(tmp_path):
             pixels = rng.integers(0, 256, (20 + i, 30, 3), dtype="uint8")
             Image.fromarray(pixels).save(tmp_path / "data" / name / f"{i}.png")
     found = sources.read(str(tmp_path / "data"))
-    return drop_invalid(found, scan(found, ImageInput.check, tmp_path / "cache"), "fail")
+    return drop_invalid(found, scan(found, ImageInput().judge, tmp_path / "cache"), "fail")
 
 
 def equal(ones, others):
@@ -55,7 +55,7 @@ def epochs(samples, how, **more):
 
 
 def test_part_of_a_held_table_is_held(samples):
-    how, judge = loading(16, batch_size=4), ImageInput.check
+    how, judge = loading(16, batch_size=4), ImageInput().judge
     some = np.array([7, 2])
     split = memory.held(samples, how).take(some)
 

@@ -87,7 +87,7 @@ def test_a_record_that_ends_in_nul_is_read_whole(tmp_path):
 def test_checks_tell_duplicates_and_broken_images(tmp_path):
     contents = [png(1), png(2), png(1), b"", png(3)[:-20]]
     store, _ = records.index([write(tmp_path / "a", contents)], "image", "class")
-    checked = [store.check(row, ImageInput.check) for row in range(5)]
+    checked = [store.check(row, ImageInput().judge) for row in range(5)]
 
     assert checked[0] == checked[2] != checked[1]
     assert [one.reason != "" for one in checked] == [False, False, False, True, True]

@@ -21,7 +21,7 @@ from keras_transfer.data.scan import Scan, drop_invalid, scan
 from keras_transfer.errors import BadData, UnknownName
 from keras_transfer.inputs.image import Image as ImageInput
 
-check = ImageInput.check
+check = ImageInput().judge
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype="uint8")
 
@@ -220,7 +220,7 @@ KILLED = """if True:
 
     samples = read_folder(Path(sys.argv[1]))
     samples = Samples.of(Deadly(samples.keys), samples.classes, samples.keys, samples.labels)
-    scan(samples, Image.check, Path(sys.argv[2]))
+    scan(samples, Image().judge, Path(sys.argv[2]))
 """
 
 

@@ -231,7 +231,7 @@ def test_images_without_label_are_left_out(tmp_path, caplog):
 
 def test_images_are_checked_and_stamped(tmp_path):
     samples = read_tfds("kt_tiny", tmp_path)
-    checked = [samples.store.check(row, ImageInput.check) for row in samples.rows]
+    checked = [samples.store.check(row, ImageInput().judge) for row in samples.rows]
 
     assert {one.reason for one in checked} == {""}
     assert checked[0].digest == checked[6].digest  # train/00000 is test/00000
