@@ -319,7 +319,7 @@ class TestStageBatches:
             for one, other in zip(found, wanted, strict=True)
         )
         assert "KT_CACHE_GB" in caplog.text
-        assert "runs in every epoch" in caplog.text
+        assert "The frozen layers run in every epoch" in caplog.text
         found = [x["features"].numpy() for x, *_ in fed.evaluation(samples)]
         wanted = self.pooled(cut, evaluation_batches(samples, LOADING))
         assert np.concatenate(found) == pytest.approx(np.concatenate(wanted), rel=1e-4, abs=1e-5)
