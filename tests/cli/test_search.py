@@ -72,7 +72,10 @@ def test_sample_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_b
     kt(*words, "auto", "--out", "auto", cwd=work, check=0)
     kt(*words, found["suggested"], "--out", "said", cwd=work, check=0)
 
-    assert yaml.safe_load((work / "auto/recipe.yaml").read_text())["stages"][0]["learning_rate"] == "auto"
+    assert (
+        yaml.safe_load((work / "auto/recipe.yaml").read_text())["stages"][0]["learning_rate"]
+        == "auto"
+    )
     stored = json.loads((work / "auto/lr_find.json").read_text())
     assert stored["learning_rate"] == found["suggested"]
     for name in ("history.csv", "predictions.csv"):

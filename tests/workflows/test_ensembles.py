@@ -47,7 +47,7 @@ TUNED = [{"name": "head", "epochs": 1}, {"name": "tune", "epochs": 1, "unfreeze"
             BadConfiguration,
             "With engine = none",
         ),
-        ({"schedule": "bit"}, BadConfiguration, "unfreezes all blocks \(schedule = bit\)"),
+        ({"schedule": "bit"}, BadConfiguration, r"unfreezes all blocks \(schedule = bit\)"),
         ({"stages": TUNED}, BadConfiguration, r"'tune' unfreezes blocks \(stages.1.unfreeze\)"),
     ],
 )
