@@ -119,5 +119,7 @@ def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form
     predictions = done.predict(paths, tta=tta)
     FORMATS[form](predictions, min(top_k, len(done.classes)))
     bad = [f"{one.path}: {one.error}" for one in predictions if one.error]
+    if bad and form == "table":  # which people read: it says why
+        raise BadData(f"{len(bad)} of {len(predictions)} files cannot be used; see above.")
     if bad:
         raise BadData(f"{len(bad)} of {len(predictions)} files cannot be used:", bad)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ class Prediction:
     """What the model says of one image.
 
     Attributes:
-        path: The image's file.
+        path: The image's file; "[0]" and so on for images that were given in memory.
         probabilities: (classes,) float64 that sum to 1; None where the file cannot be used.
         classes: Class names in label order.
         error: Why the file cannot be used; empty where it can.
@@ -101,30 +101,38 @@ class Predictor:
         """
         raise NotImplementedError
 
-    def predict(
-        self, paths: str | Path | Iterable[str | Path], *, tta: str | int | None = None
-    ) -> list[Prediction]:
-        """Classify image files.
+    def predict(self, images: Any, *, tta: str | int | None = None) -> list[Prediction]:
+        """Classify image files, PIL images or arrays.
 
         Args:
-            paths: Files, folders (all images below them) and glob patterns.
+            images: Files, folders (all images below them) and glob patterns, one or several; or
+                images in memory, as ``pixels.as_images`` takes them: a PIL image, an array
+                (height, width, 3), a batch (n, height, width, 3), or a list.
             tta: Test-time augmentation: "flip" averages the probabilities of an image and its
                 mirror image, a number those of so many views, by the run's own augmentation.
 
         Returns:
             One prediction a file, in the order given; a file that cannot be used has its own,
-            with the reason.
+            with the reason. The path of an image in memory is its number, as in "[0]".
 
         Raises:
-            BadData: A path is empty.
+            BadData: A path is empty, or an array is no image.
             BadConfiguration: ``tta`` makes no sense, or the run had no augmentation for it.
         """
         from keras_transfer.data.files import Files
+        from keras_transfer.data.pixels import Pixels, as_images, in_memory
         from keras_transfer.data.scan import scan
 
         self._check_tta(tta)
-        files = _expanded([paths] if isinstance(paths, str | Path) else list(paths))
-        samples = Samples.of(Files(files), self.classes, files, [0] * len(files))
+        alone = isinstance(images, str | Path) or in_memory(images)
+        given = [images] if alone else list(images)
+        store: Any
+        if (pixels := as_images(given)) is not None:
+            store, files = Pixels(pixels), [f"[{number}]" for number in range(len(pixels))]
+        else:
+            files = _expanded(given)
+            store = Files(files)
+        samples = Samples.of(store, self.classes, files, [0] * len(files))
         reasons = scan(samples, None).reasons  # all are read anyway
         drop_invalid = reasons == ""
         answers = iter(self._answers(samples.take(drop_invalid), tta).mean(axis=0))
