@@ -117,7 +117,7 @@ def test_the_rate_is_that_of_what_was_computed_whatever_came_from_the_cache_late
     cuts, samples, tmp_path
 ):
     cut, _ = cuts
-    extractor = part(cut, samples, tmp_path)
+    extractor = extractor_of(cut, samples, tmp_path)
     extractor.table(samples)
     first = extractor.report
     extractor.table(samples)
@@ -126,7 +126,7 @@ def test_the_rate_is_that_of_what_was_computed_whatever_came_from_the_cache_late
     rate = extractor.report["images_per_second"]
     assert rate == first["images_per_second"] == pytest.approx(10 / first["seconds"], abs=0.1)
 
-    again = part(cut, samples, tmp_path)
+    again = extractor_of(cut, samples, tmp_path)
     again.table(samples)
     assert again.report["images_per_second"] is None  # one engine was not timed, nor did it run
 
