@@ -35,7 +35,8 @@ def write(run, tmp_path_factory):
 def squares(run):
     """Images of the network's own size, and what the run says of them."""
     pixels = np.random.default_rng(5).integers(0, 256, (6, 16, 16, 3), "uint8")
-    logits = keras.ops.convert_to_numpy(run.model(pixels.astype("float32"), training=False))
+    outputs = run.model({"pixels": pixels.astype("float32")}, training=False)
+    logits = keras.ops.convert_to_numpy(outputs["label"])
     odds = np.exp(logits.astype(float))
     return pixels, odds / odds.sum(axis=1, keepdims=True)
 
@@ -56,7 +57,7 @@ def test_it_answers_as_the_run_does_by_the_same_commands(run, odd, write, form, 
     done = write(form, quantize)
 
     name = f"colours_{form}" + (f"_{quantize}" if quantize != "none" else "")
-    assert done.folder.splits[-2:] == (name, "1")
+    assert done.folder.parts[-2:] == (name, "1")
     atol = {"none": 1e-6, "float16": 1e-2, "dynamic": 0.05, "int8": 0.1}[quantize]
     for ours, theirs in zip(done.predict(odd), run.predict(odd), strict=True):
         np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=atol)

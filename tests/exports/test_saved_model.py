@@ -30,7 +30,7 @@ def contents(paths):
 
 
 def test_it_lies_where_a_server_looks_for_it(run, saved):
-    assert saved.folder.splits[-2:] == ("colours", "1")
+    assert saved.folder.parts[-2:] == ("colours", "1")
     assert {one.name for one in saved.folder.iterdir()} == {
         "saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb", "export.json",
     }  # fmt: skip
