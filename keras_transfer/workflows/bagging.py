@@ -56,7 +56,7 @@ class BaggingRunner(StageRunner):
 
     def baselines(self) -> dict[str, dict[str, Any]]:
         """What the members reach alone: their mean, and the one with the lowest val log loss."""
-        features = keras.Input(self.shared.shape)
+        features = keras.Input(self.shared.shape, name=FEATURES)
         logits = [member.head(features)[LABEL] for member in self.members]
         every = keras.Model({FEATURES: features}, {LABEL: keras.ops.stack(logits, axis=1)})
         setup, counts = self.setup, self.setup.train.counts()

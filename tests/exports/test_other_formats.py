@@ -35,7 +35,8 @@ def write(run, tmp_path_factory):
 def squares(run):
     """Images of the network's own size, and what the run says of them."""
     pixels = np.random.default_rng(5).integers(0, 256, (6, 16, 16, 3), "uint8")
-    logits = keras.ops.convert_to_numpy(run.model(pixels.astype("float32"), training=False))
+    outputs = run.model({"pixels": pixels.astype("float32")}, training=False)
+    logits = keras.ops.convert_to_numpy(outputs["label"])
     odds = np.exp(logits.astype(float))
     return pixels, odds / odds.sum(axis=1, keepdims=True)
 

@@ -85,7 +85,7 @@ def by_members(run, split):
     samples = run.samples([split])
     features = pooled(run, samples)
     heads = [keras.models.load_model(run.folder / f"members/{n}/best.keras") for n in (1, 2, 3)]
-    return np.stack([softmax(head(features).numpy()) for head in heads]), samples.labels
+    return np.stack([softmax(head(features)["label"].numpy()) for head in heads]), samples.labels
 
 
 def test_the_model_answers_the_mean_of_its_members(bagged):
@@ -135,12 +135,13 @@ def test_plain_keras_reads_the_model(bagged):
     code = f"""if True:
         import sys, keras, numpy
         model = keras.models.load_model({str(bagged.folder / "best.keras")!r})
-        print(model(numpy.zeros((2, 16, 16, 3), "float32")).shape)
+        answers = model({{"pixels": numpy.zeros((2, 16, 16, 3), "float32")}})
+        print({{name: tuple(logits.shape) for name, logits in answers.items()}})
         assert "keras_transfer" not in sys.modules
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "(2, 2)"
+    assert done.stdout.strip() == "{'label': (2, 2)}"
 
 
 QUICK = [("saved_model", "none")]
