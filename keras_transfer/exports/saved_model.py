@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_transfer.data import tiff
 from keras_transfer.data.batches import Loading
 from keras_transfer.data.files import Files
 from keras_transfer.data.samples import Samples
@@ -63,10 +64,10 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
 
 
 def _contents(samples: Samples, loading: Loading) -> Iterator[tf.Tensor]:
-    paths = [samples.store.paths[row] for row in samples.rows]
-    for start in range(0, len(paths), loading.batch_size):
-        some = paths[start : start + loading.batch_size]
-        yield tf.constant([Path(path).read_bytes() for path in some])
+    rows = samples.rows.tolist()
+    for start in range(0, len(rows), loading.batch_size):
+        some = rows[start : start + loading.batch_size]
+        yield tf.constant([tiff.readable(samples.store.read(row)) for row in some])
 
 
 def _pixels(samples: Samples) -> Iterator[tf.Tensor]:
