@@ -18,6 +18,7 @@ from keras_transfer.exports.formats import PredictFunction
 from keras_transfer.exports.reading import joined
 from keras_transfer.exports.serving_module import ServingModule
 from keras_transfer.exports.source import Source
+from keras_transfer.inputs.images import decode
 from keras_transfer.inputs.images.bound import BoundImage
 
 __all__ = ["load_predictor", "warmup_log", "write"]
@@ -57,6 +58,7 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
     def predict(samples: Samples) -> dict[str, np.ndarray]:
         read = tf.data.Dataset.from_tensor_slices(samples.rows).map(samples.store.read)
         encoded = read.element_spec.dtype == tf.string
+        read = read.map(decode.readable) if encoded else read
         ask = loaded.signatures["serving_default" if encoded else "predict_pixels"]
         (name,) = ask.structured_input_signature[1]
         # Arrays one by one: their sizes may differ.

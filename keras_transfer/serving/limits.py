@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from keras_transfer.inputs.images import image_checks, tiff
-from keras_transfer.inputs.images.headers import format_of
 from keras_transfer.serving.errors import RequestError
 
 __all__ = ["check_image"]
@@ -25,10 +24,8 @@ def check_image(content: bytes, max_pixels: int) -> bytes:
     flaw = image_checks.flaw(content, max_pixels=max_pixels)
     if flaw:
         raise RequestError("INVALID_ARGUMENT", f"The file {flaw}")
-    if format_of(content) != "TIFF":
-        return content
     try:
-        return tiff.to_bmp(content)
+        return tiff.readable(content)
     except Exception as error:  # whatever Pillow makes of broken bytes
         reason = f" ({error})" if isinstance(error, ValueError) else ""
         raise RequestError("INVALID_ARGUMENT", f"The TIFF cannot be read{reason}") from None

@@ -33,6 +33,18 @@ def test_rows_are_read_in_any_order(paths):
     assert [tuple(one[0, 0]) for one in images] == [(0, 0, 255), (255, 0, 0), (0, 255, 0)]
 
 
+@pytest.mark.parametrize("form", ["bmp", "tiff"])
+def test_zeros_at_the_end_of_a_file_are_read(form, tmp_path):
+    """A black image ends in them; numpy cuts them off the ends of bytes."""
+    Image.new("RGB", (9, 8)).save(tmp_path / f"black.{form}")
+    store = Files([str(tmp_path / f"black.{form}")])
+
+    assert store.decode(tf.constant(0)).numpy().tolist() == np.zeros((8, 9, 3), int).tolist()
+    (found,) = tf.data.Dataset.range(1).map(store.decode)
+    assert found.shape == (8, 9, 3)
+    assert store.read(0) == (tmp_path / f"black.{form}").read_bytes()
+
+
 def test_a_large_jpeg_is_read_no_larger_than_its_square_needs(tmp_path):
     """A quarter of 400 x 640 is the smallest that leaves twice 40; the check reads all of it."""
     Image.new("RGB", (640, 400), (9, 9, 9)).save(tmp_path / "large.jpg")

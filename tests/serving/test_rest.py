@@ -353,3 +353,23 @@ def test_whatever_path_and_body_nothing_breaks(client, body, path):
     for method in ("GET", "POST"):
         found = client.request(method, f"/v1/{path}", content=body)
         assert found.status_code < 500  # 200 where ".." leads to the page or the health
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "classify"])
+def test_tiff_is_answered_as_png_is(client, signature):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), "uint8")
+    answers = []
+    for form in ("png", "tiff"):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, form)
+        if signature == "classify":
+            asked = {
+                "signature_name": "classify",
+                "examples": [{"image_bytes": b64(file.getvalue())}],
+            }
+            answers.append(client.post(ASK.replace(":predict", ":classify"), json=asked).json())
+        else:
+            answers.append(client.post(ASK, json={"instances": [b64(file.getvalue())]}).json())
+
+    assert answers[0] == answers[1]
+    assert "error" not in answers[0]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from keras_transfer.inputs.images import exif, tiff
@@ -94,7 +93,8 @@ def readable(content: tf.Tensor) -> tf.Tensor:
 
 
 def _to_bmp(content: Any) -> bytes:
-    return tiff.to_bmp(np.asarray(content).item())  # bytes in a graph, an array outside
+    # Bytes in a graph, an array outside; numpy would cut zeros off the end of bytes.
+    return tiff.to_bmp(content if isinstance(content, bytes) else content.item())
 
 
 def whole(content: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,7 @@ import io
 import struct
 from collections.abc import Sequence
 
-__all__ = ["flaw", "pages", "to_bmp"]
+__all__ = ["flaw", "pages", "readable", "to_bmp"]
 
 Tags = dict[int, tuple[int, ...]]
 
@@ -84,6 +84,12 @@ def flaw(pages: Sequence[Tags]) -> str:
     if len(depths) > 1 or not depths <= set(_DEPTHS):
         return f"is a TIFF with {max(depths)} bits a channel; scale it to 8"
     return ""
+
+
+def readable(content: bytes) -> bytes:
+    """The same bytes, but of a TIFF those of a BMP, as ``to_bmp`` gives them."""
+    is_tiff = content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    return to_bmp(content) if is_tiff else content
 
 
 def to_bmp(content: bytes) -> bytes:
