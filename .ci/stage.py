@@ -1,10 +1,12 @@
 """Put images, and weights where a download would put them, for the commands of the README.
 
 ``photos`` holds cat/ and dog/, 24 images each: real ones where they are beside the checkout,
-painted ones elsewhere. The weights of MobileNetV2 are real ones or random ones likewise; they are
-written in the layout, and under the name, of the file that Keras would download.
+painted ones elsewhere. ``reviews.csv`` holds 60 short texts. The weights of MobileNetV2 are real
+ones or random ones likewise; they are written in the layout, and under the name, of the file that
+Keras would download.
 """
 
+import csv
 import os
 import shutil
 import sys
@@ -39,6 +41,17 @@ def stage_photos(folder: Path) -> None:
             Image.fromarray(pixels.astype("uint8")).save(folder / name / f"{i}.jpg")
 
 
+def stage_reviews(path: Path) -> None:
+    """Write the texts: what is said of a film, and the label."""
+    words = {"good": ("fine", "moving", "bright"), "bad": ("dull", "slow", "empty")}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("text", "label"))
+        for label, adjectives in words.items():
+            for number in range(30):
+                writer.writerow((f"take {number} is {adjectives[number % 3]}", label))
+
+
 def stage_weights() -> None:
     """Write the weights."""
     network = keras.applications.MobileNetV2(include_top=False, weights=None)
@@ -53,4 +66,5 @@ def stage_weights() -> None:
 
 if __name__ == "__main__":
     stage_photos(Path(sys.argv[1]) / "photos")
+    stage_reviews(Path(sys.argv[1]) / "reviews.csv")
     stage_weights()

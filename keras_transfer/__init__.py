@@ -12,9 +12,13 @@ from keras_transfer.errors import (
 )
 from keras_transfer.exports import Export, export
 from keras_transfer.inputs.image import Augment, Image
+from keras_transfer.inputs.text import Text
 from keras_transfer.methods.bagging import Bagging
+from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.multilabel import MultiLabel
+from keras_transfer.objectives.regression import Regression
 from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
 from keras_transfer.studies.series import learning_curve, repeat
@@ -35,16 +39,20 @@ __all__ = [
     "Classification",
     "Classify",
     "Data",
+    "Distill",
     "Export",
     "FineTune",
     "Head",
     "Image",
+    "MultiLabel",
     "Optimizer",
+    "Regression",
     "Run",
     "Runtime",
     "Split",
     "Stage",
     "Supervised",
+    "Text",
     "TransferError",
     "UnknownName",
     "export",

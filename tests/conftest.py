@@ -8,11 +8,18 @@ from pathlib import Path
 import hypothesis
 import pytest
 from colours import odd, run, saved
+from objectives_runs import objective_export, objective_run
 from processes import TINY, paint
 
 from keras_transfer import catalog
 
-__all__ = ["odd", "run", "saved"]  # one run for all folders of tests
+__all__ = [
+    "objective_export",
+    "objective_run",
+    "odd",
+    "run",
+    "saved",
+]  # one run for all folders of tests
 
 # The same cases in every run; --hypothesis-profile=default looks for new ones.
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import re
 import signal
 import sys
 from typing import Any
@@ -22,7 +24,7 @@ from keras_transfer.cli.serve import serve
 from keras_transfer.cli.tune import tune
 from keras_transfer.cli.use import evaluate, predict
 from keras_transfer.cli.weights import weights
-from keras_transfer.errors import TransferError, UnknownName
+from keras_transfer.errors import BadData, TransferError, UnknownName
 
 __all__ = ["main"]
 
@@ -32,10 +34,24 @@ INTERRUPTED = 130
 class Root(click.Group):
     """Prints what a user can mend without a traceback, with the exit code of its kind."""
 
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the command as a program."""
+        _open_streams()
+        try:
+            return super().main(*args, **settings)
+        except BrokenPipeError:  # whoever read stdout, such as head, has seen enough
+            _drop(sys.stdout)
+            sys.exit(0)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a subcommand."""
         try:
-            return super().invoke(ctx)
+            found = super().invoke(ctx)
+            sys.stdout.flush()  # at exit nothing could be said of a failure
+            return found
+        except BrokenPipeError:
+            _drop(sys.stdout)
+            ctx.exit(0)
         except TransferError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
@@ -54,12 +70,58 @@ class Root(click.Group):
                 err=True,
             )
             ctx.exit(1)
+        except Exception as error:
+            if not (found := _bad_data_in(error)):
+                raise
+            click.echo(f"Error: {found}", err=True)
+            ctx.exit(BadData.exit_code)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find a subcommand; suggest a near miss where there is none."""
         if args and not args[0].startswith("-") and args[0] not in self.commands:
             raise UnknownName("command", args[0], self.commands)
         return super().resolve_command(ctx, args)
+
+
+def _open_streams() -> None:
+    """Open what was closed by ``>&-``: the next file would take its number, and get what is said.
+
+    TensorFlow writes to number 2, whatever that is.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _drop(stream: Any) -> None:
+    """Send what is still to be written to nowhere, at exit too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _bad_data_in(error: Exception) -> str:
+    """What ``BadData`` says inside of a graph, where TensorFlow makes an error of its own of it."""
+    if "tensorflow" not in type(error).__module__:
+        return ""
+    found = re.search(r"BadData: (.*?)\n+(?=Traceback|\t|$)", str(error), re.DOTALL)
+    return found[1] if found else ""
+
+
+def _interrupted(number: int, frame: Any) -> None:
+    """Let the command save what it has; the next signal stops it at once."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, _stopped)
+    raise KeyboardInterrupt
+
+
+def _stopped(number: int, frame: Any) -> None:
+    os.write(2, b"Stopped at once. A run resumes from its last saved epoch with --resume.\n")
+    os._exit(INTERRUPTED)
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,7 +138,9 @@ def main() -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False  # some package may set up the root logger
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    signal.signal(signal.SIGTERM, _interrupted)  # ends as Ctrl-C does
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as it is in the background
+        signal.signal(signal.SIGINT, _interrupted)
 
 
 COMMANDS = (

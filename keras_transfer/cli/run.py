@@ -98,11 +98,13 @@ def setting_options(recipe: Recipe) -> list[click.Parameter]:
         _option(name, row.type, row.description, "Training") for name, row in SHORTHAND.items()
     ]
     for name, leaf in leaves(model).items():
-        value: Any = recipe
-        for part in leaf.path:
-            value = getattr(value, part, None)
-        text = f"{leaf.field.description}  [{_shown(value)}]"
-        options.append(_option(name, leaf.field.annotation, text, leaf.section))
+        owner: Any = recipe
+        for part in leaf.path[:-1]:
+            owner = getattr(owner, part, None)
+        # Alternatives, such as objectives, may mean different things by one name.
+        field = getattr(type(owner), "model_fields", {}).get(name, leaf.field)
+        text = f"{field.description}  [{_shown(getattr(owner, name, None))}]"
+        options.append(_option(name, field.annotation, text, leaf.section))
     return [option for option in options if option is not None]
 
 

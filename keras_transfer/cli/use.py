@@ -178,5 +178,7 @@ def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form
     units = max(len(output.names) for output in done.outputs.values())
     FORMATS[form](predictions, min(top_k, units))
     bad = [f"{one.path}: {one.error}" for one in predictions if one.error]
+    if bad and form == "table":  # which people read: it says why
+        raise BadData(f"{len(bad)} of {len(predictions)} files cannot be used; see above.")
     if bad:
         raise BadData(f"{len(bad)} of {len(predictions)} files cannot be used:", bad)

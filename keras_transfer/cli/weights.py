@@ -62,11 +62,17 @@ def where(name: str, variant: str, image_size: int | None) -> None:
 
 
 @weights.command()
-@click.argument("file", type=click.Path(path_type=Path))
 @click.argument("name")
+@click.argument("file")
 @VARIANT
-def verify(file: Path, name: str, variant: str) -> None:
-    """Check that every weight of backbone NAME can be taken from FILE."""
+def verify(name: str, file: str, variant: str) -> None:
+    """Check that every weight of backbone NAME can be taken from FILE.
+
+    FILE NAME does the same.
+    """
+    if name not in BACKBONES and (file in BACKBONES or Path(name).exists()):
+        name, file = file, name
+    BACKBONES[name]  # a wrong name shows before TensorFlow loads
     import_tensorflow()
     verify_weights(file, name, _variant(variant))
     click.echo(f"{file} holds weights for {name}.")

@@ -145,7 +145,8 @@ def split(
     splits[order] = _decide(samples.take(order), families, {"test": test, "val": val}, seed)
     result = replace(samples, splits=splits)
     own = {name for name in ("val", "test") if (samples.splits == name).any()}
-    _check_every_class(result, {"train": True, "val": val, "test": test}, own)
+    if not samples.targets:  # otherwise the classes are strata, and a split may lack some
+        _check_every_class(result, {"train": True, "val": val, "test": test}, own)
     _check_weights(result.split("train"))
     if train is None:
         return result

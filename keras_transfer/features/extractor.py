@@ -157,14 +157,19 @@ class FeatureExtractor:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What was done, JSON-ready: boundary, engine, its error, counts of images, seconds."""
-        choice = self.choice
+        """What was done, JSON-ready: boundary, engine, its error, counts of images, seconds.
+
+        The rate is that of all images that were computed; of the engine's timing, if it had one,
+        where all came from the cache.
+        """
+        choice, seconds = self.choice, self.counts["seconds"]
+        rate = round(self.counts["computed"] / seconds, 1) if seconds else choice.rate or None
         return {
             "boundary": self.cut.boundary,
             "engine": choice.engine,
             "precision": choice.precision,
             "error": choice.error,
-            "images_per_second": choice.rate,
+            "images_per_second": rate,
             **self.counts,
         }
 
@@ -282,7 +287,9 @@ class FeatureExtractor:
         for name, value in (("computed", computed), ("cached", cached), ("seconds", seconds)):
             self.counts[name] = round(self.counts[name] + value, 3)
         rate = f", {computed / seconds:.0f} images/s" if computed else ""
-        logger.info(
+        level = logging.INFO if computed else logging.DEBUG
+        logger.log(
+            level,
             "Features up to %r by %s (error %.2g %%%s): %s computed, %s from the cache",
             *(self.cut.boundary, choice.label, 100 * choice.error, rate),
             *(f"{computed:,}", f"{cached:,}"),

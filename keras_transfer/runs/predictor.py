@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,34 +79,33 @@ class Predictor:
         (scores,) = self.scores(samples).values()
         return scores
 
-    def predict(
-        self, paths: str | Path | Iterable[str | Path], *, tta: str | int | None = None
-    ) -> list[Prediction]:
-        """Classify image files.
+    def predict(self, images: Any, *, tta: str | int | None = None) -> list[Prediction]:
+        """Classify image files, PIL images or arrays.
 
         Args:
-            paths: Files, folders (all images below them) and glob patterns.
+            images: Files, folders (all images below them) and glob patterns, one or several; or
+                images in memory, as ``pixels.as_images`` takes them: a PIL image, an array
+                (height, width, 3), a batch (n, height, width, 3), or a list.
             tta: Test-time augmentation: "flip" averages the probabilities of an image and its
                 mirror image, a number those of so many views, by the run's own augmentation.
 
         Returns:
             One prediction a file, in the order given; a file that cannot be used has its own,
-            with the reason.
+            with the reason. The path of an image in memory is its number, as in "[0]".
 
         Raises:
-            BadData: A path is empty.
+            BadData: A path is empty, or an array is no image.
             BadConfiguration: ``tta`` makes no sense, or the run had no augmentation for it.
         """
-        from keras_transfer.data.files import Files
-        from keras_transfer.data.listing import expanded
+        from keras_transfer.data.pixels import in_memory
         from keras_transfer.data.scan import scan
-        from keras_transfer.data.texts import Texts
+        from keras_transfer.runs.given import store_of
 
         self._check_tta(tta)
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
-        texts = read_input(self.settings["input"]).text_column
-        files = [str(text) for text in given] if texts else expanded(given)
-        store: Any = Texts(files) if texts else Files(files)
+        alone = isinstance(images, str | Path) or in_memory(images)
+        given = [images] if alone else list(images)
+        texts = bool(read_input(self.settings["input"]).text_column)
+        files, store = store_of(given, texts=texts)
         samples = Samples.of(store, [""], files, [0] * len(files))
         reasons = scan(samples, self.loading.input.check, None).reasons  # all are read anyway
         scores = _mean(self._views(samples.take(reasons == ""), tta))

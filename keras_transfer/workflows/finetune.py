@@ -147,7 +147,8 @@ class FineTune(Recipe):
                 metrics["baselines"] |= plain_models(self, folder, samples)
         runs.write_json(folder / "metrics.json", metrics)
         for home in (folder, *folder.glob("members/*")):
-            (home / "state.npz").unlink(missing_ok=True)
+            for name in ("state.npz", "best_all.npz"):
+                (home / name).unlink(missing_ok=True)
         reports = runner.reports()
         clock["features"] = sum(report["seconds"] for report in reports.values())
         data = runs.fingerprint(folder / "split.csv")

@@ -95,6 +95,17 @@ def test_predict_gives_a_row_a_file_and_never_a_neighbours(work, done, tmp_path)
         assert sum(one["probability"] for one in row["top"]) == pytest.approx(1.0)
 
 
+def test_predict_as_a_table_names_a_bad_file_once(work, done, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"not an image")
+    paths = ["images/red/1.png", tmp_path / "broken.png"]
+
+    said = kt("predict", "runs/tiny/1", *paths, cwd=work, check=3)
+
+    assert (said.stdout + said.stderr).count("broken.png") == 1
+    assert "is text, not an image" in said.stdout
+    assert said.stderr == "Error: 1 of 2 files cannot be used; see above.\n"
+
+
 def test_predict_as_csv_and_table_from_folders_and_patterns(work, done):
     said = kt(
         "predict",

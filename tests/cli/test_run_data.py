@@ -172,7 +172,7 @@ def test_mixed_precision_trains_and_its_logits_are_float32(work, tmp_path, preci
     kt("run", "tiny.py", *words, "--out", tmp_path / "o", cwd=work, check=0)
 
     model = keras.models.load_model(tmp_path / "o/best.keras")
-    assert model.output.dtype == "float32"
+    assert model.output["label"].dtype == "float32"
     assert model.get_layer("backbone").output.dtype == precision.removeprefix("mixed_")
 
 

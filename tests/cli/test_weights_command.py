@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_transfer.cli.main import main
-from keras_transfer.networks.backbones import BACKBONES
+from keras_transfer.networks.backbones import BACKBONES, build_backbone
 
 
 @pytest.fixture
@@ -66,3 +66,29 @@ def test_verify_real_weights(said, shared_weights):
     assert said("verify", file, "mobilenet_v2", "--variant", "{alpha: 0.35}")[0] == 0
     code, text = said("verify", file, "mobilenet_v2")
     assert (code, "alpha" in text) == (3, True)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "w.weights.h5"
+    build_backbone("convnet_small", image_size=8).save_weights(path)
+    return path
+
+
+def test_verify_takes_name_and_file_in_either_order(said, file):
+    told = f"{file} holds weights for convnet_small.\n"
+
+    assert said("verify", "convnet_small", file) == (0, told)
+    assert said("verify", file, "convnet_small") == (0, told)
+
+
+def test_verify_suggests_a_name_in_either_order(said, file):
+    for words in (("convnet_smal", file), (file, "convnet_smal")):
+        code, text = said("verify", *words)
+        assert (code, "Did you mean 'convnet_small'?" in text) == (2, True), text
+
+
+def test_verify_names_a_file_that_is_not_there_in_either_order(said):
+    for words in (("vgg16", "gone.h5"), ("gone.h5", "vgg16")):
+        code, text = said("verify", *words)
+        assert (code, "There is no file of weights gone.h5" in text) == (3, True), text

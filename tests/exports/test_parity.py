@@ -79,8 +79,8 @@ def test_what_the_graph_decides_counts_not_what_follows_from_its_probabilities()
 
 
 def test_values_are_compared_by_the_spread_of_their_target():
-    """0.05 of a spread of 1 is near; 30 of a spread of 200 is 0.15, more than a tenth."""
-    export = np.array([[1.55, 100.0], [3.0, 550.0], [2.0, 290.0]])
+    """0.05 of a spread of 1 is near; 60 of a spread of 200 is 0.3, more than a quarter."""
+    export = np.array([[1.55, 100.0], [3.0, 580.0], [2.0, 290.0]])
 
     compared = compare(VALUES, VALUE_MODEL, Given(export), VALUE_TRUE)
 
@@ -89,12 +89,12 @@ def test_values_are_compared_by_the_spread_of_their_target():
         "values": 6,
         "spread": [1.0, 200.0],
         "changed": 1,
-        "largest_difference": pytest.approx(0.15),
-        "mae": pytest.approx([0.275, 25.0]),
+        "largest_difference": pytest.approx(0.3),
+        "mae": pytest.approx([0.275, 40.0]),
         "model_mae": pytest.approx([0.25, 10.0]),
     }
-    assert "1 of 6 values moved by more than 0.1 standard deviations" in compared.text
-    assert "width 0.275, the model's 0.25, price 25, the model's 10" in compared.text
+    assert "1 of 6 values moved by more than 0.25 standard deviations" in compared.text
+    assert "width 0.275, the model's 0.25, price 40, the model's 10" in compared.text
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def classifier(name, size=None, **head):
 
 
 def pixels(model, n=2):
-    shape = model.input_shape["pixels"][1:]
-    return np.random.default_rng(0).uniform(0, 255, (n, *shape)).astype("float32")
+    shape = (n, *model.inputs[0].shape[1:])
+    return np.random.default_rng(0).uniform(0, 255, shape).astype("float32")
 
 
 def answers(model, x):

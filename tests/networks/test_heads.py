@@ -253,8 +253,9 @@ def test_the_backbone_of_a_classifier_keeps_its_identity():
     network = built(backbone, build_head(2), "tf")
 
     assert network.model.get_layer("backbone") is network.backbone is backbone
-    assert network.model.input_shape == {"pixels": (None, 8, 8, 3)}
-    assert network.model.output_shape == {"label": (None, 2)}
+    inputs, outputs = network.model.input, network.model.output
+    assert {name: x.shape for name, x in inputs.items()} == {"pixels": (None, 8, 8, 3)}
+    assert {name: x.shape for name, x in outputs.items()} == {"label": (None, 2)}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from keras_transfer import BadConfiguration, Classify, Stage
 from keras_transfer.data.samples import Samples
 from keras_transfer.training.optimizers import build_optimizer
 from keras_transfer.workflows.hyperrule import hyperrule
+from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
 RECIPE = Classify(data="photos", backbone="convnet_small", weights="none", schedule="bit")
 
@@ -19,7 +20,7 @@ class Blank:
     def __init__(self, height, width):
         self.shape = (height, width, 3)
 
-    def decode(self, row):
+    def read(self, row):
         return tf.zeros(self.shape, tf.uint8)
 
 
@@ -29,6 +30,14 @@ def images(n, height=300, width=200):
     return Samples.of(
         Blank(height, width), ("a", "b"), [str(i) for i in range(n)], labels, splits=splits
     )
+
+
+def ruled(recipe, samples):
+    """What the rule decides for a recipe and these images."""
+    train = samples.split("train")
+    length = ImbalanceStrategy(recipe.objective, train, recipe.seed).length
+    size = recipe.input.image_size
+    return hyperrule(recipe.stages[0], recipe.batches, size, train, length, recipe.input.shapes)
 
 
 @pytest.mark.parametrize(
@@ -41,12 +50,14 @@ def images(n, height=300, width=200):
     ],
 )
 def test_numbers_of_the_paper(n, batch, epochs, warmup, mixup):
-    found = hyperrule(RECIPE.changed(batch_size=batch), images(n))
-    (stage,) = found.planned
+    found = ruled(RECIPE.changed(batch_size=batch), images(n))
+    stage = found.stage
 
     assert (stage.epochs, stage.warmup_epochs) == (epochs, pytest.approx(warmup))
     assert stage.learning_rate == pytest.approx(0.003 * batch / 512)
-    assert (stage.unfreeze, stage.optimizer, stage.momentum) == ("all", "sgd", 0.9)
+    assert stage.unfreeze == "all"
+    assert (stage.optimizer.name, stage.optimizer.momentum) == ("sgd", 0.9)
+    assert (stage.schedule, stage.decay) == ("staircase", 0.1)
     assert (found.mixup, found.image_size) == (mixup, 384)
 
 
@@ -68,34 +79,34 @@ def test_epochs_are_as_long_as_the_remedy_makes_them(imbalance, epochs):
         Blank(300, 200), ("a", "b"), [str(i) for i in range(1000)], labels, splits=splits
     )
 
-    (stage,) = hyperrule(RECIPE.changed(batch_size=50, imbalance=imbalance), samples).planned
+    found = ruled(RECIPE.changed(batch_size=50, imbalance=imbalance), samples)
 
-    assert stage.epochs == epochs
+    assert found.stage.epochs == epochs
 
 
 def test_accumulated_batches_are_one():
     """8 of 64 images make the 512 of the paper; 16 batches a pass, 500 times 8 of them."""
     recipe = RECIPE.changed(batch_size=64, stages=[Stage(accumulate=8).model_dump()])
-    (stage,) = hyperrule(recipe, images(1000)).planned
+    stage = ruled(recipe, images(1000)).stage
 
-    assert (stage.learning_rate, stage.accumulate) == (0.003, 8)
+    assert (stage.learning_rate, stage.optimizer.accumulate) == (0.003, 8)
     assert stage.epochs == 250
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(96, 95, 128), (96, 96, 384), (32, 32, 128)])
 def test_small_images_become_small_squares(height, width, side):
-    assert hyperrule(RECIPE, images(100, height, width)).image_size == side
+    assert ruled(RECIPE, images(100, height, width)).image_size == side
 
 
 def test_what_the_recipe_says_holds():
-    found = hyperrule(RECIPE.changed(image_size=64, mixup=0.3), images(100))
+    found = ruled(RECIPE.changed(image_size=64, mixup=0.3), images(100))
 
     assert (found.image_size, found.mixup) == (64, 0.3)
 
 
 @pytest.mark.parametrize("settings", [{"method": "bagging:3"}, {"imbalance": "smote"}])
 def test_what_wants_a_frozen_backbone_is_refused_at_once(settings):
-    with pytest.raises(BadConfiguration, match=r"unfreezes blocks|BiT-HyperRule"):
+    with pytest.raises(BadConfiguration, match=r"unfreezes all blocks \(schedule = bit\)"):
         RECIPE.changed(**settings)
 
 
@@ -121,7 +132,7 @@ def test_a_run_by_the_rule(tmp_path, caplog):
     caplog.set_level("INFO", "keras_transfer")
     paint(tmp_path / "images", blue=24, red=24)
     stages = [Stage(patience=2, optimizer="adam").model_dump()]
-    run = RECIPE.changed(stages=stages, data=str(tmp_path / "images")).run(
+    run = RECIPE.changed(stages=stages, schedule="bit", data=str(tmp_path / "images")).run(
         out=tmp_path / "run",
         name="bit",
         image_size=16,
@@ -132,5 +143,6 @@ def test_a_run_by_the_rule(tmp_path, caplog):
     log = (run.folder / "log.txt").read_text()
     assert "500 updates of 2 images in 42 epochs" in log
     assert {row["stage"] for row in run.history} == {"bit"}
-    assert run.settings["schedule"] == "bit"
+    (stage,) = run.settings["stages"]
+    assert (stage["schedule"], stage["optimizer"]["name"]) == ("bit", "adam")  # as asked for
     assert len(run.predict([tmp_path / "images" / "red" / "0.png"])) == 1

@@ -1,0 +1,36 @@
+"""The options of `kt-recipe run NAME`: one for each setting, as the recipe's own groups have it."""
+
+import pytest
+
+from keras_transfer import Classify
+from keras_transfer.cli.run import setting_options
+from keras_transfer.objectives.multilabel import MultiLabel
+
+
+def options(**settings):
+    recipe = Classify(data="d", backbone="vgg16", **settings)
+    return {option.name: option for option in setting_options(recipe)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "now"),
+    [
+        ({}, "auto|none|class_weight|effective_number|oversample|undersample", "auto"),
+        ({"imbalance": "focal"}, "|balanced_batches|focal|smote", "focal"),
+        ({"objective": MultiLabel()}, "none|pos_weight", "none"),
+    ],
+)
+def test_an_option_lists_the_values_of_the_recipes_objective(settings, values, now):
+    option = options(**settings)["imbalance"]
+
+    assert values in option.metavar
+    assert option.help.endswith(f"[{now}]")
+
+
+def test_an_option_shows_what_the_recipe_says():
+    found = options(image_size=96, batch_size=7, zoom_range=0.25, cache=False)
+
+    shown = {name: found[name].help.rpartition("  ")[2] for name in found}
+    assert [shown[name] for name in ("image_size", "batch_size", "zoom_range", "cache")] == [
+        "[96]", "[7]", "[0.25]", "[no]"
+    ]  # fmt: skip
