@@ -99,7 +99,7 @@ def figures(settings: dict[str, Any], rate: float, seed: int, home: Path) -> dic
         keras.utils.clear_session()
         recipe = Classify(**settings, seed=seed, lr=rate)
         folder.mkdir(parents=True, exist_ok=True)
-        recipe.run_in(folder, "lr_find", recipe.data)
+        recipe.run_in(folder, "lr_find", recipe.data.source)
     test = Run(folder).metrics["test"]
     return {"rate": rate, **{name: test[name] for name in ("accuracy", "log_loss")}}
 

@@ -71,7 +71,7 @@ HEAD: dict[str, dict[str, Any]] = {
     "lr auto": {"lr": "auto"},
     "bit, the whole network": {"schedule": "bit"},
     "bagging of 10": {"ensemble": "bagging:10"},
-    BOOSTING: {"ensemble": "boosting"},
+    BOOSTING: {"baselines": ("boosted_trees",)},
     "label_smoothing 0.1": {"label_smoothing": 0.1},
     "mixup 0.2": {"mixup": 0.2},
     "cutmix 1": {"cutmix": 1.0},
@@ -169,7 +169,7 @@ def trained(data: str, asked: argparse.Namespace, home: Path) -> Found:
             keras.utils.clear_session()
             run = done(folder, DATA[data], setting, seed)
             beside = run.metrics["baselines"]
-            metrics = beside["boosting"] if setting == BOOSTING else run.metrics["test"]
+            metrics = beside["boosted_trees"] if setting == BOOSTING else run.metrics["test"]
             found[setting].append({name: metrics[name] for name in METRICS})
             print(data, setting, seed, found[setting][-1], flush=True)
     return {setting: metrics for setting, metrics in found.items() if len(metrics) == asked.seeds}
@@ -181,7 +181,7 @@ def done(folder: Path, data: Data, setting: str, seed: int) -> Any:
 
     if not runs.is_done(folder):
         recipe = Classify(**dict(options(data, setting)), seed=seed)
-        recipe.run_in(folder, "settings", recipe.data)
+        recipe.run_in(folder, "settings", recipe.data.source)
     return Run(folder)
 
 

@@ -38,10 +38,17 @@ def compare(runs: tuple[str, ...], resamples: int, as_json: bool) -> None:
 def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
     from keras_transfer.evaluation.comparing import align, compare
     from keras_transfer.evaluation.predictions import read_predictions
+    from keras_transfer.objectives.outputs import single_class
     from keras_transfer.runs import digests_by_path
     from keras_transfer.runs.series import runs_of
 
     members = [runs_of(folder) for folder in folders]
+    for run in (run for series in members for run in series):
+        if not single_class({name: output.objective for name, output in run.outputs.items()}):
+            raise BadConfiguration(
+                f"{run.folder} is no classification, and compare takes nothing else so far. "
+                "Compare the metrics.json of the runs."
+            )
     answers = align(
         [[read_predictions(run.folder / "predictions.csv") for run in one] for one in members],
         digests_by_path(members[0][0].split),

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_transfer.config.upgrade import versioned
 from keras_transfer.data.samples import LABEL
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.answers import Answers
 from keras_transfer.exports.exported import METADATA, Export
 from keras_transfer.exports.formats import PredictFunction, check_format
@@ -74,6 +75,11 @@ def export(
     """
     row = check_format(format, quantize)
     run = run if isinstance(run, Run) else Run(run)
+    if run.settings["input"]["type"] != "image":
+        raise BadConfiguration(
+            f"{run.folder} is a model for {run.settings['input']['type']}; exports are written of "
+            "models for images so far. Use kt-recipe predict or keras_transfer.load."
+        )
     base = Path(to or run.folder / "export") / checked_name(
         name or _default_name(run.metadata["recipe"], format, quantize)
     )

@@ -29,6 +29,6 @@ class Distill(Method):
     type: Literal["distill"] = "distill"
     teacher: str = Field(pattern="^run:.+", description="run:DIR of a finished run")
     temperature: Positive = Field(4.0, description="softens the outputs of teacher and student")
-    alpha: Annotated[float, Field(gt=0, le=1)] = Field(
+    alpha: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.5, description="share of the teacher's term in the loss"
     )

@@ -14,6 +14,7 @@ import numpy as np
 from keras_transfer import catalog, quiet, runs
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.objectives.outputs import single_class
 from keras_transfer.runs.series import interrupted_series, recorded_series, stored_series
 from keras_transfer.runs.split_table import read_train_counts
 from keras_transfer.workflows.finetune import FineTune
@@ -128,6 +129,11 @@ def _common(recipe: FineTune, data: Any, name: str | None) -> tuple[FineTune, st
         if data is None
         else recipe.changed(data=data if isinstance(data, Mapping) else sources.describe(data))
     )
+    if not single_class(changed.objectives):
+        raise BadConfiguration(
+            "Series and curves compare classifications so far, and this recipe has another "
+            "objective. Run it by several seeds instead, and compare the metrics.json of the runs."
+        )
     arrays = data is not None and not isinstance(data, str | Path | Mapping)
     return changed, name, data if arrays else changed.data.source
 
