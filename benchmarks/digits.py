@@ -46,7 +46,7 @@ def _long_from_scratch(recipe: Any, seed: int) -> float:
     """Accuracy from scratch with four times the epochs, at Adam's usual rate."""
     stage = {"name": "scratch", "epochs": 40, "unfreeze": "all", "learning_rate": 1e-3}
     run = recipe.run(
-        seed=seed, weights="none", batch_norm="train", stages=[stage], baseline=False, name="long"
+        seed=seed, weights="none", batch_norm="train", stages=[stage], baselines=(), name="long"
     )
     return run.metrics["test"]["accuracy"]
 

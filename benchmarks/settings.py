@@ -70,7 +70,7 @@ HEAD: dict[str, dict[str, Any]] = {
     "soup of 5": {"stage": {"soup": 5}},
     "lr auto": {"lr": "auto"},
     "bit, the whole network": {"schedule": "bit"},
-    "bagging of 10": {"ensemble": "bagging:10"},
+    "bagging of 10": {"method": "bagging:10"},
     BOOSTING: {"baselines": ("boosted_trees",)},
     "label_smoothing 0.1": {"label_smoothing": 0.1},
     "mixup 0.2": {"mixup": 0.2},

@@ -35,8 +35,8 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
     if what == "extra_forbidden" and not groups:
         *before, name = path
         return BadConfiguration(
-            f"{'.'.join(map(str, before))} has no setting {name!r}. If it should be of another type, "
-            f"give that too: {{type: ..., {name}: {first['input']}}}."
+            f"{'.'.join(map(str, before))} has no setting {name!r}. If it should be of another "
+            f"type, give that too: {{type: ..., {name}: {first['input']}}}."
         )
     if what == "extra_forbidden":
         return UnknownName("setting", where, _names_beside(model, groups[0], path))
