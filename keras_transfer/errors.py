@@ -10,7 +10,8 @@ TransferError
 The command prints these without a traceback; everything else is a bug and shows its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "CheckFailed",
     "TransferError",
     "UnknownName",
+    "in_setting",
 ]
 
 
@@ -48,6 +50,12 @@ class UnknownName(BadConfiguration, KeyError):
         self.what, self.name, self.known = what, name, [str(one) for one in known]
         super().__init__(f"No {what} is called {str(name)!r}. {self._cure()}")
 
+    def within(self, setting: str) -> "UnknownName":
+        """The same error, which names the setting that the name stands in."""
+        error = UnknownName(self.what, self.name, self.known)
+        error.args = (f"{setting}: {error}",)
+        return error
+
     def _cure(self) -> str:
         lowered = {one.lower(): one for one in self.known}
         near = get_close_matches(str(self.name).lower(), lowered, n=1, cutoff=0.6)
@@ -60,6 +68,15 @@ class UnknownName(BadConfiguration, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the message in quotes
+
+
+@contextmanager
+def in_setting(name: str) -> Iterator[None]:
+    """Name the setting in which a wrong name stands that is found while this lasts."""
+    try:
+        yield
+    except UnknownName as error:
+        raise error.within(name) from None
 
 
 class BadData(TransferError):

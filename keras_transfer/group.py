@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 __all__ = [
     "ClassName",
@@ -96,10 +97,16 @@ ClassName = Annotated[str, BeforeValidator(_class_name)]
 
 
 def row_of(table: Any) -> AfterValidator:
-    """Accept the names of a table's rows; a wrong one raises UnknownName with a near miss."""
+    """Accept the names of a table's rows; a wrong one is an UnknownName with a near miss.
+
+    It goes by way of pydantic, which knows the setting that the name stands in.
+    """
 
     def check(name: str) -> str:
-        table[name]
+        try:
+            table[name]
+        except KeyError as error:  # an UnknownName
+            raise PydanticCustomError("unknown_name", "{error}", {"error": error}) from None
         return name
 
     return AfterValidator(check)

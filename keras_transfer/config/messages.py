@@ -40,6 +40,8 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
         )
     if what == "extra_forbidden":
         return UnknownName("setting", where, _names_beside(model, groups[0], path))
+    if what == "unknown_name":
+        return context["error"].within(where)
     if what == "literal_error":
         return UnknownName(f"value of {where}", first["input"], _listed(context["expected"]))
     if what == "union_tag_invalid":

@@ -14,7 +14,7 @@ from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import class_weights
 from keras_transfer.data.copies import report_copies
 from keras_transfer.data.samples import LABEL, Samples
-from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.errors import BadData, CheckFailed, in_setting
 from keras_transfer.inputs.base import Input
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import encode, single_class
@@ -92,10 +92,12 @@ def read_labelled(
         return encode(read, objectives)
     samples = sources.read(source, where, **how)
     if data.classes:
-        samples = splits.keep_classes(samples, data.classes)
+        with in_setting("data.classes"):
+            samples = splits.keep_classes(samples, data.classes)
     own = getattr(objectives[LABEL], "class_weight", None)
     if own:  # wrong names show before anything is checked
-        class_weights(own, samples.classes, samples.counts())
+        with in_setting("objective.class_weight"):
+            class_weights(own, samples.classes, samples.counts())
     return samples
 
 
