@@ -43,7 +43,7 @@ def training_features(  # noqa: PLR0913
     sampling: Sampling | None = None,
     sides: Mapping[str, np.ndarray] | None = None,
 ) -> tf.data.Dataset:
-    """What ``data.batches.training_batches`` gives, with stored features instead of inputs.
+    """Like ``data.batches.training_batches``, with stored features instead of inputs.
 
     Each example goes through its views in turn, one per epoch, from a view drawn by the seed on:
     in as many epochs as there are views it shows each of them once.
@@ -56,7 +56,7 @@ def training_features(  # noqa: PLR0913
         epochs: Number of the last epoch, counted from 1.
         first_epoch: Number of the first epoch, counted from 0.
         seeds: For the order of the examples and for their views.
-        mix: As for ``training_batches``: it draws what it would draw there, and mixes features.
+        mix: As for ``training_batches``, with the same random draws; it mixes features.
         sampling: As for ``training_batches``; an example that an epoch draws again is in its next
             view.
         sides: (n, ...) further inputs of the part that trains, such as a padding mask.
@@ -72,8 +72,8 @@ def training_features(  # noqa: PLR0913
         view = (first_view[positions] + times + epoch) % len(views)
         features = np.empty((len(positions), *views[0].shape), "float32")
         for number in np.unique(view):
-            here = view == number
-            features[here] = views[number].take(positions[here])
+            mask = view == number
+            features[mask] = views[number].take(positions[mask])
         return features
 
     @as_written
@@ -108,7 +108,7 @@ def evaluation_features(
     columns: Columns | None = None,
     sides: Mapping[str, np.ndarray] | None = None,
 ) -> tf.data.Dataset:
-    """What ``data.batches.evaluation_batches`` gives, with stored features instead of inputs."""
+    """Like ``data.batches.evaluation_batches``, with stored features instead of inputs."""
     order, targets, weights = evaluation_table(samples, loading, columns)
     beside = {name: tf.constant(values) for name, values in (sides or {}).items()}
 
@@ -125,7 +125,7 @@ def evaluation_features(
 
 
 def given(batch: Mapping[str, np.ndarray], names: Sequence[str]) -> Batch:
-    """What an engine takes of a batch of inputs: one array, or one for each name."""
+    """The inputs of a batch for an engine: one array, or one for each name."""
     arrays = tuple(batch[name] for name in names)
     return arrays if len(arrays) > 1 else arrays[0]
 
@@ -133,7 +133,7 @@ def given(batch: Mapping[str, np.ndarray], names: Sequence[str]) -> Batch:
 def streamed(
     engine: Engine, batches: tf.data.Dataset, shape: Sequence[int], cut: Cut
 ) -> tf.data.Dataset:
-    """Send the inputs of batches through an engine, ahead of the training that takes them.
+    """Run the inputs of batches through an engine, prefetching for training.
 
     Args:
         engine: Runs the frozen part.
