@@ -141,7 +141,7 @@ def training_batches(  # noqa: PLR0913
 
     Args:
         samples: The train split.
-        loading: How examples become batches.
+        loading: Settings of batch loading.
         columns: Targets and weights of the samples.
         epochs: Number of the last epoch, counted from 1.
         first_epoch: Number of the first epoch, counted from 0.
@@ -233,10 +233,10 @@ def training_table(
     return targets, weights, tf.constant(factors)
 
 
-def gathered(table: Table, positions: tf.Tensor, slots: tf.Tensor) -> tuple[Tensors, Tensors]:
+def gathered(table: Table, positions: tf.Tensor, places: tf.Tensor) -> tuple[Tensors, Tensors]:
     """Targets and weights of examples, by their positions in the table and in the epoch."""
     targets, weights, factors = table
-    factor = tf.gather(factors, slots)
+    factor = tf.gather(factors, places)
     return (
         {name: tf.gather(column, positions) for name, column in targets.items()},
         {name: tf.gather(column, positions) * factor for name, column in weights.items()},
@@ -264,7 +264,7 @@ def evaluation_batches(
 
     Args:
         samples: Any split.
-        loading: How examples become batches.
+        loading: Settings of batch loading.
         columns: Targets, and weights of 1, or 0 where an example has no target; the labels if
             None.
 

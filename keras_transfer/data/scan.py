@@ -78,12 +78,12 @@ def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
     return Scan(np.array(digests, object), np.array(reasons, object))
 
 
-def drop_invalid(samples: Samples, result: Scan, on_bad: str) -> Samples:
+def drop_invalid(samples: Samples, found: Scan, on_bad: str) -> Samples:
     """Keep the images that can be used, with their digests; none of their files may change then.
 
     Args:
         samples: The images.
-        result: Result of ``scan`` for them.
+        found: Result of ``scan`` for them.
         on_bad: A row of ``ON_BAD``: "fail" where there are others, or "skip" them.
 
     Raises:
@@ -91,14 +91,14 @@ def drop_invalid(samples: Samples, result: Scan, on_bad: str) -> Samples:
         UnknownName: ``on_bad`` is no row of ``ON_BAD``.
     """
     act = ON_BAD[on_bad]
-    samples = replace(samples, digests=result.digests)
+    samples = replace(samples, digests=found.digests)
     if isinstance(samples.store, Files):
-        store = samples.store.expecting(samples.rows, result.digests)
+        store = samples.store.expecting(samples.rows, found.digests)
         samples = replace(samples, store=store)
-    bad = result.reasons != ""
+    bad = found.reasons != ""
     if not bad.any():
         return samples
-    pairs = zip(samples.keys[bad], result.reasons[bad], strict=True)
+    pairs = zip(samples.keys[bad], found.reasons[bad], strict=True)
     return act(samples, bad, [f"{key}: {reason}" for key, reason in pairs])
 
 
