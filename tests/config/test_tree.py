@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from keras_transfer import BadConfiguration, Classify, UnknownName
+from keras_transfer.config.messages import readable
 from keras_transfer.config.tree import (
     full_path,
     groups_in,
     leaves,
     merged,
     nested,
-    readable,
     with_setting,
 )
 from keras_transfer.group import Group
