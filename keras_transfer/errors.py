@@ -1,4 +1,4 @@
-"""What can go wrong, by what the reader of the message can do about it.
+"""Errors, by what the user can do about them.
 
 TransferError
 ├── BadConfiguration    change the recipe, the option or the file of options (exit code 2)
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class TransferError(Exception):
-    """Anything that the user of the package can mend; base of all the others."""
+    """Errors that the user can fix; base of all others."""
 
     exit_code = 1
 
@@ -36,11 +36,11 @@ class BadConfiguration(TransferError):
 
 
 class UnknownName(BadConfiguration, KeyError):
-    """Nothing goes by that name; the message suggests the nearest one that exists.
+    """No item has this name; the message suggests the nearest one.
 
     Args:
-        what: The sort of thing that was looked for, such as ``"backbone"``.
-        name: The name that was asked for.
+        what: The type of item, e.g. ``"backbone"``.
+        name: The requested name.
         known: The names that exist.
     """
 
@@ -49,7 +49,7 @@ class UnknownName(BadConfiguration, KeyError):
         super().__init__(f"No {what} is called {str(name)!r}. {self._cure()}")
 
     def _cure(self) -> str:
-        lowered = {one.lower(): one for one in self.known}
+        lowered = {name.lower(): name for name in self.known}
         near = get_close_matches(str(self.name).lower(), lowered, n=1, cutoff=0.6)
         if near:
             return f"Did you mean {lowered[near[0]]!r}?"
@@ -87,6 +87,6 @@ class BadWeights(TransferError):
 
 
 class CheckFailed(TransferError):
-    """A check found what it looks for."""
+    """A check failed."""
 
     exit_code = 4

@@ -1,4 +1,4 @@
-"""``kt-recipe compare RUN RUN...``: which is better on the same test images, and how sure."""
+"""``kt-recipe compare RUN RUN...``: differences on the same test images, with intervals."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ def compare(runs: tuple[str, ...], resamples: int, as_json: bool) -> None:
     and macro F1 with 95 % bootstrap intervals, and McNemar's exact test.
     """
     if len(runs) < 2:
-        raise BadConfiguration(
-            "compare takes two runs or more; the first is the one compared with."
-        )
+        raise BadConfiguration("compare takes two runs or more; the first is the reference.")
     if resamples < 100:
-        raise BadConfiguration(f"--resamples {resamples}: 100 is the least for a 95 % interval.")
+        raise BadConfiguration(f"--resamples {resamples}: 100 is the minimum for a 95 % interval.")
     document = _compared(list(runs), resamples)
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False))
@@ -43,10 +41,13 @@ def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
 
     members = [runs_of(folder) for folder in folders]
     answers = align(
-        [[read_predictions(run.folder / "predictions.csv") for run in one] for one in members],
+        [
+            [read_predictions(run.folder / "predictions.csv") for run in member]
+            for member in members
+        ],
         digests_by_path(members[0][0].split),
     )
-    others = [
+    rest = [
         {"run": folder, "runs": len(members[i]), **compare(answers, 0, i, resamples=resamples)}
         for i, folder in enumerate(folders[1:], start=1)
     ]
@@ -56,7 +57,7 @@ def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
         "images": len(answers.true),
         "distinct": int(answers.families.max()) + 1,
         "left_out": answers.left_out,
-        "others": others,
+        "others": rest,
     }
 
 
@@ -67,7 +68,7 @@ def _report(document: dict[str, Any]) -> str:
             f"{document['distinct']} of them are distinct; intervals and tests count those"
         )
     if document["left_out"]:
-        lines.append(f"{document['left_out']} more are not in all of the runs, and left out")
+        lines.append(f"{document['left_out']} more are not in all runs and are ignored")
     for one in document["others"]:
         lines.append("")
         lines.append(one["run"])
