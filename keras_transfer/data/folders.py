@@ -88,7 +88,7 @@ def _warn_of_strays(root: str, folders: Plan) -> Ignored:
             shown = ", ".join([*listing.images[:3], "..."][: len(listing.images)])
             number = f"{len(listing.images):,}"
             logger.warning(
-                "Ignored images (%s) beside the class folders of %s: %s", number, folder, shown
+                "Ignored images (%s) outside the class folders of %s: %s", number, folder, shown
             )
     return ignored
 

@@ -107,7 +107,7 @@ def _by_split(
             f"{_some([*(by_name or names)])}." + EXAMPLE.format(root)
         )
     if ignored := [name for name in names if name not in by_name]:
-        logger.warning("Ignored folders beside train in %s: %s", root, ", ".join(ignored))
+        logger.warning("Ignored folders next to train in %s: %s", root, ", ".join(ignored))
     _say(root, "split/class", by_name)
     return {
         split: _folders_in(folder, list_folder(folder).folders)
@@ -173,7 +173,9 @@ def _say(root: str, layout: str, splits: Mapping[str, str]) -> None:
 
 # --- layout from names ------------------------------------------------------------------------
 
-_Below = Mapping[str, tuple[list[str], bool]]  # folders in each folder, and images beside them?
+_Below = Mapping[
+    str, tuple[list[str], bool]
+]  # subfolders of each folder, and whether it has images
 
 
 def _splits_outside(names: list[str]) -> bool:

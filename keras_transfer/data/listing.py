@@ -139,7 +139,7 @@ def _is_image(path: str) -> bool:
 
 
 def outline(folder: str) -> tuple[list[str], bool]:
-    """Sorted names of the folders in a folder, and whether an image lies beside them.
+    """Sorted names of the folders in a folder, and whether it also has an image.
 
     Faster than ``list_folder``: images are recognized by suffix only.
 

@@ -13,7 +13,7 @@ __all__ = ["SAMPLINGS", "Bootstrap", "Sampling", "bootstrap"]
 
 
 class Sampling:
-    """Draws as many images of each class, anew in every epoch.
+    """Draws equally many images of each class, again in every epoch.
 
     A class is gone through in rounds, each in another order: no image is drawn again before all
     others of its class were. What an epoch holds depends on the seed and its number alone.

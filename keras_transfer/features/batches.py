@@ -64,7 +64,7 @@ def training_features(  # noqa: PLR0913
     Returns:
         Dataset of ({"features": (batch, ...) float32, ...}, targets, weights).
     """
-    beside = {name: tf.constant(values) for name, values in (sides or {}).items()}
+    side_inputs = {name: tf.constant(values) for name, values in (sides or {}).items()}
     n, table = len(samples), training_table(len(samples), loading, columns, sampling)
     first_view = np.random.default_rng(seeds[1]).integers(len(views), size=n)
 
@@ -87,7 +87,7 @@ def training_features(  # noqa: PLR0913
         features = tf.numpy_function(take, [positions, times, epoch], tf.float32, stateful=False)
         features = tf.ensure_shape(features, (None, *views[0].shape))
         inputs = {FEATURES: features} | {
-            name: tf.gather(values, positions) for name, values in beside.items()
+            name: tf.gather(values, positions) for name, values in side_inputs.items()
         }
         batch = inputs, *gathered(table, positions, places)
         if mix is None:
@@ -110,13 +110,13 @@ def evaluation_features(
 ) -> tf.data.Dataset:
     """Like ``data.batches.evaluation_batches``, with stored features instead of inputs."""
     order, targets, weights = evaluation_table(samples, loading, columns)
-    beside = {name: tf.constant(values) for name, values in (sides or {}).items()}
+    side_inputs = {name: tf.constant(values) for name, values in (sides or {}).items()}
 
     @as_written
     def load(positions: tf.Tensor, targets: Tensors, weights: Tensors) -> tuple:
         features = tf.numpy_function(table.take, [positions], tf.float32, stateful=False)
         inputs = {FEATURES: tf.ensure_shape(features, (None, *table.shape))} | {
-            name: tf.gather(values, positions) for name, values in beside.items()
+            name: tf.gather(values, positions) for name, values in side_inputs.items()
         }
         return inputs, targets, weights
 
@@ -146,19 +146,19 @@ def streamed(
     """
 
     def generate() -> Iterator[tuple[Any, ...]]:
-        beside: deque[tuple[Any, ...]] = deque()
+        pending: deque[tuple[Any, ...]] = deque()
 
         def examples() -> Iterator[Batch]:
-            for inputs, *others in batches.as_numpy_iterator():
+            for inputs, *rest in batches.as_numpy_iterator():
                 sides = {name: inputs[name] for name in cut.passthrough}
-                beside.append((sides, *others))
+                pending.append((sides, *rest))
                 yield given(inputs, cut.inputs)
 
         for features in engine(examples()):
-            sides, *others = beside.popleft()
-            yield ({FEATURES: features, **sides}, *others)
+            sides, *rest = pending.popleft()
+            yield ({FEATURES: features, **sides}, *rest)
 
-    inputs, *others = batches.element_spec
+    inputs, *rest = batches.element_spec
     sides = {name: inputs[name] for name in cut.passthrough}
-    signature = ({FEATURES: tf.TensorSpec((None, *shape), tf.float32), **sides}, *others)
+    signature = ({FEATURES: tf.TensorSpec((None, *shape), tf.float32), **sides}, *rest)
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)

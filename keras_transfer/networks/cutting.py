@@ -28,7 +28,7 @@ class Cut:
         after: Graphs that follow one another from the cut on. The first input of each is what the
             graph before it gives, the others are passed along.
         inputs: Names of the network's inputs, in the order that the first graph takes them.
-        passthrough: Names of the inputs that the trainable part takes beside the features, such
+        passthrough: Names of inputs of the trainable part besides the features, such
             as a padding mask.
     """
 
@@ -191,11 +191,11 @@ def _description(operation: Any) -> Any:
 
 def _nameless(config: Any) -> Any:
     if isinstance(config, list | tuple):
-        return [_nameless(one) for one in config]
+        return [_nameless(value) for value in config]
     if not isinstance(config, dict):
         return config
-    told = {key: one for key, one in config.items() if not str(key).startswith("_")}
-    return {key: _nameless(told[key]) for key in told if key not in ("name", "trainable")}
+    public = {key: value for key, value in config.items() if not str(key).startswith("_")}
+    return {key: _nameless(public[key]) for key in public if key not in ("name", "trainable")}
 
 
 def _last_cut(graph: keras.Model, sides: Collection[int] = ()) -> Any | None:

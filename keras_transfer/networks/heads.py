@@ -61,7 +61,7 @@ def build_head(  # noqa: PLR0913
         l1: Factor of the sum of absolute values of each kernel, in the loss.
         l2: Factor of the sum of squares of each kernel, in the loss.
         members: How many such heads stand side by side on the pooled features; of several the
-            answer is the mean: its softmax is the mean of theirs.
+            output is the mean: its softmax is the mean of the members'.
         finish: Layers after the last one, such as an objective's rescaling.
         prefix: Starts the names of all layers, where a network has several heads.
 

@@ -37,7 +37,7 @@ class Layout(NamedTuple):
 
     Attributes:
         layers: What it holds for each layer of the network that has weights.
-        rest: Names of further layers with weights that stand beside them.
+        rest: Names of other layers with weights in the file.
         parameters: Total number of parameters.
     """
 
@@ -161,11 +161,13 @@ def _counterparts(leaves: Sequence[keras.Layer], owners: Iterable[str]) -> dict[
                 found[kind].append((int(number), name))
         return {kind: [name for _, name in sorted(pairs)] for kind, pairs in found.items()}
 
-    ours, theirs = by_kind(leaf.name for leaf in leaves), by_kind(owners)
+    kinds_here, kinds_in_file = by_kind(leaf.name for leaf in leaves), by_kind(owners)
     numbered = {
-        mine: other for kind in kinds for mine, other in zip(ours[kind], theirs[kind], strict=False)
+        leaf_name: owner
+        for kind in kinds
+        for leaf_name, owner in zip(kinds_here[kind], kinds_in_file[kind], strict=False)
     }
-    same = set(owners).difference(*theirs.values())
+    same = set(owners).difference(*kinds_in_file.values())
     return {leaf.name: leaf.name for leaf in leaves if leaf.name in same} | numbered
 
 

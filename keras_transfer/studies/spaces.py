@@ -170,7 +170,7 @@ def _outweighing(path: str) -> str:
 
 
 def _fits(setting: Setting, recipe: FineTune) -> bool:
-    """Whether the recipe takes the setting at all, beside what else it says."""
+    """Whether the recipe accepts the setting together with its other settings."""
     try:
         for value in setting.probes():
             with_values(recipe, {setting.path: value})

@@ -23,7 +23,7 @@ def per_variable_steps(optimizer: Any) -> Any:
 
     Adam and its kin divide their moments by 1 - beta^t, which is right for a variable that has had
     t updates. Of a block that opens now, t is 0; of one that was open before, t goes on. The
-    schedule of the rate, which is that of a stage, begins anew.
+    schedule of the rate, which is that of a stage, restarts.
 
     Args:
         optimizer: A class of ``keras.optimizers``; not Nadam, whose product of momentums is one

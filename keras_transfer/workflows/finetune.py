@@ -85,8 +85,8 @@ class FineTune(Recipe):
         BeforeValidator(lambda value: _listed(value) if isinstance(value, str) else value),
     ] = Field(
         (),
-        description="models to train for comparison: scratch, boosted_trees; none: not even the "
-        "plain model beside a method",
+        description="models to train for comparison: scratch, boosted_trees; none: also skip the "
+        "plain model of a method",
         json_schema_extra={"section": "Training"},
     )
 

@@ -137,7 +137,7 @@ class Recipe(Group):
             source: The data: a spec string or arrays.
 
         Returns:
-            What ``run.json`` says of the run beside settings and versions: "seconds", "data".
+            Further entries of ``run.json``: "seconds", "data".
         """
         raise NotImplementedError
 

@@ -117,8 +117,8 @@ class StageRunner:
 
     def run(self) -> None:
         """Train all stages, or the remaining ones; also write the preview."""
-        with ThreadPoolExecutor(1) as beside:
-            preview = beside.submit(self._preview)
+        with ThreadPoolExecutor(1) as executor:
+            preview = executor.submit(self._preview)
             self._stages()
             preview.result()
 
@@ -155,7 +155,7 @@ class StageRunner:
         return self.extractors.reports([stage.name for stage in self.stages])
 
     def baselines(self) -> dict[str, dict[str, Any]]:
-        """Metrics on the test split, by name, beside those of the model."""
+        """Metrics of baselines on the test split, by name."""
         return {}
 
     def _stages(self) -> None:

@@ -1,6 +1,6 @@
 """Colour jitter, RandAugment, AugMix and random erasing, made of Keras's layers.
 
-Keras's own RandAugment and AugMix choose their operations once for a whole batch, or (AugMix, in a
+Keras's own RandAugment and AugMix choose their operations once per batch, or (AugMix, in a
 graph) once for good, and rotate by half a turn at their default strength. Here every image draws
 from its own seed, and the operations have the ranges of the papers (arXiv:1909.13719, 1912.02781).
 """
