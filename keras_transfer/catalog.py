@@ -30,7 +30,7 @@ def modules() -> Table[str]:
         BadConfiguration: Two packages have a recipe of one name.
     """
     by_name: dict[str, str] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda one: one.value):
+    for entry in sorted(entry_points(group=GROUP), key=lambda point: point.value):
         for name in _modules_of(entry):
             full = f"{entry.value}.{name}"
             if by_name.setdefault(name, full) != full:

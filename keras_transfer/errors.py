@@ -45,7 +45,7 @@ class UnknownName(BadConfiguration, KeyError):
     """
 
     def __init__(self, what: str, name: object, known: Iterable[object]):
-        self.what, self.name, self.known = what, name, [str(one) for one in known]
+        self.what, self.name, self.known = what, name, [str(row) for row in known]
         super().__init__(f"No {what} is called {str(name)!r}. {self._cure()}")
 
     def _cure(self) -> str:
@@ -75,7 +75,7 @@ class BadData(TransferError):
 
     def __init__(self, message: str, offenders: Iterable[str] = ()):
         self.offenders = list(offenders)
-        shown = [f"\n  {one}" for one in self.offenders[:10]]
+        shown = [f"\n  {offender}" for offender in self.offenders[:10]]
         rest = len(self.offenders) - len(shown)
         super().__init__(message + "".join(shown) + (f"\n  ... and {rest} more" if rest else ""))
 

@@ -69,20 +69,21 @@ def _report(document: dict[str, Any]) -> str:
         )
     if document["left_out"]:
         lines.append(f"{document['left_out']} more are not in all runs and are ignored")
-    for one in document["others"]:
+    for run in document["others"]:
         lines.append("")
-        lines.append(one["run"])
+        lines.append(run["run"])
         for name, shown in (("accuracy", "accuracy"), ("macro_f1", "macro F1")):
-            metric = one[name]
+            metric = run[name]
             low, high = metric["interval"]
             lines.append(
                 f"  {shown}  {metric['second']:.4f}, was {metric['first']:.4f}: "
                 f"{metric['difference']:+.4f}  (95 % interval {low:+.4f} to {high:+.4f})"
             )
-        several = len(one["mcnemar"]) > 1
-        for number, test in enumerate(one["mcnemar"], start=1):
+        multiple = len(run["mcnemar"]) > 1
+        for number, test in enumerate(run["mcnemar"], start=1):
             lines.append(
-                f"  McNemar{f', pair {number}' if several else ''}: {test['only_second']} images "
-                f"are right here alone, {test['only_first']} only in the first, p = {test['p']:.3g}"
+                f"  McNemar{f', pair {number}' if multiple else ''}: {test['only_second']} images "
+                f"are right only in this run, {test['only_first']} only in the first, "
+                f"p = {test['p']:.3g}"
             )
     return "\n".join(lines)

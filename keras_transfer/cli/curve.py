@@ -51,9 +51,9 @@ def _curve(name: str, recipe: Any, given: dict[str, Any]) -> None:
     sizes, seeds, out, resume, as_json = (
         given.pop(key) for key in ("sizes", "seeds", "out", "resume", "as_json")
     )
-    wanted = [_size(one.strip()) for one in sizes.split(",")]
+    values = [_size(size.strip()) for size in sizes.split(",")]
     recipe = chosen(_stored(name, recipe, out) if resume else recipe, given)
-    folder = learning_curve(recipe, wanted, seeds=seeds, out=out, resume=resume, name=name)
+    folder = learning_curve(recipe, values, seeds=seeds, out=out, resume=resume, name=name)
     metadata = json.loads((folder / "series.json").read_text(encoding="utf-8"))
     if as_json:
         shown = {key: metadata[key] for key in ("recipe", "points", "doubling")}

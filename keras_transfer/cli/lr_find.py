@@ -29,8 +29,12 @@ def _command(name: str, module: ModuleType) -> click.Command:
         name,
         callback=act,
         params=[
-            *(one for one in run_options() if one.name != "resume"),
-            *(one for one in setting_options(module.recipe) if one.name not in MEANINGLESS),
+            *(option for option in run_options() if option.name != "resume"),
+            *(
+                option
+                for option in setting_options(module.recipe)
+                if option.name not in MEANINGLESS
+            ),
         ],
         help=f"Sweep the learning rate of the recipe.\n\n{module.__doc__ or ''}",
         short_help=catalog.summary(module),

@@ -25,7 +25,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
     def act(**given: Any) -> None:
         _tune(name, module.recipe, given)
 
-    shared = [one for one in run_options() if one.name not in ("out", "resume")]
+    shared = [option for option in run_options() if option.name not in ("out", "resume")]
     return SectionedCommand(
         name,
         callback=act,

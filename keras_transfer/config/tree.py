@@ -121,13 +121,13 @@ def _as_mapping(model: type[Group], name: str, value: Any) -> Any:
     return value
 
 
-def _joined(one: Any, other: Any, name: str) -> Any:
-    if one is None:
-        return other
-    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+def _joined(first: Any, second: Any, name: str) -> Any:
+    if first is None:
+        return second
+    if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
         raise BadConfiguration(f"{name} is given twice, in its group and without it.")
-    result = dict(one)
-    for key, value in other.items():
+    result = dict(first)
+    for key, value in second.items():
         result[key] = _joined(result.get(key), value, key)
     return result
 

@@ -99,16 +99,16 @@ def in_precision(model: keras.Model, precision: str) -> keras.Model:
         The model itself where all its layers do so already; else a copy with equal weights.
     """
     policy = precision if precision == "float32" else f"mixed_{precision}"
-    layers = [one for one in model._flatten_layers() if not one._layers]
+    layers = [layer for layer in model._flatten_layers() if not layer._layers]
     if all(layer.dtype_policy.name == policy for layer in layers):
         return model
 
-    def recast(one: Any) -> Any:
-        config = one.get_config()
-        kept = isinstance(one, keras.layers.Rescaling | keras.layers.Normalization)
-        if isinstance(one, keras.Layer) and not kept:
+    def recast(layer: Any) -> Any:
+        config = layer.get_config()
+        float32_only = isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization)
+        if isinstance(layer, keras.Layer) and not float32_only:
             config["dtype"] = policy
-        return type(one).from_config(config)
+        return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=recast, recursive=True)
     copy.set_weights(model.get_weights())

@@ -127,7 +127,7 @@ class Space:
             OSError: The disk is full, or the folder is gone.
         """
         size = max(1, SEGMENT // max(1, row.nbytes))
-        rows = (one for batch in batches for one in batch.astype(row.dtype))
+        rows = (features for batch in batches for features in batch.astype(row.dtype))
         for start in range(0, len(digests), size):
             keys = np.array(digests[start : start + size], "S64")
             self._add_segment(keys, rows, row)

@@ -49,7 +49,7 @@ def _is_input(layer: keras.Layer) -> bool:
 def _block_of_each(names: list[str]) -> list[str]:
     families = dict.fromkeys(row.marks for row in BACKBONES.values())
     families |= dict.fromkeys(row.marks for row in TEXT_BACKBONES.values())
-    marks = max(families, key=lambda one: sum(map(bool, _marked(names, one))))
+    marks = max(families, key=lambda family: sum(map(bool, _marked(names, family))))
     marked = _marked(names, marks)
     return _filled(marked[::-1])[::-1] if marks.ends else _filled(marked)
 

@@ -119,6 +119,6 @@ def _activation(name: str) -> str:
     try:
         keras.activations.get(name)
     except ValueError:
-        known = [one for one in dir(keras.activations) if not one.startswith("_")]
+        known = [attribute for attribute in dir(keras.activations) if not attribute.startswith("_")]
         raise UnknownName("activation", name, known) from None
     return name

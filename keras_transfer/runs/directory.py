@@ -69,11 +69,11 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise BadConfiguration(
                 f"{folder} already exists; a run never overwrites. Name another --out, "
-                "or go on with an interrupted run by --resume."
+                "or resume an interrupted run by --resume."
             )
         _make(folder, exist_ok=True)
         return folder
-    n = 1 + max((_number(one) for one in _runs_of(name)), default=0)
+    n = 1 + max((_number(folder) for folder in _runs_of(name)), default=0)
     while True:
         folder = ROOT / name / str(n)
         try:
@@ -150,7 +150,7 @@ def _open_runs(name: str) -> list[Path]:
 
 def finished(name: str) -> Path | None:
     """The last finished run of a recipe below the working directory."""
-    return next((one for one in reversed(_runs_of(name)) if _status(one) == "done"), None)
+    return next((folder for folder in reversed(_runs_of(name)) if _status(folder) == "done"), None)
 
 
 def is_done(folder: Path) -> bool:

@@ -64,13 +64,13 @@ def interrupted_series(name: str, kind: str, out: str | Path | None = None) -> P
         BadConfiguration: There is none, or it is finished, or another one.
     """
     home = ROOT / name
-    numbered = [one for one in home.glob("*") if one.name.isdecimal()]
-    places = [Path(out)] if out is not None else sorted(numbered, key=lambda one: int(one.name))
-    wanted = {"recipe": name, "kind": kind}
-    for place in reversed(places):
-        metadata = stored_series(place)
-        if metadata and metadata["status"] != "done" and metadata.items() >= wanted.items():
-            return place
+    numbered = [path for path in home.glob("*") if path.name.isdecimal()]
+    folders = [Path(out)] if out is not None else sorted(numbered, key=lambda path: int(path.name))
+    expected = {"recipe": name, "kind": kind}
+    for folder in reversed(folders):
+        metadata = stored_series(folder)
+        if metadata and metadata["status"] != "done" and metadata.items() >= expected.items():
+            return folder
     raise BadConfiguration(
         f"{out or home.resolve()} holds no unfinished series of {name!r} ({kind}), so there is "
         "nothing to resume."

@@ -61,9 +61,9 @@ class RestoreCallbackState(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Log | None = None) -> None:
         """Restore, after every other callback has reset itself."""
-        for one in self.callbacks:
-            for name, value in self.memory.get(type(one).__name__, {}).items():
-                setattr(one, name, value)
+        for callback in self.callbacks:
+            for name, value in self.memory.get(type(callback).__name__, {}).items():
+                setattr(callback, name, value)
 
 
 class BestCheckpoint(keras.callbacks.Callback):

@@ -76,7 +76,7 @@ class Sweep(NamedTuple):
 
 def rates(steps: int = STEPS, lowest: float = LOWEST, highest: float = HIGHEST) -> list[float]:
     """Geometrically spaced rates, both ends included."""
-    return [float(one) for one in np.geomspace(lowest, highest, steps)]
+    return [float(rate) for rate in np.geomspace(lowest, highest, steps)]
 
 
 def smoothed(losses: Sequence[float] | np.ndarray, weight: float = SMOOTHING) -> np.ndarray:

@@ -57,7 +57,7 @@ def l2_sp(network: Network, start: Origin, *, backbone: float, head: float) -> I
 
 def _kernels(model: keras.Model) -> list[Any]:
     """Weights with two or more axes, of convolutions and dense layers."""
-    return [one for one in model.weights if len(one.shape) > 1]
+    return [weight for weight in model.weights if len(weight.shape) > 1]
 
 
 class PenaltyFreeValidation(keras.Model):

@@ -75,7 +75,7 @@ class _Rise(keras.callbacks.Callback):
 @contextmanager
 def _put_back(model: keras.Model) -> Iterator[None]:
     variables = list(model.variables)
-    before = [np.array(keras.ops.convert_to_numpy(one)) for one in variables]
+    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
     python, numpy = random.getstate(), np.random.get_state()
     try:
         yield

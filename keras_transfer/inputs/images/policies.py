@@ -183,11 +183,11 @@ def _saturations(amount: float) -> tuple[float, float]:
 
 
 def _randaugment(magnitude: float) -> Step:
-    one = _one_of(list(operations(magnitude).values()))
+    operation = _one_of(list(operations(magnitude).values()))
 
     def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         for number in range(OPERATIONS_A_IMAGE):
-            image = one(image, fold_in(key, number))
+            image = operation(image, fold_in(key, number))
         return image
 
     return step
