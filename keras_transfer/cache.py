@@ -1,4 +1,4 @@
-"""The folder for what can be made anew: scans, features, downloads."""
+"""The cache folder, for scans, features and downloads."""
 
 import os
 from pathlib import Path

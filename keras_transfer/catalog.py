@@ -1,4 +1,4 @@
-"""Find recipes: ours, those of other packages, and files."""
+"""Find recipes: built-in ones, those of other packages, and files."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ def modules() -> Table[str]:
     Raises:
         BadConfiguration: Two packages have a recipe of one name.
     """
-    found: dict[str, str] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda one: one.value):
+    by_name: dict[str, str] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda point: point.value):
         for name in _modules_of(entry):
             full = f"{entry.value}.{name}"
-            if found.setdefault(name, full) != full:
+            if by_name.setdefault(name, full) != full:
                 raise BadConfiguration(
-                    f"Two recipes are called {name!r}: {found[name]} and {full}. "
+                    f"Two recipes are called {name!r}: {by_name[name]} and {full}. "
                     "Uninstall one of the packages, or rename its module."
                 )
-    return Table("recipe", dict(sorted(found.items())))
+    return Table("recipe", dict(sorted(by_name.items())))
 
 
 def _modules_of(entry: EntryPoint) -> list[str]:
     try:
         home = importlib.import_module(entry.value).__path__
-    except Exception as error:  # another package's bug must not take our command along
+    except Exception as error:  # errors in other packages must not break this command
         logger.warning("Warning: recipes of %r cannot be loaded: %s", entry.name, error)
         return []
-    return [one.name for one in pkgutil.iter_modules(home) if one.name[0] != "_"]
+    return [module.name for module in pkgutil.iter_modules(home) if module.name[0] != "_"]
 
 
 def loadable() -> dict[str, ModuleType]:
     """All recipes that import, by name; the others are left out with a warning."""
-    found = {}
+    recipes = {}
     for name in modules():
         try:
-            found[name] = find(name)
+            recipes[name] = find(name)
         except BadConfiguration as error:
             logger.warning("Warning: recipe %r is left out: %s", name, error)
-    return found
+    return recipes
 
 
 def find(name: str) -> ModuleType:
@@ -107,7 +107,7 @@ def _import(full: str) -> ModuleType:
 def _checked(module: ModuleType) -> ModuleType:
     if not hasattr(getattr(module, "recipe", None), "run"):
         raise BadConfiguration(
-            f"{module.__file__} holds no recipe: it should say `recipe = Classify(...)`."
+            f"{module.__file__} defines no recipe: it should contain `recipe = Classify(...)`."
         )
     return module
 

@@ -1,4 +1,4 @@
-"""What can go wrong, by what the reader of the message can do about it.
+"""Errors, by what the user can do about them.
 
 TransferError
 ├── BadConfiguration    change the recipe, the option or the file of options (exit code 2)
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class TransferError(Exception):
-    """Anything that the user of the package can mend; base of all the others."""
+    """Errors that the user can fix; base of all others."""
 
     exit_code = 1
 
@@ -38,16 +38,16 @@ class BadConfiguration(TransferError):
 
 
 class UnknownName(BadConfiguration, KeyError):
-    """Nothing goes by that name; the message suggests the nearest one that exists.
+    """No item has this name; the message suggests the nearest one.
 
     Args:
-        what: The sort of thing that was looked for, such as ``"backbone"``.
-        name: The name that was asked for.
+        what: The type of item, e.g. ``"backbone"``.
+        name: The requested name.
         known: The names that exist.
     """
 
     def __init__(self, what: str, name: object, known: Iterable[object]):
-        self.what, self.name, self.known = what, name, [str(one) for one in known]
+        self.what, self.name, self.known = what, name, [str(row) for row in known]
         super().__init__(f"No {what} is called {str(name)!r}. {self._cure()}")
 
     def within(self, setting: str) -> "UnknownName":
@@ -57,7 +57,7 @@ class UnknownName(BadConfiguration, KeyError):
         return error
 
     def _cure(self) -> str:
-        lowered = {one.lower(): one for one in self.known}
+        lowered = {name.lower(): name for name in self.known}
         near = get_close_matches(str(self.name).lower(), lowered, n=1, cutoff=0.6)
         if near:
             return f"Did you mean {lowered[near[0]]!r}?"
@@ -92,7 +92,7 @@ class BadData(TransferError):
 
     def __init__(self, message: str, offenders: Iterable[str] = ()):
         self.offenders = list(offenders)
-        shown = [f"\n  {one}" for one in self.offenders[:10]]
+        shown = [f"\n  {offender}" for offender in self.offenders[:10]]
         rest = len(self.offenders) - len(shown)
         super().__init__(message + "".join(shown) + (f"\n  ... and {rest} more" if rest else ""))
 
@@ -104,6 +104,6 @@ class BadWeights(TransferError):
 
 
 class CheckFailed(TransferError):
-    """A check found what it looks for."""
+    """A check failed."""
 
     exit_code = 4

@@ -1,4 +1,4 @@
-"""What groups of settings are made of: the frozen base class and the types of their fields."""
+"""Base class of groups of settings, and types of their fields."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ Count = Annotated[int, Field(gt=0)]
 
 
 class Group(BaseModel):
-    """A frozen set of settings that rejects those it does not know.
+    """A frozen group of settings that rejects unknown ones.
 
     Attributes:
         primary: The setting that the first positional argument, or a plain string, stands for.
         lifted: Fields that are groups, whose settings may be given without the group.
-        old_names: Names of settings in version 1, with those of today.
+        old_names: Names of settings in version 1, with the current names.
         section: Heading under which the command line lists the settings; "": it does not.
     """
 
@@ -62,22 +62,22 @@ class Group(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _in_groups(cls, given: Any) -> Any:
-        """Take a string for the primary setting, and put lifted settings into their groups."""
+        """Use a string as the primary setting, and nest lifted settings in their groups."""
         if isinstance(given, str) and cls.primary:
             return {cls.primary: given}
         if not isinstance(given, Mapping):
             return given
-        found = dict(given)
+        result = dict(given)
         for old, new in cls.old_names.items():
-            if old in found:
-                found[new] = found.pop(old)
+            if old in result:
+                result[new] = result.pop(old)
         for name in cls.lifted:
             group: Any = cls.model_fields[name].annotation
-            own = set(group.model_fields) - set(cls.model_fields)
-            inner = {key: found.pop(key) for key in [*found] if key in own}
+            group_settings = set(group.model_fields) - set(cls.model_fields)
+            inner = {key: result.pop(key) for key in [*result] if key in group_settings}
             if inner:
-                found[name] = {**_plain(found.get(name), group), **inner}
-        return found
+                result[name] = {**_plain(result.get(name), group), **inner}
+        return result
 
 
 def _plain(value: Any, group: type[Group]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _plain(value: Any, group: type[Group]) -> dict[str, Any]:
 
 
 def _class_name(value: Any) -> Any:
-    """Take 5 for "5", as YAML reads the name of a class; refuse yes and no, whose text is lost."""
+    """Convert 5 to "5", as YAML reads class names; refuse yes and no, whose text is lost."""
     if isinstance(value, bool):
         raise ValueError("should be the name of a class; put yes, no, true and false in quotes")
     return str(value) if isinstance(value, int | float) else value

@@ -1,4 +1,4 @@
-"""Import TensorFlow without its chatter on the user's terminal."""
+"""Import TensorFlow without its messages on the terminal."""
 
 import gc
 import os
@@ -11,7 +11,7 @@ __all__ = ["import_tensorflow", "silenced"]
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Turn file descriptor 2 away for a while, for C++ that heeds no logging level.
+    """Redirect file descriptor 2, for C++ code that ignores the logging level.
 
     ``KT_VERBOSE=1`` lets everything through.
     """
@@ -32,7 +32,7 @@ def silenced() -> Iterator[None]:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Collect no garbage while modules load: none of it is any, and looking takes a fifth longer.
+    """Disable garbage collection while modules load, which saves a fifth of the time.
 
     What has been loaded by then is never looked at again.
     """
@@ -59,5 +59,5 @@ def import_tensorflow() -> None:
         import keras  # noqa: F401
         import tensorflow as tf
 
-        tf.constant(0)  # creates the device context, which has more to say
+        tf.constant(0)  # creates the device context, which logs more
     tf.get_logger().setLevel("ERROR")

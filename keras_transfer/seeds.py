@@ -5,11 +5,11 @@ import numpy as np
 __all__ = ["STREAMS", "stream"]
 
 STREAMS = ("split", "weights", "shuffle", "augment", "members")
-"""What draws random numbers. A new stream goes to the end: the others stay as they are."""
+"""Users of random numbers. Append new streams, so that the others do not change."""
 
 
 def stream(seed: int, name: str) -> int:
-    """Derive the seed of one stream, so that a change in one cannot move another.
+    """Derive the seed of one stream, independent of the other streams.
 
     Args:
         seed: The recipe's seed, 0 or more.

@@ -10,10 +10,10 @@ Row = TypeVar("Row")
 
 
 class Table(dict[str, Row]):
-    """Named rows of one sort: backbones, sources, optimizers, ...
+    """Named rows of one type: backbones, sources, optimizers, ...
 
     Args:
-        what: The sort of thing in the table, in the singular, for messages.
+        what: The type of item in the table, singular, for messages.
         rows: The rows by name.
 
     Raises:

@@ -69,7 +69,7 @@ def test_a_file_is_a_recipe(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("recipe = 3", "holds no recipe"),
+        ("recipe = 3", "defines no recipe"),
         ("1 / 0", "division by zero"),
         (RECIPE.replace("vgg16", "vgg_16"), "Did you mean 'vgg16'"),
         ("recipe =", "SyntaxError"),

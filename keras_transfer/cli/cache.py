@@ -1,4 +1,4 @@
-"""``kt-recipe cache``: what features of frozen networks are kept, and how to get rid of them."""
+"""``kt-recipe cache``: list or remove stored features of frozen networks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["cache"]
 
 @click.group()
 def cache() -> None:
-    """Show or clear the features that runs keep for each other."""
+    """Show or clear stored features of frozen networks."""
 
 
 @cache.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(as_json: bool) -> None:
-    """List what is kept, the least recently used first: that goes first when room is needed."""
+    """List stored features, the least recently used first, which is evicted first."""
     rows = [_row(space) for space in store.spaces(cache_dir())]
     total = sum(row["bytes"] for row in rows)
     if as_json:
@@ -51,6 +51,6 @@ def _row(space: store.Space) -> dict[str, Any]:
 
 @cache.command()
 def clear() -> None:
-    """Remove all features but those that a run is just writing; runs compute them again."""
+    """Remove all features except those in use by a run; later runs compute them again."""
     count, size = store.clear(cache_dir())
     click.echo(f"Removed {count} sets of features, {size / 1e6:,.0f} MB.", err=True)

@@ -1,4 +1,4 @@
-"""``kt-recipe compare RUN RUN...``: which is better on the same test images, and how sure."""
+"""``kt-recipe compare RUN RUN...``: differences on the same test images, with intervals."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ def compare(runs: tuple[str, ...], resamples: int, as_json: bool) -> None:
     and macro F1 with 95 % bootstrap intervals, and McNemar's exact test.
     """
     if len(runs) < 2:
-        raise BadConfiguration(
-            "compare takes two runs or more; the first is the one compared with."
-        )
+        raise BadConfiguration("compare takes two runs or more; the first is the reference.")
     if resamples < 100:
-        raise BadConfiguration(f"--resamples {resamples}: 100 is the least for a 95 % interval.")
+        raise BadConfiguration(f"--resamples {resamples}: 100 is the minimum for a 95 % interval.")
     document = _compared(list(runs), resamples)
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False))
@@ -50,10 +48,13 @@ def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
                 "Compare the metrics.json of the runs."
             )
     answers = align(
-        [[read_predictions(run.folder / "predictions.csv") for run in one] for one in members],
+        [
+            [read_predictions(run.folder / "predictions.csv") for run in member]
+            for member in members
+        ],
         digests_by_path(members[0][0].split),
     )
-    others = [
+    rest = [
         {"run": folder, "runs": len(members[i]), **compare(answers, 0, i, resamples=resamples)}
         for i, folder in enumerate(folders[1:], start=1)
     ]
@@ -63,7 +64,7 @@ def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
         "images": len(answers.true),
         "distinct": int(answers.families.max()) + 1,
         "left_out": answers.left_out,
-        "others": others,
+        "others": rest,
     }
 
 
@@ -74,21 +75,22 @@ def _report(document: dict[str, Any]) -> str:
             f"{document['distinct']} of them are distinct; intervals and tests count those"
         )
     if document["left_out"]:
-        lines.append(f"{document['left_out']} more are not in all of the runs, and left out")
-    for one in document["others"]:
+        lines.append(f"{document['left_out']} more are not in all runs and are ignored")
+    for run in document["others"]:
         lines.append("")
-        lines.append(one["run"])
+        lines.append(run["run"])
         for name, shown in (("accuracy", "accuracy"), ("macro_f1", "macro F1")):
-            metric = one[name]
+            metric = run[name]
             low, high = metric["interval"]
             lines.append(
                 f"  {shown}  {metric['second']:.4f}, was {metric['first']:.4f}: "
                 f"{metric['difference']:+.4f}  (95 % interval {low:+.4f} to {high:+.4f})"
             )
-        several = len(one["mcnemar"]) > 1
-        for number, test in enumerate(one["mcnemar"], start=1):
+        multiple = len(run["mcnemar"]) > 1
+        for number, test in enumerate(run["mcnemar"], start=1):
             lines.append(
-                f"  McNemar{f', pair {number}' if several else ''}: {test['only_second']} images "
-                f"are right here alone, {test['only_first']} only in the first, p = {test['p']:.3g}"
+                f"  McNemar{f', pair {number}' if multiple else ''}: {test['only_second']} images "
+                f"are right only in this run, {test['only_first']} only in the first, "
+                f"p = {test['p']:.3g}"
             )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""``kt-recipe curve NAME``: how accuracy grows with the images, and whether more would help."""
+"""``kt-recipe curve NAME``: learning curve over the number of images, with extrapolation."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def _curve(name: str, recipe: Any, given: dict[str, Any]) -> None:
     sizes, seeds, out, resume, as_json = (
         given.pop(key) for key in ("sizes", "seeds", "out", "resume", "as_json")
     )
-    wanted = [_size(one.strip()) for one in sizes.split(",")]
+    values = [_size(size.strip()) for size in sizes.split(",")]
     recipe = chosen(_stored(name, recipe, out) if resume else recipe, given)
-    folder = learning_curve(recipe, wanted, seeds=seeds, out=out, resume=resume, name=name)
+    folder = learning_curve(recipe, values, seeds=seeds, out=out, resume=resume, name=name)
     metadata = json.loads((folder / "series.json").read_text(encoding="utf-8"))
     if as_json:
         shown = {key: metadata[key] for key in ("recipe", "points", "doubling")}
@@ -74,7 +74,7 @@ def _size(text: str) -> float | int:
         return float(text[:-1]) / 100 if text.endswith("%") else int(text)
     except ValueError:
         raise BadConfiguration(
-            f"--sizes: {text!r} is no size; 5% is a share of the train split, 20 are images of "
+            f"--sizes: {text!r} is not a size; 5% is a share of the train split, 20 are images of "
             "each class."
         ) from None
 
@@ -82,17 +82,18 @@ def _size(text: str) -> float | int:
 def _report(folder: Path, metadata: dict[str, Any]) -> str:
     lines = [f"Learning curve in {folder}", "images  accuracy  95 % interval   macro F1"]
     lines += [
-        f"{one['images']:>8,}  {one['accuracy']:>8.3f}  {one['low']:.3f} to {one['high']:.3f}"
-        f"  {one['macro_f1']:>8.3f}"
-        for one in metadata["points"]
+        f"{point['images']:>8,}  {point['accuracy']:>8.3f}  "
+        f"{point['low']:.3f} to {point['high']:.3f}"
+        f"  {point['macro_f1']:>8.3f}"
+        for point in metadata["points"]
     ]
-    found = metadata["doubling"]
-    if "refused" in found:
-        lines.append(f"What doubling would bring is not said: {found['refused']}.")
+    doubling = metadata["doubling"]
+    if "refused" in doubling:
+        lines.append(f"No estimate for twice the images: {doubling['refused']}.")
     else:
-        low, high = found["interval"]
+        low, high = doubling["interval"]
         lines.append(
-            f"Twice the images would add {found['gain']:.3f} (95 % interval {low:.3f} to "
-            f"{high:.3f}) to the accuracy, if the power law goes on to hold."
+            f"Twice the images would add {doubling['gain']:.3f} (95 % interval {low:.3f} to "
+            f"{high:.3f}) to the accuracy, if the power law still holds there."
         )
     return "\n".join(lines)

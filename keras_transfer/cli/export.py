@@ -16,20 +16,22 @@ __all__ = ["export"]
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Path(path_type=Path), help="Folder; RUN/export if none.")
+@click.option("--to", type=click.Path(path_type=Path), help="Folder; default: RUN/export.")
 @click.option("--format", "form", default="saved_model", help=", ".join(FORMATS), show_default=True)
 @click.option("--quantize", default="none", help=", ".join(QUANTIZATIONS), show_default=True)
-@click.option("--name", help="Of the model; by default the recipe's.")
-@click.option("--data", help="Labelled images for the check, if not the run's own test split.")
-@click.option("--max-changed", type=click.FloatRange(0, 1), help="Share of changed answers.")
+@click.option("--name", help="Model name; default: the recipe's.")
+@click.option("--data", help="Labelled images for the check; default: the run's test split.")
+@click.option(
+    "--max-changed", type=click.FloatRange(0, 1), help="Largest share of changed predictions."
+)
 @click.option(
     "--max-difference",
     type=click.FloatRange(0),
-    help="Of a probability, or of a value in standard deviations of its target.",
+    help="Largest difference of a probability, or of a value in standard deviations of its target.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def export(run: Path, form: str, quantize: str, as_json: bool, **options: Any) -> None:
-    """Write the best model of RUN to TO/NAME/VERSION, if it then answers as the model does.
+    """Write the best model of RUN to TO/NAME/VERSION, if its predictions match those of the model.
 
     saved_model is for TensorFlow Serving: raw bytes of images in, names and probabilities (or
     values) out. litert, onnx and keras take pixels. An export that answers otherwise than the

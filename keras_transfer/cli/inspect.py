@@ -19,7 +19,7 @@ __all__ = ["copy", "list_", "show"]
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(as_json: bool) -> None:
-    """List the recipes, with a line on each."""
+    """List the recipes, one line each."""
     rows = {name: catalog.summary(module) for name, module in catalog.loadable().items()}
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
@@ -33,7 +33,7 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(name: str, as_json: bool) -> None:
-    """Show what a recipe says: its description and all of its settings, as -c takes them."""
+    """Show a recipe: its description and all settings, in the format of -c."""
     module = catalog.find(name)
     if as_json:
         document = {"recipe": name, "kind": type(module.recipe).__name__}
@@ -51,7 +51,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 def copy(name: str, file: Path) -> None:
-    """Write a recipe's module into FILE for editing; `kt-recipe run FILE` runs it."""
+    """Copy a recipe's module to FILE for editing; `kt-recipe run FILE` runs it."""
     module = catalog.find(name)
     if file.is_dir():
         file = file / f"{name}.py"
@@ -61,7 +61,7 @@ def copy(name: str, file: Path) -> None:
         with file.open("x", encoding="utf-8") as copied:
             copied.write(inspect.getsource(module))
     except FileExistsError:
-        raise BadConfiguration(f"{file} is there already; name another file.") from None
+        raise BadConfiguration(f"{file} already exists; name another file.") from None
     except OSError as error:
         raise BadConfiguration(f"{file} cannot be written: {error.strerror}.") from None
     click.echo(f"Written to {file}. Run it: kt-recipe run {file}", err=True)

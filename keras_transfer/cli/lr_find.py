@@ -1,4 +1,4 @@
-"""``kt-recipe lr-find NAME``: which learning rate the first stage of a recipe wants."""
+"""``kt-recipe lr-find NAME``: find a learning rate for a recipe's first stage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["lr_find"]
 
 MEANINGLESS = {
     "lr": "a sweep tries all rates",
-    "baselines": "a sweep trains nothing that could be compared",
+    "baselines": "a sweep trains no model to compare",
 }
 
 
@@ -29,8 +29,12 @@ def _command(name: str, module: ModuleType) -> click.Command:
         name,
         callback=act,
         params=[
-            *(one for one in run_options() if one.name != "resume"),
-            *(one for one in setting_options(module.recipe) if one.name not in MEANINGLESS),
+            *(option for option in run_options() if option.name != "resume"),
+            *(
+                option
+                for option in setting_options(module.recipe)
+                if option.name not in MEANINGLESS
+            ),
         ],
         help=f"Sweep the learning rate of the recipe.\n\n{module.__doc__ or ''}",
         short_help=catalog.summary(module),
@@ -40,7 +44,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
 
 @click.group("lr-find", cls=Recipes, make=_command, subcommand_metavar="NAME [OPTIONS]")
 def lr_find() -> None:
-    """Sweep the learning rate of a recipe's first stage, and suggest one; train nothing."""
+    """Sweep the learning rate of a recipe's first stage, and suggest one; no training."""
 
 
 def _find(name: str, base: Any, given: dict[str, Any]) -> None:
@@ -52,15 +56,15 @@ def _find(name: str, base: Any, given: dict[str, Any]) -> None:
         raise BadConfiguration(f"lr: {MEANINGLESS['lr']}, so leave it out.")
     if recipe.stages[0].schedule == "bit":
         raise BadConfiguration(
-            "schedule = bit: BiT-HyperRule sets the rate itself, so a sweep has nothing to find. "
+            "schedule = bit: BiT-HyperRule sets the rate itself, so a sweep is not needed. "
             "Choose another schedule."
         )
     with new_sweep(name, out, not_inside=recipe.data.source) as folder:
-        found = recipe.changed(lr="auto").find_rate(folder)
+        sweep = recipe.changed(lr="auto").find_rate(folder)
     if as_json:
-        document = {"recipe": name, "run": str(folder), "suggested": found["learning_rate"]}
-        click.echo(json.dumps({**document, "rule": found["rule"], "rules": found["rules"]}))
+        document = {"recipe": name, "run": str(folder), "suggested": sweep["learning_rate"]}
+        click.echo(json.dumps({**document, "rule": sweep["rule"], "rules": sweep["rules"]}))
         return
-    for rule, rate in found["rules"].items():
+    for rule, rate in sweep["rules"].items():
         click.echo(f"{rule:<16}{rate:.3g}")
     click.echo(f"The curve is in {folder}. Use a rate by --lr, or have --lr auto find it.")

@@ -21,30 +21,45 @@ PORT = click.IntRange(0, 65535)
 
 @click.command()
 @click.argument("export", type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: from anywhere.")
-@click.option("--port", type=PORT, default=8501, show_default=True, help="REST; 0: a free one.")
-@click.option("--grpc-port", type=PORT, default=8500, show_default=True, help="0: a free one.")
-@click.option("--no-grpc", is_flag=True, help="REST alone.")
-@click.option("--name", default="", help="Of the model; by default its folder's.")
-@click.option("--max-batch", type=COUNT, default=32, show_default=True, help="Images a batch.")
-@click.option("--max-wait", type=click.FloatRange(0), default=0.0, help="Milliseconds for a batch.")
-@click.option("--max-queue", type=COUNT, default=256, show_default=True, help="Images waiting.")
-@click.option("--max-body", type=click.FloatRange(0.001), default=32.0, help="MB of a request.")
-@click.option("--max-pixels", type=COUNT, help="Of an image; 89,478,485 by default.")
-@click.option("--timeout", type=click.FloatRange(0.1), default=30.0, help="Seconds for an answer.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0: all interfaces."
+)
+@click.option(
+    "--port", type=PORT, default=8501, show_default=True, help="REST port; 0: any free port."
+)
+@click.option(
+    "--grpc-port", type=PORT, default=8500, show_default=True, help="gRPC port; 0: any free port."
+)
+@click.option("--no-grpc", is_flag=True, help="Serve REST only.")
+@click.option("--name", default="", help="Model name; default: that of its folder.")
+@click.option("--max-batch", type=COUNT, default=32, show_default=True, help="Images per batch.")
+@click.option(
+    "--max-wait", type=click.FloatRange(0), default=0.0, help="Milliseconds to wait for a batch."
+)
+@click.option(
+    "--max-queue", type=COUNT, default=256, show_default=True, help="Images in the queue."
+)
+@click.option("--max-body", type=click.FloatRange(0.001), default=32.0, help="Request limit in MB.")
+@click.option("--max-pixels", type=COUNT, help="Pixels per image; default 89,478,485.")
+@click.option("--timeout", type=click.FloatRange(0.1), default=30.0, help="Seconds per request.")
 @click.option("--token", envvar="KT_SERVE_TOKEN", default="", help="Bearer token of requests.")
 @click.option(
     "--engine",
     type=click.Choice(["auto", "tensorflow", "openvino"]),
     default="auto",
     show_default=True,
-    help="What runs the network.",
+    help="Inference engine.",
 )
-@click.option("--poll", type=click.FloatRange(0.1), default=2.0, help="Seconds to a new version.")
+@click.option(
+    "--poll",
+    type=click.FloatRange(0.1),
+    default=2.0,
+    help="Seconds between checks for a new version.",
+)
 @click.option(
     "--examples",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of images that the page shows.",
+    help="Folder of example images for the page.",
 )
 def serve(export: Path, **options: Any) -> None:
     """Serve EXPORT (DIR/MODEL, or DIR/MODEL/VERSION) on REST and gRPC, with a page at /.

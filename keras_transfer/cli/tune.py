@@ -25,7 +25,7 @@ def _command(name: str, module: ModuleType) -> click.Command:
     def act(**given: Any) -> None:
         _tune(name, module.recipe, given)
 
-    shared = [one for one in run_options() if one.name not in ("out", "resume")]
+    shared = [option for option in run_options() if option.name not in ("out", "resume")]
     return SectionedCommand(
         name,
         callback=act,
@@ -38,15 +38,18 @@ def _command(name: str, module: ModuleType) -> click.Command:
 
 @click.group(cls=Recipes, make=_command, subcommand_metavar="NAME [OPTIONS]")
 def tune() -> None:
-    """Search for good settings; the same command goes on with a search that was stopped."""
+    """Search for good settings; the same command resumes an interrupted search."""
 
 
 def _options(name: str) -> list[click.Parameter]:
     return [
         click.Option(
-            ["--trials"], type=int, default=20, help="in all, those of earlier calls too  [20]"
+            ["--trials"],
+            type=int,
+            default=20,
+            help="total number of trials, including earlier calls  [20]",
         ),
-        click.Option(["--budget"], help="begin no trial after so long, such as 90s, 10m or 2h"),
+        click.Option(["--budget"], help="start no trial after this time, e.g. 90s, 10m or 2h"),
         click.Option(
             ["--search"],
             multiple=True,
@@ -81,8 +84,8 @@ def _tune(name: str, base: Any, given: dict[str, Any]) -> None:
     click.echo(_table(search.folder / "trials.csv"))
     click.echo(f"\nThe best is trial {best.number}, a run in {search.folder / str(best.number)}.")
     called = str(click.get_current_context().info_name)  # the recipe's name, or its file
-    anew = ["kt-recipe", "run", called, "-c", str(search.folder / "best.yaml")]
-    click.echo(f"Run it anew: {shlex.join(anew)}")
+    command = ["kt-recipe", "run", called, "-c", str(search.folder / "best.yaml")]
+    click.echo(f"Run it again: {shlex.join(command)}")
 
 
 def _table(path: Path) -> str:
@@ -103,7 +106,7 @@ def _short(cell: str) -> str:
 def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if not found or float(found[1]) == 0:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match or float(match[1]) == 0:
         raise BadConfiguration(f"--budget {text}: should be a time such as 90s, 10m or 2h.")
-    return float(found[1]) * SECONDS[found[2] or "s"]
+    return float(match[1]) * SECONDS[match[2] or "s"]

@@ -1,1 +1,1 @@
-"""What a recipe may say: groups of settings, and the rules between them."""
+"""Settings of recipes: groups, and rules between settings."""

@@ -19,7 +19,7 @@ ALL_BACKBONES: Table[object] = Table("backbone", {**BACKBONES, **TEXT_BACKBONES}
 
 
 class Split(Group):
-    """How data that come without splits are divided; shares, or numbers of examples."""
+    """Splits of data that have none; shares, or numbers of examples."""
 
     val: Share | Count = Field(0.15, description="validation split: chooses the best epoch")
     test: Share | Count = Field(0.15, description="test split: evaluated once, at the end")
@@ -32,7 +32,7 @@ class Split(Group):
 
 
 class Data(Group):
-    """Where the labelled examples come from, and which of them are used.
+    """Source and selection of the labelled examples.
 
     ``Data("photos")`` is ``Data(source="photos")``.
     """
@@ -48,10 +48,10 @@ class Data(Group):
     classes: tuple[ClassName, ...] | None = Field(
         None, description="keep only these classes, in this order"
     )
-    split: Split = Field(Split(), description="how data without splits are divided")
+    split: Split = Field(Split(), description="how to split data without splits")
     limit: Count | None = Field(None, description="use a class-balanced subset of this size")
     on_bad: Literal["fail", "skip"] = Field(
-        "fail", description="what to do with files that cannot be used"
+        "fail", description="what to do with invalid files: fail or skip"
     )
     strict: bool = Field(
         False, description="fail if an image or a group lies in more than one split"
@@ -75,13 +75,13 @@ class Backbone(Group):
 
 
 class Head(Group):
-    """What is put on the backbone: pooling, hidden layers, and the layer of outputs."""
+    """Layers on top of the backbone: pooling, hidden layers, and the output layer."""
 
     old_names: ClassVar[Mapping[str, str]] = {"batch_norm": "batch_normalization"}
     section: ClassVar[str] = "Network"
 
     pooling: Literal["avg", "max", "avgmax", "flatten", "token"] = Field(
-        "avg", description="how features become a vector; token: of the first token of a text"
+        "avg", description="pooling of features; token: the first token of a text"
     )
     units: tuple[Count, ...] = Field((), description="widths of the hidden layers, e.g. [256]")
     activation: str = Field("relu", description="Keras activation of the hidden layers")
@@ -102,7 +102,7 @@ class Head(Group):
 
 
 class Batches(Group):
-    """How examples become batches."""
+    """Batch size, MixUp and CutMix."""
 
     section: ClassVar[str] = "Training"
 
@@ -125,7 +125,7 @@ class Batches(Group):
 
 
 class Runtime(Group):
-    """Precision, devices, and how frozen layers are computed."""
+    """Precision, devices, and feature extraction."""
 
     section: ClassVar[str] = "Runtime"
 

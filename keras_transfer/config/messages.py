@@ -1,4 +1,4 @@
-"""What pydantic says of wrong settings, in our words."""
+"""Translate pydantic's errors into messages for users."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from keras_transfer.group import Group
 __all__ = ["readable"]
 
 TYPES = ("bool", "dict", "float", "int", "list", "none", "str", "tuple")
-"""Names that pydantic gives to the branches of a union of plain types."""
+"""Pydantic's names of the branches of a union of plain types."""
 
 
 def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration:
-    """The first wrong setting that pydantic found, as an error that says what to do.
+    """The first invalid setting of a pydantic error, as an error with a remedy.
 
     Args:
         error: As pydantic raised it.
-        model: What was to be made.
+        model: The model that was validated.
     """
     # Names before values; of the branches of a union, the one that came nearest.
     first = max(
@@ -31,28 +31,28 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
     )
     path, groups = _followed(model, first["loc"])
     where = ".".join(map(str, path))
-    what, context = first["type"], first.get("ctx", {})
-    if what == "extra_forbidden" and not groups:
+    error_type, context = first["type"], first.get("ctx", {})
+    if error_type == "extra_forbidden" and not groups:
         *before, name = path
         return BadConfiguration(
             f"{'.'.join(map(str, before))} has no setting {name!r}. If it should be of another "
             f"type, give that too: {{type: ..., {name}: {first['input']}}}."
         )
-    if what == "extra_forbidden":
+    if error_type == "extra_forbidden":
         return UnknownName("setting", where, _names_beside(model, groups[0], path))
-    if what == "unknown_name":
+    if error_type == "unknown_name":
         return context["error"].within(where)
-    if what == "literal_error":
+    if error_type == "literal_error":
         return UnknownName(f"value of {where}", first["input"], _listed(context["expected"]))
-    if what == "union_tag_invalid":
+    if error_type == "union_tag_invalid":
         return UnknownName(
             f"value of {where}.type", context["tag"], _listed(context["expected_tags"])
         )
-    if what in ("union_tag_not_found", "model_type", "model_attributes_type"):
+    if error_type in ("union_tag_not_found", "model_type", "model_attributes_type"):
         return BadConfiguration(f"{where} = {first['input']!r}: {_wanted(groups)}.")
-    if what == "missing":
-        return BadConfiguration(f"The setting {where} is not given, and has no default.")
-    if what == "value_error":
+    if error_type == "missing":
+        return BadConfiguration(f"The setting {where} is required and has no default.")
+    if error_type == "value_error":
         return BadConfiguration(f"{where or model.__name__}: {context['error']}.")
     return BadConfiguration(f"{where} = {first['input']!r}: {first['msg'].lower()}.")
 
@@ -63,7 +63,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _wanted(groups: Sequence[type[BaseModel]]) -> str:
-    """What stands for a group of settings, or for one of several groups."""
+    """Text for a group of settings, or for one of several groups."""
     tags = [tag for tag in map(_tag, groups) if tag]
     if tags:
         return f"should be a mapping with a type, which is {' or '.join(tags)}"
@@ -72,21 +72,21 @@ def _wanted(groups: Sequence[type[BaseModel]]) -> str:
 
 
 def _followed(
-    model: type[BaseModel], places: Sequence[str | int]
+    model: type[BaseModel], nodes: Sequence[str | int]
 ) -> tuple[list[str | int], list[type[BaseModel]]]:
-    """The path that people would write, and the groups at its end; none where a value is."""
+    """The user's path of a setting, and the groups at its end; none for a plain value."""
     path: list[str | int] = []
     inside = [model]
-    for place in places:
-        holder = next((group for group in inside if place in group.model_fields), None)
-        tagged = next((group for group in inside if place == _tag(group)), None)
+    for node in nodes:
+        holder = next((group for group in inside if node in group.model_fields), None)
+        tagged = next((group for group in inside if node == _tag(group)), None)
         if holder is not None:
-            path.append(place)
-            inside = [*_groups_below(holder.model_fields[str(place)].annotation)]
+            path.append(node)
+            inside = [*_groups_below(holder.model_fields[str(node)].annotation)]
         elif tagged is not None:
             inside = [tagged]
-        elif isinstance(place, int) or (place.isidentifier() and place not in TYPES):
-            path.append(place)
+        elif isinstance(node, int) or (node.isidentifier() and node not in TYPES):
+            path.append(node)
     return path, inside
 
 
@@ -106,14 +106,14 @@ def _groups_below(annotation: Any) -> Iterator[type[BaseModel]]:
 def _lifted(group: type[BaseModel]) -> list[str]:
     """Settings that may be given without their group."""
     fields = [group.model_fields[name] for name in getattr(group, "lifted", ())]
-    inner = [found for field in fields for found in _groups_below(field.annotation)]
-    return [name for found in inner for name in found.model_fields]
+    inner = [names for field in fields for names in _groups_below(field.annotation)]
+    return [name for names in inner for name in names.model_fields]
 
 
 def _names_beside(
     model: type[BaseModel], group: type[BaseModel], path: Sequence[str | int]
 ) -> list[str]:
-    """Names that could stand where the last part of a path does, with the path before them."""
+    """Valid names in place of a path's last part, with the path before them."""
     before = "".join(f"{part}." for part in path[:-1])
     own = [before + name for name in (*group.model_fields, *_lifted(group))]
     if len(path) > 1 or not issubclass(model, Group):

@@ -1,4 +1,4 @@
-"""The checks behind the rules of ``config.rules``: each says what is wrong with a recipe, or ""."""
+"""Checks of the rules in ``config.rules``: each returns the problem of a recipe, or ""."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def alpha(recipe: Any) -> str:
         alpha = getattr(recipe.batches, name)
         if 0 < alpha < MIN_ALPHA:
             return (
-                f"{name} = {alpha:g}: so small an alpha leaves images as they are; 0 turns {name} "
+                f"{name} = {alpha:g}: an alpha this small has no effect; 0 turns {name} "
                 f"off, {MIN_ALPHA:g} is the smallest value."
             )
     return ""
@@ -54,10 +54,10 @@ def carry_first(recipe: Any) -> str:
     for stage in recipe.stages:
         name = stage.optimizer.name
         if stage.carry and (before is None or before.optimizer.name != name):
-            found = "is the first" if before is None else f"comes after {before.optimizer.name}"
+            problem = "is the first" if before is None else f"comes after {before.optimizer.name}"
             return (
-                f"The stage {stage.name!r} {found}, so its {name} has no state to start from; "
-                "carry needs a stage before it with the same optimizer."
+                f"The stage {stage.name!r} {problem}, so its {name} has no state to start from; "
+                "carry needs an earlier stage with the same optimizer."
             )
         before = stage
     return ""
@@ -109,7 +109,9 @@ def auto_rate(recipe: Any) -> str:
 
 
 def classifications(recipe: Any) -> list[Any]:
-    return [one for one in recipe.objectives.values() if one.type == "classification"]
+    return [
+        objective for objective in recipe.objectives.values() if objective.type == "classification"
+    ]
 
 
 def two_weights(recipe: Any) -> str:
@@ -124,8 +126,8 @@ def two_weights(recipe: Any) -> str:
 
 def zero_weights(recipe: Any) -> str:
     for objective in classifications(recipe):
-        own = objective.class_weight
-        if isinstance(own, dict) and own and not any(own.values()):
+        class_weight = objective.class_weight
+        if isinstance(class_weight, dict) and class_weight and not any(class_weight.values()):
             return "class_weight has no weight above 0, so nothing would be learnt."
     return ""
 
@@ -137,19 +139,21 @@ def single_class(recipe: Any) -> bool:
 def for_classes_only(recipe: Any) -> str:
     if single_class(recipe):
         return ""
-    kinds = ", ".join(one.type for one in recipe.objectives.values())
-    for what, asked in (
+    kinds = ", ".join(entry.type for entry in recipe.objectives.values())
+    for setting, requested in (
         (f"method = {recipe.method.type}", recipe.method.type == "bagging"),
         ("baselines = boosted_trees", "boosted_trees" in recipe.baselines),
         ("schedule = bit", hyperrule(recipe)),
     ):
-        if asked:
-            return f"{what} is for a single classification, and objective is {kinds}. Leave it out."
+        if requested:
+            return (
+                f"{setting} is for a single classification, and objective is {kinds}. Leave it out."
+            )
     for objective in classifications(recipe):
         if objective.imbalance not in ("auto", "none", *WEIGHTINGS):
             return (
-                f"imbalance = {objective.imbalance} draws examples by their class, which several "
-                "objectives cannot share. Use imbalance = class_weight."
+                f"imbalance = {objective.imbalance} draws examples by their class, which works "
+                "for one objective only. Use imbalance = class_weight."
             )
     return ""
 
@@ -176,7 +180,7 @@ def smote(recipe: Any) -> str:
                 "oversample."
             )
         if stage.views not in ("auto", "clean"):
-            return f"{SMOTE}views = {stage.views} shows other images: leave it out."
+            return f"{SMOTE}views = {stage.views} changes the images: leave it out."
     if recipe.batches.cutmix:
         return f"{SMOTE}cutmix needs pixels: leave it out, or use mixup."
     if find_spec("imblearn") is None:
@@ -190,13 +194,13 @@ def smote(recipe: Any) -> str:
 def bagging(recipe: Any) -> str:
     if recipe.method.type != "bagging":
         return ""
-    said = f"method = bagging:{recipe.method.members}"
+    prefix = f"method = bagging:{recipe.method.members}"
     if recipe.runtime.engine == "none":
-        return f"{said} trains on features that a frozen backbone computes once. {NO_FEATURES}"
+        return f"{prefix} trains on features that a frozen backbone computes once. {NO_FEATURES}"
     for number, stage in enumerate(recipe.stages):
         if not stage.frozen or hyperrule(recipe):
             return (
-                f"{said}: the heads share one frozen backbone, and the stage {stage.name!r} "
+                f"{prefix}: the heads share one frozen backbone, and the stage {stage.name!r} "
                 f"{unfreezes(recipe, number)}. Use stages that train the head only: "
                 "--set 'stages=[{name: head}]'."
             )
@@ -214,7 +218,7 @@ def distill(recipe: Any) -> str:
             "cutmix. Leave them out."
         )
     if getattr(recipe.objective, "imbalance", "") == "smote":
-        return "method = distill: the teacher cannot see the features that smote makes up."
+        return "method = distill: the teacher has no outputs for the features that smote creates."
     return ""
 
 
@@ -232,10 +236,10 @@ def modality(recipe: Any) -> str:
     name, text = recipe.backbone.name, recipe.backbone.name in TEXT_BACKBONES
     if text == is_text(recipe):
         return ""
-    wanted = "text" if text else "image"
+    required = "text" if text else "image"
     return (
-        f"backbone = {name} takes {wanted}s, and input = {recipe.input.type}. Use "
-        f"--input {wanted}, or another backbone."
+        f"backbone = {name} takes {required}s, and input = {recipe.input.type}. Use "
+        f"--input {required}, or another backbone."
     )
 
 
@@ -256,7 +260,7 @@ def text_only(recipe: Any) -> str:
     if hyperrule(recipe):
         return "schedule = bit is a rule for images. Choose another schedule."
     if recipe.method.type != "supervised":
-        return f"method = {recipe.method.type} is not there for texts yet; use supervised."
+        return f"method = {recipe.method.type} does not support texts yet; use supervised."
     return ""
 
 

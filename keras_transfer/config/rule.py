@@ -1,4 +1,4 @@
-"""What a rule between settings is."""
+"""Rules between settings."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Rule(NamedTuple):
 
 
 def broken(rules: Iterable[Rule], subject: Any) -> str:
-    """What the first broken rule says of a stage or a recipe; "" if none is broken."""
+    """Message of the first broken rule for a stage or recipe; "" if none is broken."""
     return next((reason for rule in rules if (reason := rule.check(subject))), "")

@@ -1,4 +1,4 @@
-"""Which settings exclude each other: the only table of it, read by the checks, docs and tests."""
+"""Table of settings that exclude each other, for the checks, docs and tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def table() -> str:
 
 
 RECIPE_RULES: tuple[Rule, ...] = (
-    Rule(("monitor", "objective"), "an objective has metrics of its own", checks.monitor, []),
+    Rule(("monitor", "objective"), "each objective has its own metrics", checks.monitor, []),
     Rule(
         ("objective", "method", "baselines", "schedule", "imbalance"),
         "bagging, boosted trees, BiT-HyperRule and sampling are for a single classification",
@@ -41,13 +41,13 @@ RECIPE_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("cutmix", "views"),
-        "CutMix makes new images in every epoch, of which no features can be kept",
+        "CutMix creates new images in every epoch, so their features cannot be cached",
         checks.cutmix_views,
         [{"cutmix": 1, "stage.views": 2}],
     ),
     Rule(
         ("carry", "stages", "optimizer"),
-        "optimizer state comes from a stage before with the same optimizer",
+        "optimizer state comes from an earlier stage with the same optimizer",
         checks.carry_first,
         [
             {"stage.carry": True, "stages": 1},
@@ -59,7 +59,7 @@ RECIPE_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("layer_decay", "unfreeze"),
-        "the rate of frozen blocks does not matter",
+        "frozen blocks have no learning rate",
         checks.layer_decay_frozen,
         [{"stage.layer_decay": 0.7, "stage.unfreeze": None}],
     ),
@@ -87,7 +87,7 @@ RECIPE_RULES: tuple[Rule, ...] = (
         checks.two_weights,
         [{"class_weight": {"blue": 2, "green": 1, "red": 3}, "imbalance": "class_weight"}],
     ),
-    Rule(("class_weight",), "some class must count", checks.zero_weights, []),
+    Rule(("class_weight",), "at least one class needs a weight above 0", checks.zero_weights, []),
     Rule(
         ("imbalance=smote", "engine", "unfreeze", "views", "cutmix"),
         "SMOTE interpolates stored features of a frozen backbone",

@@ -1,4 +1,4 @@
-"""Settings that stand for one of every stage: applied once, when a recipe is made or changed."""
+"""Shorthand for a setting of every stage, applied when a recipe is created or changed."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def _every(setting: str) -> Callable[[Stages, Any], Stages]:
 
 def _lr(stages: Stages, rate: Any) -> Stages:
     """The rate of the first stage; those of the others keep their proportion to it."""
-    first, *others = stages
+    first, *rest = stages
     if rate == "auto" or first["learning_rate"] == "auto":
-        return [{**first, "learning_rate": rate}, *others]
+        return [{**first, "learning_rate": rate}, *rest]
     factor = rate / first["learning_rate"]
     return [{**stage, "learning_rate": stage["learning_rate"] * factor} for stage in stages]
 
@@ -85,7 +85,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def apply(stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Stages:
-    """Change stages as some shorthand says.
+    """Apply shorthand to stages.
 
     Args:
         stages: All settings of each stage.
@@ -94,8 +94,8 @@ def apply(stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Stag
     Raises:
         BadConfiguration: BiT-HyperRule would set these itself.
     """
-    found = [dict(stage) for stage in stages]
-    bit = given.get("schedule", found[0]["schedule"]) == "bit"
+    settings = [dict(stage) for stage in stages]
+    bit = given.get("schedule", settings[0]["schedule"]) == "bit"
     for name in ("epochs", "lr"):
         if bit and name in given:
             raise BadConfiguration(
@@ -103,5 +103,5 @@ def apply(stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Stag
                 "another schedule."
             )
     for name, value in given.items():
-        found = SHORTHAND[name].apply(found, value)
-    return found
+        settings = SHORTHAND[name].apply(settings, value)
+    return settings

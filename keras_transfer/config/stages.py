@@ -24,7 +24,7 @@ StageSchedule = Annotated[str, row_of(STAGE_SCHEDULES)]
 
 
 def _rate(value: Any) -> Any:
-    """Refuse words other than auto, by name."""
+    """Refuse words other than auto."""
     if isinstance(value, str) and value != "auto":
         try:
             float(value)
@@ -48,7 +48,7 @@ class Optimizer(Group):
         description="decoupled weight decay on kernels; None: 0.004 for adamw and muon, else none",
     )
     clipnorm: Positive | None = Field(None, description="largest norm of all gradients together")
-    clipvalue: Positive | None = Field(None, description="largest value in a gradient")
+    clipvalue: Positive | None = Field(None, description="largest absolute value in a gradient")
     accumulate: Count = Field(1, description="batches whose mean gradient makes one update")
 
 
@@ -64,7 +64,7 @@ class Average(Group):
 
 
 class Stage(Group):
-    """One compile and fit: what is trained, for how long, at which rate.
+    """One compile and fit: trainable layers, epochs, learning rate and optimizer.
 
     Settings of ``optimizer`` and ``average`` may be given directly: ``Stage("head", ema=0.99)``.
     """
@@ -92,7 +92,7 @@ class Stage(Group):
         1.0, description="factor of the rate from each block to the block before it"
     )
     average: Average = Field(Average(), description="averages of weights")
-    carry: bool = Field(False, description="start from the optimizer state of the stage before")
+    carry: bool = Field(False, description="start from the optimizer state of the previous stage")
     l2_sp: NonNegative = Field(0.0, description="L2-SP: penalty towards the pretrained weights")
     l2_sp_head: NonNegative = Field(0.0, description="L2 penalty on the head, used with l2_sp")
     views: Views = Field(
@@ -124,5 +124,5 @@ class Stage(Group):
             BadConfiguration: It is still to be found by a sweep.
         """
         if self.learning_rate == "auto":
-            raise BadConfiguration("learning_rate = auto is found when the run begins.")
+            raise BadConfiguration("learning_rate = auto is set by a sweep when the run starts.")
         return float(self.learning_rate)

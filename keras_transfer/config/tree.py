@@ -1,4 +1,4 @@
-"""Settings as nested mappings: finding, merging and changing them by name or by dotted path.
+"""Settings as nested mappings: find, merge and change them by name or dotted path.
 
 A setting of a group may be given without its group where the name is unique: ``image_size=96`` is
 ``input={"image_size": 96}``, and ``backbone="vgg16"`` is ``backbone={"name": "vgg16"}``.
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 USER_NAMES = ("class_weight", "variant")
-"""Settings that map names of the user's own; a new mapping replaces the old one."""
+"""Settings that map user-defined names; a new mapping replaces the old one."""
 
 
 class Leaf(NamedTuple):
@@ -61,16 +61,16 @@ def groups_in(annotation: Any) -> list[type[Group]]:
 @cache
 def leaves(model: type[Group]) -> dict[str, Leaf]:
     """Settings of a model's groups by name; those of a group without a section are left out."""
-    found: dict[str, Leaf] = {}
+    result: dict[str, Leaf] = {}
     for name, field in model.model_fields.items():
         for group in groups_in(field.annotation):
             if group.section:
-                found |= _leaves_of(group, (name,))
-    return found
+                result |= _leaves_of(group, (name,))
+    return result
 
 
 def _leaves_of(group: type[Group], path: tuple[str, ...]) -> dict[str, Leaf]:
-    found: dict[str, Leaf] = {}
+    result: dict[str, Leaf] = {}
     for name, field in group.model_fields.items():
         if name in ("type", group.primary):
             continue
@@ -78,15 +78,15 @@ def _leaves_of(group: type[Group], path: tuple[str, ...]) -> dict[str, Leaf]:
         section = str(more.get("section", group.section))
         if not section:  # for files of settings only
             continue
-        found[name] = Leaf((*path, name), field, section)
+        result[name] = Leaf((*path, name), field, section)
         for inner in groups_in(field.annotation):
             if inner.section:
-                found |= _leaves_of(inner, (*path, name))
-    return found
+                result |= _leaves_of(inner, (*path, name))
+    return result
 
 
 def nested(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Put settings into their groups.
+    """Nest settings in their groups.
 
     Args:
         model: The recipe's class.
@@ -95,21 +95,21 @@ def nested(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BadConfiguration: A setting is given twice, in its group and without it.
     """
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     known = leaves(model)
     for name, value in settings.items():
         if isinstance(value, BaseModel):
             value = value.model_dump(mode="json")
         if name in model.model_fields or name not in known:
             value = _as_mapping(model, name, value)
-            found[name] = _joined(found.get(name), value, name)
+            result[name] = _joined(result.get(name), value, name)
             continue
         *path, last = known[name].path
         value = {last: value}
         for part in reversed(path[1:]):
             value = {part: value}
-        found[path[0]] = _joined(found.get(path[0]), value, name)
-    return found
+        result[path[0]] = _joined(result.get(path[0]), value, name)
+    return result
 
 
 def _as_mapping(model: type[Group], name: str, value: Any) -> Any:
@@ -121,15 +121,15 @@ def _as_mapping(model: type[Group], name: str, value: Any) -> Any:
     return value
 
 
-def _joined(one: Any, other: Any, name: str) -> Any:
-    if one is None:
-        return other
-    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+def _joined(first: Any, second: Any, name: str) -> Any:
+    if first is None:
+        return second
+    if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
         raise BadConfiguration(f"{name} is given twice, in its group and without it.")
-    found = dict(one)
-    for key, value in other.items():
-        found[key] = _joined(found.get(key), value, key)
-    return found
+    result = dict(first)
+    for key, value in second.items():
+        result[key] = _joined(result.get(key), value, key)
+    return result
 
 
 def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,15 +140,15 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
         changes: New values, nested likewise; unchecked. A group of another ``type`` replaces the
             old one.
     """
-    found = dict(settings)
+    result = dict(settings)
     for name, value in changes.items():
         if isinstance(value, BaseModel):
             value = value.model_dump(mode="json")
-        old = found.get(name)
+        old = result.get(name)
         if isinstance(old, Mapping) and isinstance(value, Mapping) and name not in USER_NAMES:
             value = merged(old, value) if _same_type(old, value) else value
-        found[name] = value
-    return found
+        result[name] = value
+    return result
 
 
 def _same_type(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
@@ -159,12 +159,12 @@ def _same_type(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
 
 
 def differences(one: Any, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two nested settings differ: dotted path, value in the first, value in the second."""
+    """Differences of two nested settings: dotted path, first value, second value."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return [
-            found
+            result
             for key in {**one, **other}
-            for found in differences(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
+            for result in differences(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
         ]
     return [] if one == other else [(path, one, other)]
 
@@ -197,13 +197,13 @@ def _placed(tree: Any, path: list[str], value: Any, assignment: str) -> Any:
     """A copy of the tree with another value at a path."""
     if not path:
         return value
-    first, *others = path
+    first, *rest = path
     if isinstance(tree, list):
         names = ["*", *(str(i) for i in range(len(tree)))]
         if first not in names:
             raise UnknownName("setting", assignment.partition("=")[0], names)
         return [
-            _placed(item, others, value, assignment) if first in ("*", str(i)) else item
+            _placed(item, rest, value, assignment) if first in ("*", str(i)) else item
             for i, item in enumerate(tree)
         ]
     if not isinstance(tree, dict):
@@ -211,10 +211,10 @@ def _placed(tree: Any, path: list[str], value: Any, assignment: str) -> Any:
     if tree and first not in tree:
         hidden = _find(tree, first)
         if hidden:
-            return _placed(tree, [*hidden, *others], value, assignment)
-        if others:
+            return _placed(tree, [*hidden, *rest], value, assignment)
+        if rest:
             raise UnknownName("setting", first, tree)
-    return {**tree, first: _placed(tree.get(first), others, value, assignment)}
+    return {**tree, first: _placed(tree.get(first), rest, value, assignment)}
 
 
 def full_path(settings: Mapping[str, Any], path: str) -> list[str]:

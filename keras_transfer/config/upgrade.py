@@ -1,4 +1,4 @@
-"""Settings of earlier versions in today's words: of stored runs and exports, recipes and files."""
+"""Convert settings of earlier versions in stored runs, exports, recipes and files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ GROUPS_OF_VERSION_1 = {
     "batches": ("batch_size", "mixup", "cutmix", "mixup_off_epoch"),
     "runtime": ("precision", "strategy", "engine", "engine_error", "cache", "deterministic"),
 }
-"""Where the settings of version 1, which were all in one level, stand now."""
+"""Groups of the settings of version 1, which had no groups."""
 
 GROUPS_OF_A_STAGE = {
     "optimizer": ("momentum", "weight_decay", "clipnorm", "clipvalue", "accumulate"),
     "average": ("ema", "soup"),
 }
-"""Where the settings of a stage of version 1 stand now."""
+"""Groups of a stage's settings of version 1."""
 
 MAIN_OF_VERSION_1 = {"data": "source", "backbone": "name", "optimizer": "name"}
 """Settings of version 1 that became a group; the name of that setting in the group."""
@@ -40,20 +40,20 @@ SUPERVISED = ("none", "boosting")
 
 
 def versioned(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they are stored: with their version."""
+    """Settings with their version, for storing."""
     return {"version": VERSION, **settings}
 
 
 def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Read all settings of a run, as a run or an export has stored them.
+    """Read all stored settings of a run or an export.
 
     Raises:
         BadConfiguration: The settings are of a later version than this package.
     """
-    found = upgraded(settings)
-    found["objective"] = {"type": "classification", **found.get("objective", {})}
-    short = {name: found.pop(name) for name in shorthand.SHORTHAND if name in found}
-    return {**found, "stages": shorthand.apply(found["stages"], short)} if short else found
+    values = upgraded(settings)
+    values["objective"] = {"type": "classification", **values.get("objective", {})}
+    short = {name: values.pop(name) for name in shorthand.SHORTHAND if name in values}
+    return {**values, "stages": shorthand.apply(values["stages"], short)} if short else values
 
 
 def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict
     version = found.pop("version", 1)
     if not isinstance(version, int) or version > VERSION:
         raise BadConfiguration(
-            f"These settings are of version {version}, and this keras_transfer knows versions up "
+            f"These settings are of version {version}, and this keras_transfer reads versions up "
             f"to {VERSION}. Upgrade keras_transfer."
         )
     if version == VERSION:
@@ -93,15 +93,15 @@ def _stage(stage: Any) -> Any:
 
 
 def _grouped(settings: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    found = dict(settings)
+    result = dict(settings)
     for group, names in groups.items():
-        moved = {name: found.pop(name) for name in names if name in found}
-        given = found.get(group, {})
+        moved = {name: result.pop(name) for name in names if name in result}
+        given = result.get(group, {})
         if isinstance(given, str):
             given = {MAIN_OF_VERSION_1[group]: given}
-        if group in found or moved:
-            found[group] = {**given, **moved}
-    return found
+        if group in result or moved:
+            result[group] = {**given, **moved}
+    return result
 
 
 def renamed(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[str, Any]:
@@ -111,20 +111,20 @@ def renamed(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[
         settings: All settings, or those that are changed.
         baselines: Those so far, which stay unless the settings say something else.
     """
-    found = dict(settings)
-    ensemble, scratch = found.pop("ensemble", None), found.pop("baseline", None)
+    result = dict(settings)
+    ensemble, scratch = result.pop("ensemble", None), result.pop("baseline", None)
     asked: dict[str, bool] = {}
     if scratch is not None:
         asked["scratch"] = bool(scratch)
     if ensemble is not None:
         asked["boosted_trees"] = ensemble == "boosting"
-        found["method"] = from_text("supervised" if ensemble in SUPERVISED else ensemble)
+        result["method"] = from_text("supervised" if ensemble in SUPERVISED else ensemble)
     if asked:
-        before = found.get("baselines", baselines)
+        before = result.get("baselines", baselines)
         before = before.split(",") if isinstance(before, str) else before
         kept = [name for name in before if asked.get(name, True)]
-        found["baselines"] = [
+        result["baselines"] = [
             *kept,
             *(n for n, wanted in asked.items() if wanted and n not in kept),
         ]
-    return found
+    return result

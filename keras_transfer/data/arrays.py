@@ -1,4 +1,4 @@
-"""Images in arrays: from a script, from an .npz file, or scikit-learn's own."""
+"""Images in arrays: from a script, an .npz file or scikit-learn."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Arrays:
 
 
 def _pixels(x: np.ndarray) -> np.ndarray:
-    """(n, h, w, c) uint8 of an array of any accepted sort; no copy of one that is so already."""
+    """(n, h, w, c) uint8 from an array of any accepted type; not copied if it has this type."""
     if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (1, 3, 4)) or 0 in x.shape:
         raise BadData(
             "Images in an array should be (n, height, width) or (n, height, width, channels) "
@@ -90,7 +90,7 @@ def read_arrays(
         y: (n,) or (n, 1) labels: whole numbers, or names.
         classes: Names of the classes: whole numbers in ``y`` count from the first one. By
             default the sorted labels, in decimal digits if they are numbers.
-        known: Names of the classes where a model has them already: then one class is enough.
+        known: Class names of a trained model, if any; then one class is enough.
 
     Raises:
         BadData: The arrays do not fit each other or are not images and labels.
@@ -126,7 +126,9 @@ def read_parts(
     pairs = {split: _pair(split, x, y, bool(columns)) for split, (x, y) in arrays.items()}
     sorts = {f"{x.dtype} {x.shape[1:]}": x for x, _ in pairs.values()}
     if len(sorts) > 1:
-        raise BadData(f"The images of all splits should be alike; found {' and '.join(sorts)}.")
+        raise BadData(
+            f"The images of all splits should have one type; found {' and '.join(sorts)}."
+        )
     check_ranges({split: x for split, (x, _) in pairs.items()})
     xs, ys = zip(*pairs.values(), strict=True)
     cells: dict[str, np.ndarray] = {}
@@ -171,7 +173,7 @@ def target_cells(
         }
     if y.ndim == 2 and len(columns) == 1 and np.isin(y, (0, 1)).all():
         labels = [str(name) for name in (range(y.shape[1]) if names is None else names)]
-        rows = ["|".join(labels[place] for place in np.flatnonzero(row)) for row in y]
+        rows = ["|".join(labels[index] for index in np.flatnonzero(row)) for row in y]
         return {columns[0]: np.array(rows, object)}
     raise BadData(
         f"Targets should be (n,) or (n, {len(columns)}), for the columns {', '.join(columns)}; "
@@ -194,7 +196,7 @@ def _pair(split: str, x: Any, y: Any, several: bool) -> tuple[np.ndarray, np.nda
         y = y[:, 0]
     if x.shape[:1] != (y.shape[:1] if several and y.ndim == 2 else y.shape):
         where = f" in {split}" if split else ""
-        hint = " Of one-hot labels give argmax(axis=1)." if y.ndim == 2 else ""
+        hint = " For one-hot labels pass argmax(axis=1)." if y.ndim == 2 else ""
         raise BadData(
             f"Labels should be (n,), one for each image; found images {x.shape} and labels "
             f"{y.shape}{where}.{hint}"
@@ -284,9 +286,9 @@ def _npz_splits(path: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Names of the images and of the labels in an .npz file, by split."""
     splits: dict[str, tuple[str, str]] = {}
     for name in names:
-        found = re.fullmatch(r"[xX](?:_(\w+))?", name)
-        split = split_of(found[1]) if found and found[1] else ""
-        if not found or (found[1] and not split):
+        match = re.fullmatch(r"[xX](?:_(\w+))?", name)
+        split = split_of(match[1]) if match and match[1] else ""
+        if not match or (match[1] and not split):
             continue
         if split in splits:
             raise BadData(
@@ -304,11 +306,11 @@ def _npz_splits(path: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def _check_others(path: Path, names: Sequence[str], used: Sequence[str]) -> None:
-    """Refuse arrays that seem to be meant for a split, and name the others in the log."""
-    others = [name for name in names if name not in (*used, "class_names")]
-    present = {name.lower() for name in (*used, *names)} - {name.lower() for name in others}
+    """Refuse arrays that seem to be meant for a split; log the other unread ones."""
+    unread = [name for name in names if name not in (*used, "class_names")]
+    present = {name.lower() for name in (*used, *names)} - {name.lower() for name in unread}
     meant = ["class_names", *(f"{xy}_{split}" for xy in "xy" for split in SPLITS)]
-    for name in others:
+    for name in unread:
         if re.fullmatch(r"[yY](_\w+)?", name) and split_of(name[2:]):
             raise BadData(f"{path} holds {name}, but no x{name[1:]}. Add it, or remove {name}.")
         near = get_close_matches(name.lower(), meant, n=1, cutoff=0.75)
@@ -317,8 +319,8 @@ def _check_others(path: Path, names: Sequence[str], used: Sequence[str]) -> None
                 f"{path} holds an array {name}, which is not read. Did you mean {near[0]!r}? "
                 "Rename or remove it."
             )
-    if others:
-        logger.info("Ignored arrays in %s: %s", path, ", ".join(others))
+    if unread:
+        logger.info("Ignored arrays in %s: %s", path, ", ".join(unread))
 
 
 def _digits() -> Samples:

@@ -1,4 +1,4 @@
-"""How much an image of each class counts in the loss."""
+"""Class imbalance: the strategy, and class weights in the loss."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -26,21 +26,24 @@ def choose_strategy(imbalance: str, counts: np.ndarray) -> tuple[str, str]:
     * Beyond: "balanced_batches", for a weight that large lets single images rule a batch.
 
     Args:
-        imbalance: What the user asks for; "auto" leaves it to the counts.
+        imbalance: The requested strategy; "auto" chooses by the counts.
         counts: (classes,) int, training images of each class.
 
     Returns:
-        What to do, never "auto", and why.
+        The strategy, never "auto", and the reason.
     """
     if imbalance != "auto":
-        return imbalance, "asked for"
+        return imbalance, "requested"
     ratio = counts.max() / max(1, counts.min())
-    found = f"the largest class has {ratio:.1f} times the images of the smallest"
+    reason = f"the largest class has {ratio:.1f} times the images of the smallest"
     if ratio <= UNEVEN:
-        return "none", f"{found}, which is even enough"
+        return "none", f"{reason}, which is even enough"
     if ratio <= EXTREME:
-        return "class_weight", f"{found}, and weights make up for that"
-    return "balanced_batches", f"{found}, and weights so large would let single images rule"
+        return "class_weight", f"{reason}, which class weights balance"
+    return (
+        "balanced_batches",
+        f"{reason}; class weights this large would let single images dominate",
+    )
 
 
 def class_weights(
@@ -117,7 +120,7 @@ def _by_name(weights: Mapping[str, float], classes: Sequence[str]) -> np.ndarray
     if wrong:
         raise BadConfiguration(f"A class weight is a number of at least 0; found {wrong}.")
     if not any(weights.values()):
-        raise BadConfiguration("class_weight is 0 for every class, so no image would count.")
+        raise BadConfiguration("class_weight is 0 for every class, so nothing would be learned.")
     return np.array([weights[name] for name in classes], "float32")
 
 

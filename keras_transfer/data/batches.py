@@ -48,14 +48,14 @@ as_written = tf.autograph.experimental.do_not_convert
 
 
 class Preparer(Protocol):
-    """What turns raw examples into the inputs of a network; see ``inputs.base.BoundInput``."""
+    """Turns raw examples into network inputs; see ``inputs.base.BoundInput``."""
 
     def load(self, raw: tf.Tensor) -> Tensors:
-        """Prepare a raw example as far as it can be done one by one, inside a graph."""
+        """Prepare a single raw example, inside a graph."""
         ...
 
     def collate(self, batch: Tensors) -> Tensors:
-        """Turn a batch of loaded examples into what the network takes."""
+        """Turn a batch of loaded examples into network inputs."""
         ...
 
 
@@ -70,7 +70,7 @@ class Prepared(Protocol):
 
 @dataclass(frozen=True)
 class Loading:
-    """How examples become batches, the same for every split.
+    """Settings of batch loading, the same for every split.
 
     Attributes:
         input: Prepares examples.
@@ -98,7 +98,7 @@ class Loading:
 
 
 class Columns(NamedTuple):
-    """Targets of n examples and how much each counts in the loss, by output.
+    """Targets and loss weights of n examples, by output.
 
     Attributes:
         targets: (n, ...) arrays.
@@ -133,7 +133,7 @@ def training_batches(  # noqa: PLR0913
     mix: Mixer | None = None,
     sampling: Sampling | None = None,
 ) -> tf.data.Dataset:
-    """Batches of all epochs of a stage, one epoch after the other, for ``fit(steps_per_epoch=)``.
+    """Batches of all epochs of a stage in sequence, for ``fit(steps_per_epoch=)``.
 
     What an epoch holds depends on the seeds and its number only, not on the epochs before it:
     a run that is resumed at epoch 2 sees the examples, in the order and with the augmentation,
@@ -141,7 +141,7 @@ def training_batches(  # noqa: PLR0913
 
     Args:
         samples: The train split.
-        loading: How examples become batches.
+        loading: Settings of batch loading.
         columns: Targets and weights of the samples.
         epochs: Number of the last epoch, counted from 1.
         first_epoch: Number of the first epoch, counted from 0.
@@ -160,10 +160,10 @@ def training_batches(  # noqa: PLR0913
     rows, table = tf.constant(samples.rows), training_table(n, loading, columns, sampling)
 
     @as_written
-    def load(position: tf.Tensor, time: tf.Tensor, place: tf.Tensor, epoch: tf.Tensor) -> tuple:
+    def load(position: tf.Tensor, time: tf.Tensor, slot: tf.Tensor, epoch: tf.Tensor) -> tuple:
         inputs = loading.example(samples, rows[position])
         seed = tf.stack([epoch, tf.cast(position + n * time, tf.int32)])
-        return inputs, *gathered(table, position, place), seed
+        return inputs, *gathered(table, position, slot), seed
 
     @as_written
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -209,7 +209,7 @@ def epoch_order(
 
 
 def epoch_fold(seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """Scalar int32: what an epoch adds to the seed of each of its examples."""
+    """Scalar int32: offset of an epoch, added to the seed of each example."""
     key = [tf.constant(seed, tf.int64), epoch]
     return tf.random.stateless_uniform([], key, 0, 2**31 - 1, tf.int32)
 
@@ -234,7 +234,7 @@ def training_table(
 
 
 def gathered(table: Table, positions: tf.Tensor, places: tf.Tensor) -> tuple[Tensors, Tensors]:
-    """Targets and weights of some examples, by their place in the table and in the epoch."""
+    """Targets and weights of examples, by their positions in the table and in the epoch."""
     targets, weights, factors = table
     factor = tf.gather(factors, places)
     return (
@@ -264,7 +264,7 @@ def evaluation_batches(
 
     Args:
         samples: Any split.
-        loading: How examples become batches.
+        loading: Settings of batch loading.
         columns: Targets, and weights of 1, or 0 where an example has no target; the labels if
             None.
 
@@ -291,11 +291,11 @@ def evaluation_table(
     samples: Samples, loading: Loading, columns: Columns | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Columns of evaluation, padded to full batches: places in the table, targets, weights."""
-    targets, own = columns or Columns({LABEL: samples.labels}, {})
+    targets, given = columns or Columns({LABEL: samples.labels}, {})
     n, pad = len(samples), loading.padding(len(samples))
     order = np.arange(n + pad) % n
     equal = np.r_[np.full(n, (n + pad) / n), np.zeros(pad)].astype("float32")
-    weights = {name: equal * own[name][order] if name in own else equal for name in targets}
+    weights = {name: equal * given[name][order] if name in given else equal for name in targets}
     return order, {name: values[order] for name, values in targets.items()}, weights
 
 
@@ -309,7 +309,7 @@ def plain_batches(
 
     Args:
         samples: The examples.
-        loading: How they become batches; the last one is as short as it comes.
+        loading: Settings of loading; the last batch may be smaller.
         augment: As for ``training_batches``.
         seeds: (n, 2) int32 for ``augment``, one per example.
 

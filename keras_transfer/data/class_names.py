@@ -1,4 +1,4 @@
-"""Names of classes: which are missing values, and which are one class in two spellings."""
+"""Checks of class names: missing values, and one class in two spellings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_missing(name: str) -> bool:
 
 
 def check_classes(where: str, classes: Sequence[str], counts: np.ndarray) -> None:
-    """Refuse names that would be no class, or one class in two spellings.
+    """Refuse names that are missing values, or one class in two spellings.
 
     Names count as one that differ in case, in spaces, in the Unicode form of their letters, in
     invisible characters, or in how a number is written (``1``, ``1.0``, ``01``). Single letters
@@ -53,7 +53,7 @@ def check_classes(where: str, classes: Sequence[str], counts: np.ndarray) -> Non
         )
     if missing := [name for name in classes if is_missing(name)]:
         raise BadData(
-            f"Classes in {where} are called as a missing value is; give these images a label, "
+            f"Classes in {where} have the name of a missing value; give these images a label, "
             "leave them out, or rename the class:",
             [shown[name] for name in missing],
         )
@@ -67,7 +67,7 @@ def check_classes(where: str, classes: Sequence[str], counts: np.ndarray) -> Non
         shown[name] for name in classes if len(name) == 1 and name.swapcase() in {*classes} - {name}
     ]
     if cases:
-        logger.info("Classes that differ in case alone stay apart: %s", ", ".join(cases))
+        logger.info("Classes that differ only in case are kept separate: %s", ", ".join(cases))
 
 
 def _has_control(name: str) -> bool:
@@ -75,18 +75,18 @@ def _has_control(name: str) -> bool:
 
 
 def _spellings(classes: Iterable[str]) -> list[list[str]]:
-    """The names that are one name in several spellings, together."""
-    found: dict[str, list[str]] = {}
+    """Groups of names that are spellings of one name."""
+    groups: dict[str, list[str]] = {}
     for name in classes:
-        found.setdefault(_spoken(name), []).append(name)
-    return [names for names in found.values() if len(names) > 1]
+        groups.setdefault(_spoken(name), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def _spoken(name: str) -> str:
-    """What a name comes to, however it is spelled."""
+    """Normalized form of a name, equal for all of its spellings."""
     plain = unicodedata.normalize("NFKC", name)
-    seen = "".join(letter for letter in plain if unicodedata.category(letter) != "Cf")
-    text = " ".join(seen.split())
+    visible = "".join(letter for letter in plain if unicodedata.category(letter) != "Cf")
+    text = " ".join(visible.split())
     if _NUMBER.fullmatch(text):
         return str(float(text))
     return text if len(text) == 1 else unicodedata.normalize("NFKC", text.casefold())

@@ -60,7 +60,7 @@ def check_columns(file: Path, names: Sequence[str], required: Sequence[str] = RE
 def check_unused(
     file: Path, columns: Mapping[str, Sequence[str]], read: Collection[str] = ()
 ) -> None:
-    """Refuse columns that seem to be meant for one that is missing, and name the others in the log.
+    """Refuse columns that seem to be misspellings of a missing one; log the other unread ones.
 
     A column is meant for ``split`` if its cells are names of splits, whatever it is called.
 
@@ -73,9 +73,9 @@ def check_unused(
         BadData: Such a column would be ignored.
     """
     known = [name for name in COLUMNS if name != LABEL] if read else COLUMNS
-    others = [name for name in columns if name not in (*known, *read)]
+    unread = [name for name in columns if name not in (*known, *read)]
     missing = [name for name in known if name not in columns]
-    for name in others:
+    for name in unread:
         meant = _near(name, missing)
         if not meant and "split" in missing and _holds_splits(columns[name]):
             meant = "split"
@@ -84,8 +84,8 @@ def check_unused(
                 f"{file} has a column {name!r}, which is not read, and none called {meant!r}. "
                 f"Rename it to {meant!r} if that is what it holds; if not, rename or remove it."
             )
-    if others:
-        shown = ", ".join(name or "(without a name)" for name in others)
+    if unread:
+        shown = ", ".join(name or "(without a name)" for name in unread)
         logger.info(
             "Ignored columns of %s: %s; read are %s", file, shown, ", ".join((*known, *read))
         )
@@ -101,5 +101,5 @@ def _near(name: str, missing: Sequence[str]) -> str:
 
 
 def _holds_splits(cells: Sequence[str]) -> bool:
-    found = {cell.strip() for cell in set(cells)} - {""}
-    return len(found) > 1 and all(map(split_of, found))
+    values = {cell.strip() for cell in set(cells)} - {""}
+    return len(values) > 1 and all(map(split_of, values))

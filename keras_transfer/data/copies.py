@@ -1,4 +1,4 @@
-"""Exact copies of an image: a family, which says as much as one image."""
+"""Exact copies of an image form a family, which counts as one image in statistics."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def families(digests: np.ndarray) -> np.ndarray:
         (n,) int64 from 0 on, in the order of appearance.
     """
     numbers: dict[object, int] = {}
-    keys = [digest or place for place, digest in enumerate(digests)]
+    keys = [digest or row for row, digest in enumerate(digests)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], "int64")
 
 
 def report_copies(samples: Samples) -> None:
-    """Say in the log how many images of each split are copies of another one in it."""
+    """Log the number of images in each split that are copies of another one in it."""
     for split in (*SPLITS, ""):
         digests = samples.split(split).digests
         distinct = len(set(families(digests)))

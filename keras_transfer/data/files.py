@@ -24,8 +24,7 @@ class Files:
 
     Args:
         paths: The files, by row number.
-        digests: (len(paths),) object array of str, what ``check`` said of them; "" or None where
-            it has not been asked.
+        digests: (len(paths),) object array of str from ``check``; "" or None where unchecked.
     """
 
     def __init__(self, paths: Sequence[str], digests: np.ndarray | None = None):
@@ -38,7 +37,7 @@ class Files:
 
         Args:
             rows: (n,) int, numbers of some rows.
-            digests: (n,) object array of str, the digests that they were found to have.
+            digests: (n,) object array of str, their digests from the check.
         """
         expected = self.digests.copy()
         expected[rows] = digests
@@ -48,18 +47,18 @@ class Files:
         """Read the file of image number ``row``.
 
         Raises:
-            BadData: It is not the one that was checked, or cannot be read any more.
+            BadData: It has changed since the check, or can no longer be read.
         """
         path, expected = self.paths[row], self.digests[row]
         try:
             with open(path, "rb") as file:
-                content, found = file.read(), version(os.fstat(file.fileno()))
+                content, current = file.read(), version(os.fstat(file.fileno()))
         except OSError as error:
             raise BadData(f"{path} cannot be read ({error.strerror}).") from None
-        if expected and self._verified[row] != found:
+        if expected and self._verified[row] != current:
             if hashlib.sha256(content).hexdigest() != expected:
                 raise BadData(f"{path} has changed since it was checked. Give the command again.")
-            self._verified[row] = found
+            self._verified[row] = current
         return content
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
@@ -99,7 +98,7 @@ class Files:
 
 
 def version(status: os.stat_result) -> int:
-    """A number of 63 bits that tells a file from what it was and from others."""
+    """A 63-bit number that changes when the file's content does, and differs between files."""
     facts = (status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
     packed = b"".join(struct.pack("<Q", fact % 2**64) for fact in facts)
     return int.from_bytes(hashlib.sha256(packed).digest()[:8], "little") >> 1

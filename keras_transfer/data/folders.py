@@ -34,40 +34,40 @@ def read_folder(folder: Path, layout: str = "auto", known: Collection[str] = ())
     Args:
         folder: The folder.
         layout: Which folders are classes, as in ``layouts.plan``.
-        known: Names of the classes where a model has them already: then one class is enough.
+        known: Class names of a trained model, if any; then one class is enough.
 
     Returns:
         Samples with paths as keys and classes sorted by name. The splits are "" where the folder
         has none, or train alone.
 
     Raises:
-        BadData: The folder is laid out otherwise; says what was found.
+        BadData: The folder has another layout; the message says what was found.
         UnknownName: There is no such layout.
     """
     root = os.fspath(folder)
     if not os.path.isdir(root):
-        what = "is a file, not a folder" if os.path.exists(root) else "does not exist"
-        raise BadData(f"{os.path.abspath(root)} {what}.")
+        problem = "is a file, not a folder" if os.path.exists(root) else "does not exist"
+        raise BadData(f"{os.path.abspath(root)} {problem}.")
     folders = plan(root, layout, known)
     ignored = _warn_of_strays(root, folders)
-    found = {split: _classes(split, folders, ignored, bool(known)) for split in folders}
+    classes = {split: _classes(split, folders, ignored, bool(known)) for split in folders}
     if not known:
-        _check_two(folders, found)
-    if "train" in found:
-        _check_labelled(folders, found)
-        check_known(root, found)
+        _check_two(folders, classes)
+    if "train" in classes:
+        _check_labelled(folders, classes)
+        check_known(root, classes)
     ignored.warn(root)
-    return _samples({"": found["train"]} if [*found] == ["train"] else found)
+    return _samples({"": classes["train"]} if [*classes] == ["train"] else classes)
 
 
-def _samples(found: Mapping[str, _Classes]) -> Samples:
-    """Make the table; the first split decides the classes, all of them where train is missing."""
-    first = found.get("train") or {name: [] for by_class in found.values() for name in by_class}
+def _samples(by_split: Mapping[str, _Classes]) -> Samples:
+    """Make the table; classes are those of train, or of all splits if there is no train."""
+    first = by_split.get("train") or {name: [] for split in by_split.values() for name in split}
     classes = sorted(first)
     labels = {name: label for label, name in enumerate(classes)}
     rows = [
         (path, label, split)
-        for split, by_class in found.items()
+        for split, by_class in by_split.items()
         for path, label in sorted(
             (path, labels[name]) for name, paths in by_class.items() for path in paths
         )
@@ -78,17 +78,17 @@ def _samples(found: Mapping[str, _Classes]) -> Samples:
 
 
 def _warn_of_strays(root: str, folders: Plan) -> Ignored:
-    """Name the images that lie outside of any class folder; give what else lies there."""
+    """Log the images outside of the class folders; return what else was ignored."""
     ignored = Ignored.nothing()
     above = {os.path.dirname(path) for home in folders.values() for path in home.classes.values()}
     for folder in sorted({root} | above):
-        found = list_folder(folder)
-        ignored.add(found.ignored)
-        if found.images and folders[next(iter(folders))].classes:
-            shown = ", ".join([*found.images[:3], "..."][: len(found.images)])
-            number = f"{len(found.images):,}"
+        listing = list_folder(folder)
+        ignored.add(listing.ignored)
+        if listing.images and folders[next(iter(folders))].classes:
+            shown = ", ".join([*listing.images[:3], "..."][: len(listing.images)])
+            number = f"{len(listing.images):,}"
             logger.warning(
-                "Ignored images (%s) beside the class folders of %s: %s", number, folder, shown
+                "Ignored images (%s) outside the class folders of %s: %s", number, folder, shown
             )
     return ignored
 
@@ -101,13 +101,13 @@ def _classes(split: str, folders: Plan, ignored: Ignored, evaluated: bool) -> _C
     paths = [*classes.values()]
     seen = {identity(path) for path in (home, *map(os.path.dirname, paths), *paths)}
     below = [images_below(path, seen) for path in paths]
-    found = {name: images for name, (images, _) in zip(classes, below, strict=True)}
-    own = Ignored.nothing()
-    for _, rest in below:
-        own.add(rest)
-    _check_filled(home, found, own, evaluated or split in ("val", "test"))
-    ignored.add(own)
-    return found
+    images = {name: images for name, (images, _) in zip(classes, below, strict=True)}
+    skipped = Ignored.nothing()
+    for _, others in below:
+        skipped.add(others)
+    _check_filled(home, images, skipped, evaluated or split in ("val", "test"))
+    ignored.add(skipped)
+    return images
 
 
 def _without_classes(split: str, folders: Plan) -> str:
@@ -118,26 +118,26 @@ def _without_classes(split: str, folders: Plan) -> str:
         return (
             f"{home} holds no class folders, only files: {files}." if files else f"{home} is empty."
         )
-    found = f"{home} holds images ({len(images):,}), but no class folders."
+    problem = f"{home} holds images ({len(images):,}), but no class folders."
     if split in ("val", "test") and "train" in folders and folders["train"].classes:
-        return f"{found} {_unlabelled(split, folders)}"
+        return f"{problem} {_unlabelled(split, folders)}"
     also = " If it is a class itself, say --layout class." if split else ""
-    return f"{found} Put the images of each class into a folder with its name.{also}"
+    return f"{problem} Put the images of each class into a folder with its name.{also}"
 
 
 def _unlabelled(split: str, folders: Plan) -> str:
     home, train = folders[split].home, folders["train"].home
     return (
-        f"Without labels they serve no metric: train with --data {train}, then classify them "
+        f"Without labels there are no metrics: train with --data {train}, then classify them "
         f"with `kt-recipe predict RUN {home}`; or put those of each class into a folder with its "
         "name."
     )
 
 
-def _check_filled(home: str, found: _Classes, ignored: Ignored, evaluated: bool) -> None:
-    """Refuse class folders without images; some may be empty where none is trained on."""
-    empty = [name for name, paths in found.items() if not paths]
-    if len(empty) == len(found):
+def _check_filled(home: str, classes: _Classes, ignored: Ignored, evaluated: bool) -> None:
+    """Refuse empty class folders; in splits for evaluation only some may be empty."""
+    empty = [name for name, paths in classes.items() if not paths]
+    if len(empty) == len(classes):
         raise BadData(
             f"The class folders in {home} hold no images, but "
             f"{counted(ignored.files) or 'no files'}."
@@ -146,15 +146,15 @@ def _check_filled(home: str, found: _Classes, ignored: Ignored, evaluated: bool)
         logger.warning("There are no images of %s in %s", ", ".join(empty), home)
     elif empty:
         raise BadData(
-            f"{len(empty)} of {len(found)} class folders in {home} hold no images. Fill, "
+            f"{len(empty)} of {len(classes)} class folders in {home} hold no images. Fill, "
             "remove or hide them (by a name that begins with a dot):",
             empty,
         )
 
 
-def _check_two(folders: Plan, found: Mapping[str, _Classes]) -> None:
+def _check_two(folders: Plan, by_split: Mapping[str, _Classes]) -> None:
     """Refuse a single class to train on; suggest the folder in it that holds several."""
-    split, classes = next(iter(found.items()))
+    split, classes = next(iter(by_split.items()))
     if len(classes) > 1:
         return
     ((name, paths),) = classes.items()
@@ -167,10 +167,10 @@ def _check_two(folders: Plan, found: Mapping[str, _Classes]) -> None:
     )
 
 
-def _check_labelled(folders: Plan, found: Mapping[str, _Classes]) -> None:
-    """Refuse a split in one folder that is no class, such as ``test/unknown``."""
-    for split, classes in found.items():
-        if len(classes) == 1 and not {*classes} <= {*found["train"]}:
+def _check_labelled(folders: Plan, by_split: Mapping[str, _Classes]) -> None:
+    """Refuse a split whose only folder is not a class, such as ``test/unknown``."""
+    for split, classes in by_split.items():
+        if len(classes) == 1 and not {*classes} <= {*by_split["train"]}:
             ((name, paths),) = classes.items()
             raise BadData(
                 f"{folders[split].home} holds images ({len(paths):,}) in one folder, {name}, "

@@ -1,4 +1,4 @@
-"""Which folders are classes and which are splits: what the user says, or what their names show."""
+"""Which folders are classes and which are splits, by the setting or by their names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class SplitFolders(NamedTuple):
-    """Where the images of a split lie.
+    """Folders of the images of a split.
 
     Attributes:
         home: The folder of the split, or that of all of them.
@@ -55,7 +55,7 @@ def plan(root: str, layout: str = "auto", known: Collection[str] = ()) -> Plan:
     Args:
         root: The folder; it exists.
         layout: A row of ``LAYOUTS``.
-        known: Names of the classes where a model has them already; they decide for "auto".
+        known: Class names of a trained model, if any; "auto" uses them.
 
     Raises:
         BadData: The folder is laid out otherwise, or can be read in two ways.
@@ -98,17 +98,17 @@ def _split_class(root: str, names: list[str], known: Collection[str]) -> Plan:
 
 
 def _by_split(
-    root: str, names: list[str], found: Mapping[str, str], known: Collection[str]
+    root: str, names: list[str], by_name: Mapping[str, str], known: Collection[str]
 ) -> Plan:
-    splits = {split: os.path.join(root, name) for name, split in found.items()}
-    if ("train" not in splits and not known) or len(splits) < len(found):
+    splits = {split: os.path.join(root, name) for name, split in by_name.items()}
+    if ("train" not in splits and not known) or len(splits) < len(by_name):
         raise BadData(
             f"{root} should hold a folder train, and at most one for each other split; found "
-            f"{_some([*(found or names)])}." + EXAMPLE.format(root)
+            f"{_some([*(by_name or names)])}." + EXAMPLE.format(root)
         )
-    if beside := [name for name in names if name not in found]:
-        logger.warning("Ignored folders beside train in %s: %s", root, ", ".join(beside))
-    _say(root, "split/class", found)
+    if ignored := [name for name in names if name not in by_name]:
+        logger.warning("Ignored folders next to train in %s: %s", root, ", ".join(ignored))
+    _say(root, "split/class", by_name)
     return {
         split: _folders_in(folder, list_folder(folder).folders)
         for split, folder in _ordered(splits).items()
@@ -116,12 +116,12 @@ def _by_split(
 
 
 def _class_split(root: str, names: list[str], known: Collection[str]) -> Plan:
-    found: dict[str, SplitFolders] = {}
-    said: dict[str, str] = {}
+    splits: dict[str, SplitFolders] = {}
+    names_of_splits: dict[str, str] = {}
     for name in names:
         for inner in list_folder(os.path.join(root, name)).folders:
             split = split_of(inner) or probable_split(inner)
-            home = found.setdefault(split, SplitFolders(root, {}))
+            home = splits.setdefault(split, SplitFolders(root, {}))
             if not split or name in home.classes:
                 raise BadData(
                     f"{os.path.join(root, name)} should hold a folder for each split, called "
@@ -129,11 +129,11 @@ def _class_split(root: str, names: list[str], known: Collection[str]) -> Plan:
                     "--layout."
                 )
             home.classes[name] = os.path.join(root, name, inner)
-            said[inner] = split
-    if "train" not in found and not known:
+            names_of_splits[inner] = split
+    if "train" not in splits and not known:
         raise BadData(f"The folders in {root} should hold a folder train each; found none.")
-    _say(root, "class/split", said)
-    return _ordered(found)
+    _say(root, "class/split", names_of_splits)
+    return _ordered(splits)
 
 
 def _auto(root: str, names: list[str], known: Collection[str]) -> Plan:
@@ -157,7 +157,7 @@ LAYOUTS = Table(
     "layout",
     {"auto": _auto, "split/class": _split_class, "class/split": _class_split, "class": _class},
 )
-"""What the setting ``layout`` may be."""
+"""Values of the setting ``layout``."""
 
 
 def _ordered(by_split: Mapping[str, T]) -> dict[str, T]:
@@ -171,9 +171,11 @@ def _say(root: str, layout: str, splits: Mapping[str, str]) -> None:
         logger.info("Layout of %s: %s; %s", root, layout, ", ".join(renamed))
 
 
-# --- what the names show ----------------------------------------------------------------------
+# --- layout from names ------------------------------------------------------------------------
 
-_Below = Mapping[str, tuple[list[str], bool]]  # folders in each folder, and images beside them?
+_Below = Mapping[
+    str, tuple[list[str], bool]
+]  # subfolders of each folder, and whether it has images
 
 
 def _splits_outside(names: list[str]) -> bool:
@@ -197,7 +199,7 @@ def _splits_inside(below: _Below) -> bool:
 
 
 def _doubt(names: list[str], below: _Below) -> str:
-    """Why these may be other than class folders; empty where nothing speaks for it."""
+    """Why these may not be class folders; empty if there is no such reason."""
     only_folders = [name for name, (folders, images) in below.items() if folders and not images]
     probable = _probable(names)
     if len(set(probable.values())) > 1 and (
@@ -217,7 +219,7 @@ def _doubt(names: list[str], below: _Below) -> str:
 
 
 def _alike(folders: list[set[str]]) -> set[str]:
-    """The names of several folders that all others are among; empty where there are none."""
+    """The shared names if all folders hold subsets of one of them; otherwise empty."""
     largest = max(folders, key=len)
     return largest if len(largest) > 1 and all(names <= largest for names in folders) else set()
 

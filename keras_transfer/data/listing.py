@@ -1,4 +1,4 @@
-"""What lies in a folder: folders, images, and what is ignored, which is counted."""
+"""List a folder: its folders and images, with counts of ignored entries."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SYSTEM_FOLDERS = frozenset(
 
 
 class Ignored(NamedTuple):
-    """What was left out of a listing.
+    """Entries that a listing ignored.
 
     Attributes:
         files: Numbers of the files that are no images, by suffix.
@@ -86,7 +86,7 @@ class Listing(NamedTuple):
         folders: Sorted names; symbolic links to folders are among them.
         images: Sorted names of the files that are images by suffix or by content, sound or not;
             broken links with an image's suffix too.
-        ignored: What else there is.
+        ignored: Other entries.
     """
 
     folders: list[str]
@@ -97,37 +97,37 @@ class Listing(NamedTuple):
 def list_folder(folder: str) -> Listing:
     """List one folder, and nothing below it.
 
-    A file whose suffix promises no image is opened: one that begins as an image does is an image
-    (``photo``, ``photo.jpg?w=300``), and one that cannot be read may be, so that it is reported.
+    A file without an image suffix is opened: it counts as an image if it begins like one
+    (``photo``, ``photo.jpg?w=300``), or if it cannot be read, so that it is reported.
 
     Raises:
         BadData: The folder cannot be listed.
     """
-    found = Listing([], [], Ignored.nothing())
+    listing = Listing([], [], Ignored.nothing())
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                _sort_in(entry, found)
+                _sort_in(entry, listing)
     except OSError as error:
         raise BadData(f"{folder} cannot be listed ({error.strerror}).") from error
-    found.folders.sort()
-    found.images.sort()
-    return found
+    listing.folders.sort()
+    listing.images.sort()
+    return listing
 
 
-def _sort_in(entry: os.DirEntry[str], found: Listing) -> None:
+def _sort_in(entry: os.DirEntry[str], listing: Listing) -> None:
     suffix = os.path.splitext(entry.name)[1].lower()
     if entry.name.startswith("."):
         return
     if entry.is_dir():
         if entry.name.lower() in SYSTEM_FOLDERS:
-            found.ignored.folders[entry.name] += 1
+            listing.ignored.folders[entry.name] += 1
         else:
-            found.folders.append(entry.name)
+            listing.folders.append(entry.name)
     elif suffix in IMAGE_SUFFIXES or (entry.is_file() and _is_image(entry.path)):
-        found.images.append(entry.name)
+        listing.images.append(entry.name)
     else:
-        found.ignored.files[suffix] += 1
+        listing.ignored.files[suffix] += 1
 
 
 def _is_image(path: str) -> bool:
@@ -139,9 +139,9 @@ def _is_image(path: str) -> bool:
 
 
 def outline(folder: str) -> tuple[list[str], bool]:
-    """Sorted names of the folders in a folder, and whether an image lies beside them.
+    """Sorted names of the folders in a folder, and whether it also has an image.
 
-    Quicker than ``list_folder``: images are told by their suffix alone.
+    Faster than ``list_folder``: images are recognized by suffix only.
 
     Raises:
         BadData: The folder cannot be listed.
@@ -160,9 +160,9 @@ def images_below(folder: str, seen: set[tuple[int, int]]) -> tuple[list[str], Ig
     """Find the images in a folder and in all folders below it.
 
     Args:
-        folder: Where to begin.
-        seen: Identities of folders not to go into; those gone into are added, so that symbolic
-            links end somewhere.
+        folder: Root of the search.
+        seen: Identities of folders to skip; visited folders are added, so that cycles of symbolic
+            links end.
 
     Returns:
         Paths of the images, and what was ignored.
@@ -174,19 +174,19 @@ def images_below(folder: str, seen: set[tuple[int, int]]) -> tuple[list[str], Ig
     ignored = Ignored.nothing()
     waiting = [folder]
     while waiting:
-        here = waiting.pop()
-        found = list_folder(here)
-        paths += [f"{here}{os.sep}{name}" for name in found.images]
-        ignored.add(found.ignored)
-        for below in (os.path.join(here, name) for name in found.folders):
-            if (own := identity(below)) not in seen:
-                seen.add(own)
+        current = waiting.pop()
+        listing = list_folder(current)
+        paths += [f"{current}{os.sep}{name}" for name in listing.images]
+        ignored.add(listing.ignored)
+        for below in (os.path.join(current, name) for name in listing.folders):
+            if (link := identity(below)) not in seen:
+                seen.add(link)
                 waiting.append(below)
     return paths, ignored
 
 
 def identity(folder: str) -> tuple[int, int]:
-    """What a folder has in common with all symbolic links to it: device and inode."""
+    """Device and inode of a folder, equal for all symbolic links to it."""
     status = os.stat(folder)
     return status.st_dev, status.st_ino
 
@@ -204,10 +204,10 @@ def expanded(paths: Sequence[str | Path]) -> list[str]:
         if not path:
             raise BadData("A path is empty; name files, folders or patterns.")
         pattern = glob.has_magic(path) and not os.path.exists(path)
-        found = sorted(glob.glob(path, recursive=True)) if pattern else []
-        # What leads to no image stays in the list itself, and gets a row that says so.
-        for one in found or [path]:
-            files += _images_below(one) or [one] if os.path.isdir(one) else [one]
+        matches = sorted(glob.glob(path, recursive=True)) if pattern else []
+        # A path without images stays in the list, so that a row reports it.
+        for match in matches or [path]:
+            files += _images_below(match) or [match] if os.path.isdir(match) else [match]
     return files
 
 

@@ -40,7 +40,7 @@ def read_manifest(file: Path, known: Collection[str] = (), cells: Collection[str
 
     Args:
         file: The table.
-        known: Names of the classes where a model has them already: then one class is enough.
+        known: Class names of a trained model, if any; then one class is enough.
         cells: Names of columns to be read as text instead of ``label``.
 
     Returns:
@@ -108,7 +108,7 @@ _SEVERAL = re.compile(rf"\[\s*{_LIST}\]|\((?=.*,)\s*{_LIST}\)|\{{.*:.*\}}", re.D
 
 
 def _check_single(file: Path, rows: TableRows) -> None:
-    """Refuse labels that are lists: their text would be a class of its own."""
+    """Refuse labels that are lists: the text of each list would become a class."""
 
     def single(cell: str) -> None:
         if _SEVERAL.fullmatch(cell.strip()):
@@ -143,7 +143,7 @@ def _path(root: str, cell: str) -> str:
 
 
 def _hint(root: str, rows: TableRows) -> str:
-    """What may be wrong with the paths: they were written on Windows, or on another machine."""
+    """Likely cause of invalid paths: written on Windows, or on another machine."""
     cells = rows.columns["path"]
     windows = next((cell for cell in cells if "\\" in cell), None)
     if windows is None or os.sep == "\\" or os.path.exists(os.path.join(root, windows)):
@@ -181,14 +181,14 @@ def _report_weights(file: Path, weights: np.ndarray) -> None:
 
 def _classes(file: Path, labels: list[str], splits: list[str], min_classes: int) -> list[str]:
     """Names of the classes: those that may be trained on, or all where no row says train."""
-    found: dict[str, set[str]] = {split: set() for split in (*SPLITS, "")}
+    by_split: dict[str, set[str]] = {split: set() for split in (*SPLITS, "")}
     for label, split in set(zip(labels, splits, strict=True)):
-        found[split].add(label)
-    train = found["train"] | found.pop("")
+        by_split[split].add(label)
+    train = by_split["train"] | by_split.pop("")
     classes = sorted(train or set(labels))
     if len(classes) < min_classes:
         raise BadData(f"{file} has only one class, {classes[0]!r}; it takes two or more.")
-    check_known(file, {**found, "train": classes})
+    check_known(file, {**by_split, "train": classes})
     return classes
 
 

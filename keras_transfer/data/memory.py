@@ -67,7 +67,7 @@ class Held:
 
     Args:
         inputs: (n, ...) tensors by name, as ``Loading.example`` gives each example.
-        store: Where the examples came from.
+        store: Original store of the examples.
         rows: (n,) their row numbers there.
     """
 
@@ -96,8 +96,8 @@ def held(samples: Samples, loading: Loading, share: float = SHARE) -> Samples:
 
     Args:
         samples: The examples.
-        loading: How they are prepared.
-        share: Of the memory that is free now, what they may use.
+        loading: Settings of loading.
+        share: Share of the free memory that they may use.
 
     Returns:
         The same table on a store that reads from memory; unchanged where they do not fit.

@@ -45,17 +45,17 @@ class Mixing:
 
     The weight of an example is its own times the sum of ``share * class weight`` over its
     classes. Inputs, targets and weights of two examples are blended in one proportion, so that
-    each of them counts by as much as is seen of it.
+    each counts in proportion to its share of the mix.
 
-    Of MixUp and CutMix a batch gets one; which one is drawn evenly where both are asked for.
+    A batch gets either MixUp or CutMix, with equal probability where both are enabled.
 
     Args:
-        soften: For each target, what makes it float and smooth.
+        soften: For each target, the function that makes it float and smooth.
         mixup: Alpha of Zhang et al. 2017 (arXiv:1710.09412): proportions are drawn from
             Beta(alpha, alpha); 0: none; otherwise at least 0.05, below which Keras's float32 makes
             many of them 1/2.
         cutmix: Alpha of Yun et al. 2019 (arXiv:1905.04899), at most 1; for batches of pixels only.
-        off_epoch: In how many first epochs inputs are blended; None: in all.
+        off_epoch: Number of first epochs in which inputs are blended; None: all.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Mixing:
         off_epoch: int | None = None,
     ):
         self.soften, self.off_epoch = dict(soften), off_epoch
-        asked = ((mixup, _mixup), (cutmix, _cutmix))
-        self.ways = [make(alpha) for alpha, make in asked if alpha]
+        requested = ((mixup, _mixup), (cutmix, _cutmix))
+        self.ways = [make(alpha) for alpha, make in requested if alpha]
 
     def __call__(
         self, inputs: Tensors, targets: Tensors, weights: Tensors, seed: tf.Tensor, epoch: tf.Tensor
@@ -125,7 +125,7 @@ def _cutmix(alpha: float) -> Way:
     def blend(inputs: Tensors, targets: Tensors, weights: Tensors, key: tf.Tensor) -> Batch:
         ((name, pixels),) = inputs.items()
         drawn = layer.get_random_transformation(pixels, seed=StatelessSeedGenerator(key))
-        # Keras takes the area before it is rounded to full pixels; what counts is what is seen.
+        # Keras uses the area before rounding to full pixels; this is the area after it.
         pasted = tf.cast(drawn["batch_masks"], tf.float32)
         drawn["mix_weight"] = 1 - tf.reduce_mean(pasted, axis=(1, 2, 3))
         mixed = tf.ensure_shape(layer.transform_images(pixels, drawn), pixels.shape)

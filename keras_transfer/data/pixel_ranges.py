@@ -76,7 +76,7 @@ def _warn_of_small_ones(where: str, x: np.ndarray) -> None:
     if len(small):
         logger.warning(
             "Warning: %s of %s images%s lie in 0..1, the others in 0..255, such as number %s. "
-            "Scale all of them alike.",
+            "Scale all of them to one range.",
             f"{len(small):,}",
             f"{len(x):,}",
             where,

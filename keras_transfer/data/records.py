@@ -53,7 +53,7 @@ class Records:
         return judge(content, "")
 
     def stamp(self, row: int) -> tuple[str, int, int]:
-        """Place and size in bytes of image number ``row``, and the version of its file."""
+        """Offset and size in bytes of image number ``row``, and the version of its file."""
         path = self.paths[self.files[row]]
         return f"{path}@{self.offsets[row]}", int(self.lengths[row]), version(os.stat(path))
 
@@ -64,7 +64,7 @@ class Records:
 
 
 def index(paths: Sequence[str], image: str, label: str) -> tuple[Records, np.ndarray]:
-    """Go through TFRecord files once, noting where each record lies and what its label is.
+    """Read TFRecord files once and index the offset and label of each record.
 
     Args:
         paths: The files, in the order that the records are to have.
@@ -78,11 +78,13 @@ def index(paths: Sequence[str], image: str, label: str) -> tuple[Records, np.nda
         BadData: A file is missing or broken.
     """
     lengths, labels = zip(*(_lengths_and_labels(path, label) for path in paths), strict=True)
-    counts = [len(one) for one in lengths]
+    counts = [len(sizes) for sizes in lengths]
     records = Records(
         tuple(paths),
         np.repeat(np.arange(len(paths), dtype="int32"), counts),
-        np.concatenate([_BEFORE + np.cumsum(one + _AROUND) - (one + _AROUND) for one in lengths]),
+        np.concatenate(
+            [_BEFORE + np.cumsum(sizes + _AROUND) - (sizes + _AROUND) for sizes in lengths]
+        ),
         np.concatenate(lengths),
         image,
     )

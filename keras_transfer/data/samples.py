@@ -20,7 +20,7 @@ LABEL = "label"
 
 
 class CheckResult(NamedTuple):
-    """What a look at one image found.
+    """Result of checking one image.
 
     Attributes:
         digest: Hex digest of the image's bytes (or pixels); equal for exact duplicates only.
@@ -36,7 +36,7 @@ Judge = Callable[[bytes, str], CheckResult]
 
 
 class Store(Protocol):
-    """Where raw examples come from: files, records or arrays, addressed by row number."""
+    """Source of raw examples: files, records or arrays, addressed by row number."""
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
         """Read example number ``row``, inside a graph.
@@ -109,7 +109,7 @@ class Samples:
     ) -> Samples:
         """Make a table from plain sequences; ``columns`` are any of the others."""
         n = len(keys)
-        given = {
+        values = {
             "rows": np.arange(n),
             "splits": np.full(n, "", object),
             "groups": np.full(n, "", object),
@@ -122,12 +122,12 @@ class Samples:
             tuple(classes),
             np.asarray(keys, object),
             np.asarray(labels, "int32"),
-            np.asarray(given["rows"], "int64"),
-            np.asarray(given["splits"], object),
-            np.asarray(given["groups"], object),
-            np.asarray(given["weights"], "float32"),
-            np.asarray(given["digests"], object),
-            {name: np.asarray(cells, object) for name, cells in given.get("cells", {}).items()},
+            np.asarray(values["rows"], "int64"),
+            np.asarray(values["splits"], object),
+            np.asarray(values["groups"], object),
+            np.asarray(values["weights"], "float32"),
+            np.asarray(values["digests"], object),
+            {name: np.asarray(cells, object) for name, cells in values.get("cells", {}).items()},
         )
 
     def __len__(self) -> int:
@@ -143,9 +143,9 @@ class Samples:
         return replace(self, **{name: getattr(self, name)[where] for name in columns}, **more)
 
     def split(self, name: str) -> Samples:
-        """The images of one part: "train", "val" or "test"."""
+        """The images of one split: "train", "val" or "test"."""
         return self.take(self.splits == name)
 
     def counts(self) -> np.ndarray:
-        """(classes,) int64: how many images each class has."""
+        """(classes,) int64: number of images per class."""
         return np.bincount(self.labels, minlength=len(self.classes))

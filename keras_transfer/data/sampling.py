@@ -13,7 +13,7 @@ __all__ = ["SAMPLINGS", "Bootstrap", "Sampling", "bootstrap"]
 
 
 class Sampling:
-    """Draws as many images of each class, anew in every epoch.
+    """Draws equally many images of each class, again in every epoch.
 
     A class is gone through in rounds, each in another order: no image is drawn again before all
     others of its class were. What an epoch holds depends on the seed and its number alone.
@@ -30,8 +30,8 @@ class Sampling:
 
     def __init__(self, name: str, labels: np.ndarray, classes: Sequence[str]):
         self.members = [np.flatnonzero(labels == label) for label in range(len(classes))]
-        counts = np.array([len(one) for one in self.members])
-        empty = [one for one, count in zip(classes, counts, strict=True) if not count]
+        counts = np.array([len(rows) for rows in self.members])
+        empty = [rows for rows, count in zip(classes, counts, strict=True) if not count]
         if empty:
             raise BadData(f"{name} draws from every class; these have no training images:", empty)
         self.each = SAMPLINGS[name](counts)
@@ -39,11 +39,11 @@ class Sampling:
         self.rounds = int(-(-self.each // counts.min()))
 
     def __len__(self) -> int:
-        """How many images an epoch draws."""
+        """Number of images in an epoch."""
         return self.each * len(self.members)
 
     def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """What one epoch goes through, in its order.
+        """The examples of one epoch, in order.
 
         Args:
             seed: At least 0.
@@ -55,18 +55,18 @@ class Sampling:
         """
         rng = np.random.default_rng([seed, epoch])
         drawn = [self._class(members, rng) for members in self.members]
-        places, times = (np.stack(one, axis=1) for one in zip(*drawn, strict=True))
+        rows, times = (np.stack(arrays, axis=1) for arrays in zip(*drawn, strict=True))
         if self.even:  # one image of each class, in any order, then the next of each
-            order = rng.permuted(np.tile(np.arange(places.shape[1]), (self.each, 1)), axis=1)
-            places, times = (np.take_along_axis(one, order, 1) for one in (places, times))
-            return places.ravel(), times.ravel()
-        order = rng.permutation(places.size)
-        return places.ravel()[order], times.ravel()[order]
+            order = rng.permuted(np.tile(np.arange(rows.shape[1]), (self.each, 1)), axis=1)
+            rows, times = (np.take_along_axis(arrays, order, 1) for arrays in (rows, times))
+            return rows.ravel(), times.ravel()
+        order = rng.permutation(rows.size)
+        return rows.ravel()[order], times.ravel()[order]
 
     def _class(self, members: np.ndarray, rng: np.random.Generator) -> tuple:
         rounds = -(-self.each // len(members))
-        places = np.concatenate([rng.permutation(members) for _ in range(rounds)])
-        return places[: self.each], np.repeat(np.arange(rounds), len(members))[: self.each]
+        rows = np.concatenate([rng.permutation(members) for _ in range(rounds)])
+        return rows[: self.each], np.repeat(np.arange(rounds), len(members))[: self.each]
 
 
 def bootstrap(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -79,21 +79,21 @@ def bootstrap(labels: np.ndarray, seed: int) -> np.ndarray:
         seed: At least 0.
 
     Returns:
-        (n,) int64 places in the table; ``labels[places]`` equals ``labels``.
+        (n,) int64 rows in the table; ``labels[rows]`` equals ``labels``.
     """
     rng = np.random.default_rng(seed)
-    places = np.empty(len(labels), "int64")
+    rows = np.empty(len(labels), "int64")
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        places[members] = rng.choice(members, len(members))
-    return places
+        rows[members] = rng.choice(members, len(members))
+    return rows
 
 
 class Bootstrap(Sampling):
     """Goes through a bootstrap draw, the same in every epoch; or through a sampling of it.
 
     Args:
-        drawn: (n,) places in the table of the train split, as ``bootstrap`` gives them.
+        drawn: (n,) rows in the table of the train split, as ``bootstrap`` gives them.
         within: Draws from the drawn images as if they were the train split; all of them, once
             each, if None.
     """
@@ -103,24 +103,24 @@ class Bootstrap(Sampling):
         self.rounds = 1 if within is None else within.rounds
 
     def __len__(self) -> int:
-        """How many images an epoch goes through."""
+        """Number of images in an epoch."""
         return len(self.drawn if self.within is None else self.within)
 
     def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """What one epoch goes through, in its order; see ``Sampling.draw``."""
+        """The examples of one epoch, in order; see ``Sampling.draw``."""
         if self.within is None:
-            places = np.random.default_rng([seed, epoch]).permutation(self.drawn)
+            rows = np.random.default_rng([seed, epoch]).permutation(self.drawn)
         else:
-            places = self.drawn[self.within.draw(seed, epoch)[0]]
-        return places, _times(places)
+            rows = self.drawn[self.within.draw(seed, epoch)[0]]
+        return rows, _times(rows)
 
 
-def _times(places: np.ndarray) -> np.ndarray:
-    """(n,) int64: how often each place stands before itself."""
-    order = np.argsort(places, kind="stable")
-    ranked = places[order]
-    times = np.empty(len(places), "int64")
-    times[order] = np.arange(len(places)) - np.searchsorted(ranked, ranked)
+def _times(rows: np.ndarray) -> np.ndarray:
+    """(n,) int64: how often the same row occurs earlier."""
+    order = np.argsort(rows, kind="stable")
+    ranked = rows[order]
+    times = np.empty(len(rows), "int64")
+    times[order] = np.arange(len(rows)) - np.searchsorted(ranked, ranked)
     return times
 
 
@@ -134,4 +134,4 @@ SAMPLINGS: Table[Each] = Table(
         "balanced_batches": lambda counts: int(-(-counts.sum() // len(counts))),
     },
 )
-"""How many images of each class an epoch draws, by the counts of the classes."""
+"""Images of each class in an epoch, from the counts of the classes."""

@@ -25,12 +25,12 @@ __all__ = ["ON_BAD", "Scan", "drop_invalid", "scan"]
 logger = logging.getLogger("keras_transfer")
 
 _FILE = "sound-2.sqlite"  # count up when checks become stricter
-_PIECE = 512  # images, after which what was found is kept
+_PIECE = 512  # images between writes to the scan cache
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What a look at n images found.
+    """Results of checking n images.
 
     Attributes:
         digests: (n,) object array of str: equal for exact duplicates only; "" where an image
@@ -43,7 +43,7 @@ class Scan:
 
 
 def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
-    """Check each image, or recall that it was sound when it last was checked.
+    """Check each image, unless the scan cache has it as valid.
 
     Images are read and decoded in parallel, with a progress bar where stderr is a terminal.
     Sound ones are remembered by the stamps of the store, piece by piece; others are looked
@@ -52,7 +52,7 @@ def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
     Args:
         samples: The images; labels and splits do not matter.
         judge: Says whether the bytes of an image can be used.
-        cache: Folder of the file that remembers, made where it is missing; None to look at all.
+        cache: Folder of the scan cache, created if missing; None: check all images.
 
     Returns:
         A row for each of ``samples``.
@@ -60,8 +60,8 @@ def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
     store, rows, file = samples.store, samples.rows.tolist(), (cache or Path()) / _FILE
     with ThreadPool(min(32, (os.cpu_count() or 1) + 4)) as threads:
         stamps: list[Any] = threads.map(store.stamp, rows) if cache else [None] * len(rows)
-        found = [CheckResult(digest) for digest in scan_cache.recall(file, stamps)]
-        unknown = [i for i, checked in enumerate(found) if not checked.digest]
+        results = [CheckResult(digest) for digest in scan_cache.recall(file, stamps)]
+        unknown = [i for i, checked in enumerate(results) if not checked.digest]
         check = partial(store.check, judge=judge)
         checks = threads.imap(check, [rows[i] for i in unknown], chunksize=8)
         silent = None if unknown else True  # None: where stderr is no terminal
@@ -71,10 +71,10 @@ def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
         for start in range(0, len(unknown), _PIECE):
             piece = unknown[start : start + _PIECE]
             for i, checked in zip(piece, looks, strict=False):
-                found[i] = checked
-            keep = [i for i in piece if stamps[i] and not found[i].reason]
-            scan_cache.remember(file, [stamps[i] for i in keep], [found[i].digest for i in keep])
-    digests, reasons = zip(*found, strict=True) if found else ((), ())
+                results[i] = checked
+            keep = [i for i in piece if stamps[i] and not results[i].reason]
+            scan_cache.remember(file, [stamps[i] for i in keep], [results[i].digest for i in keep])
+    digests, reasons = zip(*results, strict=True) if results else ((), ())
     return Scan(np.array(digests, object), np.array(reasons, object))
 
 
@@ -83,7 +83,7 @@ def drop_invalid(samples: Samples, found: Scan, on_bad: str) -> Samples:
 
     Args:
         samples: The images.
-        found: What ``scan`` said of them.
+        found: Result of ``scan`` for them.
         on_bad: A row of ``ON_BAD``: "fail" where there are others, or "skip" them.
 
     Raises:

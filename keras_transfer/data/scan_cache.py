@@ -1,6 +1,6 @@
-"""Digests of images that were found sound, in one SQLite file that several runs may share.
+"""Digests of valid images, in one SQLite file that several runs may share.
 
-It only saves time, so it never fails: a broken file is set aside and begun anew, and without one
+It only saves time, so it never fails: a broken file is renamed and replaced, and without one
 (a read-only folder, a full disk) nothing is known and nothing kept.
 """
 
@@ -41,10 +41,10 @@ def recall(file: Path, stamps: Sequence[Stamp | None]) -> list[str]:
 
     Args:
         file: The scan cache; it and its folder need not exist.
-        stamps: One for each image; None where nothing can be known.
+        stamps: One per image; None where it cannot be cached.
 
     Returns:
-        The digest of each image, "" where it is not known to be sound.
+        The digest of each image, "" where it is not known to be valid.
     """
 
     def find(scan_cache: sqlite3.Connection) -> list[tuple[int, str]]:
@@ -64,11 +64,11 @@ def recall(file: Path, stamps: Sequence[Stamp | None]) -> list[str]:
 
 
 def remember(file: Path, stamps: Sequence[Stamp], digests: Sequence[str]) -> None:
-    """Keep the digests of sound images; they are on disk when this returns."""
+    """Store the digests of valid images; they are on disk when this returns."""
     if not stamps:
         return
     rows = [(*_row(stamp), digest) for stamp, digest in zip(stamps, digests, strict=True)]
-    with suppress(*_UNUSABLE):  # recall has said so
+    with suppress(*_UNUSABLE):  # recall has logged it
         _on(file, lambda scan_cache: scan_cache.executemany(_KEEP, rows))
 
 
@@ -92,6 +92,6 @@ def _on(file: Path, work: Callable[[sqlite3.Connection], Result]) -> Result:
 
 
 def _set_aside(file: Path) -> None:
-    logger.warning("%s is broken; it is set aside, and images are checked anew", file)
+    logger.warning("%s is broken; it is renamed, and all images are checked again", file)
     os.replace(file, file.with_suffix(".broken"))
     file.with_name(file.name + "-journal").unlink(missing_ok=True)  # would spoil the new one

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever it is called."""
+"""File type by the first bytes, independent of the name."""
 
 import re
 

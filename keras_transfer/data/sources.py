@@ -1,4 +1,4 @@
-"""Where images come from: one table turns what the user writes into samples."""
+"""Data sources: read the data that a setting names into samples."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["describe", "read"]
 
 
 class Reading(NamedTuple):
-    """How data are to be read.
+    """Settings of reading data.
 
     Attributes:
         data_dir: Where prepared data sets of tensorflow-datasets lie.
         layout: Which folders are classes, as in ``layouts.plan``.
-        known: Names of the classes where a model has them already: then one class is enough.
+        known: Class names of a trained model, if any; then one class is enough.
         columns: Names of the columns that are read as text cells; then there are no classes.
         text: Name of the column of texts, if the examples are texts; "": they are images.
     """
@@ -43,44 +43,44 @@ Reader = Callable[[str, Reading], Samples]
 # Readers are imported when they are wanted: a folder must not load tensorflow-datasets.
 
 
-def _folder(path: str, how: Reading) -> Samples:
+def _folder(path: str, reading: Reading) -> Samples:
     from keras_transfer.data.folders import read_folder
 
-    return read_folder(Path(path), how.layout, how.known)
+    return read_folder(Path(path), reading.layout, reading.known)
 
 
-def _manifest(path: str, how: Reading) -> Samples:
+def _manifest(path: str, reading: Reading) -> Samples:
     from keras_transfer.data.manifests import read_manifest
 
-    return read_manifest(Path(path), how.known, how.columns)
+    return read_manifest(Path(path), reading.known, reading.columns)
 
 
-def _npz(path: str, how: Reading) -> Samples:
+def _npz(path: str, reading: Reading) -> Samples:
     from keras_transfer.data.arrays import read_npz
 
-    return read_npz(Path(path), how.known, how.columns)
+    return read_npz(Path(path), reading.known, reading.columns)
 
 
-def _sklearn(name: str, how: Reading) -> Samples:
+def _sklearn(name: str, reading: Reading) -> Samples:
     from keras_transfer.data.arrays import read_sklearn
 
     return read_sklearn(name)
 
 
-def _tfds(name: str, how: Reading) -> Samples:
+def _tfds(name: str, reading: Reading) -> Samples:
     from keras_transfer.data.tfds import read_tfds
 
-    return read_tfds(name, how.data_dir)
+    return read_tfds(name, reading.data_dir)
 
 
 SCHEMES: Table[Reader] = Table("source of data", {"sklearn": _sklearn, "tfds": _tfds})
-"""What may stand before the colon in ``SCHEME:NAME``."""
+"""Schemes of ``SCHEME:NAME``."""
 
 ENDINGS: Table[Reader] = Table(
     "kind of data file",
     {".csv": _manifest, ".tsv": _manifest, ".parquet": _manifest, ".npz": _npz},
 )
-"""What a file may end in."""
+"""Suffixes of data files."""
 
 
 def read(
@@ -92,7 +92,7 @@ def read(
     columns: Collection[str] = (),
     text: str = "",
 ) -> Samples:
-    """Turn what names or holds examples into samples.
+    """Read samples from a path, a name or arrays.
 
     Args:
         data: ``DIR``, ``FILE.csv``, ``.tsv``, ``.parquet`` or ``.npz``, ``tfds:NAME`` or
@@ -101,8 +101,7 @@ def read(
         data_dir: Where prepared data sets of tensorflow-datasets lie.
         layout: Which folders of a folder are classes: "split/class", "class/split", "class", or
             "auto" to let their names decide.
-        known: Names of the classes where a model has them already: data to evaluate on may hold
-            one class alone.
+        known: Class names of a trained model, if any; then data may hold one class only.
         columns: Names of columns (of a table; "label" of other data) to be read as text cells, for
             objectives other than a classification. ``classes`` and ``labels`` mean nothing then.
         text: Name of the column of texts, if the examples are texts; "": they are images.
@@ -115,14 +114,14 @@ def read(
     """
     if isinstance(data, Samples):
         return data
-    how = Reading(data_dir, layout, known, tuple(columns), text)
+    reading = Reading(data_dir, layout, known, tuple(columns), text)
     if _is_pair(data):
         first, second = data
-        samples = _arrays(first, second, known, how.columns)
+        samples = _arrays(first, second, known, reading.columns)
     else:
-        samples = _named(data, how)
+        samples = _named(data, reading)
     if columns:
-        return samples if samples.cells else _class_cells(samples, how.columns)
+        return samples if samples.cells else _class_cells(samples, reading.columns)
     check_classes(describe(data), samples.classes, samples.counts())
     return samples
 
@@ -143,8 +142,8 @@ def _is_pair(data: Any) -> bool:
     return isinstance(data, tuple) and len(data) == 2
 
 
-def _named(data: Any, how: Reading) -> Samples:
-    """Read what a path or a string such as tfds:NAME names."""
+def _named(data: Any, reading: Reading) -> Samples:
+    """Read the data at a path, or of a string such as tfds:NAME."""
     if not isinstance(data, str | Path) or not str(data):
         raise BadConfiguration(
             f"data should be a path, a string such as tfds:NAME, or (x, y); found {data!r:.80}."
@@ -152,25 +151,25 @@ def _named(data: Any, how: Reading) -> Samples:
     exists = os.path.exists(data)  # unlike Path.exists, False for a name that is too long
     scheme = re.fullmatch(r"(\w\w+):(.*)", str(data), re.DOTALL)  # two letters: C: is a disk
     path = Path(data).expanduser()
-    if how.layout != "auto" and not os.path.isdir(path):
+    if reading.layout != "auto" and not os.path.isdir(path):
         raise BadConfiguration(
-            f"layout = {how.layout} says which folders are classes, but {str(data)!r:.200} is no "
+            f"layout = {reading.layout} is for folders of classes, but {str(data)!r:.200} is no "
             "folder. Leave layout at auto."
         )
     if scheme and not exists:
-        return SCHEMES[scheme[1]](scheme[2], how)
+        return SCHEMES[scheme[1]](scheme[2], reading)
     if not os.path.exists(path):
         raise BadData(_missing(path))
     from keras_transfer.data.texts import holds_texts, read_texts
 
-    if how.text:
-        return read_texts(path, how.text, how.known, how.columns)
+    if reading.text:
+        return read_texts(path, reading.text, reading.known, reading.columns)
     if path.is_dir() and holds_texts(path):
         raise BadData(
             f"{path} holds tables of texts, and the input is images. Choose a network for texts, "
             "e.g. --backbone transformer_small --input text."
         )
-    return (_folder if path.is_dir() else ENDINGS[path.suffix.lower()])(str(path), how)
+    return (_folder if path.is_dir() else ENDINGS[path.suffix.lower()])(str(path), reading)
 
 
 def _arrays(
@@ -183,7 +182,7 @@ def _arrays(
 
 
 def _missing(path: Path) -> str:
-    """Say that a path does not exist, and what may have been meant."""
+    """Error for a path that does not exist, with a suggestion."""
     shown = str(path) if len(str(path)) <= 200 else f"{str(path)[:200]}... ({len(str(path)):,})"
     try:
         neighbours = os.listdir(path.parent)
@@ -203,6 +202,6 @@ def describe(data: Any) -> str:
     if isinstance(data, Samples):
         return f"{len(data)} samples"
     if isinstance(data, tuple):
-        images = [one[0] for one in data] if isinstance(data[0], tuple) else [data[0]]
+        images = [pair[0] for pair in data] if isinstance(data[0], tuple) else [data[0]]
         return "arrays " + " and ".join(str(np.shape(x)) for x in images)
     return str(data)

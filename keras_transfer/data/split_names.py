@@ -1,4 +1,4 @@
-"""The splits that data bring along: what people call them, and what they must have in common."""
+"""Predefined splits of the data: common names, and checks of their classes."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def split_of(name: str) -> str:
 
 def probable_split(name: str) -> str:
     """The only split that a word of a name stands for: also "test" for ``seg_test``."""
-    found = {SPLIT_WORDS[word] for word in _words(name) if word in SPLIT_WORDS}
-    return found.pop() if len(found) == 1 else ""
+    splits = {SPLIT_WORDS[word] for word in _words(name) if word in SPLIT_WORDS}
+    return splits.pop() if len(splits) == 1 else ""
 
 
 def _words(name: str) -> list[str]:

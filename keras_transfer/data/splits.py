@@ -1,4 +1,4 @@
-"""Choosing images: which classes, how many, and which split of the data each belongs to."""
+"""Selection of images: classes, limit, and splits."""
 
 from __future__ import annotations
 
@@ -46,61 +46,61 @@ def limit(
 
     Args:
         samples: The images to draw from.
-        n: How many to keep; all are kept where there are no more.
+        n: Number of images to keep; all if there are fewer.
         seed: Of the draw.
         val: As ``split`` takes it: the subset has to hold this split too, if the data do not.
         test: The same for the test split.
 
     Raises:
-        BadConfiguration: n cannot hold an image of each class in each split; names the least that
+        BadConfiguration: n cannot hold an image of each class in each split; names the minimum that
             can.
     """
     if n >= len(samples):
         return samples
-    own = {name: samples.splits == name for name in ("val", "test")}
-    asked = {"val": val, "test": test}
-    missing = {name: share for name, share in asked.items() if share and not own[name].any()}
-    pool = ~(own["val"] | own["test"])
-    pools = {name: where for name, where in {"": pool, **own}.items() if where.any()}
-    least = np.array([len(np.unique(samples.labels[where])) for where in pools.values()])
+    given = {name: samples.splits == name for name in ("val", "test")}
+    requested = {"val": val, "test": test}
+    missing = {name: share for name, share in requested.items() if share and not given[name].any()}
+    pool = ~(given["val"] | given["test"])
+    pools = {name: mask for name, mask in {"": pool, **given}.items() if mask.any()}
+    minimum = np.array([len(np.unique(samples.labels[mask])) for mask in pools.values()])
     if "" in pools:
-        least[0] = _least(missing, int(least[0]), int(pool.sum()))
-    if n < least.sum():
+        minimum[0] = _least(missing, int(minimum[0]), int(pool.sum()))
+    if n < minimum.sum():
         raise BadConfiguration(
             f"limit={n} cannot hold one image of each class in each split of the data; "
-            f"{least.sum()} is the least."
+            f"the minimum is {minimum.sum()}."
         )
-    sizes = proportional(np.array([where.sum() for where in pools.values()]), n, least)
+    sizes = proportional(np.array([mask.sum() for mask in pools.values()]), n, minimum)
     rng = _stream(seed, "limit")
     drawn = [_balanced(samples, *drawn, rng) for drawn in zip(pools.values(), sizes, strict=True)]
     return samples.take(np.sort(np.concatenate(drawn)))
 
 
-def _least(missing: dict[str, float | int], classes: int, most: int) -> int:
-    """The fewest images, of at most ``most``, of which all missing splits can be made."""
-    for n in range(classes * (len(missing) + 1), most):
+def _least(missing: dict[str, float | int], classes: int, maximum: int) -> int:
+    """Minimum number of images, up to ``maximum``, for all missing splits."""
+    for n in range(classes * (len(missing) + 1), maximum):
         if sum(_count(name, share, n, classes) for name, share in missing.items()) <= n - classes:
             return n
-    return most
+    return maximum
 
 
 def _balanced(
-    samples: Samples, where: np.ndarray, size: int, rng: np.random.Generator
+    samples: Samples, mask: np.ndarray, size: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Positions of ``size`` images drawn where the mask is, as many of each class as go."""
-    pool = _by_key(samples, where)
+    pool = _by_key(samples, mask)
     counts = np.bincount(samples.labels[pool], minlength=len(samples.classes))
     return pool[choose(samples.labels[pool], level(counts, size), rng)]
 
 
-def _by_key(samples: Samples, where: np.ndarray) -> np.ndarray:
-    """Positions where the mask is, in the order of the keys: chance must not see another."""
-    positions = np.flatnonzero(where)
+def _by_key(samples: Samples, mask: np.ndarray) -> np.ndarray:
+    """Positions of the mask in key order, so that draws do not depend on file order."""
+    positions = np.flatnonzero(mask)
     return positions[np.argsort(samples.keys[positions], kind="stable")]
 
 
 def _stream(seed: int, purpose: str) -> np.random.Generator:
-    """A stream of random numbers of its own for each purpose."""
+    """A separate random stream for each purpose."""
     return np.random.default_rng([seed, *purpose.encode()])
 
 
@@ -115,7 +115,7 @@ def split(
 ) -> Samples:
     """Give every image a split: "train", "val" or "test".
 
-    Images of one group and exact duplicates stay together. Parts that the data bring along
+    Images of one group and exact duplicates stay together. Splits that the data bring along
     are kept; a missing val or test is made from images that have no split and from train.
     Undecided relatives of the data's own val and test images join them there.
 
@@ -144,9 +144,9 @@ def split(
     splits = np.empty(len(samples), object)
     splits[order] = _decide(samples.take(order), families, {"test": test, "val": val}, seed)
     result = replace(samples, splits=splits)
-    own = {name for name in ("val", "test") if (samples.splits == name).any()}
+    given = {name for name in ("val", "test") if (samples.splits == name).any()}
     if not samples.targets:  # otherwise the classes are strata, and a split may lack some
-        _check_every_class(result, {"train": True, "val": val, "test": test}, own)
+        _check_every_class(result, {"train": True, "val": val, "test": test}, given)
     _check_weights(result.split("train"))
     if train is None:
         return result
@@ -154,7 +154,7 @@ def split(
 
 
 def _families(*relations: np.ndarray) -> np.ndarray:
-    """(n,) int32: the same number for images that share a value, directly or by others."""
+    """(n,) int32: the same number for images that share a value, directly or transitively."""
     from scipy.sparse import coo_array  # here: listing recipes must stay instant
     from scipy.sparse.csgraph import connected_components
 
@@ -173,18 +173,18 @@ def _families(*relations: np.ndarray) -> np.ndarray:
 
 
 def _decide(
-    samples: Samples, families: np.ndarray, asked: dict[str, float | int], seed: int
+    samples: Samples, families: np.ndarray, requested: dict[str, float | int], seed: int
 ) -> np.ndarray:
     """(n,) object array of str: the split of each image, the data's own splits kept."""
     splits = samples.splits.copy()
     movable = (splits == "") | (splits == "train")
     missing = {}
-    for name, share in asked.items():
-        own = samples.splits == name
-        if not own.any():
+    for name, share in requested.items():
+        given = samples.splits == name
+        if not given.any():
             missing[name] = share
             continue
-        related = np.isin(families, families[own])
+        related = np.isin(families, families[given])
         splits[related & (splits == "")] = name
         movable &= ~related
     pool = np.flatnonzero(movable)
@@ -195,35 +195,41 @@ def _decide(
     return splits
 
 
-def _sizes(asked: dict[str, float | int], labels: np.ndarray) -> dict[str, int]:
-    """Images each split should have, of those that may be asked for at all."""
+def _sizes(requested: dict[str, float | int], labels: np.ndarray) -> dict[str, int]:
+    """Number of images of each requested split."""
     n, classes = len(labels), len(np.unique(labels))
-    sizes = {name: _count(name, share, n, classes) for name, share in asked.items() if share}
+    sizes = {name: _count(name, share, n, classes) for name, share in requested.items() if share}
     enough = n >= classes * (len(sizes) + 1)  # else a class is too small: for BadData to name
     if enough and sum(sizes.values()) > n - classes:
         raise BadConfiguration(
-            f"{' and '.join(f'{name}={asked[name]}' for name in sizes)} of {n} images leave "
-            f"fewer than one of each of the {classes} classes to train on. Ask for less."
+            f"{' and '.join(f'{name}={requested[name]}' for name in sizes)} of {n} images leave "
+            f"fewer than one image of each of the {classes} classes to train on. Reduce them."
         )
     return sizes
 
 
-def _count(name: str, asked: float | int, n: int, classes: int) -> int:
-    """Images that a share or a count of n images comes to; at least one of each class."""
-    if isinstance(asked, float):
-        if not 0 < asked < 1:
-            raise BadConfiguration(f"{name}={asked} should be a share between 0 and 1, or a count.")
-        return max(round(asked * n), classes)
-    if asked < classes:
-        raise BadConfiguration(f"{name}={asked} cannot hold an image of each of {classes} classes.")
-    return asked
+def _count(name: str, requested: float | int, n: int, classes: int) -> int:
+    """Number of images for a share or count of n; at least one per class."""
+    if isinstance(requested, float):
+        if not 0 < requested < 1:
+            raise BadConfiguration(
+                f"{name}={requested} should be a share between 0 and 1, or a count."
+            )
+        return max(round(requested * n), classes)
+    if requested < classes:
+        raise BadConfiguration(
+            f"{name}={requested} cannot hold an image of each of {classes} classes."
+        )
+    return requested
 
 
-def _check_every_class(samples: Samples, asked: dict[str, float | int], own: set[str]) -> None:
-    """Refuse classes that a split lacks, but warn where it is one of the data's own."""
+def _check_every_class(
+    samples: Samples, requested: dict[str, float | int], given: set[str]
+) -> None:
+    """Refuse splits that lack classes; warn if the split is one of the data's own."""
     counts = {name: samples.split(name).counts() for name in SPLITS}
-    drawn = {name: counts[name] for name in SPLITS if name not in own and asked[name]}
-    for name in own:
+    drawn = {name: counts[name] for name in SPLITS if name not in given and requested[name]}
+    for name in given:
         lacking = [f"{samples.classes[label]}" for label in np.flatnonzero(counts[name] == 0)]
         if lacking:
             logger.warning(
@@ -284,7 +290,7 @@ def leaks(samples: Samples) -> list[str]:
 
 
 def torn_groups(samples: Samples) -> list[str]:
-    """Name the groups that the user's own splits have torn apart, and the splits they lie in."""
+    """List the groups that lie in several of the user's splits, with these splits."""
     splits: dict[str, set[str]] = {}
     for group, split in zip(samples.groups, samples.splits, strict=True):
         if group and split:
@@ -307,13 +313,13 @@ def conflicts(samples: Samples) -> list[str]:
 
 def _duplicates(samples: Samples) -> Iterable[np.ndarray]:
     """Positions of the images of each digest that several have: train, val, test, by key."""
-    place: dict[Any, int] = {name: i for i, name in enumerate((*SPLITS, ""))}
-    found: dict[str, list[int]] = {}
+    order: dict[Any, int] = {name: i for i, name in enumerate((*SPLITS, ""))}
+    rows: dict[str, list[int]] = {}
     for i, digest in enumerate(samples.digests):
-        found.setdefault(digest, []).append(i)
-    found.pop("", None)
-    several = [same for same in found.values() if len(same) > 1]
-    for same in several:
-        same.sort(key=lambda i: (place[samples.splits[i]], samples.keys[i]))
-    several.sort(key=lambda same: samples.keys[same[0]])
-    return (np.array(same) for same in several)
+        rows.setdefault(digest, []).append(i)
+    rows.pop("", None)
+    copies = [group for group in rows.values() if len(group) > 1]
+    for group in copies:
+        group.sort(key=lambda i: (order[samples.splits[i]], samples.keys[i]))
+    copies.sort(key=lambda group: samples.keys[group[0]])
+    return (np.array(group) for group in copies)

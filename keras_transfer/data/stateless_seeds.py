@@ -13,7 +13,7 @@ fold_in = tf.random.experimental.stateless_fold_in
 
 
 class StatelessSeedGenerator(keras.random.SeedGenerator):
-    """What a layer takes for its ``seed=``; two of one key give the same seeds in the same order.
+    """Seed generator for a layer's ``seed=``; the same key gives the same sequence of seeds.
 
     Keras's own generator counts its calls in a variable: inside tf.data, where several batches
     are made at a time, who draws what then depends on timing.

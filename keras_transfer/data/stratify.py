@@ -1,7 +1,4 @@
-"""Dividing labelled things fairly: how many of each class, and which of them go where.
-
-Labels in, numbers out: nothing here knows what an image is.
-"""
+"""Stratified division of labelled examples, from labels and families alone."""
 
 from __future__ import annotations
 
@@ -13,15 +10,15 @@ __all__ = ["choose", "deal", "level", "proportional"]
 
 
 def proportional(counts: np.ndarray, size: int, least: np.ndarray | int = 1) -> np.ndarray:
-    """Divide ``size`` in proportion to ``counts``, with a least number for each.
+    """Divide ``size`` in proportion to ``counts``, with a minimum for each.
 
     The j-th unit goes to class c with priority counts[c] / (j - 1/2), Webster's method of
     dividing the seats of a parliament: it rounds every share to the nearest number.
 
     Args:
-        counts: (k,) int, how many there are of each class.
-        size: How many to divide; no fewer than the least numbers together.
-        least: (k,) int or one int; a class smaller than this gives all it has.
+        counts: (k,) int, examples per class.
+        size: Total to divide; at least the sum of the minimums.
+        least: (k,) int or one int, minimum per class; a smaller class gives all it has.
 
     Returns:
         (k,) int64 with sum ``size``, nowhere above ``counts``.
@@ -34,8 +31,8 @@ def level(counts: np.ndarray, size: int) -> np.ndarray:
     """Divide ``size`` equally as far as the classes go, the rest to the larger ones.
 
     Args:
-        counts: (k,) int, how many there are of each class.
-        size: How many to divide, at most the sum of ``counts``.
+        counts: (k,) int, examples per class.
+        size: Total to divide, at most the sum of ``counts``.
 
     Returns:
         (k,) int64 with sum ``size``, nowhere above ``counts``.
@@ -53,7 +50,7 @@ def _award(
 
 
 def _rank(sorted_labels: np.ndarray) -> np.ndarray:
-    """(n,) int64: how many of the same label come before each, of labels that are sorted."""
+    """(n,) int64: number of equal labels before each one, for sorted labels."""
     return np.arange(len(sorted_labels)) - np.searchsorted(sorted_labels, sorted_labels)
 
 
@@ -105,7 +102,7 @@ def deal(
 
 
 class _Deal:
-    """The state of one deal: where each lies, what each split has and wants of each class."""
+    """State of the assignment: split of each example, actual and target counts per class."""
 
     def __init__(self, labels: np.ndarray, families: np.ndarray, sizes: list[int]):
         counts = np.bincount(labels)
@@ -137,7 +134,7 @@ class _Deal:
             for split in range(len(self.wanted)):
                 if self.has[split, label]:
                     continue
-                free = next((one for one in candidates if self.splits[one] < 0), None)
+                free = next((family for family in candidates if self.splits[family] < 0), None)
                 if free is not None:
                     self.give(self.families[free], split)
 

@@ -24,7 +24,7 @@ class TableRows(NamedTuple):
         columns: The cells of each column as text, "" where there is none; names in lower case.
             Columns of a .parquet that hold no text and are none of ``COLUMNS`` have no cells.
         numbers: The number of each row in the file, for messages.
-        unit: What is numbered: "line" or "row".
+        unit: Unit of the numbers: "line" or "row".
     """
 
     columns: Mapping[str, Sequence[str]]
@@ -66,12 +66,12 @@ def _read_text(file: Path, check: Callable[[Path, Sequence[str]], None]) -> Tabl
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
             first = text.readline()
-            said = _SEPARATOR.fullmatch(first)
-            if not said:
+            declared = _SEPARATOR.fullmatch(first)
+            if not declared:
                 text.seek(0)
-            delimiter = said[1] if said else max(",;\t", key=first.count)
+            delimiter = declared[1] if declared else max(",;\t", key=first.count)
             reader = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=True)
-            return _parsed(file, reader, 1 if said else 0, check)
+            return _parsed(file, reader, 1 if declared else 0, check)
     except UnicodeDecodeError as error:
         raise BadData(f"{file} is not UTF-8 ({error.reason} at byte {error.start}).") from error
     except csv.Error as error:
@@ -81,7 +81,7 @@ def _read_text(file: Path, check: Callable[[Path, Sequence[str]], None]) -> Tabl
 def _parsed(
     file: Path, reader: Any, before: int, check: Callable[[Path, Sequence[str]], None]
 ) -> TableRows:
-    """Turn what ``csv.reader`` gives, after ``before`` other lines, into columns."""
+    """Turn the rows of ``csv.reader``, after ``before`` other lines, into columns."""
     names = _names(next(reader, []))
     check(file, names)
     columns: list[list[str]] = [[] for _ in names]

@@ -82,7 +82,7 @@ def read_texts(
             valid, validation) and test. In a ``.tsv``, quotes are characters like others, unless
             all of them are written as a spreadsheet writes them.
         column: Name of the column of texts.
-        known: Names of the classes where a model has them already: then one class is enough.
+        known: Class names of a trained model, if any; then one class is enough.
         cells: Names of columns to be read as text cells instead of ``label``.
 
     Returns:
@@ -146,15 +146,17 @@ def _cells(tables: Iterable[_Table], name: str, convert: Callable, wrong: str = 
 
 def _splits(tables: Sequence[_Table]) -> list[str]:
     """The split of each row: by the column, or by the name of its file."""
-    told = _cells(tables, "split", _split, f"have a split that is none of {', '.join(SPLIT_WORDS)}")
+    declared = _cells(
+        tables, "split", _split, f"have a split that is none of {', '.join(SPLIT_WORDS)}"
+    )
     named = [table.split for table in tables for _ in table.rows.numbers]
-    if any(told) and any(named):
+    if any(declared) and any(named):
         raise BadData(
             f"The files in {tables[0].file.parent} are called by their split, and have a column "
             "split too. Remove the column, or put all rows into one file."
         )
     alone = len(tables) == 1 and tables[0].split == "train"
-    return told if any(told) or alone else named
+    return declared if any(declared) or alone else named
 
 
 # --- which files ------------------------------------------------------------------------------
@@ -174,23 +176,23 @@ def _tables(folder: Path) -> list[Path]:
 
 def _split_files(folder: Path) -> dict[str, Path]:
     """The file of each split, train first."""
-    found: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    by_split: dict[str, list[Path]] = {split: [] for split in SPLITS}
     tables = _tables(folder)
     for file in tables:
-        found.get(_stem(file), []).append(file)
-    if not found["train"]:
+        by_split.get(_stem(file), []).append(file)
+    if not by_split["train"]:
         listed = ", ".join(file.name for file in tables) or "no tables"
         raise BadData(
             f"{folder} should hold train.tsv (or .csv), and may hold val.tsv or dev.tsv and "
             f"test.tsv; found {listed}."
         )
-    for split, files in found.items():
+    for split, files in by_split.items():
         if len(files) > 1:
             names = " and ".join(file.name for file in files)
             raise BadData(f"{folder} has several files for {split}: {names}. Keep one of them.")
-    if others := [file.name for file in tables if not _stem(file)]:
-        logger.warning("Ignored tables in %s named for no split: %s", folder, ", ".join(others))
-    return {split: files[0] for split, files in found.items() if files}
+    if ignored := [file.name for file in tables if not _stem(file)]:
+        logger.warning("Ignored tables in %s named for no split: %s", folder, ", ".join(ignored))
+    return {split: files[0] for split, files in by_split.items() if files}
 
 
 # --- reading a file ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Data sets of tensorflow-datasets: finding them by name, fetching them, reading what they hold."""
+"""Data sets of tensorflow-datasets: find by name, download, read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_tfds(name: str, data_dir: Path | None = None) -> Samples:
 
     Args:
         name: ``NAME`` or ``NAME[config]``, either with ``:1.0.0`` behind it for a version.
-        data_dir: Where prepared data sets lie; by default where tensorflow-datasets has them,
+        data_dir: Folder of prepared data sets; by default that of tensorflow-datasets,
             ``$TFDS_DATA_DIR`` or ``~/tensorflow_datasets``.
 
     Returns:
@@ -77,7 +77,7 @@ def _unknown(name: str, config: str | None, error: Exception) -> BadConfiguratio
         return UnknownName("data set of tensorflow-datasets", name, known)
     if config and config not in configs:
         return UnknownName(f"configuration of {name}", config, configs)
-    return BadConfiguration(f"tfds:{name} is not to be had so: {error}")
+    return BadConfiguration(f"tfds:{name} cannot be loaded: {error}")
 
 
 def _prepare(builder: Any) -> None:
@@ -94,9 +94,9 @@ def _prepare(builder: Any) -> None:
             _reach(urls)
         if not sys.stderr.isatty():
             tfds.disable_progress_bar()
-        with contextlib.redirect_stdout(sys.stderr):  # where people's output goes
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             builder.download_and_prepare()
-    except Exception as error:  # whatever its own code and the network come up with
+    except Exception as error:  # any error of its code or of the network
         raise BadData(
             f"tfds:{builder.info.full_name} could not be fetched and prepared in "
             f"{builder.data_dir_root} ({type(error).__name__}: {error}). Without a network, "
@@ -116,7 +116,7 @@ def _failure(url: str) -> OSError | None:
     try:
         urlopen(Request(url, method="HEAD"), timeout=10).close()
     except HTTPError:
-        return None  # an answer, if not a kind one
+        return None  # the server answered, with an error
     except OSError as error:
         return error
     return None
@@ -146,14 +146,14 @@ def _samples(info: Any) -> Samples:
 def _splits(info: Any) -> dict[str, str]:
     """The splits that are read, and the split that each is."""
     splits = {split: SPLIT_WORDS[split] for split in info.splits if split in SPLIT_WORDS}
-    others = [split for split in info.splits if split not in SPLIT_WORDS]
+    ignored = [split for split in info.splits if split not in SPLIT_WORDS]
     if not splits:
         raise BadData(
             f"tfds:{info.full_name} should have a split called {', '.join(SPLIT_WORDS)}; found "
-            f"{', '.join(others) or 'none'}."
+            f"{', '.join(ignored) or 'none'}."
         )
-    if others:
-        logger.warning("Leaving out the splits %s of %s", ", ".join(others), info.full_name)
+    if ignored:
+        logger.warning("Leaving out the splits %s of %s", ", ".join(ignored), info.full_name)
     return {"train": ""} if [*splits] == ["train"] else splits
 
 
@@ -162,19 +162,19 @@ def _keys(split: str, n: int) -> list[str]:
     return [f"{split}/{i:0{width}}" for i in range(n)]
 
 
-def _feature(info: Any, sort: type, place: int) -> str:
+def _feature(info: Any, sort: type, position: int) -> str:
     """Name of the feature of this sort: the one in ``supervised_keys[place]``, or the only one."""
     features = dict(info.features)
     candidates = [name for name, feature in features.items() if type(feature) is sort]
     supervised = info.supervised_keys
-    if supervised and supervised[place] in candidates:
-        return supervised[place]
+    if supervised and supervised[position] in candidates:
+        return supervised[position]
     if len(candidates) == 1:
         return candidates[0]
-    found = ", ".join(f"{name}: {type(feature).__name__}" for name, feature in features.items())
+    present = ", ".join(f"{name}: {type(feature).__name__}" for name, feature in features.items())
     raise BadData(
         f"tfds:{info.full_name} should have one {sort.__name__} feature, or say which one is meant "
-        f"in its supervised_keys; found {found}."
+        f"in its supervised_keys; found {present}."
     )
 
 

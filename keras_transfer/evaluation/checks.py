@@ -1,4 +1,4 @@
-"""What metrics demand of the arrays that they are computed from."""
+"""Checks of the arrays that metrics are computed from."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def check_finite(scores: np.ndarray) -> None:
         scores: (n, units) float.
 
     Raises:
-        CheckFailed: Says how many, and what to do.
+        CheckFailed: Some are; the message has their number and the remedy.
     """
-    broken = ~np.isfinite(scores).all(axis=1)
-    if broken.any():
+    invalid = ~np.isfinite(scores).all(axis=1)
+    if invalid.any():
         raise CheckFailed(
-            f"{broken.sum()} of {len(scores)} predictions are not numbers (NaN or infinite); "
+            f"{invalid.sum()} of {len(scores)} predictions are not numbers (NaN or infinite); "
             "the model's weights have diverged. Lower the learning rate, or use float32."
         )
 

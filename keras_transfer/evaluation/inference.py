@@ -35,9 +35,9 @@ def predict(
 
     Args:
         model: From inputs by name to outputs by name.
-        batches: Batches of inputs, or tuples whose first is that.
+        batches: Batches of inputs, or tuples that begin with the inputs.
         title: Title of the progress bar on a terminal's stderr.
-        graph: Whether to make a graph first, which pays for more than a few batches.
+        graph: Whether to compile a graph first, which is faster for more than a few batches.
 
     Returns:
         (n, ...) float64 outputs by name: logits, before any activation.
@@ -46,10 +46,10 @@ def predict(
     forward = tf.function(forward) if graph else forward
     bar = tqdm(batches, desc=title, leave=False, disable=None, file=sys.stderr)
     first = (batch[0] if isinstance(batch, tuple) else batch for batch in bar)
-    found = [{name: x.numpy() for name, x in forward(inputs).items()} for inputs in first]
+    collected = [{name: x.numpy() for name, x in forward(inputs).items()} for inputs in first]
     return {
-        name: np.concatenate([outputs[name] for outputs in found]).astype("float64")
-        for name in found[0]
+        name: np.concatenate([outputs[name] for outputs in collected]).astype("float64")
+        for name in collected[0]
     }
 
 
@@ -62,24 +62,24 @@ def probabilities(
         model: From inputs by name to logits by name.
         batches: As for ``predict``, and so are ``title`` and ``graph``.
         title: Title of the progress bar.
-        graph: Whether to make a graph first.
+        graph: Whether to compile a graph first.
 
     Returns:
-        (n, classes) float64 probabilities; each row sums to 1. (n, members, classes) of a model
-        that gives the logits of several.
+        (n, classes) float64 probabilities; each row sums to 1. (n, members, classes) if the model
+        has the logits of several members.
     """
     (logits,) = predict(model, batches, title, graph=graph).values()
     return softmax(logits, axis=-1)
 
 
 def agree(some: np.ndarray, others: np.ndarray, tolerance: float = 0.05) -> bool:
-    """Whether two ways to compute the same probabilities answer alike.
+    """Whether two ways to compute the same probabilities agree.
 
     Args:
         some: (n, classes) probabilities.
         others: (n, classes) probabilities.
-        tolerance: Largest difference of a probability; and how far apart the two best classes may
-            be where the first one differs.
+        tolerance: Largest difference of a probability; and the largest margin between the two
+            classes where the predicted class differs.
     """
     rows = np.arange(len(some))
     margin = others.max(axis=1) - others[rows, some.argmax(axis=1)]

@@ -22,8 +22,8 @@ def draw_weights(
         rng: Random generator.
         n: Number of examples.
         draws: Number of resamples.
-        families: (n,) any values; examples with equal values are drawn together, for copies of
-            an example are no independent evidence. None: every example by itself.
+        families: (n,) any values; examples with equal values are drawn together, since copies of
+            an example are not independent. None: every example by itself.
 
     Returns:
         (draws, n) float64 counts.
@@ -38,7 +38,7 @@ def draw_weights(
 def resamples(
     n: int, draws: int = DRAWS, seed: int = 0, families: np.ndarray | None = None
 ) -> Iterator[np.ndarray]:
-    """Yield (some, n) weights as ``draw_weights`` gives them, ``draws`` rows in all."""
+    """Yield (chunk, n) weights from ``draw_weights``, ``draws`` rows in total."""
     rng = np.random.default_rng(seed)
     for start in range(0, draws, CHUNK):
         yield draw_weights(rng, n, min(CHUNK, draws - start), families)
@@ -64,7 +64,7 @@ def bootstrap_interval(
     """95 % percentile intervals of metrics over resampled examples (Efron 1979).
 
     Args:
-        metric: From (some, n) weights to (some, metrics) values, NaN where undefined.
+        metric: From (chunk, n) weights to (chunk, metrics) values, NaN where undefined.
         n: Number of examples.
         draws: Number of resamples.
         seed: Seed of the draws.

@@ -1,4 +1,4 @@
-"""Metrics laid out for people to read in a terminal."""
+"""Format metrics for the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def shown(metric: float | None) -> str:
 
 
 def interval_text(interval: Sequence[float] | None, n: int, form: str = ".3f") -> str:
-    """The interval and the number of examples in brackets; the number only where there is none."""
+    """The interval and the number of examples in brackets; without an interval the number only."""
     if interval is None:
         return f"  ({n} examples)"
     low, high = (format(bound, form) for bound in interval)
@@ -21,8 +21,8 @@ def interval_text(interval: Sequence[float] | None, n: int, form: str = ".3f") -
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table with names to the left and numbers to the right, a line per row."""
-    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    """Format a table, one line per row: names aligned left, numbers aligned right."""
+    first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
     return "\n".join(
-        "  ".join([f"{row[0]:<{first}}", *map(str.rjust, row[1:], others)]) for row in rows
+        "  ".join([f"{row[0]:<{first}}", *map(str.rjust, row[1:], widths)]) for row in rows
     )

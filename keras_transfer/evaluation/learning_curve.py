@@ -1,4 +1,4 @@
-"""How much better a model would be with more images: a power law through its errors."""
+"""Extrapolate the accuracy with more images: a power law fitted to the errors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["doubling", "power_law"]
 
 LEAST_SIZES = 4
 TRAINING = 0.01
-"""Deviation of the error when other images, as many, and another seed train the model."""
+"""Standard deviation of the error over training sets of one size and over seeds."""
 LIKELY = 0.001
-"""A law whose misfit chance would exceed more seldom than that (chi-square) is none."""
+"""Smallest p value of the chi-square goodness-of-fit test; a law below it is rejected."""
 RESAMPLES = 200
 
 
@@ -24,9 +24,9 @@ def power_law(sizes: np.ndarray, errors: np.ndarray, images: int) -> np.ndarray:
     """Fit error = a (n / largest n)^-b + c, with a and c in [0, 1] and b in [0.01, 2].
 
     Args:
-        sizes: (k,) images trained on.
-        errors: (k,) share of wrong answers.
-        images: Of the test; the fewer, the less an error near 0 is trusted alone.
+        sizes: (k,) numbers of training images.
+        errors: (k,) share of wrong predictions.
+        images: Number of test images; the fewer, the less weight an error near 0 has.
 
     Returns:
         (3,) float64 a, b, c. a + c is the error at the largest size.
@@ -45,7 +45,7 @@ def _deviations(errors: np.ndarray, images: int) -> np.ndarray:
 
 
 def _describes(law: np.ndarray, sizes: np.ndarray, errors: np.ndarray, images: int) -> bool:
-    """Whether the errors miss the law by no more than chance: of the test, and of training."""
+    """Whether the errors fit the law within the chance of the test split and of training."""
     deviations = np.hypot(_deviations(errors, images), TRAINING)
     missed = (errors - _law(sizes / sizes[-1], *law)) / deviations
     return bool(chi2.sf(np.sum(missed**2), len(sizes) - len(law)) > LIKELY)
@@ -62,29 +62,31 @@ def doubling(
     classes: int,
     families: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Extrapolate what twice the images would bring.
+    """Extrapolate the gain from twice the training images.
 
     Args:
-        sizes: (k,) images trained on, rising.
+        sizes: (k,) numbers of training images, ascending.
         true: (n,) int labels of the test images, the same for all sizes.
-        predicted: For each size (runs, n) int, what its runs say.
-        classes: How many there are.
-        families: (n,) int, equal for exact copies of an image, from 0 on; None: there are none.
+        predicted: For each size (runs, n) int predictions of its runs.
+        classes: Number of classes.
+        families: (n,) int from 0, equal for exact copies of an image; None: there are none.
 
     Returns:
         Either ``refused``, the reason why not; or ``gain``, the accuracy that doubling the largest
         size would add, its 95 % ``interval`` over resampled test images and runs, and the ``law``
-        error = a n^-b + c with n in images. The interval knows nothing of whether a power law
-        goes on to hold.
+        error = a n^-b + c with n in images. The interval assumes that the power law still holds
+        at twice the images.
     """
     if len(sizes) < LEAST_SIZES:
         return {
             "refused": f"a power law has three unknowns, so it needs {LEAST_SIZES} sizes or more; "
             f"there are {len(sizes)}"
         }
-    errors = np.array([np.mean(one != true) for one in predicted])
+    errors = np.array([np.mean(labels != true) for labels in predicted])
     if errors[-1] >= errors[0]:
-        return {"refused": "the largest size errs no less than the smallest; there is no trend"}
+        return {
+            "refused": "the error is no lower at the largest size than at the smallest; no trend"
+        }
     n = len(true) if families is None else int(families.max()) + 1
     sizes = np.asarray(sizes, float)
     draws = [
@@ -94,7 +96,7 @@ def doubling(
     try:
         a, b, c = law = power_law(sizes, errors, n)
         if not _describes(law, sizes, errors, n):
-            return {"refused": "no power law goes through these errors; they may want more seeds"}
+            return {"refused": "no power law fits these errors; more seeds per size may help"}
         gains = [_gain(*power_law(sizes, 1 - row, n)) for row in np.concatenate(draws)]
     except RuntimeError:
         return {"refused": "no power law can be fitted to these errors"}
@@ -107,5 +109,5 @@ def doubling(
 
 
 def _gain(a: float, b: float, c: float) -> float:
-    """What is left out of the error at the largest size once that is doubled."""
+    """Decrease of the error when the largest size is doubled."""
     return a * (1 - 2**-b)

@@ -25,30 +25,30 @@ def classification_metrics(
     train_counts: Sequence[int] | np.ndarray | None = None,
     families: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Work out the metrics of a classifier; what a metric is not defined for is None.
+    """Compute the metrics of a classifier; an undefined metric is None.
 
     * accuracy, with the 95 % interval of Wilson's score (``accuracy_interval``). Copies of an
-      image say no more than it does: n there is (sum of m)^2 / sum of m^2 over families of m
-      copies (Kish 1965, Survey Sampling, section 8.2), the number of images where there are none;
-    * distinct: how many families there are;
+      image are not independent: its n is (sum of m)^2 / sum of m^2 over families of m copies
+      (Kish 1965, Survey Sampling, section 8.2), the number of images where there are none;
+    * distinct: number of families;
     * balanced_accuracy: mean recall of the classes that have images;
     * macro_f1, weighted_f1: over the classes that have images or predictions;
-    * roc_auc: of the second class of two; of more, the mean of each class against the rest;
+    * roc_auc: of the second of two classes; for more classes, the mean one-vs-rest ROC AUC;
       None where a class has no images;
-    * minority_class, minority_recall: of the classes that have images the one with the fewest
-      to train on (as few: the fewest here), and its recall;
+    * minority_class, minority_recall: the class with the fewest training images among those with
+      images here (ties: the fewest images here), and its recall;
     * pr_auc: mean of the average precision of each class that has images; None where only one has;
     * log_loss: mean -log of the true class's probability, rows scaled to sum to 1;
     * per_class: precision (None for a class never predicted), recall (None for one without
       images), f1 and support by class name;
-    * confusion_matrix: ``counts[i][j]`` images of class i were taken for class j.
+    * confusion_matrix: ``counts[i][j]`` images of class i were predicted as class j.
 
     Args:
         true: (n,) int, index into ``classes``; images of unknown class (-1) are left out.
         probabilities: (n, classes) float.
         classes: Class names in label order.
-        train_counts: (classes,) int, images of each class that were trained on; None: unknown,
-            and the rarest class is that of ``true``.
+        train_counts: (classes,) int, training images of each class; None: unknown, and the
+            rarest class is that of ``true``.
         families: (n,) int, equal for exact copies, as ``copies.families`` gives them; None: there
             are no copies.
 
@@ -60,10 +60,10 @@ def classification_metrics(
         CheckFailed: A probability is NaN or infinite.
     """
     known = np.asarray(true) >= 0
-    own = np.arange(len(known)) if families is None else np.asarray(families)
+    family = np.arange(len(known)) if families is None else np.asarray(families)
     true, probabilities = np.asarray(true)[known], np.asarray(probabilities, float)[known]
     _check(true, probabilities)
-    predicted, sizes = probabilities.argmax(axis=1), np.unique(own[known], return_counts=True)[1]
+    predicted, sizes = probabilities.argmax(axis=1), np.unique(family[known], return_counts=True)[1]
     return {
         "n": len(true),
         "distinct": len(sizes),
@@ -86,7 +86,7 @@ def classification_metrics(
 def majority_baseline(
     train_counts: np.ndarray, true: np.ndarray, classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Metrics of always answering the largest class of the training images.
+    """Metrics of always predicting the largest class of the training images.
 
     Args:
         train_counts: (classes,) int, training images of each class.
@@ -94,24 +94,24 @@ def majority_baseline(
         classes: Class names in label order.
 
     Returns:
-        ``class``, the answer, and its accuracy, balanced_accuracy, macro_f1 and weighted_f1.
+        ``class``, the class, and its accuracy, balanced_accuracy, macro_f1 and weighted_f1.
 
     Raises:
         BadData: No image has a known class.
     """
-    answer = int(np.argmax(train_counts))
+    largest = int(np.argmax(train_counts))
     true = np.asarray(true)[np.asarray(true) >= 0]
     _check(true, np.zeros(0))
-    return {"class": classes[answer], **_scores(true, np.full(len(true), answer))}
+    return {"class": classes[largest], **_scores(true, np.full(len(true), largest))}
 
 
 def _check(true: np.ndarray, probabilities: np.ndarray) -> None:
     if not len(true):
         raise BadData("There is nothing to measure: no image has a known class.")
-    broken = ~np.isfinite(probabilities).reshape(len(true), -1).all(axis=1)
-    if broken.any():
+    invalid = ~np.isfinite(probabilities).reshape(len(true), -1).all(axis=1)
+    if invalid.any():
         raise CheckFailed(
-            f"{broken.sum()} of {len(true)} predictions are not numbers (NaN or infinite); "
+            f"{invalid.sum()} of {len(true)} predictions are not numbers (NaN or infinite); "
             "the model's weights have diverged. Lower the learning rate, or use float32."
         )
 
@@ -120,7 +120,7 @@ def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     def f1(average: str) -> float:
         return float(sklearn_metrics.f1_score(true, predicted, average=average, zero_division=0))
 
-    # What balanced_accuracy_score gives, but that warns of answers that are no class of ``true``.
+    # As balanced_accuracy_score, which warns if a predicted class is not in ``true``.
     recall = sklearn_metrics.recall_score(
         true, predicted, labels=np.unique(true), average="macro", zero_division=0
     )
@@ -133,11 +133,11 @@ def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def _wilson(share: float, sizes: np.ndarray) -> list[float]:
-    """95 % interval of a share (Wilson 1927), from families of so many copies each."""
+    """95 % interval of a share (Wilson 1927), from families of ``sizes`` copies."""
     n, z = sizes.sum() ** 2 / np.sum(sizes**2), norm.ppf(0.975)
     middle = share + z**2 / (2 * n)
-    reach = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    bounds = (np.array([middle - reach, middle + reach]) / (1 + z**2 / n)).clip(0, 1)
+    margin = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    bounds = (np.array([middle - margin, middle + margin]) / (1 + z**2 / n)).clip(0, 1)
     return [float(bound) for bound in bounds]
 
 
@@ -158,13 +158,15 @@ def _pr_auc(true: np.ndarray, probabilities: np.ndarray) -> float | None:
     if len(np.unique(true)) < 2:  # without images of other classes every precision is 1
         return None
     average = sklearn_metrics.average_precision_score
-    return float(np.mean([average(true == one, probabilities[:, one]) for one in np.unique(true)]))
+    return float(
+        np.mean([average(true == label, probabilities[:, label]) for label in np.unique(true)])
+    )
 
 
 def precision_recall_curves(
     true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
 ) -> list[tuple[str, float, float, float]]:
-    """Class, threshold, precision, recall: a point for each probability that a class was given.
+    """Class, threshold, precision, recall: one point per distinct probability of a class.
 
     Args:
         true: (n,) int, index into ``classes``; images of unknown class (-1) are left out.
@@ -175,10 +177,10 @@ def precision_recall_curves(
     true, probabilities = np.asarray(true)[known], np.asarray(probabilities, float)[known]
     points = []
     for label in np.unique(true):
-        found = sklearn_metrics.precision_recall_curve(
+        curve = sklearn_metrics.precision_recall_curve(
             true == label, probabilities[:, label], drop_intermediate=True
         )
-        rows = zip(found[2], found[0], found[1], strict=False)  # the last point has no threshold
+        rows = zip(curve[2], curve[0], curve[1], strict=False)  # the last point has no threshold
         points += [(classes[label], *map(float, row)) for row in rows]
     return points
 
@@ -215,7 +217,7 @@ def _per_class(
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """Lay the metrics of :func:`classification_metrics` out for people to read in a terminal.
+    """Format the metrics of :func:`classification_metrics` for the terminal.
 
     The confusion matrix is left out where there are more than 12 classes.
     """

@@ -1,4 +1,4 @@
-"""Metrics of a network that gives each of several labels a probability of its own."""
+"""Metrics of a network that predicts a probability for each of several labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["best_thresholds", "multilabel_metrics", "multilabel_summary", "preva
 
 DEFAULT_THRESHOLD = 0.5
 LARGE, FEWER_DRAWS = 1_000_000, 200
-"""Pairs of example and label beyond which intervals take fewer resamples, to take seconds."""
+"""Above this number of (example, label) pairs, intervals use fewer resamples, to take seconds."""
 
 Thresholds = Sequence[float] | np.ndarray
 
@@ -26,9 +26,9 @@ def best_thresholds(true: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Choose for each label the threshold with the highest F1; for the val split.
 
     A label is predicted where its score is at least the threshold. All thresholds between two
-    neighbouring scores predict the same, so the middle between them is taken; of several that
-    are equally good the one nearest to 0.5 (the lower of two as near), and 0.5 itself where it is
-    among the best. A label without positives has no F1; it gets 0.5.
+    neighbouring scores predict the same, so the midpoint is used; of several equally good
+    thresholds the one nearest to 0.5 (the lower one in a tie), and 0.5 itself where it is among
+    the best. A label without positives has no F1; its threshold is 0.5.
 
     Args:
         true: (n, labels) 0 or 1; a row with NaN is not known and is left out.
@@ -45,12 +45,12 @@ def best_thresholds(true: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def _best_threshold(true: np.ndarray, scores: np.ndarray) -> float:
     if not true.any():
         return DEFAULT_THRESHOLD
-    # float32, as the scores of a network are: a threshold must part them there too.
+    # float32, the dtype of a network's scores: a threshold must separate them there too.
     scores = scores.astype("float32")
-    upper, place = np.unique(scores, return_inverse=True)
-    counts, positives = np.bincount(place), np.bincount(place[true], minlength=len(upper))
-    predicted, found = (np.cumsum(x[::-1])[::-1] for x in (counts, positives))
-    f1 = 2 * found / (predicted + true.sum())  # equal fractions of integers are equal floats
+    upper, index = np.unique(scores, return_inverse=True)
+    counts, positives = np.bincount(index), np.bincount(index[true], minlength=len(upper))
+    predicted, hits = (np.cumsum(x[::-1])[::-1] for x in (counts, positives))
+    f1 = 2 * hits / (predicted + true.sum())  # equal fractions of integers are equal floats
     lower = np.append(np.float32(0), upper[:-1])
     best = f1 == f1.max()
     if np.any(best & (lower < DEFAULT_THRESHOLD) & (upper >= DEFAULT_THRESHOLD)):
@@ -69,7 +69,7 @@ def multilabel_metrics(
     families: np.ndarray | None = None,
     intervals: bool = True,
 ) -> dict[str, Any]:
-    """Compute the metrics of several labels; what a metric is not defined for is None.
+    """Compute the metrics of several labels; an undefined metric is None.
 
     * mean_average_precision (mAP): mean of the average precision of the labels with positives;
     * micro_f1: F1 over all pairs of example and label; macro_f1: mean of the F1 of the labels
@@ -102,12 +102,12 @@ def multilabel_metrics(
     truth = values > 0
     cut = np.full(len(labels), DEFAULT_THRESHOLD) if thresholds is None else np.array(thresholds)
     predicted = scores >= cut
-    found = _overall(truth, scores, predicted)
+    metrics = _overall(truth, scores, predicted)
     if intervals:
-        found |= _intervals(truth, scores, predicted, families)
+        metrics |= _intervals(truth, scores, predicted, families)
     precisions = average_precisions(np.ones((1, len(truth))), truth, scores)[0]
-    found["per_label"] = _per_label(truth, predicted, labels, cut, precisions)
-    return found
+    metrics["per_label"] = _per_label(truth, predicted, labels, cut, precisions)
+    return metrics
 
 
 def _overall(true: np.ndarray, scores: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _overall(true: np.ndarray, scores: np.ndarray, predicted: np.ndarray) -> dic
 
 
 def _indicator(values: np.ndarray) -> np.ndarray:
-    """Labels as scikit-learn takes them; a single one would be read as binary classes."""
+    """Labels as scikit-learn expects them; it would read a single label as binary classes."""
     return np.pad(values.astype(int), ((0, 0), (0, int(values.shape[1] == 1))))
 
 
@@ -144,8 +144,8 @@ def _intervals(
         return np.stack(columns, axis=1)
 
     draws = DRAWS if true.size <= LARGE else FEWER_DRAWS
-    found = bootstrap_interval(metric, len(true), draws=draws, families=families)
-    return dict(zip(("mean_average_precision_interval", "micro_f1_interval"), found, strict=True))
+    bounds = bootstrap_interval(metric, len(true), draws=draws, families=families)
+    return dict(zip(("mean_average_precision_interval", "micro_f1_interval"), bounds, strict=True))
 
 
 def _per_label(
@@ -178,10 +178,10 @@ def _plain(value: float | np.floating) -> float | None:
 def prevalence_baseline(
     train: np.ndarray, true: np.ndarray, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Metrics of giving every example the labels' shares of the train split as scores.
+    """Metrics of using the labels' shares of the train split as every example's scores.
 
-    Its mean average precision is the mean share of the labels in ``true``. A label is predicted,
-    for all examples alike, where at least half of the train split has it.
+    Its mean average precision is the mean share of the labels in ``true``. A label is predicted
+    for every example if at least half of the train split has it.
 
     Args:
         train: (m, labels) 0 or 1; rows with NaN are left out.
@@ -197,13 +197,13 @@ def prevalence_baseline(
     known = to_measure(train, np.zeros(np.shape(train)))[0]
     shares = known.mean(axis=0)
     scores = np.tile(shares, (len(true), 1))
-    found = multilabel_metrics(true, scores, labels, intervals=False)
-    del found["n"], found["per_label"]
-    return {"prevalence": dict(zip(labels, shares.tolist(), strict=True)), **found}
+    metrics = multilabel_metrics(true, scores, labels, intervals=False)
+    del metrics["n"], metrics["per_label"]
+    return {"prevalence": dict(zip(labels, shares.tolist(), strict=True)), **metrics}
 
 
 def multilabel_summary(metrics: dict[str, Any]) -> str:
-    """Lay out the metrics of :func:`multilabel_metrics` for people to read in a terminal."""
+    """Format the metrics of :func:`multilabel_metrics` for the terminal."""
     lines: list[str] = []
     for key, title in (
         ("mean_average_precision", "mean average precision"),

@@ -17,7 +17,7 @@ __all__ = ["Aligned", "Run", "align_predictions", "paired_differences", "resampl
 
 
 class Run(NamedTuple):
-    """What one run said about the examples that all runs have in common.
+    """Predictions of one run for the examples that all runs share.
 
     Attributes:
         scores: (n, units) float.
@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
 
 class Aligned(NamedTuple):
-    """What several models said about the same n examples; a model may have several runs.
+    """Predictions of several models for the same n examples; a model may have several runs.
 
     Attributes:
         keys: (n,) object array of str.
@@ -49,15 +49,14 @@ class Aligned(NamedTuple):
 def align_predictions(models: Sequence[Sequence[Predicted]]) -> Aligned:
     """Find the examples that all runs have predicted, by their keys.
 
-    Units are paired by name, whatever their order. Examples whose true value is not known are left
-    out.
+    Units are paired by name, in any order. Examples without a known true value are left out.
 
     Args:
         models: For each model the predictions of its runs, all of one objective.
 
     Raises:
-        BadData: The runs have other classes, labels or targets, other true values, or no example
-            in common.
+        BadData: The runs differ in classes, labels or targets, or in true values, or share no
+            example.
     """
     names = models[0][0].names
     ends = np.cumsum([len(runs) for runs in models])[:-1]
@@ -70,12 +69,16 @@ def align_predictions(models: Sequence[Sequence[Predicted]]) -> Aligned:
             "and the same split.seed."
         )
     rows = [[table[key] for key in keys] for table in tables]
-    true = [run.true[where] for run, where in zip(runs, rows, strict=True)]
+    true = [run.true[indices] for run, indices in zip(runs, rows, strict=True)]
     _check_true(keys, true)
-    said = [
-        Run(run.scores[where], run.decided[where]) for run, where in zip(runs, rows, strict=True)
+    predictions = [
+        Run(run.scores[indices], run.decided[indices])
+        for run, indices in zip(runs, rows, strict=True)
     ]
-    grouped = [said[start:end] for start, end in zip([0, *ends], [*ends, len(said)], strict=True)]
+    grouped = [
+        predictions[start:end]
+        for start, end in zip([0, *ends], [*ends, len(predictions)], strict=True)
+    ]
     left_out = len(set().union(*tables)) - len(keys)
     return Aligned(np.array(keys, object), true[0], grouped, names, left_out)
 
@@ -84,7 +87,7 @@ def _in_order(run: Predicted, names: tuple[str, ...]) -> Predicted:
     """The same predictions with their units in the order of ``names``."""
     if set(run.names) != set(names) or len(run.names) != len(names):
         raise BadData(
-            f"The runs predict different things: {', '.join(names)}; {', '.join(run.names)}. "
+            f"The runs have different outputs: {', '.join(names)}; {', '.join(run.names)}. "
             "Compare runs with the same classes, labels or targets."
         )
     if run.names == names:
@@ -106,11 +109,11 @@ def _places(run: Predicted) -> dict[str, int]:
 
 def _check_true(keys: Sequence[str], true: Sequence[np.ndarray]) -> None:
     differs = np.zeros(len(keys), bool)
-    for other in true[1:]:
-        differs |= (other != true[0]).reshape(len(keys), -1).any(axis=1)
+    for values in true[1:]:
+        differs |= (values != true[0]).reshape(len(keys), -1).any(axis=1)
     if differs.any():
-        torn = [key for key, row in zip(keys, differs, strict=True) if row]
-        raise BadData("The runs disagree about what is true of these examples:", torn)
+        conflicting = [key for key, row in zip(keys, differs, strict=True) if row]
+        raise BadData("The runs have different true values for these examples:", conflicting)
 
 
 def resampled_metrics(
@@ -133,10 +136,10 @@ def resampled_metrics(
     Returns:
         By metric, for each model (draws,) float64; NaN where a resample does not define it.
     """
-    found = [*_drawn(aligned, metrics, (draws, seed), families)]
+    chunks = [*_drawn(aligned, metrics, (draws, seed), families)]
     return {
         name: [
-            np.concatenate([chunk[name][model] for chunk in found])
+            np.concatenate([chunk[name][model] for chunk in chunks])
             for model in range(len(aligned.models))
         ]
         for name in metrics
@@ -175,7 +178,7 @@ def _of_runs(
 
 
 def _mean(values: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """(draws,) means over the runs as often as they were drawn."""
+    """(draws,) means over the runs, weighted by how often each was drawn."""
     return (np.where(share > 0, values, 0) * share).sum(axis=1) / values.shape[1]
 
 
@@ -194,7 +197,7 @@ def paired_differences(
     Args:
         aligned: As ``align_predictions`` gives it; only these two models are drawn.
         metrics: By name, as ``Objective.paired_metrics`` gives them.
-        first: Position of the model that is compared with.
+        first: Position of the reference model.
         second: Position of the other model.
         draws: Number of resamples of the bootstrap.
         seed: Seed of the draws.
@@ -207,12 +210,12 @@ def paired_differences(
     pair = aligned._replace(models=[aligned.models[first], aligned.models[second]])
     drawn = resampled_metrics(pair, metrics, draws=draws, seed=seed, families=families)
     ones = np.ones((1, len(aligned.true)))
-    found: dict[str, dict[str, Any]] = {}
+    report: dict[str, dict[str, Any]] = {}
     for name, metric in metrics.items():
         a, b = (float(_of_runs(metric, ones, pair.true, runs).mean()) for runs in pair.models)
-        found[name] = {
+        report[name] = {
             key: None if np.isnan(value) else value
             for key, value in (("first", a), ("second", b), ("difference", b - a))
         }
-        found[name]["interval"] = quantile_interval(drawn[name][1] - drawn[name][0])
-    return found
+        report[name]["interval"] = quantile_interval(drawn[name][1] - drawn[name][0])
+    return report

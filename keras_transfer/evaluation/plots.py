@@ -1,4 +1,4 @@
-"""Figures drawn by Matplotlib, an extra of this package."""
+"""Plots by Matplotlib, an optional dependency."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["plot_curve", "plot_sweep", "plot_trials"]
 
 
 def plot_curve(path: Path, metadata: dict[str, Any]) -> None:
-    """Draw accuracy against images trained on, and the power law up to twice as many.
+    """Draw accuracy against training images, and the power law up to twice as many.
 
     Args:
         path: PNG file to write.
@@ -21,7 +21,7 @@ def plot_curve(path: Path, metadata: dict[str, Any]) -> None:
     """
     columns = ("images", "accuracy", "low", "high")
     n, accuracy, low, high = (
-        np.array([one[name] for one in metadata["points"]]) for name in columns
+        np.array([point[name] for point in metadata["points"]]) for name in columns
     )
     figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
     axes = figure.subplots()
@@ -29,11 +29,11 @@ def plot_curve(path: Path, metadata: dict[str, Any]) -> None:
     axes.errorbar(n, accuracy, [below, above], fmt="o", capsize=3, label="95 % interval")
     law = metadata["doubling"].get("law")
     if law:
-        some = np.geomspace(n[0], 2 * n[-1], 100)
-        said = 1 - law["a"] * some ** -law["b"] - law["c"]
-        axes.plot(some, said, "--", label="power law, to twice the images")
+        sizes = np.geomspace(n[0], 2 * n[-1], 100)
+        predicted = 1 - law["a"] * sizes ** -law["b"] - law["c"]
+        axes.plot(sizes, predicted, "--", label="power law, to twice the images")
     axes.set_xscale("log")
-    axes.set_xticks(n, [f"{one:,}" for one in n])
+    axes.set_xticks(n, [f"{point:,}" for point in n])
     axes.minorticks_off()
     axes.set(xlabel="images trained on", ylabel="accuracy on the test split")
     axes.legend(loc="lower right")
@@ -47,12 +47,12 @@ def plot_sweep(
     smoothed: np.ndarray,
     rules: Mapping[str, float],
 ) -> None:
-    """Draw the loss against the learning rate, and where each rule would put it.
+    """Draw the loss against the learning rate, and the rate that each rule suggests.
 
     Args:
         path: PNG file to write.
-        rates: (steps,) growing.
-        losses: (steps,) of single steps.
+        rates: (steps,) learning rates, ascending.
+        losses: (steps,) loss of each step.
         smoothed: (steps,) their moving average.
         rules: The rate that each rule suggests.
     """
@@ -64,7 +64,7 @@ def plot_sweep(
         axes.axvline(rate, linestyle="--", color=f"C{number}", label=f"{rule}: {rate:.3g}")
     low, high = float(smoothed.min()), float(smoothed.max())
     first = float(np.mean(losses[:10]))
-    # What follows after the minimum is so high that the fall before it would not be seen.
+    # Losses after the minimum are so high that the decrease before it would be invisible.
     top = min(high, first + (first - low))
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     axes.set_ylim(low - 0.1 * (top - low), top + 0.1 * (top - low))
@@ -81,30 +81,32 @@ def plot_trials(
     monitor: str,
     logarithmic: Sequence[str] = (),
 ) -> None:
-    """Draw the figures of all trials by epoch, and their best ones against each setting.
+    """Draw the metric of all trials by epoch, and its best values against each setting.
 
     Args:
         path: PNG file to write.
-        curves: A figure an epoch for each trial; some end early, some may be empty.
-        settings: By setting, the value that each trial had.
-        values: The best figure of each trial; NaN where it has none.
-        monitor: What the figure is called.
-        logarithmic: Settings whose axis is logarithmic.
+        curves: For each trial the metric by epoch; some end early, some may be empty.
+        settings: By setting, the value of each trial.
+        values: The best metric of each trial; NaN where it has none.
+        monitor: Name of the metric.
+        logarithmic: Settings with a logarithmic axis.
     """
     columns = min(3, 1 + len(settings))
     rows = -(-(1 + len(settings)) // columns)
     figure = Figure(figsize=(4 * columns, 3.2 * rows), dpi=110, layout="constrained")
-    first, *others = figure.subplots(rows, columns, squeeze=False).ravel()
+    first, *rest = figure.subplots(rows, columns, squeeze=False).ravel()
     for curve in curves:
         first.plot(range(1, len(curve) + 1), curve, marker=".", alpha=0.6)
     first.set(xlabel="epoch", ylabel=monitor)
     first.xaxis.get_major_locator().set_params(integer=True)
-    for axes, (setting, found) in zip(others, settings.items(), strict=False):
-        numbers = all(isinstance(one, int | float) for one in found)
-        axes.plot(found if numbers else [str(one) for one in found], values, "o", alpha=0.6)
+    for axes, (setting, choices) in zip(rest, settings.items(), strict=False):
+        numbers = all(isinstance(choice, int | float) for choice in choices)
+        axes.plot(
+            choices if numbers else [str(choice) for choice in choices], values, "o", alpha=0.6
+        )
         axes.set(xlabel=setting, ylabel=monitor)
         if setting in logarithmic:
-            axes.set_xscale("log")  # a linear one would take the words from an axis of choices
-    for axes in others[len(settings) :]:
+            axes.set_xscale("log")  # set_xscale("linear") would remove the categories of choices
+    for axes in rest[len(settings) :]:
         axes.set_visible(False)
     figure.savefig(path)

@@ -43,14 +43,14 @@ TRUE, PREDICTED = "true:", "predicted:"
 
 
 class Predicted(NamedTuple):
-    """What a network said about n examples, whatever its objective.
+    """Predictions of a network for n examples, for any objective.
 
     Attributes:
         keys: (n,) object array of str: path or record name of each example.
         true: True values: (n,) int32 class, -1 where not known; or (n, units) float64, NaN where
             not known.
         scores: (n, units) float64 probabilities, or predicted values of a regression.
-        decided: What follows from the scores: (n,) int class; (n, labels) bool; or the scores.
+        decided: Decisions from the scores: (n,) int class; (n, labels) bool; or the scores.
         names: Names of the units: classes, labels or targets.
     """
 
@@ -90,13 +90,13 @@ def write_label_predictions(
     write_rows(
         Path(path),
         [*LABEL_COLUMNS, *(PREFIX + name for name in labels)],
-        ([key, text, _joined(said, labels), *row] for key, text, said, row in rows),
+        ([key, text, _joined(chosen, labels), *row] for key, text, chosen, row in rows),
     )
 
 
-def _check_names(what: str, names: Sequence[str]) -> None:
+def _check_names(unit: str, names: Sequence[str]) -> None:
     if "" in names or len(set(names)) < len(names):
-        raise BadData(f"A {what} has an empty name or a name that another has too: {list(names)}.")
+        raise BadData(f"Each {unit} should have a unique, non-empty name; found {list(names)}.")
 
 
 def _joined(row: np.ndarray, labels: Sequence[str]) -> str:
@@ -105,14 +105,14 @@ def _joined(row: np.ndarray, labels: Sequence[str]) -> str:
     return rf"\{text}" if text == NOT_KNOWN else text
 
 
-def _parsed_set(text: str, place: dict[str, int]) -> np.ndarray:
-    row = np.zeros(len(place))
+def _parsed_set(text: str, index: dict[str, int]) -> np.ndarray:
+    row = np.zeros(len(index))
     if text == NOT_KNOWN:
-        return np.full(len(place), np.nan)
+        return np.full(len(index), np.nan)
     if text and not JOINED.fullmatch(text):
         raise ValueError
     for name in NAME.findall(text):
-        row[place[ESCAPED.sub(r"\1", name)]] = 1
+        row[index[ESCAPED.sub(r"\1", name)]] = 1
     return row
 
 
@@ -128,15 +128,15 @@ def read_label_predictions(path: str | Path) -> Predicted:
         expected = f"{', '.join(LABEL_COLUMNS)} and {PREFIX}NAME for each label"
         raise BadData(_other(path, expected, header))
     labels = tuple(name.removeprefix(PREFIX) for name in columns)
-    place = {name: index for index, name in enumerate(labels)}
+    index = {name: index for index, name in enumerate(labels)}
 
     def parse(row: list[str]) -> tuple[str, np.ndarray]:
         key, true, decided, *scores = row
         chances = np.array(scores, float).reshape(len(labels))
-        return key, np.array([_parsed_set(true, place), chances, _parsed_set(decided, place)])
+        return key, np.array([_parsed_set(true, index), chances, _parsed_set(decided, index)])
 
-    keys, found = _parsed(path, rows, parse)
-    true, scores, decided = np.moveaxis(found.reshape(-1, 3, len(labels)), 1, 0)
+    keys, values = _parsed(path, rows, parse)
+    true, scores, decided = np.moveaxis(values.reshape(-1, 3, len(labels)), 1, 0)
     return Predicted(keys, true, scores, decided > 0, labels)
 
 
@@ -193,9 +193,9 @@ def read_value_predictions(path: str | Path) -> Predicted:
         values = [float(cell) if cell or i % 2 else np.nan for i, cell in enumerate(cells)]
         return key, np.array(values).reshape(len(targets), 2)
 
-    keys, found = _parsed(path, rows, parse)
-    true, said = np.moveaxis(found.reshape(-1, len(targets), 2), 2, 0)
-    return Predicted(keys, true, said, said, targets)
+    keys, numbers = _parsed(path, rows, parse)
+    true, predicted = np.moveaxis(numbers.reshape(-1, len(targets), 2), 2, 0)
+    return Predicted(keys, true, predicted, predicted, targets)
 
 
 def read_class_predictions(path: str | Path) -> Predicted:
@@ -204,9 +204,13 @@ def read_class_predictions(path: str | Path) -> Predicted:
     Raises:
         BadData: As ``read_predictions`` does.
     """
-    found = read_predictions(path)
-    decided = found.probabilities.argmax(axis=1) if len(found.keys) else np.zeros(0, int)
-    return Predicted(found.keys, found.true, found.probabilities, decided, found.classes)
+    predictions = read_predictions(path)
+    decided = (
+        predictions.probabilities.argmax(axis=1) if len(predictions.keys) else np.zeros(0, int)
+    )
+    return Predicted(
+        predictions.keys, predictions.true, predictions.probabilities, decided, predictions.classes
+    )
 
 
 def _all_start(names: Sequence[str], prefix: str) -> bool:

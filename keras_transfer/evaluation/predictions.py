@@ -1,4 +1,4 @@
-"""The file of predictions, from which all metrics can be worked out again."""
+"""The file of predictions, from which all metrics can be recomputed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PREFIX = "p:"
 
 
 class Predictions(NamedTuple):
-    """What a model said about n images.
+    """Predictions of a model for n images.
 
     Attributes:
         keys: (n,) object array of str: path or record name of each image.
@@ -55,8 +55,8 @@ def write_predictions(
     """Write a row for each image: path, true class, predicted class, all probabilities.
 
     The columns are ``path,true,predicted`` and ``p:NAME`` for each class. Probabilities keep
-    all their digits: metrics worked out from the file are those worked out from the arrays. The
-    file is there whole or not at all.
+    all their digits, so metrics computed from the file equal those from the arrays. The file is
+    written atomically.
 
     Args:
         path: File to write, CSV in UTF-8; an old one is replaced.
@@ -76,7 +76,7 @@ def write_predictions(
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str | float]]) -> None:
-    """Write a CSV file in UTF-8; it is there complete or not at all.
+    """Write a CSV file in UTF-8, atomically.
 
     Args:
         path: File to write; an old one is replaced.
@@ -85,7 +85,7 @@ def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str | 
     """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        # Names of files that are not UTF-8 come as surrogates, and go out as they came.
+        # File names that are not UTF-8 are read as surrogates and written back unchanged.
         with unfinished.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             # Texts are quoted: a name may hold a line break.
             writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
@@ -137,7 +137,7 @@ def _parse(path: Path, rows: Iterable[list[str]], classes: tuple[str, ...]) -> P
     for number, row in enumerate(rows, start=1):
         try:
             key, name, _, *numbers = row
-            # Shape and label first: a row counts whole or not at all.
+            # Shape and label first, so that an invalid row adds nothing.
             chances, known = np.array(numbers, float).reshape(len(classes)), label[name]
         except (KeyError, ValueError):
             wrong.append(f"row {number}: {','.join(row)[:80]}")
@@ -156,15 +156,15 @@ def _parse(path: Path, rows: Iterable[list[str]], classes: tuple[str, ...]) -> P
 
 
 def write_curves(path: Path, points: Iterable[tuple[str, float, float, float]]) -> None:
-    """Write curves of precision and recall, a row a point, whole or not at all.
+    """Write precision-recall curves atomically, one row per point.
 
     Args:
         path: File to write, CSV in UTF-8; an old one is replaced.
         points: As ``metrics.precision_recall_curves`` gives them.
     """
-    beside = path.with_name(path.name + ".tmp")
-    with beside.open("w", newline="", encoding="utf-8") as file:
+    unfinished = path.with_name(path.name + ".tmp")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["class", "threshold", "precision", "recall"])
         writer.writerows(points)
-    os.replace(beside, path)
+    os.replace(unfinished, path)

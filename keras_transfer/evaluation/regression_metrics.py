@@ -27,7 +27,7 @@ def regression_metrics(
     families: np.ndarray | None = None,
     intervals: bool = True,
 ) -> dict[str, Any]:
-    """Compute the errors of a regression; what a metric is not defined for is None.
+    """Compute the errors of a regression; an undefined metric is None.
 
     * mae: mean absolute error; rmse: root of the mean squared error; both in the target's units;
     * r2: 1 - squared errors / squared deviations from the mean of ``true``; None where that is 0;
@@ -89,11 +89,11 @@ def _intervals(
         means = per_target.mean(axis=1, keepdims=True)
         return np.concatenate([per_target, means], axis=1).reshape(len(weights), -1)
 
-    found = bootstrap_interval(metric, len(true), families=families)
+    bounds = bootstrap_interval(metric, len(true), families=families)
     keys = [f"{name}_interval" for name in NAMES]
     return [
-        dict(zip(keys, found[start : start + len(NAMES)], strict=True))
-        for start in range(0, len(found), len(NAMES))
+        dict(zip(keys, bounds[start : start + len(NAMES)], strict=True))
+        for start in range(0, len(bounds), len(NAMES))
     ]
 
 
@@ -117,20 +117,20 @@ def mean_baseline(train: np.ndarray, true: np.ndarray, targets: Sequence[str]) -
     """
     known = to_measure(train, np.zeros(np.shape(train)))[0]
     mean, median = known.mean(axis=0), np.median(known, axis=0)
-    found = {
-        name: regression_metrics(true, np.tile(answer, (len(true), 1)), targets, intervals=False)
-        for name, answer in (("mean", mean), ("median", median))
+    metrics = {
+        name: regression_metrics(true, np.tile(constant, (len(true), 1)), targets, intervals=False)
+        for name, constant in (("mean", mean), ("median", median))
     }
     return {
         "mean": dict(zip(targets, mean.tolist(), strict=True)),
         "median": dict(zip(targets, median.tolist(), strict=True)),
-        **{name: found["mean"][name] for name in NAMES},
-        "median_mae": found["median"]["mae"],
+        **{name: metrics["mean"][name] for name in NAMES},
+        "median_mae": metrics["median"]["mae"],
     }
 
 
 def regression_summary(metrics: dict[str, Any]) -> str:
-    """Lay out the metrics of :func:`regression_metrics` for people to read in a terminal."""
+    """Format the metrics of :func:`regression_metrics` for the terminal."""
     titles = {"mae": "MAE", "rmse": "RMSE", "r2": "R2", "spearman": "rank correlation"}
     lines: list[str] = []
     for key, title in titles.items():

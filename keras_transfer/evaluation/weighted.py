@@ -1,7 +1,7 @@
 """Metrics of many weighted resamples at a time, for bootstrap intervals.
 
-Every function takes weights (draws, n), how often each example counts in each resample, and
-gives NaN where a resample does not define the metric. With weights of 1 the values are those of
+Every function takes weights (draws, n), the count of each example in each resample, and returns
+NaN where a resample does not define the metric. With weights of 1 the values equal those of
 scikit-learn.
 """
 
@@ -32,7 +32,7 @@ RELATIVE = 1e-12
 
 
 def mean_defined(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of what is not NaN; NaN where nothing is defined."""
+    """Mean over the last axis of the values that are not NaN; NaN if all are NaN."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # "Mean of empty slice" gives NaN, as meant
         return np.nanmean(values, axis=-1)
@@ -62,15 +62,15 @@ def average_precisions(weights: np.ndarray, true: np.ndarray, scores: np.ndarray
 
 
 def _average_precision(weights: np.ndarray, true: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """(draws,) of one label; what lies between two positives only counts by its sum."""
+    """(draws,) of one label; examples between two positives count by the sum of their weights."""
     if not true.any():
         return np.full(len(weights), np.nan)
     rank = np.unique(-scores, return_inverse=True)[1]
-    ends, found = np.unique(rank[true], return_inverse=True)
-    taken = np.searchsorted(ends, rank)  # those below the last positive form a row that is cut off
-    gained = _sums(found, weights[:, true], len(ends))
+    ends, group = np.unique(rank[true], return_inverse=True)
+    rows = np.searchsorted(ends, rank)  # those below the last positive form a row that is cut off
+    gained = _sums(group, weights[:, true], len(ends))
     precision = np.cumsum(gained, axis=0) / np.maximum(
-        np.cumsum(_sums(taken, weights, len(ends) + 1)[:-1], axis=0), 1
+        np.cumsum(_sums(rows, weights, len(ends) + 1)[:-1], axis=0), 1
     )  # a sum of weights is 0 or at least 1
     return _ratio((precision * gained).sum(axis=0), gained.sum(axis=0))
 

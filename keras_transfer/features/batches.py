@@ -43,7 +43,7 @@ def training_features(  # noqa: PLR0913
     sampling: Sampling | None = None,
     sides: Mapping[str, np.ndarray] | None = None,
 ) -> tf.data.Dataset:
-    """What ``data.batches.training_batches`` gives, with stored features instead of inputs.
+    """Like ``data.batches.training_batches``, with stored features instead of inputs.
 
     Each example goes through its views in turn, one per epoch, from a view drawn by the seed on:
     in as many epochs as there are views it shows each of them once.
@@ -56,7 +56,7 @@ def training_features(  # noqa: PLR0913
         epochs: Number of the last epoch, counted from 1.
         first_epoch: Number of the first epoch, counted from 0.
         seeds: For the order of the examples and for their views.
-        mix: As for ``training_batches``: it draws what it would draw there, and mixes features.
+        mix: As for ``training_batches``, with the same random draws; it mixes features.
         sampling: As for ``training_batches``; an example that an epoch draws again is in its next
             view.
         sides: (n, ...) further inputs of the part that trains, such as a padding mask.
@@ -64,7 +64,7 @@ def training_features(  # noqa: PLR0913
     Returns:
         Dataset of ({"features": (batch, ...) float32, ...}, targets, weights).
     """
-    beside = {name: tf.constant(values) for name, values in (sides or {}).items()}
+    side_inputs = {name: tf.constant(values) for name, values in (sides or {}).items()}
     n, table = len(samples), training_table(len(samples), loading, columns, sampling)
     first_view = np.random.default_rng(seeds[1]).integers(len(views), size=n)
 
@@ -72,8 +72,8 @@ def training_features(  # noqa: PLR0913
         view = (first_view[positions] + times + epoch) % len(views)
         features = np.empty((len(positions), *views[0].shape), "float32")
         for number in np.unique(view):
-            here = view == number
-            features[here] = views[number].take(positions[here])
+            mask = view == number
+            features[mask] = views[number].take(positions[mask])
         return features
 
     @as_written
@@ -87,7 +87,7 @@ def training_features(  # noqa: PLR0913
         features = tf.numpy_function(take, [positions, times, epoch], tf.float32, stateful=False)
         features = tf.ensure_shape(features, (None, *views[0].shape))
         inputs = {FEATURES: features} | {
-            name: tf.gather(values, positions) for name, values in beside.items()
+            name: tf.gather(values, positions) for name, values in side_inputs.items()
         }
         batch = inputs, *gathered(table, positions, places)
         if mix is None:
@@ -108,15 +108,15 @@ def evaluation_features(
     columns: Columns | None = None,
     sides: Mapping[str, np.ndarray] | None = None,
 ) -> tf.data.Dataset:
-    """What ``data.batches.evaluation_batches`` gives, with stored features instead of inputs."""
+    """Like ``data.batches.evaluation_batches``, with stored features instead of inputs."""
     order, targets, weights = evaluation_table(samples, loading, columns)
-    beside = {name: tf.constant(values) for name, values in (sides or {}).items()}
+    side_inputs = {name: tf.constant(values) for name, values in (sides or {}).items()}
 
     @as_written
     def load(positions: tf.Tensor, targets: Tensors, weights: Tensors) -> tuple:
         features = tf.numpy_function(table.take, [positions], tf.float32, stateful=False)
         inputs = {FEATURES: tf.ensure_shape(features, (None, *table.shape))} | {
-            name: tf.gather(values, positions) for name, values in beside.items()
+            name: tf.gather(values, positions) for name, values in side_inputs.items()
         }
         return inputs, targets, weights
 
@@ -125,7 +125,7 @@ def evaluation_features(
 
 
 def given(batch: Mapping[str, np.ndarray], names: Sequence[str]) -> Batch:
-    """What an engine takes of a batch of inputs: one array, or one for each name."""
+    """The inputs of a batch for an engine: one array, or one for each name."""
     arrays = tuple(batch[name] for name in names)
     return arrays if len(arrays) > 1 else arrays[0]
 
@@ -133,7 +133,7 @@ def given(batch: Mapping[str, np.ndarray], names: Sequence[str]) -> Batch:
 def streamed(
     engine: Engine, batches: tf.data.Dataset, shape: Sequence[int], cut: Cut
 ) -> tf.data.Dataset:
-    """Send the inputs of batches through an engine, ahead of the training that takes them.
+    """Run the inputs of batches through an engine, prefetching for training.
 
     Args:
         engine: Runs the frozen part.
@@ -146,19 +146,19 @@ def streamed(
     """
 
     def generate() -> Iterator[tuple[Any, ...]]:
-        beside: deque[tuple[Any, ...]] = deque()
+        pending: deque[tuple[Any, ...]] = deque()
 
         def examples() -> Iterator[Batch]:
-            for inputs, *others in batches.as_numpy_iterator():
+            for inputs, *rest in batches.as_numpy_iterator():
                 sides = {name: inputs[name] for name in cut.passthrough}
-                beside.append((sides, *others))
+                pending.append((sides, *rest))
                 yield given(inputs, cut.inputs)
 
         for features in engine(examples()):
-            sides, *others = beside.popleft()
-            yield ({FEATURES: features, **sides}, *others)
+            sides, *rest = pending.popleft()
+            yield ({FEATURES: features, **sides}, *rest)
 
-    inputs, *others = batches.element_spec
+    inputs, *rest = batches.element_spec
     sides = {name: inputs[name] for name in cut.passthrough}
-    signature = ({FEATURES: tf.TensorSpec((None, *shape), tf.float32), **sides}, *others)
+    signature = ({FEATURES: tf.TensorSpec((None, *shape), tf.float32), **sides}, *rest)
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)

@@ -28,18 +28,18 @@ __all__ = [
 ]
 
 Batch = np.ndarray | tuple[np.ndarray, ...]
-"""What a network takes: one array, or one for each of its inputs."""
+"""Inputs of a network: one array, or one for each input."""
 
 Engine = Callable[[Iterable[Batch]], Iterator[np.ndarray]]
 """Maps batches, e.g. of (batch, size, size, 3) float32 pixels, to float32 features, in order."""
 
 
 def build_engine(name: str, precision: str, prefix: keras.Model) -> Engine:
-    """Make a network ready to run over batches; its weights are those it has now.
+    """Prepare a network with its current weights for inference over batches.
 
     Args:
         name: A row of ``ENGINES``.
-        precision: Of the arithmetic: "float32", "bfloat16", or on GPUs "float16".
+        precision: Precision of the computation: "float32", "bfloat16", or on GPUs "float16".
         prefix: From (batch, size, size, 3) float32 pixels to one tensor.
 
     Raises:
@@ -50,7 +50,7 @@ def build_engine(name: str, precision: str, prefix: keras.Model) -> Engine:
 
 
 def available(asked: str = "auto", inputs: int = 1) -> list[tuple[str, str]]:
-    """(engine, precision) pairs that are worth a try on this machine.
+    """Candidate (engine, precision) pairs on this machine.
 
     The last one is Keras in float32, which the others are held against, and slower than all of
     them: it is for networks that no other engine computes exactly enough.
@@ -99,16 +99,16 @@ def in_precision(model: keras.Model, precision: str) -> keras.Model:
         The model itself where all its layers do so already; else a copy with equal weights.
     """
     policy = precision if precision == "float32" else f"mixed_{precision}"
-    layers = [one for one in model._flatten_layers() if not one._layers]
+    layers = [layer for layer in model._flatten_layers() if not layer._layers]
     if all(layer.dtype_policy.name == policy for layer in layers):
         return model
 
-    def recast(one: Any) -> Any:
-        config = one.get_config()
-        kept = isinstance(one, keras.layers.Rescaling | keras.layers.Normalization)
-        if isinstance(one, keras.Layer) and not kept:
+    def recast(layer: Any) -> Any:
+        config = layer.get_config()
+        float32_only = isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization)
+        if isinstance(layer, keras.Layer) and not float32_only:
             config["dtype"] = policy
-        return type(one).from_config(config)
+        return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=recast, recursive=True)
     copy.set_weights(model.get_weights())
@@ -118,7 +118,7 @@ def in_precision(model: keras.Model, precision: str) -> keras.Model:
 def _keras(prefix: keras.Model, precision: str) -> Engine:
     model = in_precision(prefix, precision)
 
-    # XLA pays on GPUs; on a CPU its convolutions are slower than oneDNN's.
+    # XLA is faster on GPUs; on a CPU its convolutions are slower than oneDNN's.
     @tf.function(jit_compile=_gpus(), reduce_retracing=True)
     def forward(inputs: Any) -> tf.Tensor:
         return tf.cast(model(inputs, training=False), tf.float32)
@@ -162,21 +162,21 @@ def _graph(prefix: keras.Model, precision: str) -> Engine:
 
 
 def _traced(prefix: keras.Model) -> Any:
-    """A concrete function with any number of images a batch."""
+    """A concrete function for any batch size."""
     pixels = tf.TensorSpec([None, *prefix.input_shape[1:]], tf.float32)
     forward = tf.function(lambda pixels: prefix(pixels, training=False))
     return forward.get_concrete_function(pixels)
 
 
 _CHUNK = 8
-"""Images a request to OpenVINO: 8 and 16 are fastest, with 32 it is a third slower."""
+"""Images per request to OpenVINO: 8 and 16 are fastest; 32 is a third slower."""
 
 
 def _openvino_core() -> Any:
     if find_spec("openvino") is None:
         raise BadConfiguration(
             "The engine openvino is not installed: pip install 'keras_transfer[openvino]', or "
-            "take --engine auto."
+            "use --engine auto."
         )
     import openvino
 
@@ -240,13 +240,13 @@ def openvino_engine(network: Any, precision: str) -> Engine:
 
     def run(batches: Iterable[Any]) -> Iterator[np.ndarray]:
         lengths: deque[int] = deque()
-        parts: list[np.ndarray] = []
+        chunks: list[np.ndarray] = []
         for features in _in_flight(compiled, _chunks(batches, lengths, chunk), chunk):
-            parts.append(features)
-            if sum(map(len, parts)) == lengths[0]:
-                yield np.concatenate(parts)
+            chunks.append(features)
+            if sum(map(len, chunks)) == lengths[0]:
+                yield np.concatenate(chunks)
                 lengths.popleft()
-                parts = []
+                chunks = []
 
     return run
 
@@ -258,7 +258,7 @@ def _chunks(batches: Iterable[np.ndarray], lengths: deque[int], chunk: int) -> I
 
 
 def _in_flight(compiled: Any, chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Keep several requests going; their answers are taken in the order of the chunks."""
+    """Run several requests at once; results are yielded in the order of the chunks."""
     count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 2
     idle = [compiled.create_infer_request() for _ in range(count)]
     busy: deque[tuple[Any, int]] = deque()

@@ -1,4 +1,4 @@
-"""Which engine runs a network on this machine: by a short timing, and within a limit of error."""
+"""Choose the engine for a network on this machine, by a short benchmark within an error limit."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ EXACT = 1e-3
 """Largest error of features that count as float32, rounding to float16 on disk included."""
 
 TURNS, SECONDS = 3, 0.5
-"""How often engines are timed in turns; once, if the fastest takes so many seconds."""
+"""Rounds of timing; one if the fastest engine takes this many seconds."""
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """An engine that has proved itself.
+    """A chosen engine.
 
     Attributes:
         engine: A row of ``ENGINES``.
-        precision: Of its arithmetic.
+        precision: Precision of the computation.
         dtype: Of its features on disk: "float16" where that is exact enough, else "float32".
         error: Relative error of the features so stored, against Keras in float32:
             ``|features - theirs| / |theirs|``, the Euclidean norm over all of the sample.
-        rate: Images a second in the timing; 0 where there was nothing to choose from.
+        rate: Images per second in the benchmark; 0 with a single candidate.
     """
 
     engine: str
@@ -63,7 +63,7 @@ class EngineChoice:
 
     @property
     def label(self) -> str:
-        """For people: engine and precision."""
+        """Engine and precision, for messages."""
         return f"{self.engine} in {self.precision}"
 
 
@@ -75,9 +75,9 @@ class EngineSelector:
         sample: Makes about ``SAMPLE`` of the user's images, such as ``prefix`` takes.
         candidates: (engine, precision) pairs, as ``engines.available`` gives them; the last one
             is tried only if no other is exact enough.
-        tolerance: Largest error that is accepted of a precision other than float32.
-        memory: The file that remembers; it and its folder need not exist.
-        network: What tells this network, weights included, from others.
+        tolerance: Largest error accepted for precisions other than float32.
+        memory: File that caches the choice; it and its folder need not exist.
+        network: Key of this network and its weights.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class EngineSelector:
 
     @property
     def choice(self) -> EngineChoice:
-        """What was chosen, on this machine, for this network."""
+        """The engine chosen on this machine for this network."""
         if self._choice is None:
             self._choose()
         assert self._choice is not None
         return self._choice
 
     def engine(self) -> Engine:
-        """The engine, which has proved itself on these images: ``choice`` may change by it."""
+        """The engine, validated on these images; this may change ``choice``."""
         if self._engine is None and self._choice is not None:
             self._prove(self._choice)
         if self._engine is None:
@@ -116,7 +116,7 @@ class EngineSelector:
         return self._engine
 
     def _prove(self, choice: EngineChoice) -> None:
-        """Build what was chosen for other images, if it is exact enough on these too."""
+        """Build the cached choice, if it is exact enough on these images too."""
         engine = build_engine(choice.engine, choice.precision, self.prefix)
         if choice.precision != "float32":
             pixels = self.sample()
@@ -127,20 +127,20 @@ class EngineSelector:
 
     def _choose(self) -> None:
         pixels = self.sample()
-        wanted = reference(self.prefix, pixels)
+        expected = reference(self.prefix, pixels)
         *first, last = self.candidates
-        trials = self._trials(first, pixels, wanted) or self._trials([last], pixels, wanted)
+        trials = self._trials(first, pixels, expected) or self._trials([last], pixels, expected)
         if not trials:
             tried = ", ".join(sorted({name for name, _ in self.candidates}))
             raise CheckFailed(
-                f"No engine ({tried}) computes this network as Keras does in float32. "
-                "Take --engine none to run it whole."
+                f"No engine ({tried}) computes this network as precisely as Keras in float32. "
+                "Use --engine none to run the full network in every epoch."
             )
         self._choice, self._engine = max(trials, key=lambda trial: _worth(trial[0]))
         _remember(self.memory, self.key, self._choice)
 
     def _trials(
-        self, candidates: Pairs, pixels: Batch, wanted: np.ndarray
+        self, candidates: Pairs, pixels: Batch, expected: np.ndarray
     ) -> list[tuple[EngineChoice, Engine]]:
         """Engines that are exact enough, and how fast they are if there are several."""
         exact = []
@@ -150,10 +150,10 @@ class EngineSelector:
             try:
                 engine = build_engine(name, precision, self.prefix)
                 features = np.concatenate(list(engine([pixels])))  # it is warm then
-            except Exception as error:  # whatever a converter does not know
+            except Exception as error:  # any error of a converter
                 logger.debug("The engine %s in %s fails: %s", name, precision, error)
                 continue
-            choice = _judged(name, precision, features, wanted)
+            choice = _judged(name, precision, features, expected)
             logger.debug("%s: error %.2g", choice.label, choice.error)
             if choice.error <= (EXACT if precision == "float32" else self.tolerance):
                 exact.append((choice, engine))
@@ -167,12 +167,12 @@ class EngineSelector:
 
 
 def _worth(choice: EngineChoice) -> float:
-    """Speed, with a bonus for float32: a little noise in the timing shall not decide."""
+    """Speed, with a bonus for float32, so that timing noise does not decide."""
     return choice.rate * (1.2 if choice.precision == "float32" else 1.0)
 
 
 def _rates(engines: list[Engine], pixels: Batch) -> list[float]:
-    """Images a second of engines that are warm: the best of three turns, noise only slows.
+    """Images per second of warm engines: the best of three rounds, since noise only slows.
 
     Slow networks get one turn. There is work for all cores at once.
     """
@@ -191,28 +191,28 @@ def _rates(engines: list[Engine], pixels: Batch) -> list[float]:
 
 
 def reference(prefix: keras.Model, batch: Batch) -> np.ndarray:
-    """Features by Keras in float32, without a graph: for few images that is sooner done."""
+    """Features by Keras in float32, without a graph, which is faster for few images."""
     model = in_precision(prefix, "float32")
     return keras.ops.convert_to_numpy(model(as_tensors(batch), training=False))
 
 
-def _judged(name: str, precision: str, features: np.ndarray, wanted: np.ndarray) -> EngineChoice:
-    """Store in half the bytes what loses next to nothing by it."""
+def _judged(name: str, precision: str, features: np.ndarray, expected: np.ndarray) -> EngineChoice:
+    """Store as float16 if the error is negligible."""
     with np.errstate(over="ignore"):
         short = features.astype("float16").astype("float32")
     dtype = "float16" if _error(short, features) <= EXACT / 2 else "float32"
-    error = _error(short if dtype == "float16" else features, wanted)
+    error = _error(short if dtype == "float16" else features, expected)
     return EngineChoice(name, precision, dtype, error, rate=0.0)
 
 
-def _error(features: np.ndarray, wanted: np.ndarray) -> float:
-    norm = float(np.linalg.norm(wanted.astype("float64")))
-    error = float(np.linalg.norm(features.astype("float64") - wanted)) / (norm or 1.0)
+def _error(features: np.ndarray, expected: np.ndarray) -> float:
+    norm = float(np.linalg.norm(expected.astype("float64")))
+    error = float(np.linalg.norm(features.astype("float64") - expected)) / (norm or 1.0)
     return error if np.isfinite(error) else float("inf")
 
 
 def machine() -> str:
-    """What decides over the speed of engines: the processors, and the packages."""
+    """What the speed of engines depends on: processors and package versions."""
     processor = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
@@ -239,12 +239,12 @@ def _recall(memory: Path) -> dict[str, dict[str, Any]]:
 
 
 def _remember(memory: Path, key: str, choice: EngineChoice) -> None:
-    """Keep a choice for the next run; without it, that one measures again."""
-    beside = memory.with_name(f"{memory.name}.{os.getpid()}.tmp")
+    """Cache a choice for the next run."""
+    unfinished = memory.with_name(f"{memory.name}.{os.getpid()}.tmp")
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         known = {**_recall(memory), key: asdict(choice)}
-        beside.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        os.replace(beside, memory)
+        unfinished.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        os.replace(unfinished, memory)
     except OSError as error:
-        logger.debug("The choice of engine is not remembered: %s", error)
+        logger.debug("The choice of engine cannot be cached: %s", error)

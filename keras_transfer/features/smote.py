@@ -1,4 +1,4 @@
-"""SMOTE (Chawla et al. 2002) on stored features: new ones between neighbours of a rare class."""
+"""SMOTE (Chawla et al. 2002) on stored features: interpolation between neighbours of a class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_transfer.features.store import Table
 __all__ = ["NEIGHBOURS", "import_smote", "smote"]
 
 NEIGHBOURS = 5
-"""Nearest images of its class towards which a new one may lie; fewer where there are fewer."""
+"""Nearest neighbours of the same class for interpolation; fewer in smaller classes."""
 
 
 def import_smote() -> type:
@@ -39,7 +39,7 @@ def smote(table: Table, samples: Samples, seed: int) -> tuple[Table, Samples]:
     Args:
         table: Features of the train split.
         samples: The train split. A new image weighs what those of its class do on average.
-        seed: Of what is drawn; the same for every epoch.
+        seed: Random seed; the same for every epoch.
 
     Returns:
         The features, those of ``table`` first, and samples of the same length. The images of
@@ -50,13 +50,13 @@ def smote(table: Table, samples: Samples, seed: int) -> tuple[Table, Samples]:
         CheckFailed: The features do not fit into memory.
     """
     counts = samples.counts()
-    few = [f"{name}: {n}" for name, n in zip(samples.classes, counts, strict=True) if n < 2]
-    if few:
-        raise BadData("smote needs two training images of each class at least; found", few)
+    too_few = [f"{name}: {n}" for name, n in zip(samples.classes, counts, strict=True) if n < 2]
+    if too_few:
+        raise BadData("smote needs two training images of each class at least; found", too_few)
     size = int(counts.max() * len(counts) * np.prod(table.shape) * 4)
     if not fits(2 * size):
         raise CheckFailed(
-            f"smote would need {2 * size / 1e9:.1f} GB of memory. Take --imbalance oversample."
+            f"smote would need {2 * size / 1e9:.1f} GB of memory. Use --imbalance oversample."
         )
     features = table.take(np.arange(len(table))).reshape(len(table), -1)
     sampler = import_smote()(random_state=seed, k_neighbors=int(min(NEIGHBOURS, counts.min() - 1)))

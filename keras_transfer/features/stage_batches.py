@@ -1,4 +1,4 @@
-"""The batches of a stage: examples for a network that trains as a whole, or stored features."""
+"""The batches of a stage: examples for the full network, or stored features."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from keras_transfer.features.store import Table
 __all__ = ["Split", "StageBatches", "from_examples", "from_features"]
 
 Resample = Callable[[Table, Samples], tuple[Table, Samples, Columns]]
-"""Makes another table of features, with its samples and their columns (SMOTE)."""
+"""Resamples a table of features with its samples and columns (SMOTE)."""
 
 logger = logging.getLogger("keras_transfer")
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Samples with what they should be answered with.
+    """Samples with their targets.
 
     Attributes:
         samples: n of them.
@@ -53,13 +53,13 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class StageBatches:
-    """What a stage fits, and on what.
+    """Model and batches of a stage.
 
     Attributes:
         model: What takes these batches where they hold features of a frozen part instead of
             examples: it shares with the network all layers that train. None: the network's model.
         train: From the number of the first epoch, from 0, to the batches of all epochs from it on.
-        val: Batches that are iterated after each epoch.
+        val: Validation batches of each epoch.
         evaluation: From samples to their batches, in order.
     """
 
@@ -78,13 +78,13 @@ def from_examples(
     epochs: int,
     **more: Any,
 ) -> StageBatches:
-    """Batches for a network that trains as a whole; examples stay in memory if they fit.
+    """Batches for training the full network; examples are cached in memory if they fit.
 
     Args:
         train: The train split.
         val: The validation split.
-        loading: How examples become batches.
-        augment: Changes the examples of the train split in every epoch.
+        loading: Settings of batch loading.
+        augment: Augmentation of the train split in every epoch.
         epochs: Epochs of the stage.
         more: Further arguments of ``training_batches``.
     """
@@ -111,7 +111,7 @@ def from_features(
     resample: Resample | None = None,
     **more: Any,
 ) -> StageBatches:
-    """Batches of stored features, for the part of a network that trains.
+    """Batches of stored features, for the trainable part of a network.
 
     Features are streamed where there is no room for them, and where no views are given.
 
@@ -122,7 +122,7 @@ def from_features(
         views: How its examples are seen, in turn; none: augmented differently in every epoch.
         epochs: Epochs of the stage.
         augment: Changes streamed examples, unless the only view is the clean one.
-        resample: Makes other features up; for one view.
+        resample: Resamples features (SMOTE); for one view only.
         more: Further arguments of ``training_batches``.
     """
     loading = extractor.loading
@@ -163,22 +163,22 @@ def from_features(
 
 
 def _examples(train: Split, loading: Loading, *, epochs: int, **more: Any) -> tf.data.Dataset:
-    """Batches of the train split, whose examples stay in memory if they fit and serve again."""
+    """Batches of the train split; examples that are used again stay in memory if they fit."""
     samples = held(train.samples, loading) if epochs > 1 else train.samples
     return training_batches(samples, loading, train.columns, epochs=epochs, **more)
 
 
 def _tables(extractor: FeatureExtractor, samples: Samples, views: Sequence[View]) -> list[Table]:
-    """A table for each view; none at all where one has no room."""
+    """A table for each view; none if one of them does not fit into the cache."""
     if len(views) > 1:  # each of them decodes the examples
         samples = held(samples, extractor.loading)
-    found = []
+    tables = []
     for view in views:
         table = extractor.table(samples, view)
         if table is None:
             return []
-        found.append(table)
-    return found
+        tables.append(table)
+    return tables
 
 
 def _resampled(
@@ -186,7 +186,7 @@ def _resampled(
 ) -> tuple[list[Table], Samples, Columns]:
     if not views:
         raise CheckFailed(
-            "smote needs the features of all training images, and there is no room for them. "
+            "smote needs the features of all training images, and the cache has no room for them. "
             "Raise KT_CACHE_GB, or use --imbalance oversample."
         )
     table, samples, columns = resample(views[0], train)

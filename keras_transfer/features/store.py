@@ -37,12 +37,12 @@ FOLDER, METADATA = "features", "about.json"
 SEGMENT = 1 << 29
 """Bytes of features after which a segment is closed: what a killed run has to compute again."""
 SPARE = 1 << 30
-"""Bytes of the disk that are never taken."""
+"""Bytes of the disk that are always left free."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Features of n images, wherever they lie.
+    """Features of n images in one or several arrays.
 
     Attributes:
         segments: Arrays (m, ...) of features, memory-mapped or not.
@@ -63,7 +63,7 @@ class Table:
         return self.segments[0].shape[1:]
 
     def rows(self, places: np.ndarray) -> Table:
-        """The table of some of the images, in this order; they may come more than once."""
+        """The table of these rows, in this order; rows may repeat."""
         return Table(self.segments, self.segment[places], self.row[places])
 
     def take(self, places: np.ndarray) -> np.ndarray:
@@ -71,8 +71,8 @@ class Table:
         features = np.empty((len(places), *self.shape), "float32")
         segment, row = self.segment[places], self.row[places]
         for number in np.unique(segment):
-            here = segment == number
-            features[here] = self.segments[number][row[here]]
+            mask = segment == number
+            features[mask] = self.segments[number][row[mask]]
         return features
 
 
@@ -81,8 +81,8 @@ class Space:
     """One folder of features.
 
     Attributes:
-        folder: Where it lies.
-        metadata: What it holds, for people and, hashed, for its name.
+        folder: Path of the folder.
+        metadata: Description of the features; its hash is the folder's name.
     """
 
     folder: Path
@@ -97,18 +97,18 @@ class Space:
         Returns:
             The table of all of them, if all are there, and (n,) bool: which are missing.
         """
-        wanted = np.array(digests, "S64")
+        requested = np.array(digests, "S64")
         names = sorted(path.name[: -len(".keys.npy")] for path in self.folder.glob("*.keys.npy"))
-        segment, row = np.full(len(wanted), -1), np.zeros(len(wanted), int)
+        segment, row = np.full(len(requested), -1), np.zeros(len(requested), int)
         for number, name in enumerate(names):
             keys = np.load(self.folder / f"{name}.keys.npy")
             order = np.argsort(keys)
-            at = np.searchsorted(keys, wanted, sorter=order)
+            at = np.searchsorted(keys, requested, sorter=order)
             at = order[np.minimum(at, len(keys) - 1)]
-            here = keys[at] == wanted
-            segment[here], row[here] = number, at[here]
+            stored = keys[at] == requested
+            segment[stored], row[stored] = number, at[stored]
         missing = segment < 0
-        if missing.any() or not len(wanted):
+        if missing.any() or not len(requested):
             return None, missing
         segments = [np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in names]
         return Table(segments, segment, row), missing
@@ -127,28 +127,28 @@ class Space:
             OSError: The disk is full, or the folder is gone.
         """
         size = max(1, SEGMENT // max(1, row.nbytes))
-        rows = (one for batch in batches for one in batch.astype(row.dtype))
+        rows = (features for batch in batches for features in batch.astype(row.dtype))
         for start in range(0, len(digests), size):
             keys = np.array(digests[start : start + size], "S64")
             self._add_segment(keys, rows, row)
 
     def _add_segment(self, keys: np.ndarray, rows: Iterator[np.ndarray], row: np.ndarray) -> None:
         name = uuid.uuid4().hex
-        beside = self.folder / f"{name}.tmp"
+        unfinished = self.folder / f"{name}.tmp"
         header = {"descr": row.dtype.str, "fortran_order": False, "shape": (len(keys), *row.shape)}
         try:
-            with beside.open("wb") as file:
+            with unfinished.open("wb") as file:
                 np.lib.format.write_array_header_1_0(file, header)
                 if hasattr(os, "posix_fallocate"):  # a full disk shows now, not in the middle
                     os.posix_fallocate(file.fileno(), 0, file.tell() + len(keys) * row.nbytes)
                 for _ in range(len(keys)):
                     file.write(next(rows).tobytes())
-            os.replace(beside, self.folder / f"{name}.npy")
-            with beside.open("wb") as file:
+            os.replace(unfinished, self.folder / f"{name}.npy")
+            with unfinished.open("wb") as file:
                 np.save(file, keys)
-            os.replace(beside, self.folder / f"{name}.keys.npy")
+            os.replace(unfinished, self.folder / f"{name}.keys.npy")
         finally:
-            beside.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:
@@ -159,9 +159,9 @@ class Space:
 
     @property
     def images(self) -> int:
-        """How many images it holds features of."""
-        found = self.folder.glob("*.keys.npy")
-        return sum(len(np.load(path, mmap_mode="r")) for path in found)
+        """Number of images with features."""
+        files = self.folder.glob("*.keys.npy")
+        return sum(len(np.load(path, mmap_mode="r")) for path in files)
 
     @property
     def used(self) -> float:
@@ -173,7 +173,7 @@ class Space:
 
 
 def limit() -> int:
-    """Most bytes that features may take: $KT_CACHE_GB times 1e9; 20 GB unless it is set.
+    """Limit of the cache in bytes: $KT_CACHE_GB times 1e9; 20 GB by default.
 
     Raises:
         BadConfiguration: $KT_CACHE_GB is no number of at least 0.
@@ -218,7 +218,7 @@ def open_space(cache: Path, metadata: dict[str, Any]) -> Iterator[Space]:
 
 
 def _locked(file: IO[str], *, alone: bool) -> bool:
-    """Lock a space, for itself alone if nobody else uses it, or together with others."""
+    """Lock a space: exclusively if nobody else uses it, otherwise shared."""
     if fcntl is None:
         return not alone
     try:
@@ -229,7 +229,7 @@ def _locked(file: IO[str], *, alone: bool) -> bool:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed run has left: unfinished files, features without keys."""
+    """Remove the rest of a killed run: unfinished files, features without keys."""
     for path in [*folder.glob("*.tmp"), *folder.glob("*.npy")]:
         keys = path.with_name(path.name.replace(".npy", ".keys.npy"))
         if path.suffix == ".tmp" or not (path.name.endswith(".keys.npy") or keys.exists()):
@@ -238,11 +238,11 @@ def _sweep(folder: Path) -> None:
 
 def spaces(cache: Path) -> list[Space]:
     """All spaces, the least recently used first."""
-    found = []
+    folders = []
     for path in (cache / FOLDER).glob(f"*/{METADATA}"):
         with contextlib.suppress(OSError, ValueError):
-            found.append(Space(path.parent, json.loads(path.read_text(encoding="utf-8"))))
-    return sorted(found, key=lambda space: space.used)
+            folders.append(Space(path.parent, json.loads(path.read_text(encoding="utf-8"))))
+    return sorted(folders, key=lambda space: space.used)
 
 
 def make_room(cache: Path, needed: int) -> str:

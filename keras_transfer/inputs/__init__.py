@@ -1,1 +1,1 @@
-"""How a raw example becomes tensors: in training, predict, exports and serving alike."""
+"""Inputs: from raw examples to tensors, the same in training, predict, exports and serving."""

@@ -1,4 +1,4 @@
-"""What every sort of input can do: learn from training examples, and be bound to what it learnt."""
+"""Base classes of inputs: settings that are fitted and bound to their state."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Tensors = Mapping[str, "tf.Tensor"]
 
 
 class BoundInput(Protocol):
-    """How raw examples become tensors: one function for training, predict, exports and serving."""
+    """Conversion of raw examples to tensors, for training, predict, exports and serving."""
 
     @property
     def raw(self) -> tuple[str, str]:
-        """Name and dtype of what a served request carries, such as ("text", "string")."""
+        """Name and dtype of a served request, e.g. ("text", "string")."""
         ...
 
     @property
     def spec(self) -> Mapping[str, tf.TensorSpec]:
-        """What ``prepare`` makes of a single example: shapes without the batch, and dtypes."""
+        """Output of ``prepare`` for a single example: shapes without batch, and dtypes."""
         ...
 
     @property
@@ -56,28 +56,28 @@ class BoundInput(Protocol):
 
     @property
     def batched(self) -> bool:
-        """Whether ``collate`` does the work, which is faster for a batch than one by one."""
+        """Whether ``collate`` does the conversion, which is faster for batches."""
         ...
 
     def load(self, raw: tf.Tensor) -> Tensors:
-        """Prepare a raw example as far as it can be done one by one, for ``collate``."""
+        """Prepare a single raw example for ``collate``."""
         ...
 
     def collate(self, batch: Tensors) -> Tensors:
-        """Turn a batch of what ``load`` or ``prepare`` gave into the inputs of the network."""
+        """Turn a batch of outputs of ``load`` or ``prepare`` into network inputs."""
         ...
 
     def augment(self, batch: Tensors, seeds: tf.Tensor) -> Tensors:
         """Change a batch at random, as training does.
 
         Args:
-            batch: What ``collate`` gives.
-            seeds: (batch, 2) int32, all that the result depends on besides.
+            batch: Output of ``collate``.
+            seeds: (batch, 2) int32; they determine all random changes.
         """
         ...
 
     def check(self, raw: bytes, name: str) -> CheckResult:
-        """Look at an example before training: its digest, and why it cannot be used."""
+        """Check an example before training: digest, and the reason if it is invalid."""
         ...
 
 
@@ -90,11 +90,11 @@ class Input(Group, ABC):
     """Whether ``fit`` learns anything."""
 
     def fit(self, examples: Sequence[Any]) -> Any:
-        """Learn from the raw examples of the train split what ``bind`` needs; None if nothing."""
+        """Fit on the raw examples of the train split; the state for ``bind``, or None."""
         return None
 
     def save(self, state: Any, folder: Path) -> None:
-        """Write what ``fit`` learnt into files of a run directory; nothing where it is None."""
+        """Write the state of ``fit`` to a run directory; nothing if it is None."""
 
     def load(self, folder: Path) -> Any:
         """Read what ``save`` wrote."""
@@ -107,10 +107,10 @@ class Input(Group, ABC):
 
     @abstractmethod
     def bind(self, state: Any, size: int) -> BoundInput:
-        """Join the settings with what was learnt.
+        """Combine the settings with the fitted state.
 
         Args:
-            state: What ``fit`` learnt.
+            state: State from ``fit``.
             size: First axis of the network's input: side of an image in pixels, tokens of a text.
         """
 

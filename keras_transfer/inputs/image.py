@@ -41,7 +41,7 @@ class Augment(Group):
         0.0, description="shift of channel values, 0 to 255, to either side"
     )
     fill_mode: Literal["nearest", "constant", "reflect", "wrap"] = Field(
-        "nearest", description="fills points outside the image"
+        "nearest", description="how to fill points outside the image"
     )
     cval: Annotated[float, Field(ge=0, le=255)] = Field(
         0.0, description="fill value for fill_mode constant"
@@ -53,7 +53,7 @@ class Augment(Group):
     )
     randaugment: Portion = Field(0.0, description="RandAugment magnitude; 0 disables it")
     augmix: Portion = Field(0.0, description="AugMix magnitude; 0 disables it")
-    random_erasing: Portion = Field(0.0, description="share of images that lose a rectangle")
+    random_erasing: Portion = Field(0.0, description="share of images with an erased rectangle")
 
     @model_validator(mode="after")
     def _one_policy(self) -> Augment:
@@ -73,7 +73,7 @@ class Image(Input):
         None, description="side of the square input in pixels; None: the backbone's own"
     )
     resize: Literal["stretch", "crop", "pad"] = Field(
-        "stretch", description="how an image becomes a square"
+        "stretch", description="how to resize to a square"
     )
     augment: Augment = Field(Augment(), description="random changes to training images")
 
@@ -84,7 +84,7 @@ class Image(Input):
         return BoundImage(size, self.resize, self.augment.model_dump(mode="json"))
 
     def judge(self, raw: bytes, name: str = "") -> CheckResult:
-        """Digest the bytes of an image, and say what is wrong with them."""
+        """Digest the bytes of an image, and check them."""
         from keras_transfer.inputs.images import image_checks
 
         return image_checks.check(raw, name)

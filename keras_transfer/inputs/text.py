@@ -30,7 +30,7 @@ _WITHOUT_WORDS = ("Zs", "Zl", "Zp", "Cc", "Cf")  # categories that tokenisation 
 
 
 class Text(Input):
-    """Texts, cut into the tokens of a vocabulary that is learnt from the train split."""
+    """Texts, tokenised by a vocabulary that is learnt from the train split."""
 
     section: ClassVar[str] = "Network"
     learns: ClassVar[bool] = True
@@ -40,11 +40,11 @@ class Text(Input):
         "text", description="column of the texts", json_schema_extra={"section": "Data"}
     )
     length: Annotated[int, Field(ge=3)] = Field(
-        128, description="tokens per text, [CLS] and [SEP] included; longer texts lose their end"
+        128, description="tokens per text, including [CLS] and [SEP]; longer texts are truncated"
     )
     lowercase: bool = Field(True, description="convert to lower case and remove accents")
     vocabulary_size: Annotated[int, Field(ge=10)] = Field(
-        8000, description="most tokens of a vocabulary learnt from the train split"
+        8000, description="maximum size of the vocabulary learnt from the train split"
     )
 
     @property
@@ -93,7 +93,7 @@ class BoundText:
     """Texts with the vocabulary that their tokens come from.
 
     Attributes:
-        settings: How long, in lower case or not.
+        settings: Length and lower case.
         vocabulary: The tokens.
     """
 
@@ -118,7 +118,7 @@ class BoundText:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Settings, and what else decides the tokens: the vocabulary and Unicode's version."""
+        """Settings, vocabulary and Unicode version, which determine the tokens."""
         return {
             "type": self.settings.type,
             "length": self.settings.length,
@@ -169,7 +169,7 @@ class BoundText:
             raise BadData(f"The text has {len(raw):,} bytes, over {limit:,}. Send a shorter one.")
 
     def survey(self, texts: Sequence[str | bytes]) -> TextSurvey:
-        """Count the tokens of (n,) texts: how many are cut, padded, unknown."""
+        """Count the tokens of (n,) texts, and those truncated, padded or unknown."""
         from keras_transfer.inputs.texts.survey import survey
 
         return survey(self._tokenizer, texts)

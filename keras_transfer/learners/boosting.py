@@ -1,4 +1,4 @@
-"""Gradient boosting by scikit-learn: trees instead of a head."""
+"""Gradient boosting by scikit-learn on features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 __all__ = ["ROUNDS", "boosted"]
 
 ROUNDS = 100
-"""Trees for each class, at most: scikit-learn's default, as are all its other settings."""
+"""Maximum number of trees per class: scikit-learn's default, like all other settings."""
 
 
 def boosted(
@@ -22,14 +22,14 @@ def boosted(
     classes: int,
     seed: int,
 ) -> tuple[np.ndarray, int]:
-    """Fit HistGradientBoostingClassifier, and have val choose how many rounds of it count.
+    """Fit HistGradientBoostingClassifier; the number of rounds is chosen on val.
 
     Args:
         train: (n, channels) features, (n,) int labels, (n,) weights.
         val: (m, channels) features, (m,) int labels.
         test: (k, channels) features.
-        classes: How many; those without training images get probability 0.
-        seed: Of what it draws.
+        classes: Number of classes; those without training images get probability 0.
+        seed: Random seed.
 
     Returns:
         (k, classes) float64 probabilities of the test split, and the number of rounds: that after
@@ -40,14 +40,14 @@ def boosted(
         max_iter=ROUNDS, early_stopping=False, random_state=seed
     ).fit(features, labels, sample_weight=weights)
 
-    def spread(found: np.ndarray) -> np.ndarray:
-        every = np.zeros((len(found), classes))
-        every[:, trees.classes_] = found
+    def spread(probabilities: np.ndarray) -> np.ndarray:
+        every = np.zeros((len(probabilities), classes))
+        every[:, trees.classes_] = probabilities
         return every
 
     losses = [
-        log_loss(val[1], spread(found), labels=range(classes))
-        for found in trees.staged_predict_proba(val[0])
+        log_loss(val[1], spread(probabilities), labels=range(classes))
+        for probabilities in trees.staged_predict_proba(val[0])
     ]
     best = int(np.argmin(losses))
     chosen = next(islice(trees.staged_predict_proba(test), best, None))

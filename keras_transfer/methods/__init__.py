@@ -1,1 +1,1 @@
-"""What else shapes training, beside network, data and objective."""
+"""Methods of training."""

@@ -11,7 +11,7 @@ from keras_transfer.methods.base import Method
 __all__ = ["MAX_MEMBERS", "MIN_MEMBERS", "Bagging"]
 
 MIN_MEMBERS, MAX_MEMBERS = 2, 100
-"""How many heads bagging averages."""
+"""Limits of the number of heads."""
 
 
 class Bagging(Method):

@@ -1,4 +1,4 @@
-"""What every method has in common."""
+"""Base class of methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distillation: a student learns from labels and from what a trained teacher says."""
+"""Distillation: a student learns from labels and from a teacher's outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Distill"]
 
 
 class Distill(Method):
-    """Train a student towards a teacher's outputs beside the labels.
+    """Train a student on a teacher's outputs and the labels.
 
     Hinton, Vinyals and Dean 2015, arXiv:1503.02531. With the teacher's logits t, the student's
     logits s and temperature T, the loss of a classification is

@@ -21,7 +21,7 @@ METHODS: Table[type[Method]] = Table(
 
 
 def from_text(text: str) -> dict[str, Any]:
-    """Read a method from a word: ``supervised``, ``bagging:10`` or ``distill:run:DIR``.
+    """Read a method from a string: ``supervised``, ``bagging:10`` or ``distill:run:DIR``.
 
     Raises:
         UnknownName: There is no such method.
@@ -58,4 +58,4 @@ def _read(value: Any) -> Any:
 AnyMethod = Annotated[
     Supervised | Bagging | Distill, Field(discriminator="type"), BeforeValidator(_read)
 ]
-"""One of the methods; a word is enough for most."""
+"""One of the methods; the name is enough for most."""

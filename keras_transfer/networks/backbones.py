@@ -1,4 +1,4 @@
-"""The table of backbones: how each is built, what it wants done to pixels, where its blocks are."""
+"""The table of backbones: constructor, preprocessing and blocks of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["BACKBONES", "BackboneSpec", "Marks", "build_backbone", "checked_vari
 
 @dataclass(frozen=True)
 class Marks:
-    """How layer names tell the blocks of a family of networks.
+    """Patterns of layer names that mark the blocks of a network family.
 
     Attributes:
         pattern: Regular expression; where a layer's name matches from its start on, the groups,
@@ -36,11 +36,11 @@ class BackboneSpec:
 
     Attributes:
         constructor: "module:name", imported when it is built.
-        preprocessing: What it wants done to pixels, a row of ``PREPROCESSINGS``.
-        marks: How its layers fall into blocks.
-        parameters: How many it has in its default variant, without top.
-        size: Side of the images it was made for, in pixels.
-        least: Side of the smallest images it can take, in pixels.
+        preprocessing: Preprocessing of pixels, a row of ``PREPROCESSINGS``.
+        marks: Marks of its blocks.
+        parameters: Number of parameters of the default variant, without top.
+        size: Native image size in pixels.
+        least: Minimum image size in pixels.
         variants: Options of the constructor, each with the values that may be chosen, of which
             the first is the default.
     """
@@ -193,17 +193,17 @@ def build_backbone(
 
 
 def _checked_size(name: str, size: int) -> int:
-    least = BACKBONES[name].least
-    if size < least:
+    minimum = BACKBONES[name].least
+    if size < minimum:
         raise BadConfiguration(
-            f"{name} takes images of at least {least} x {least} pixels, not {size} x {size}. "
-            f"Take image_size = {least} or more, or another backbone."
+            f"{name} takes images of at least {minimum} x {minimum} pixels, not {size} x {size}. "
+            f"Take image_size = {minimum} or more, or another backbone."
         )
     return size
 
 
 def checked_variant(name: str, variant: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Give the options of a variant that differ from the defaults, once they are all right.
+    """Check the options of a variant, and return those that differ from the defaults.
 
     Raises:
         UnknownName: The network has no such option.
@@ -215,7 +215,7 @@ def checked_variant(name: str, variant: Mapping[str, Any] | None) -> dict[str, A
         if option not in allowed:
             raise UnknownName(f"variant option of {name}", option, allowed)
         if value not in allowed[option]:
-            values = ", ".join(str(one) for one in sorted(allowed[option]))
+            values = ", ".join(str(choice) for choice in sorted(allowed[option]))
             raise BadConfiguration(f"{option} of {name} is one of {values}; got {value}.")
         chosen[option] = allowed[option][allowed[option].index(value)]  # 1.0 where 1 was given
     return {option: value for option, value in chosen.items() if value != allowed[option][0]}

@@ -1,4 +1,4 @@
-"""Blocks of a backbone: the named stretches, from input to output, that can be unfrozen."""
+"""Blocks of a backbone: named groups of layers, from input to output, that can be unfrozen."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def blocks(backbone: keras.Model) -> dict[str, list[keras.Layer]]:
     """
     layers = [layer for layer in backbone.layers if not _is_input(layer)]
     names = [layer.name for layer in layers]
-    found: dict[str, list[keras.Layer]] = {}
+    marks_by_layer: dict[str, list[keras.Layer]] = {}
     for layer, block in zip(layers, _block_of_each(names), strict=True):
-        found.setdefault(block, []).append(layer)
-    places = {id(layer): place for place, layer in enumerate(layers)}
+        marks_by_layer.setdefault(block, []).append(layer)
+    indices = {id(layer): index for index, layer in enumerate(layers)}
     # A mask's layer stands before earlier blocks; those with weights follow each other.
-    return dict(sorted(found.items(), key=lambda item: _start(item[1], places)))
+    return dict(sorted(marks_by_layer.items(), key=lambda item: _start(item[1], indices)))
 
 
-def _start(block: list[keras.Layer], places: dict[int, int]) -> int:
-    return min(places[id(layer)] for layer in ([x for x in block if x.weights] or block))
+def _start(block: list[keras.Layer], indices: dict[int, int]) -> int:
+    return min(indices[id(layer)] for layer in ([x for x in block if x.weights] or block))
 
 
 def _is_input(layer: keras.Layer) -> bool:
@@ -49,7 +49,7 @@ def _is_input(layer: keras.Layer) -> bool:
 def _block_of_each(names: list[str]) -> list[str]:
     families = dict.fromkeys(row.marks for row in BACKBONES.values())
     families |= dict.fromkeys(row.marks for row in TEXT_BACKBONES.values())
-    marks = max(families, key=lambda one: sum(map(bool, _marked(names, one))))
+    marks = max(families, key=lambda family: sum(map(bool, _marked(names, family))))
     marked = _marked(names, marks)
     return _filled(marked[::-1])[::-1] if marks.ends else _filled(marked)
 

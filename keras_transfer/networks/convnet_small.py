@@ -1,4 +1,4 @@
-"""A small network of our own for small images: three blocks of two convolutions."""
+"""A small network for small images: three blocks of two convolutions."""
 
 from __future__ import annotations
 

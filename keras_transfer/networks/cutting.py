@@ -1,4 +1,4 @@
-"""Where a partly frozen network is cut in two: the frozen part, which runs once, and the rest."""
+"""Cut a partly frozen network into the frozen part, which runs once, and the trainable part."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ FEATURES = "features"
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A network in two parts that share its layers: ``trainable(frozen(inputs))`` is its answer.
+    """A network in two parts with shared layers: ``trainable(frozen(inputs))`` gives its outputs.
 
     Attributes:
-        boundary: Name of the layer after which it is cut.
+        boundary: Name of the last layer before the cut.
         before: Graphs that follow one another up to the cut.
         after: Graphs that follow one another from the cut on. The first input of each is what the
             graph before it gives, the others are passed along.
         inputs: Names of the network's inputs, in the order that the first graph takes them.
-        passthrough: Names of the inputs that the trainable part takes beside the features, such
+        passthrough: Names of inputs of the trainable part besides the features, such
             as a padding mask.
     """
 
@@ -49,7 +49,7 @@ class Cut:
         return _joined(self.after, "trainable", (FEATURES, *self.passthrough))
 
     def further(self) -> Cut | None:
-        """Cut the trainable part once more, as its layers are set now; None if nothing is cut."""
+        """Cut the trainable part again, by the current state of its layers; None without a cut."""
         if self.passthrough:
             return None
         return _cut(self.after, self.inputs)
@@ -58,7 +58,7 @@ class Cut:
 def cut_network(
     model: keras.Model, backbones: Sequence[str] = ("backbone",), passthrough: Sequence[str] = ()
 ) -> Cut | None:
-    """Cut a network at the last single tensor before anything that acts otherwise in training.
+    """Cut a network at the last single tensor before the first operation that depends on training.
 
     Layers act otherwise that train, drop at random, or normalize by the batch. The cut lies where
     one tensor carries everything, so that branches and skips stay intact: behind a cut vertex of
@@ -99,7 +99,7 @@ def _cut(graphs: tuple[keras.Model, ...], inputs: tuple[str, ...]) -> Cut | None
 
 
 def _cut_flat(model: keras.Model, passthrough: tuple[str, ...]) -> Cut | None:
-    """Cut a model whose backbone is no layer of its own."""
+    """Cut a model whose backbone is not a separate layer."""
     given: dict[str, keras.KerasTensor] = model.input
     last = _last_cut(model, {id(given[name]) for name in passthrough})
     if last is None:
@@ -120,15 +120,15 @@ def _again(model: keras.Model, given: Sequence[keras.KerasTensor]) -> keras.Mode
     model and others are not, Keras 3.15 leaves that model without its own inputs.
     """
     inputs = [keras.Input(x.shape[1:], dtype=x.dtype) for x in given]
-    found = {id(old): new for old, new in zip(given, inputs, strict=True)}
+    tensors = {id(old): new for old, new in zip(given, inputs, strict=True)}
     for node in _in_order(model):
-        known = all(id(tensor) in found for tensor in node.input_tensors)
-        if node.is_input or not known or id(node.output_tensors[0]) in found:
+        known = all(id(tensor) in tensors for tensor in node.input_tensors)
+        if node.is_input or not known or id(node.output_tensors[0]) in tensors:
             continue
-        args, kwargs = node.arguments.fill_in(found)
+        args, kwargs = node.arguments.fill_in(tensors)
         outputs = keras.tree.flatten(node.operation(*args, **kwargs))
-        found |= {id(old): new for old, new in zip(node.output_tensors, outputs, strict=True)}
-    outputs = keras.tree.map_structure(lambda tensor: found[id(tensor)], model.output)
+        tensors |= {id(old): new for old, new in zip(node.output_tensors, outputs, strict=True)}
+    outputs = keras.tree.map_structure(lambda tensor: tensors[id(tensor)], model.output)
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs)
 
 
@@ -161,7 +161,7 @@ def _joined(graphs: tuple[keras.Model, ...], name: str, given: Sequence[str] = (
 
 
 def fingerprint(model: keras.Model) -> str:
-    """Hash what a network computes: operations, how they are joined, and weights.
+    """Hash a network's function: operations, connections and weights.
 
     Names do not count: Keras numbers them by what else was built in the process.
     """
@@ -191,11 +191,11 @@ def _description(operation: Any) -> Any:
 
 def _nameless(config: Any) -> Any:
     if isinstance(config, list | tuple):
-        return [_nameless(one) for one in config]
+        return [_nameless(value) for value in config]
     if not isinstance(config, dict):
         return config
-    told = {key: one for key, one in config.items() if not str(key).startswith("_")}
-    return {key: _nameless(told[key]) for key in told if key not in ("name", "trainable")}
+    public = {key: value for key, value in config.items() if not str(key).startswith("_")}
+    return {key: _nameless(public[key]) for key in public if key not in ("name", "trainable")}
 
 
 def _last_cut(graph: keras.Model, sides: Collection[int] = ()) -> Any | None:
@@ -209,7 +209,7 @@ def _last_cut(graph: keras.Model, sides: Collection[int] = ()) -> Any | None:
     last_use = {
         id(tensor): place for place, node in enumerate(nodes) for tensor in node.input_tensors
     }
-    passed, cut, reach = set(sides), None, 0
+    passed, cut, last = set(sides), None, 0
     for place, node in enumerate(nodes):
         if node.input_tensors and all(id(tensor) in passed for tensor in node.input_tensors):
             passed |= {id(tensor) for tensor in node.output_tensors}
@@ -217,9 +217,9 @@ def _last_cut(graph: keras.Model, sides: Collection[int] = ()) -> Any | None:
             continue
         if _acts_in_training(node.operation):
             break
-        if reach <= place and not node.is_input:
+        if last <= place and not node.is_input:
             cut = node
-        reach = max(reach, *(last_use.get(id(tensor), 0) for tensor in node.output_tensors))
+        last = max(last, *(last_use.get(id(tensor), 0) for tensor in node.output_tensors))
     return cut
 
 
@@ -234,7 +234,7 @@ def _in_order(graph: keras.Model) -> list[Any]:
 
 
 def _acts_in_training(operation: Any) -> bool:
-    """Whether an operation learns, draws random numbers, or looks at the whole batch."""
+    """Whether an operation learns, draws random numbers, or uses batch statistics."""
     layers = operation._flatten_layers() if isinstance(operation, keras.Layer) else ()
     return any(map(_acts, layers))
 

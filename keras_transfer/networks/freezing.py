@@ -1,4 +1,4 @@
-"""Which layers of a backbone train."""
+"""Freezing of backbone layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def freeze(
     unfreeze: str | float | None = None,
     batch_norm: Literal["frozen", "train"] = "frozen",
 ) -> None:
-    """Set what trains from the next ``compile`` on, and nothing else.
+    """Set which layers train from the next ``compile`` on.
 
     Args:
         backbone: Its layers' ``trainable`` is set.
@@ -39,12 +39,12 @@ def freeze(
     trained = _trained(backbone, unfreeze)
     backbone.trainable = True  # of a frozen model nothing would train, whatever its layers say
     for layer in backbone.layers:
-        kept = batch_norm == "frozen" and isinstance(layer, BatchNormalization)
-        layer.trainable = id(layer) in trained and not kept
+        frozen = batch_norm == "frozen" and isinstance(layer, BatchNormalization)
+        layer.trainable = id(layer) in trained and not frozen
 
 
 def _trained(backbone: keras.Model, unfreeze: str | float | None) -> set[int]:
-    """Ids of the layers that train."""
+    """Ids of the trainable layers."""
     if unfreeze is None or unfreeze == "none":
         return set()
     if unfreeze == "all":
@@ -63,20 +63,20 @@ def _trained(backbone: keras.Model, unfreeze: str | float | None) -> set[int]:
 
 def _from_name(backbone: keras.Model, name: str) -> set[int]:
     """The layers of a block and all later blocks, or a layer and all layers after it."""
-    found, layers = blocks(backbone), [layer.name for layer in backbone.layers]
-    if name in found:
-        later = [*found][[*found].index(name) :]
-        return {id(layer) for block in later for layer in found[block]}
+    by_block, layers = blocks(backbone), [layer.name for layer in backbone.layers]
+    if name in by_block:
+        later = [*by_block][[*by_block].index(name) :]
+        return {id(layer) for block in later for layer in by_block[block]}
     if name in layers:
         return set(map(id, backbone.layers[layers.index(name) :]))
-    known = [*found, "all", *layers]  # blocks first: the message lists them so
+    known = [*by_block, "all", *layers]  # blocks first: the message lists them so
     raise UnknownName("block or layer of the backbone", name, dict.fromkeys(known))
 
 
 def parameter_counts(model: keras.Model) -> tuple[int, int]:
-    """Count a model's parameters: those that train, and all of them."""
+    """Count the trainable parameters and all parameters of a model."""
     trainable, every = (
-        sum(prod(one.shape) for one in weights)
+        sum(prod(weight.shape) for weight in weights)
         for weights in (model.trainable_weights, model.weights)
     )
     return trainable, every

@@ -1,4 +1,4 @@
-"""What is put on a backbone: pooling, hidden layers, the layer of logits; or several of these."""
+"""Heads: pooling, hidden layers and the layer of logits; one or several members."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POOLINGS: Table[Head] = Table(
         "avgmax": _average_and_maximum,
     },
 )
-"""How the last map of features, (batch, height, width, channels), becomes one vector each."""
+"""Pooling of feature maps (batch, height, width, channels) to (batch, channels)."""
 
 
 def build_head(  # noqa: PLR0913
@@ -46,7 +46,7 @@ def build_head(  # noqa: PLR0913
     finish: Head | None = None,
     prefix: str = "",
 ) -> Head:
-    """Describe a head; the graph is made where the result is called.
+    """Describe a head; calling the result builds the graph.
 
     ``pooling="flatten", units=(256,)`` is the textbook head of VGG16,
     ``pooling="avg", units=(1024,)`` that of ResNet50.
@@ -55,13 +55,13 @@ def build_head(  # noqa: PLR0913
         outputs: Width of the last layer: classes (a binary problem has two), labels or targets.
         pooling: A row of ``POOLINGS``; None: the features are pooled already.
         units: Widths of the hidden layers.
-        activation: Of the hidden layers, by its Keras name.
+        activation: Keras activation of the hidden layers.
         dropout: Share of values dropped after each hidden layer; after pooling if there is none.
         batch_normalization: Whether hidden layers are normalised, before the activation.
         l1: Factor of the sum of absolute values of each kernel, in the loss.
         l2: Factor of the sum of squares of each kernel, in the loss.
         members: How many such heads stand side by side on the pooled features; of several the
-            answer is the mean: its softmax is the mean of theirs.
+            output is the mean: its softmax is the mean of the members'.
         finish: Layers after the last one, such as an objective's rescaling.
         prefix: Starts the names of all layers, where a network has several heads.
 
@@ -103,7 +103,7 @@ def build_head(  # noqa: PLR0913
 
 
 def _mean(logits: Sequence[keras.KerasTensor]) -> keras.KerasTensor:
-    """The logarithm of the mean of what the members' softmax gives, for every class.
+    """Logarithm of the members' mean softmax, for every class.
 
     The largest of the logarithms is taken out of the sum, so that none overflows or vanishes.
     These operations, unlike TensorFlow's logsumexp, are known to every runtime we export to.
@@ -119,6 +119,6 @@ def _activation(name: str) -> str:
     try:
         keras.activations.get(name)
     except ValueError:
-        known = [one for one in dir(keras.activations) if not one.startswith("_")]
+        known = [attribute for attribute in dir(keras.activations) if not attribute.startswith("_")]
         raise UnknownName("activation", name, known) from None
     return name

@@ -1,4 +1,4 @@
-"""Where ImageNet weights lie on this machine, and fetching them."""
+"""Find the ImageNet weights on this machine, or download them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Location", "check_hash", "fetch", "where"]
 
 
 class Location(NamedTuple):
-    """One published file, and where it belongs on this machine."""
+    """A published file and its path on this machine."""
 
     path: Path
     url: str
@@ -33,7 +33,7 @@ class Location(NamedTuple):
 def where(
     name: str, variant: Mapping[str, Any] | None = None, image_size: int | None = None
 ) -> Location:
-    """Say which file Keras uses for a network, and where it belongs.
+    """The file that Keras uses for a network, and its path.
 
     Args:
         name: A row of ``BACKBONES``.
@@ -63,7 +63,7 @@ def where(
 
 
 def check_hash(path: Path, digest: str) -> None:
-    """Hold a file against its published hash.
+    """Compare a file with its published hash.
 
     Args:
         path: The file.
@@ -72,15 +72,16 @@ def check_hash(path: Path, digest: str) -> None:
     Raises:
         BadWeights: It has another hash.
     """
-    kind = "sha256" if len(digest) == 64 else "md5"
-    found = hashlib.new(kind, usedforsecurity=False)
+    algorithm = "sha256" if len(digest) == 64 else "md5"
+    hasher = hashlib.new(algorithm, usedforsecurity=False)
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
-            found.update(chunk)
-    if digest and found.hexdigest() != digest:
+            hasher.update(chunk)
+    if digest and hasher.hexdigest() != digest:
         raise BadWeights(
-            f"{path} is not the published file: its {kind} is {found.hexdigest()}, not {digest}. "
-            "Most likely its download broke off; delete it to have it fetched again."
+            f"{path} is not the published file: its {algorithm} is {hasher.hexdigest()}, "
+            f"not {digest}. "
+            "The download was probably interrupted; delete the file to download it again."
         )
 
 
@@ -129,5 +130,5 @@ def _offline(name: str, file: Location, error: Exception) -> str:
         f"  from    {file.url}\n"
         f"  belongs in {file.path.parent}\n"
         "Fetch it on a machine with a network and put it there, or set KERAS_HOME to a folder "
-        "that has it in models/. Otherwise take --weights FILE, or --weights none."
+        "that has it in models/. Otherwise use --weights FILE, or --weights none."
     )

@@ -1,4 +1,4 @@
-"""A network with named inputs, outputs and backbones: what is trained, kept and exported."""
+"""A network with named inputs, outputs and backbones, for training and export."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Network:
     """A model and its parts, which share their layers.
 
     Attributes:
-        model: What is trained: inputs by name to outputs by name.
-        predictor: What is kept, evaluated and exported; often the model itself.
+        model: The model to train: inputs by name to outputs by name.
+        predictor: The model to save, evaluate and export; often the same.
         backbones: The pretrained networks in it, by name.
         passthrough: Names of inputs that heads take too, such as a padding mask.
     """
@@ -72,7 +72,7 @@ class Network:
             freeze(backbone, unfreeze, batch_norm)
 
     def cut(self) -> Cut | None:
-        """Cut the model into its frozen and its trainable part, as its layers are set now."""
+        """Cut the model into its frozen and trainable parts, by the current state of its layers."""
         return cut_network(self.model, list(self.backbones), self.passthrough)
 
 
@@ -157,9 +157,9 @@ def members_of(network: Network, output: str) -> Sequence[tuple[Network, keras.M
     logits: list[keras.KerasTensor] = []
     while (name := f"member{len(logits) + 1}_logits") in names:
         logits.append(model.get_layer(name).output)
-    found = []
+    members = []
     for number, tensor in enumerate(logits, start=1):
         member = keras.Model(model.input, {output: tensor}, name="classifier")
         head = keras.Model(pooled, {output: tensor}, name=f"member{number}")
-        found.append((Network(member, member, network.backbones, network.passthrough), head))
-    return found
+        members.append((Network(member, member, network.backbones, network.passthrough), head))
+    return members

@@ -1,4 +1,4 @@
-"""What each network wants done to the pixels, as a few stock layers inside the graph."""
+"""Preprocessing of pixels for each network, as Keras layers inside the graph."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Preprocessing:
     Attributes:
         scale: One factor, or one per channel.
         offset: One summand, or one per channel.
-        bgr: Whether the channels are turned round first.
+        bgr: Whether the channel order is reversed first.
     """
 
     scale: float | Channels = 1.0
@@ -58,7 +58,7 @@ PREPROCESSINGS: Table[Preprocessing] = Table(
 
 
 def preprocess(pixels: keras.KerasTensor, mode: str) -> keras.KerasTensor:
-    """Put a preprocessing into a graph.
+    """Add a preprocessing to a graph.
 
     Only layers and operations of Keras are used, so that a saved model loads without this
     package. They compute in float32 under any precision policy: bfloat16 cannot tell

@@ -1,4 +1,4 @@
-"""The table of ImageNet weights that Keras publishes, as Keras 3.15 asks for them."""
+"""The table of ImageNet weights that Keras 3.15 publishes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Published:
 
     @property
     def name(self) -> str:
-        """What Keras calls the file on disk."""
+        """Keras's name of the file on disk."""
         return self.file or self.url.rpartition("/")[2]
 
 

@@ -1,4 +1,4 @@
-"""How a sequence of features becomes one vector, padding aside."""
+"""Pooling of a sequence of features to one vector, without padding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of backbones for texts: how each is built, where its blocks are."""
+"""The table of text backbones: constructor and blocks of each."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class TextBackbone:
     Attributes:
         constructor: "module:name", imported when it is built. It is called with
             ``vocabulary_size``, ``length``, ``positions`` and ``sizes``.
-        marks: How its layers fall into blocks.
-        sizes: Arguments of the constructor that tell this network from its relatives.
-        positions: Most tokens that a sequence can have.
+        marks: Marks of its blocks.
+        sizes: Arguments of the constructor, specific to this network.
+        positions: Maximum number of tokens in a sequence.
     """
 
     constructor: str
@@ -59,7 +59,7 @@ def build_text_backbone(
 
     Args:
         name: A row of ``TEXT_BACKBONES``.
-        vocabulary_size: How many different tokens there are.
+        vocabulary_size: Number of tokens in the vocabulary.
         length: Tokens of each sequence, padding included.
         dropout: Share of values dropped in training. With 0 it answers in training as it does
             in ``predict``, as cached features need it.

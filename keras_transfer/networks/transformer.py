@@ -1,4 +1,4 @@
-"""A small transformer encoder of our own for texts."""
+"""A small transformer encoder for texts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def transformer(
     that between two blocks nothing passes but their sequence and that input.
 
     Args:
-        vocabulary_size: How many different tokens there are.
+        vocabulary_size: Number of tokens in the vocabulary.
         length: Tokens of each sequence, padding included; at most ``positions``.
         depth: Number of blocks of attention and feed-forward network.
         width: Of the embeddings and of each block, a multiple of ``heads``.

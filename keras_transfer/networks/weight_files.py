@@ -21,7 +21,7 @@ __all__ = ["Held", "Layout", "layouts", "opened"]
 
 
 class Held(NamedTuple):
-    """What a file holds for one layer.
+    """The weights in a file for one layer.
 
     Attributes:
         name: What the file calls the layer; empty if it holds none.
@@ -33,12 +33,12 @@ class Held(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """One reading of a file: which of its weights are those of a network.
+    """One interpretation of a file: assignment of its weights to the layers of a network.
 
     Attributes:
         layers: What it holds for each layer of the network that has weights.
-        rest: Names of further layers with weights that stand beside them.
-        parameters: How many parameters all of them have.
+        rest: Names of other layers with weights in the file.
+        parameters: Total number of parameters.
     """
 
     layers: list[Held]
@@ -57,7 +57,7 @@ def opened(path: Path) -> Iterator[h5py.Group]:
 
     if not (path.is_file() and os.access(path, os.R_OK)):
         raise BadWeights(
-            f"There is no file of weights {path}, or none that may be read. "
+            f"The weights file {path} does not exist or cannot be read. "
             "Besides a file, weights are 'imagenet' or 'none'."
         )
     with ExitStack() as stack:
@@ -81,12 +81,12 @@ def _unreadable(path: Path, error: Exception) -> str:
     return (
         f"{path} cannot be read as weights: {error}. It is {path.stat().st_size} bytes long and "
         f"begins with {start!r}; weights are HDF5 files (.weights.h5, .h5) or .keras files, and "
-        "one whose download broke off must be fetched again."
+        "an incomplete download must be repeated."
     )
 
 
 def layouts(root: h5py.Group, layers: Sequence[keras.Layer]) -> Iterator[Layout]:
-    """Read a file in each way that it can be read: as a network, and as one that holds a network.
+    """All interpretations of a file: as a network, and as a model that contains a network.
 
     Keras 2 lists the layers that have weights from input to output; Keras 3 files each layer
     under its class and its number among the layers of that class. Names are not compared:
@@ -129,15 +129,15 @@ def _nested_keras2(group: h5py.Group, layers: Sequence[keras.Layer]) -> Layout |
         return None
     leaves = [leaf for layer in layers for leaf in _leaves(layer)]
     names = _counterparts(leaves, owners)
-    found = []
+    held = []
     for layer in layers:
         if layer.weights:
             own = [names.get(leaf.name, "") for leaf in _leaves(layer)]
             arrays = [array for name in own for array in owners.get(name, ())]
-            found.append(Held(", ".join(filter(None, own)), arrays))
+            held.append(Held(", ".join(filter(None, own)), arrays))
     used = set(names.values())
     sizes = sum(int(array.size) for arrays in owners.values() for array in arrays)
-    return Layout(found, [name for name in owners if name not in used], sizes)
+    return Layout(held, [name for name in owners if name not in used], sizes)
 
 
 def _leaves(layer: keras.Layer) -> Iterator[keras.Layer]:
@@ -145,12 +145,12 @@ def _leaves(layer: keras.Layer) -> Iterator[keras.Layer]:
     inner = getattr(layer, "layers", None)
     if inner is None and layer.weights:
         yield layer
-    for one in inner or ():
-        yield from _leaves(one)
+    for sublayer in inner or ():
+        yield from _leaves(sublayer)
 
 
 def _counterparts(leaves: Sequence[keras.Layer], owners: Iterable[str]) -> dict[str, str]:
-    """Which name in a file means which layer; those that Keras numbered, by their order."""
+    """Names in a file by layer; names that Keras numbers are matched by order."""
     kinds = {_snake(type(leaf).__name__) for leaf in leaves}
 
     def by_kind(names: Iterable[str]) -> dict[str, list[str]]:
@@ -161,11 +161,13 @@ def _counterparts(leaves: Sequence[keras.Layer], owners: Iterable[str]) -> dict[
                 found[kind].append((int(number), name))
         return {kind: [name for _, name in sorted(pairs)] for kind, pairs in found.items()}
 
-    ours, theirs = by_kind(leaf.name for leaf in leaves), by_kind(owners)
+    kinds_here, kinds_in_file = by_kind(leaf.name for leaf in leaves), by_kind(owners)
     numbered = {
-        mine: other for kind in kinds for mine, other in zip(ours[kind], theirs[kind], strict=False)
+        leaf_name: owner
+        for kind in kinds
+        for leaf_name, owner in zip(kinds_here[kind], kinds_in_file[kind], strict=False)
     }
-    same = set(owners).difference(*theirs.values())
+    same = set(owners).difference(*kinds_in_file.values())
     return {leaf.name: leaf.name for leaf in leaves if leaf.name in same} | numbered
 
 
@@ -179,7 +181,7 @@ def _networks(root: h5py.Group) -> Iterator[h5py.Group]:
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """Read a list of names, which is stored in numbered pieces where it is long."""
+    """Read a list of names; long ones are stored in numbered pieces."""
     pieces = [attribute] if attribute in group.attrs else []
     while (piece := f"{attribute}{len(pieces)}") in group.attrs:
         pieces.append(piece)
@@ -189,13 +191,13 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
 
 def _keras3(root: h5py.Group, layers: Sequence[keras.Layer]) -> Layout:
     group, keys = root["layers"], _keys(layers)
-    found = [
+    held = [
         _held_by(group.get(key), layer)
         for key, layer in zip(keys, layers, strict=True)
         if layer.weights
     ]
     rest = [_name(group[key]) for key in group if key not in keys and _weighs(group[key])]
-    return Layout(found, rest, _parameters(group))
+    return Layout(held, rest, _parameters(group))
 
 
 def _keys(layers: Sequence[keras.Layer]) -> list[str]:
@@ -222,9 +224,9 @@ def _arrays(group: h5py.Group, layer: keras.Layer) -> Iterator[h5py.Dataset]:
     variables = group.get("vars", {})
     yield from (variables[key] for key in sorted(variables, key=int))
     inner = getattr(layer, "layers", ())  # ConvNeXt's stem is a Sequential
-    for key, one in zip(_keys(inner), inner, strict=True):
+    for key, inner_layer in zip(_keys(inner), inner, strict=True):
         if key in group.get("layers", {}):
-            yield from _arrays(group["layers"][key], one)
+            yield from _arrays(group["layers"][key], inner_layer)
 
 
 def _name(group: h5py.Group) -> str:

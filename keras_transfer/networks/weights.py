@@ -1,4 +1,4 @@
-"""Putting pretrained weights into a backbone: all of them, or an error and none."""
+"""Load pretrained weights into a backbone, completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["copy_backbone_weights", "load_backbone_weights", "verify_weights"]
 
 TOP_LAYERS = 3
-"""A classifier of keras.applications has at most so many layers with weights over its backbone."""
+"""Maximum number of layers with weights that keras.applications adds to a backbone."""
 
 
 def load_backbone_weights(
@@ -56,7 +56,7 @@ def load_backbone_weights(
 
 
 def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | None = None) -> None:
-    """Make sure that a file holds weights for a network.
+    """Check that a file holds weights for a network.
 
     One that bears the name of the network's published ImageNet weights must have their hash too.
 
@@ -85,7 +85,7 @@ def copy_backbone_weights(source: keras.Model, target: keras.Model) -> None:
     if not problem and len(given) > len(layers):
         problem = f"the source has {len(given) - len(layers)} layers more"
     if problem:
-        raise BadWeights(f"The weights are of another network: {problem}.")
+        raise BadWeights(f"The weights do not fit this network: {problem}.")
     _assign(target, given)
 
 
@@ -93,8 +93,8 @@ def _weighted(backbone: keras.Model) -> list[keras.Layer]:
     return [layer for layer in backbone.layers if layer.weights]
 
 
-def _assign(backbone: keras.Model, found: Iterable[Held]) -> None:
-    for layer, (_, arrays) in zip(_weighted(backbone), found, strict=True):
+def _assign(backbone: keras.Model, contents: Iterable[Held]) -> None:
+    for layer, (_, arrays) in zip(_weighted(backbone), contents, strict=True):
         for weight, array in zip(layer.weights, arrays, strict=True):
             weight.assign(array[...])
         if hasattr(layer, "finalize_state"):
@@ -102,7 +102,7 @@ def _assign(backbone: keras.Model, found: Iterable[Held]) -> None:
 
 
 def _fitting(path: Path, root: h5py.Group, backbone: keras.Model, name: str) -> Layout:
-    """The first reading of a file that fits; of those that do not, the nearest says why."""
+    """The first interpretation of a file that fits; otherwise the error of the nearest one."""
     misfits = []
     for layout in layouts(root, backbone.layers):
         fitting, problem = _misfit(_weighted(backbone), layout.layers)
@@ -116,24 +116,27 @@ def _fitting(path: Path, root: h5py.Group, backbone: keras.Model, name: str) -> 
     raise BadWeights(f"{path} does not fit {name}: {problem}.{_likely(nearest.parameters, name)}")
 
 
-def _misfit(layers: Sequence[keras.Layer], found: Sequence[Held]) -> tuple[int, str]:
-    """How many layers get what they want, and what is wrong with the next; "" if all do."""
-    for place, (layer, (name, arrays)) in enumerate(zip(layers, found, strict=False)):
-        wanted = [tuple(weight.shape) for weight in layer.weights]
+def _misfit(layers: Sequence[keras.Layer], layouts: Sequence[Held]) -> tuple[int, str]:
+    """Number of layers that match, and the problem with the next one; "" if all match."""
+    for place, (layer, (name, arrays)) in enumerate(zip(layers, layouts, strict=False)):
+        expected = [tuple(weight.shape) for weight in layer.weights]
         offered = [tuple(array.shape) for array in arrays]
         if not offered:
-            return place, f"it holds nothing for layer {layer.name!r}, which wants {_some(wanted)}"
-        if wanted != offered:
-            pairs = [pair for pair in zip(wanted, offered, strict=False) if pair[0] != pair[1]]
-            if len(wanted) == len(offered):  # then the shapes that agree are of no interest
-                wanted, offered = [pairs[0][0]], [pairs[0][1]]
+            return (
+                place,
+                f"it holds nothing for layer {layer.name!r}, which wants {_some(expected)}",
+            )
+        if expected != offered:
+            pairs = [pair for pair in zip(expected, offered, strict=False) if pair[0] != pair[1]]
+            if len(expected) == len(offered):  # show only the shapes that differ
+                expected, offered = [pairs[0][0]], [pairs[0][1]]
             held_as = f"it holds {_some(offered)} as {name!r}"
-            return place, f"layer {layer.name!r} wants {_some(wanted)}, {held_as}"
+            return place, f"layer {layer.name!r} wants {_some(expected)}, {held_as}"
     return len(layers), ""
 
 
 def _some(shapes: Sequence[object]) -> str:
-    """A layer has four or so; a network that stands in its place has hundreds."""
+    """Shapes for a message, abbreviated for a nested network with hundreds of them."""
     more = f" and {len(shapes) - 6} more" if len(shapes) > 6 else ""
     return _listed(shapes[:6]) + more
 
@@ -143,10 +146,10 @@ def _listed(values: Iterable[object]) -> str:
 
 
 def _likely(count: int, name: str) -> str:
-    """Guess what a file is that does not fit, from the number of its parameters."""
-    others = [other for other, row in BACKBONES.items() if row.parameters == count]
-    if others:
-        return f" It has as many parameters as {others[0]}."
+    """Guess the network of a file that does not fit, by its number of parameters."""
+    same_size = [backbone for backbone, row in BACKBONES.items() if row.parameters == count]
+    if same_size:
+        return f" It has as many parameters as {same_size[0]}."
     options = [
         f"{option} = {_listed(sorted(values))}"
         for option, values in BACKBONES[name].variants.items()

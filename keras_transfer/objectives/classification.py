@@ -40,7 +40,7 @@ class Classification(Objective):
     type: Literal["classification"] = "classification"
     imbalance: Imbalance = Field(
         "auto",
-        description="how classes of different size are balanced",
+        description="how class imbalance is handled",
         json_schema_extra={"section": "Imbalance"},
     )
     class_weight: dict[ClassName, NonNegative] | OwnWeights | None = Field(
@@ -67,9 +67,9 @@ class Classification(Objective):
             refuse(empty, texts, keys, f"have no class in the column {column}")
         classes = tuple(sorted(set(texts[~empty].tolist())) if names is None else names)
         if len(classes) < 2:
-            found = repr(classes[0]) if classes else "none"
+            present = repr(classes[0]) if classes else "none"
             raise BadData(
-                f"Classification takes two or more classes; the column {column} has {found}."
+                f"Classification takes two or more classes; the column {column} has {present}."
             )
         number = {name: index for index, name in enumerate(classes)} | {"": -1}
         values = np.array([number.get(text, -2) for text in texts.tolist()], "int32")
@@ -197,10 +197,10 @@ class Classification(Objective):
         from keras_transfer.evaluation.comparing import mcnemar
 
         sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
-        found = super().compare(aligned, first, second, **sampling)
+        report = super().compare(aligned, first, second, **sampling)
         pairs = zip(aligned.models[first], aligned.models[second], strict=False)
-        found["mcnemar"] = [mcnemar(aligned.true, a.decided, b.decided) for a, b in pairs]
-        return found
+        report["mcnemar"] = [mcnemar(aligned.true, a.decided, b.decided) for a, b in pairs]
+        return report
 
 
 def _counts(train: Labels) -> np.ndarray:

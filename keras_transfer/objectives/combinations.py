@@ -50,10 +50,10 @@ def _owners(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
     some = rare & values.any(axis=1)
     owner[some] = [f"{names[label]}|..." for label in rarest[some]]
     owner[_rare(owner)] = "(other)"
-    left = _rare(owner)
-    if left.any() and not left.all():
-        kept, sizes = np.unique(owner[~left].astype(str), return_counts=True)
-        owner[left] = kept[sizes.argmax()]
+    ambiguous = _rare(owner)
+    if ambiguous.any() and not ambiguous.all():
+        kept, sizes = np.unique(owner[~ambiguous].astype(str), return_counts=True)
+        owner[ambiguous] = kept[sizes.argmax()]
     return owner
 
 

@@ -56,7 +56,7 @@ class MultiLabel(Objective):
         (), description="columns of 0 and 1, one per label; default: one column of label names"
     )
     separator: Annotated[str, Field(min_length=1)] = Field(
-        "|", description="what separates the labels in a cell, e.g. cat|dog; an empty cell has none"
+        "|", description="separator of the labels in a cell, e.g. cat|dog; an empty cell has none"
     )
     imbalance: Literal["none", "pos_weight"] = Field(
         "none",
@@ -119,10 +119,10 @@ class MultiLabel(Objective):
         labels = tuple(sorted(set().union(*sets)) if names is None else names)
         if not labels:
             raise BadData(f"No example has a label in the column {column}.")
-        strange = np.array([not found <= set(labels) for found in sets], bool)
+        strange = np.array([not present <= set(labels) for present in sets], bool)
         known = f"have a label in the column {column} that is none of {', '.join(labels[:30])}"
         refuse(strange, texts, keys, known)
-        values = np.array([[name in found for name in labels] for found in sets], "float32")
+        values = np.array([[name in present for name in labels] for present in sets], "float32")
         return Labels(values.reshape(-1, len(labels)), labels), texts == ""
 
     def known(self, values: np.ndarray) -> np.ndarray:

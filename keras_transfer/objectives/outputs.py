@@ -130,7 +130,7 @@ def read_outputs(path: Path) -> dict[str, Output]:
     """Read ``outputs.json``, or ``classes.json`` of version 1.
 
     Args:
-        path: The file; beside it lies ``classes.json``.
+        path: The file; ``classes.json`` is in the same folder.
     """
     if path.exists():
         return from_json(json.loads(path.read_text(encoding="utf-8")))

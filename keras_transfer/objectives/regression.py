@@ -89,8 +89,10 @@ class Regression(Objective):
         empty = texts == ""
         shown = [dict(zip(targets, row, strict=True)) for row in texts.tolist()]
         if missing:
-            torn = empty.any(axis=1) & ~empty.all(axis=1)
-            refuse(torn, shown, keys, "have some of their targets only; give all of them or none")
+            incomplete = empty.any(axis=1) & ~empty.all(axis=1)
+            refuse(
+                incomplete, shown, keys, "have some of their targets only; give all of them or none"
+            )
         else:
             refuse(empty.any(axis=1), shown, keys, "have no value; remove them or give a number")
         values = np.array([_number(text) for text in texts.ravel().tolist()]).reshape(texts.shape)

@@ -1,4 +1,4 @@
-"""The run folder: what is written where, and reading it back."""
+"""The run folder: writing and reading its files."""
 
 from keras_transfer.runs.directory import (
     finished,

@@ -1,4 +1,4 @@
-"""The run folder: where it lies, and what is written into it."""
+"""The run folder: its path, metadata and log."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
     if data and os.path.isdir(data) and home.is_relative_to(data):
         raise BadConfiguration(
             f"The run folder {home} would lie inside the data folder {data}, where it would "
-            "be taken for a class. Name an --out elsewhere."
+            "be read as a class. Name an --out elsewhere."
         )
     if out is not None:
         folder = Path(out)
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise BadConfiguration(
-                f"{folder} is there already; a run never overwrites. Name another --out, "
-                "or go on with an interrupted run by --resume."
+                f"{folder} already exists; a run never overwrites. Name another --out, "
+                "or resume an interrupted run by --resume."
             )
         _make(folder, exist_ok=True)
         return folder
-    n = 1 + max((_number(one) for one in _runs_of(name)), default=0)
+    n = 1 + max((_number(folder) for folder in _runs_of(name)), default=0)
     while True:
         folder = ROOT / name / str(n)
         try:
@@ -94,7 +94,7 @@ def _make(folder: Path, exist_ok: bool = False) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder in which nothing began, and what is empty above it in ``runs``."""
+    """Remove the folder of a run that did not start, and empty parents in ``runs``."""
     shutil.rmtree(folder)
     with contextlib.suppress(OSError):  # not empty
         for above in folder.parents:
@@ -112,7 +112,7 @@ def _runs_of(name: str) -> list[Path]:
     home = ROOT / name
     if not home.is_dir():
         return []
-    return sorted((one for one in home.iterdir() if one.name.isdecimal()), key=_number)
+    return sorted((path for path in home.iterdir() if path.name.isdecimal()), key=_number)
 
 
 def interrupted(name: str, out: str | Path | None = None) -> Path:
@@ -132,7 +132,7 @@ def interrupted(name: str, out: str | Path | None = None) -> Path:
     if _status(Path(out)) is None:
         raise BadConfiguration(f"{out} is no run folder, so there is nothing to resume.")
     if _status(Path(out)) == "done":
-        raise BadConfiguration(f"{out} is finished; nothing is left to resume.")
+        raise BadConfiguration(f"{out} is finished; there is nothing to resume.")
     began = json.loads((Path(out) / "run.json").read_text(encoding="utf-8"))["recipe"]
     if began != name:
         raise BadConfiguration(f"{out} is a run of recipe {began!r}, not of {name!r}.")
@@ -145,12 +145,12 @@ def has_interrupted(name: str) -> bool:
 
 
 def _open_runs(name: str) -> list[Path]:
-    return [one for one in _runs_of(name) if _status(one) not in (None, "done")]
+    return [folder for folder in _runs_of(name) if _status(folder) not in (None, "done")]
 
 
 def finished(name: str) -> Path | None:
     """The last finished run of a recipe below the working directory."""
-    return next((one for one in reversed(_runs_of(name)) if _status(one) == "done"), None)
+    return next((folder for folder in reversed(_runs_of(name)) if _status(folder) == "done"), None)
 
 
 def is_done(folder: Path) -> bool:
@@ -166,13 +166,13 @@ def _status(folder: Path) -> str | None:
 
 
 def _begun(folder: Path) -> Path:
-    """What a command was begun with: the run folder, or that of the series which it is part of."""
-    around = [one for one in folder.parents if (one / SERIES).exists()]
+    """The folder of the command: the run's, or that of its series."""
+    around = [run_folder for run_folder in folder.parents if (run_folder / SERIES).exists()]
     return around[-1] if around else folder
 
 
 def stored_settings(folder: Path) -> dict[str, Any]:
-    """The settings that a run was started with, in today's words."""
+    """The settings that a run was started with, in the current format."""
     return stored(yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8")))
 
 
@@ -180,7 +180,7 @@ def stored_settings(folder: Path) -> dict[str, Any]:
 def recording(
     folder: Path, name: str, kind: str, settings: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Write what is run, with which versions, how it ended, and its log, around a run.
+    """Record a run: metadata, versions, status and log.
 
     Yields:
         What ``run.json`` will say; the run adds to it.
@@ -200,7 +200,9 @@ def recording(
         metadata["status"] = "done"
     except KeyboardInterrupt:
         metadata["status"] = "interrupted"
-        logger.warning("Stopped. The same command with --out %s --resume goes on.", _begun(folder))
+        logger.warning(
+            "Stopped. Resume with the same command and --out %s --resume.", _begun(folder)
+        )
         raise
     except Exception as error:
         metadata.update(status="failed", error=f"{type(error).__name__}: {error}")
@@ -212,7 +214,7 @@ def recording(
         logger.removeHandler(handler)
         handler.close()
         if metadata["status"] == "failed" and fresh and not (folder / "best.keras").exists():
-            discard(folder)  # nothing was trained: leave the name free for the next try
+            discard(folder)  # nothing was trained: free the name
 
 
 def locked_log(folder: Path) -> logging.FileHandler:
@@ -245,8 +247,8 @@ def _versions() -> dict[str, str]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file in one atomic step."""
-    beside = path.with_suffix(".tmp")
+    """Write a JSON file atomically."""
+    unfinished = path.with_suffix(".tmp")
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    beside.write_text(text + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    os.replace(unfinished, path)

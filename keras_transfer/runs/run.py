@@ -62,7 +62,7 @@ class Run(Predictor):
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """What ``run.json`` says: recipe, kind, versions, status, seconds."""
+        """Content of ``run.json``: recipe, kind, versions, status, seconds."""
         return self._json("run.json")
 
     @cached_property
@@ -72,7 +72,7 @@ class Run(Predictor):
 
     @cached_property
     def outputs(self) -> dict[str, Output]:
-        """What the network predicts, by the name of its output."""
+        """Outputs of the network by name."""
         try:
             return read_outputs(self.folder / "outputs.json")
         except (OSError, ValueError, KeyError) as error:
@@ -80,19 +80,19 @@ class Run(Predictor):
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """Metrics of the parts, by name: "test", "val"; and those of the "baselines"."""
+        """Metrics by split, "test" and "val", and of the "baselines"."""
         return self._json("metrics.json")
 
     def report(self) -> str:
-        """The metrics on the test split beside plain baselines, as text for people."""
+        """The metrics on the test split and of the baselines, as text."""
         lines = [f"Test split of {self.folder}"]
-        several = [*self.outputs] != [LABEL]
+        multiple = [*self.outputs] != [LABEL]
         for name, output in self.outputs.items():
-            metrics = self.metrics["test"][name] if several else self.metrics["test"]
-            lines += [f"Output {name}"] * several + [output.objective.summary(metrics)]
+            metrics = self.metrics["test"][name] if multiple else self.metrics["test"]
+            lines += [f"Output {name}"] * multiple + [output.objective.summary(metrics)]
         lines.append("Baselines")
         for name, metrics in self.metrics["baselines"].items():
-            rows = metrics if several and name == "simple" else {name: metrics}
+            rows = metrics if multiple and name == "simple" else {name: metrics}
             for row, values in rows.items():
                 lines.append(f"  {row}: {self._headline(values)}")
         return "\n".join(lines)
@@ -110,7 +110,7 @@ class Run(Predictor):
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """A row an epoch, as ``history.csv`` has it: stage, epoch, metrics, learning rate."""
+        """Rows of ``history.csv``, one per epoch: stage, epoch, metrics, learning rate."""
         with (self.folder / "history.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         return [
@@ -144,7 +144,7 @@ class Run(Predictor):
 
     @cached_property
     def loading(self) -> Loading:
-        """How this run's images become batches."""
+        """Settings of loading this run's images."""
         from keras_transfer.data.batches import Loading
 
         first, *_ = self.network.predictor.inputs
@@ -154,7 +154,7 @@ class Run(Predictor):
 
     @property
     def split(self) -> Path:
-        """The table of all images of the run, with their parts."""
+        """The table of all images of the run, with their splits."""
         return self.folder / "split.csv"
 
     def scores(self, samples: Samples) -> dict[str, np.ndarray]:
@@ -163,17 +163,17 @@ class Run(Predictor):
         from keras_transfer.evaluation.inference import ACTIVATIONS, predict
 
         batches = plain_batches(samples, self.loading)
-        found = predict(self.network.predictor, batches, "predicting")
+        outputs = predict(self.network.predictor, batches, "predicting")
         return {
-            name: ACTIVATIONS[output.objective.activation](found[name])
+            name: ACTIVATIONS[output.objective.activation](outputs[name])
             for name, output in self.outputs.items()
         }
 
     def samples(self, splits: Sequence[str]) -> Samples:
-        """Find the images of this run again.
+        """Read the images of this run again.
 
         Args:
-            splits: Which parts of them: "train", "val", "test".
+            splits: Splits to read: "train", "val", "test".
 
         Returns:
             They, with the labels that they had in the run, in the order of ``split.csv``.
@@ -184,10 +184,10 @@ class Run(Predictor):
         from keras_transfer.data.scan import scan
 
         rows = [row for row in read_rows(self.split) if row["split"] in splits]
-        cure = "Put them back, or name other labelled images by --data."
+        cure = "Restore them, or name other labelled images by --data."
         spec = self.settings["data"]["source"]
         if spec is None or str(spec).startswith("arrays "):
-            raise BadData(f"The run in {self.folder} had its images in arrays. {cure}")
+            raise BadData(f"The images of the run in {self.folder} were arrays. {cure}")
         where, before = self.settings["data"].get("data_dir"), ""
         began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
         if not Path(spec).exists() and (began / spec).exists():
@@ -198,14 +198,14 @@ class Run(Predictor):
         places = {key.removeprefix(before): place for place, key in enumerate(found.keys)}
         gone = [row["path"] for row in rows if row["path"] not in places]
         if gone:
-            raise BadData(f"{len(gone)} images of the run are gone. {cure}", gone)
+            raise BadData(f"{len(gone)} images of the run are missing. {cure}", gone)
         found = found.take(np.array([places[row["path"]] for row in rows], int))
         digests = scan(found, self.loading.input.check, cache_dir()).digests
         other = [
             row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
         ]
         if other:
-            raise BadData(f"{len(other)} images of the run are others now. {cure}", other)
+            raise BadData(f"{len(other)} images of the run have changed. {cure}", other)
         table = [[row[name] for row in rows] for name in ("split", "group")]
         if not self._single_class:
             more: dict[str, Any] = {

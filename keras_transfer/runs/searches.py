@@ -1,4 +1,4 @@
-"""The folder of a search over settings: its trials, written so that a kill loses none."""
+"""The folder of a search over settings; trials are written atomically."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ FAILED = "failed"
 
 @dataclass
 class Trial:
-    """A run with values of its own for the settings that are searched.
+    """A run with its values of the searched settings.
 
     Attributes:
         number: From 0; also the name of its run folder.
-        drawn: What was drawn, by setting.
+        drawn: Drawn values by setting, for Optuna.
         values: The settings' values for it.
         state: RUNNING until it is over.
-        metrics: Of the val split, an epoch.
-        value: The best of them, where it came to its end.
-        reason: Why it did not.
+        metrics: Metric of the val split by epoch.
+        value: The best of them, if the trial finished.
+        reason: Why it did not finish.
     """
 
     number: int
@@ -46,11 +46,11 @@ class Trial:
 
 
 class Record:
-    """``search.json`` of a folder: what is searched, and the trials.
+    """``search.json`` of a folder: the settings of the search, and its trials.
 
     Args:
-        folder: Exists.
-        asked: JSON-ready: all that trials must have in common.
+        folder: Existing folder.
+        asked: JSON-ready settings that all trials share.
 
     Raises:
         BadConfiguration: The folder holds another search.
@@ -63,7 +63,7 @@ class Record:
             before = json.loads(self.path.read_text(encoding="utf-8"))
             if before["trials"]:  # before the first it may become another
                 self._check_same(before["asked"])
-            self.trials = [Trial(**one) for one in before["trials"]]
+            self.trials = [Trial(**trial) for trial in before["trials"]]
 
     def write(self) -> None:
         """Write all trials, in one atomic step."""
@@ -71,31 +71,31 @@ class Record:
 
     @property
     def over(self) -> list[Trial]:
-        """Trials that are not to be run any more."""
-        return [one for one in self.trials if one.state != RUNNING]
+        """Trials that have ended."""
+        return [trial for trial in self.trials if trial.state != RUNNING]
 
     def write_table(self, path: Path, monitor: str, settings: Sequence[str]) -> None:
-        """Write a row a trial: its number, state, metric, epochs, settings, and why it ended."""
+        """Write one row per trial: number, state, metric, epochs, settings, reason of the end."""
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["trial", "state", monitor, "epochs", *settings, "reason"])
-            for one in self.over:
-                values = [one.values[setting] for setting in settings]
-                metadata = [one.number, one.state, one.value, len(one.metrics)]
-                writer.writerow([*metadata, *values, one.reason])
+            for trial in self.over:
+                values = [trial.values[setting] for setting in settings]
+                metadata = [trial.number, trial.state, trial.value, len(trial.metrics)]
+                writer.writerow([*metadata, *values, trial.reason])
 
     def _check_same(self, before: dict[str, Any]) -> None:
-        found = [
-            f"{path.removeprefix('recipe.')} = {began!r}, not {now!r}"
-            for path, began, now in differences(_read(before), _read(self.asked))
+        changed = [
+            f"{path.removeprefix('recipe.')} = {began!r}, not {value!r}"
+            for path, began, value in differences(_read(before), _read(self.asked))
         ]
-        if found:
+        if changed:
             raise BadConfiguration(
-                f"{self.path.parent} holds another search: {', '.join(found)}. Give the options it "
-                "began with to continue it, or name another --out."
+                f"{self.path.parent} holds another search: {', '.join(changed)}. Use the "
+                "same options to continue it, or name another --out."
             )
 
 
-def _read(asked: dict[str, Any]) -> dict[str, Any]:
-    """The same with the settings of the recipe in today's words."""
-    return {**asked, "recipe": stored(asked.get("recipe", {}))}
+def _read(requested: dict[str, Any]) -> dict[str, Any]:
+    """The same with the recipe's settings in the current format."""
+    return {**requested, "recipe": stored(requested.get("recipe", {}))}

@@ -1,4 +1,4 @@
-"""Several runs that belong together, in one folder: one recipe by several seeds, or a curve."""
+"""Series of runs in one folder: one recipe with several seeds, or a learning curve."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["interrupted_series", "recorded_series", "runs_of", "stored_series"]
 def recorded_series(
     folder: Path, metadata: dict[str, Any], settings: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Write what is run, and how it ended, around a series.
+    """Record a series: metadata and status.
 
     Args:
         folder: Of the series; its runs lie in folders below it.
@@ -50,7 +50,7 @@ def recorded_series(
 
 
 def stored_series(folder: str | Path) -> dict[str, Any] | None:
-    """What ``series.json`` says; None where the folder holds no series."""
+    """Content of ``series.json``; None if the folder holds no series."""
     try:
         return json.loads((Path(folder) / SERIES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -64,13 +64,13 @@ def interrupted_series(name: str, kind: str, out: str | Path | None = None) -> P
         BadConfiguration: There is none, or it is finished, or another one.
     """
     home = ROOT / name
-    numbered = [one for one in home.glob("*") if one.name.isdecimal()]
-    places = [Path(out)] if out is not None else sorted(numbered, key=lambda one: int(one.name))
-    wanted = {"recipe": name, "kind": kind}
-    for place in reversed(places):
-        metadata = stored_series(place)
-        if metadata and metadata["status"] != "done" and metadata.items() >= wanted.items():
-            return place
+    numbered = [path for path in home.glob("*") if path.name.isdecimal()]
+    folders = [Path(out)] if out is not None else sorted(numbered, key=lambda path: int(path.name))
+    expected = {"recipe": name, "kind": kind}
+    for folder in reversed(folders):
+        metadata = stored_series(folder)
+        if metadata and metadata["status"] != "done" and metadata.items() >= expected.items():
+            return folder
     raise BadConfiguration(
         f"{out or home.resolve()} holds no unfinished series of {name!r} ({kind}), so there is "
         "nothing to resume."
@@ -99,4 +99,4 @@ def runs_of(folder: str | Path) -> list[Run]:
     try:
         return [Run(Path(folder) / place) for place in metadata["runs"]]
     except TransferError as error:
-        raise BadConfiguration(f"The series in {folder} is not whole. {error}") from None
+        raise BadConfiguration(f"The series in {folder} is incomplete. {error}") from None

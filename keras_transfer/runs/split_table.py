@@ -1,4 +1,4 @@
-"""``split.csv``: which example has which label, split, group and content."""
+"""``split.csv``: label, split, group and digest of each example."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def write_split(path: Path, samples: Samples) -> None:
     Raises:
         BadData: The directory holds another table: the data have changed since the run began.
     """
-    beside = path.with_suffix(".tmp")
-    _write(beside, COLUMNS, _rows_of(samples))
-    if path.exists() and _content(path) != _content(beside):
-        beside.unlink()
+    unfinished = path.with_suffix(".tmp")
+    _write(unfinished, COLUMNS, _rows_of(samples))
+    if path.exists() and _content(path) != _content(unfinished):
+        unfinished.unlink()
         raise BadData(
             f"The data are not those that the run in {path.parent} began with (see {path}); "
             "put them back, or start a new run without --resume."
         )
-    os.replace(beside, path)
+    os.replace(unfinished, path)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -63,8 +63,8 @@ def read_train_counts(path: Path, classes: Sequence[str]) -> list[int]:
 
 def read_digests(path: Path, splits: Iterable[str]) -> set[str]:
     """Content digests of the examples in some splits of a table."""
-    wanted = set(splits)
-    return {row["digest"] for row in read_rows(path) if row["split"] in wanted}
+    requested = set(splits)
+    return {row["digest"] for row in read_rows(path) if row["split"] in requested}
 
 
 def digests_by_path(path: Path) -> dict[str, str]:

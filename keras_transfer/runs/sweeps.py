@@ -1,4 +1,4 @@
-"""What a learning rate range test leaves in a folder: curve, suggestions, plot."""
+"""Files of a learning rate range test: curve, suggestions, plot."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger("keras_transfer")
 def new_sweep(
     name: str, out: str | Path | None = None, *, not_inside: Any = None
 ) -> Iterator[Path]:
-    """The new folder of a sweep on its own; gone again where the sweep has left no curve.
+    """A new folder for a sweep; removed if the sweep writes no curve.
 
     Args:
         name: Of the recipe.
@@ -43,7 +43,7 @@ def new_sweep(
 
 
 def stored_sweep(folder: Path) -> dict[str, Any] | None:
-    """What a sweep in this folder has found, as ``write_sweep`` gave it; None: there was none."""
+    """Result of a sweep in this folder, as ``write_sweep`` returned it; None without a sweep."""
     path = folder / FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
@@ -63,10 +63,10 @@ def write_sweep(folder: Path, seen: Sweep) -> dict[str, Any]:
         writer.writerows(zip(*seen, seen.smoothed.tolist(), strict=True))
     rules = seen.suggestions()
     rule = next(iter(RULES))
-    found = {"learning_rate": rules[rule], "rule": rule, "rules": rules}
+    suggestions = {"learning_rate": rules[rule], "rule": rule, "rules": rules}
     _plot(folder / "lr_find.png", seen, rules)
-    write_json(folder / FILE, found)
-    return found
+    write_json(folder / FILE, suggestions)
+    return suggestions
 
 
 def _plot(path: Path, seen: Sweep, rules: dict[str, float]) -> None:

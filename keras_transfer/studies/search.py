@@ -1,4 +1,4 @@
-"""A search over settings: trials are runs of their own, judged on their val split (Optuna)."""
+"""A search over settings: trials are separate runs, compared on their val split (Optuna)."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 __all__ = ["Search"]
 
 UNPRUNED = 4
-"""Trials that come to their end before any is given up."""
+"""Trials that finish before any is pruned."""
 
 NETWORK = ("backbone", "variant", "image_size", "head", "unfreeze", "batch_norm")
-"""Settings whose values only show by building the network whether they make sense."""
+"""Settings whose values can only be validated by building the network."""
 
 logger = logging.getLogger("keras_transfer")
 
 
 class Search:
-    """A search in a folder, which the same search goes on with.
+    """A search in a folder; the same search resumes it.
 
     Every trial draws by a seed of its own from what is known of those before it, so that a search
     that was stopped tries what it would have tried.
 
     Args:
-        recipe: What is tuned.
+        recipe: The recipe to tune.
         name: Of the recipe.
         space: The settings that are tried.
         folder: ``search.json`` in it holds the trials, ``<n>/`` the run of each.
@@ -60,27 +60,27 @@ class Search:
         self.optuna = _optuna()
         if not (folder / "search.json").exists():
             runs.new_folder(name, folder, not_inside=recipe.data.source)
-        asked = {
+        requested = {
             "recipe": versioned(recipe.settings()),
             "search": {setting.path: [setting.how, *setting.values] for setting in space},
         }
-        self.record = Record(folder, asked)
+        self.record = Record(folder, requested)
         if not self.record.path.exists():
             self.record.write()
 
     @property
     def best(self) -> Trial | None:
-        """The best trial that came to its end."""
-        ended = [one for one in self.record.trials if one.value is not None]
+        """The best finished trial."""
+        ended = [trial for trial in self.record.trials if trial.value is not None]
         pick: Any = self.better
-        return pick(ended, key=lambda one: one.value) if ended else None
+        return pick(ended, key=lambda trial: trial.value) if ended else None
 
     def run(self, trials: int, budget: float | None = None) -> Trial:
-        """Run until so many trials are over in all; results are written after each.
+        """Run until this many trials have ended; results are written after each.
 
         Args:
-            trials: How many, those of earlier calls included.
-            budget: Seconds after which no trial begins; at least one does.
+            trials: Total number, including earlier calls.
+            budget: Seconds after which no new trial starts; at least one does.
 
         Returns:
             The best of all.
@@ -104,7 +104,7 @@ class Search:
             self._leave_no_trace()
             raise
         except KeyboardInterrupt:
-            logger.warning("The search in %s goes on by the same command.", self.folder)
+            logger.warning("The same command resumes the search in %s.", self.folder)
             raise
         finally:
             logger.removeHandler(handler)
@@ -113,19 +113,19 @@ class Search:
 
     def _winner(self) -> Trial:
         if self.best is None:
-            reasons = [one.reason for one in self.record.over if one.reason]
+            reasons = [trial.reason for trial in self.record.over if trial.reason]
             last = f" The last one: {reasons[-1]}" if reasons else ""
             raise CheckFailed(
-                f"None of {len(self.record.over)} trials came to its end; {self.folder}/trials.csv "
+                f"None of {len(self.record.over)} trials finished; {self.folder}/trials.csv "
                 f"says why.{last}"
             )
         return self.best
 
     def _next(self) -> Trial:
-        """The trial that was cut off, or a new one."""
-        left = [one for one in self.record.trials if one.state == RUNNING]
-        if left:
-            return left[0]
+        """The interrupted trial, or a new one."""
+        remaining = [trial for trial in self.record.trials if trial.state == RUNNING]
+        if remaining:
+            return remaining[0]
         number = len(self.record.trials)
         drawn = self._study(number).ask(self._distributions()).params
         values = {setting.path: setting.value(drawn[setting.path]) for setting in self.space}
@@ -134,11 +134,11 @@ class Search:
         return self.record.trials[-1]
 
     def _try(self, trial: Trial) -> None:
-        """Run a trial, or go on with it, and note how it ended."""
+        """Run or resume a trial, and record its end."""
         import tensorflow as tf
 
-        said = ", ".join(f"{path} = {value}" for path, value in trial.values.items())
-        logger.info("Trial %s: %s", trial.number, said)
+        message = ", ".join(f"{path} = {value}" for path, value in trial.values.items())
+        logger.info("Trial %s: %s", trial.number, message)
         try:
             if not self._known(trial):
                 self._run(trial)
@@ -149,15 +149,19 @@ class Search:
         except (CheckFailed, BadConfiguration, tf.errors.ResourceExhaustedError) as error:
             trial.state, trial.reason = FAILED, str(error).splitlines()[0]
         self.record.write()
-        said = trial.reason or (f"{self.monitor} {trial.value:.4g}" if trial.value else "")
-        logger.info("Trial %s is %s. %s", trial.number, trial.state, said)
+        message = trial.reason or (f"{self.monitor} {trial.value:.4g}" if trial.value else "")
+        logger.info("Trial %s is %s. %s", trial.number, trial.state, message)
 
     def _known(self, trial: Trial) -> bool:
-        """Take over from an earlier trial of the same values: it would end the same."""
-        for one in self.record.over:
-            if one.values == trial.values:
-                trial.state, trial.value, trial.metrics = one.state, one.value, one.metrics
-                trial.reason = f"The same as trial {one.number}. {one.reason}".strip()
+        """Copy the result of an earlier trial with the same values."""
+        for earlier in self.record.over:
+            if earlier.values == trial.values:
+                trial.state, trial.value, trial.metrics = (
+                    earlier.state,
+                    earlier.value,
+                    earlier.metrics,
+                )
+                trial.reason = f"The same as trial {earlier.number}. {earlier.reason}".strip()
                 return True
         return False
 
@@ -167,19 +171,19 @@ class Search:
         recipe = with_values(self.recipe, trial.values).changed(baselines=())
         folder = self.folder / str(trial.number)
         if not runs.is_done(folder):  # it may have been cut off between its end and our note of it
-            keras.utils.clear_session()  # names of layers begin anew
+            keras.utils.clear_session()  # reset the counters of layer names
             with listening(partial(self._listen, trial, self._running(trial))):
                 recipe.run_in(folder, self.name, recipe.data.source)
         trial.metrics = [float(row[self.monitor]) for row in runs.Run(folder).history]
 
     def _running(self, trial: Trial) -> optuna.Trial:
-        """The trial as Optuna sees it, to be asked whether it is worth going on."""
+        """Optuna's trial, for pruning."""
         study = self._study(trial.number)
         study.enqueue_trial(trial.drawn)
         return study.ask(self._distributions())
 
     def _listen(self, trial: Trial, running: optuna.Trial, rows: list[dict[str, Any]]) -> None:
-        """After each epoch: hold the data against those of the first trial, the metric against all.
+        """After an epoch: compare the data with the first trial's and the metric with all trials.
 
         Raises:
             BadData: The data have changed since the search began.
@@ -192,7 +196,7 @@ class Search:
         trial.metrics = metrics
         if running.should_prune():
             raise self.optuna.TrialPruned(
-                f"Given up after epoch {len(metrics)}: worse than the median of the trials."
+                f"Pruned after epoch {len(metrics)}: worse than the median of the trials."
             )
 
     def _check_data(self, split: Path) -> None:
@@ -206,7 +210,7 @@ class Search:
             )
 
     def _study(self, number: int) -> optuna.Study:
-        """Optuna's view of the trials before one."""
+        """Optuna's study with the trials before this one."""
         optuna = self.optuna
         study = optuna.create_study(
             direction={min: "minimize", max: "maximize"}[self.better],
@@ -215,28 +219,31 @@ class Search:
         )
         states = optuna.trial.TrialState
         ended = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED, FAILED: states.FAIL}
-        for one in self.record.trials[:number]:
-            found = optuna.trial.create_trial(
-                state=ended[one.state],
-                value=one.value,
-                params=one.drawn,
+        for trial in self.record.trials[:number]:
+            known = optuna.trial.create_trial(
+                state=ended[trial.state],
+                value=trial.value,
+                params=trial.drawn,
                 distributions=self._distributions(),
-                intermediate_values=dict(enumerate(one.metrics, 1)),
+                intermediate_values=dict(enumerate(trial.metrics, 1)),
             )
-            study.add_trial(found)
+            study.add_trial(known)
         return study
 
     def _distributions(self) -> dict[str, Any]:
         return {setting.path: setting.distribution for setting in self.space}
 
     def _check_networks(self) -> None:
-        """Build the networks that there are to choose from: a wrong block's name shows now."""
+        """Build the networks of all choices, to find e.g. wrong block names now."""
         recipes = [self.recipe]
         for setting in self.space:
             if setting.how == "choice" and set(setting.path.split(".")) & set(NETWORK):
-                recipes += [with_values(self.recipe, {setting.path: one}) for one in setting.values]
-        for one in recipes:
-            one.check_network()
+                recipes += [
+                    with_values(self.recipe, {setting.path: candidate})
+                    for candidate in setting.values
+                ]
+        for candidate in recipes:
+            candidate.check_network()
 
     def _write(self) -> None:
         """Write ``trials.csv``, ``trials.png`` and ``best.yaml``; the best keeps its model."""
@@ -250,10 +257,10 @@ class Search:
             settings = versioned(with_values(self.recipe, best.values).settings())
             text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
             (self.folder / "best.yaml").write_text(text, encoding="utf-8")
-        for one in over:
-            if one is not best:
+        for trial in over:
+            if trial is not best:
                 for suffix in ("keras", "npz"):
-                    for path in (self.folder / str(one.number)).glob(f"*.{suffix}"):
+                    for path in (self.folder / str(trial.number)).glob(f"*.{suffix}"):
                         path.unlink()
 
     def _plot(self, over: list[Trial]) -> None:
@@ -264,16 +271,19 @@ class Search:
         nan = float("nan")
         plot_trials(
             self.folder / "trials.png",
-            [one.metrics for one in over],
-            {setting.path: [one.values[setting.path] for one in over] for setting in self.space},
-            [self.better(one.metrics) if one.metrics else nan for one in over],
+            [trial.metrics for trial in over],
+            {
+                setting.path: [trial.values[setting.path] for trial in over]
+                for setting in self.space
+            },
+            [self.better(trial.metrics) if trial.metrics else nan for trial in over],
             monitor=self.monitor,
             logarithmic=[setting.path for setting in self.space if setting.how == "log"],
         )
 
     def _leave_no_trace(self) -> None:
-        """Where nothing was trained: leave the name free for the next try."""
-        if not any(one.is_dir() for one in self.folder.iterdir()):
+        """Remove the folder if nothing was trained."""
+        if not any(path.is_dir() for path in self.folder.iterdir()):
             shutil.rmtree(self.folder)
 
 

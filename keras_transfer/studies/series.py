@@ -1,4 +1,4 @@
-"""Runs of one recipe by several seeds, and on growing parts of the images."""
+"""Runs of one recipe with several seeds, and on growing subsets of the images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ METRICS = (
     *("roc_auc", "pr_auc", "log_loss"),
 )
 MOST = 10
-"""So many times the epochs, at most, a small part of the images is gone through."""
+"""Maximum factor of epochs for small subsets."""
 
 logger = logging.getLogger("keras_transfer")
 
@@ -41,15 +41,15 @@ def repeat(
     resume: bool = False,
     name: str | None = None,
 ) -> Path:
-    """Run a recipe by several seeds on one split; what differs is all else that is drawn.
+    """Run a recipe with several seeds on one split; all other random draws differ.
 
     Args:
         recipe: Its own seed is the first of them, and that of the split unless that has one.
-        seeds: How many.
+        seeds: Number of seeds.
         data: As for ``Recipe.run``.
         out: Folder of the series; ``runs/<recipe>/<n>`` if None.
-        resume: Go on with an interrupted series: that of ``out``, or the last of this recipe.
-        name: Of the recipe; its module's if None.
+        resume: Resume an interrupted series: that of ``out``, or the last of this recipe.
+        name: Name of the recipe; its module's if None.
 
     Returns:
         The folder: ``series.json`` has the metrics, ``seed_<s>`` are the runs.
@@ -59,12 +59,12 @@ def repeat(
     """
     if seeds < 2:
         raise BadConfiguration(f"seeds = {seeds}: a spread needs 2 or more; leave it out for 1.")
-    asked = {"kind": "seeds", "seeds": seeds}
+    requested = {"kind": "seeds", "seeds": seeds}
     recipe, name, source = _common(recipe, data, name)
-    folder = _folder(recipe, name, asked, out, resume)
-    with recorded_series(folder, {"recipe": name, **asked}, recipe.settings()) as metadata:
+    folder = _folder(recipe, name, requested, out, resume)
+    with recorded_series(folder, {"recipe": name, **requested}, recipe.settings()) as metadata:
         plan = _by_seed(recipe, seeds)
-        metadata["runs"] = [place for place, _ in plan]
+        metadata["runs"] = [folder_name for folder_name, _ in plan]
         done = _run_all(folder, name, plan, source)
         metadata["metrics"] = _spreads(done)
     return folder
@@ -86,12 +86,12 @@ def learning_curve(
     is gone through more often, up to ten times, so that it gets as many steps.
 
     Args:
-        recipe: As for ``repeat``; its setting ``split.train`` is the whole here.
+        recipe: As for ``repeat``; its setting ``split.train`` limits the full size.
         sizes: Shares (0.05) of the train split, or images of each class (20).
         seeds: Runs of each size, with different subsets.
         data: As for ``repeat``; ``out``, ``resume`` and ``name`` too.
         out: Folder of the curve.
-        resume: Go on with an interrupted curve.
+        resume: Resume an interrupted curve.
         name: Of the recipe.
 
     Returns:
@@ -102,18 +102,18 @@ def learning_curve(
         BadConfiguration: A size that is none; or as ``repeat`` does.
     """
     _check_sizes(recipe, sizes, seeds)
-    asked = {"kind": "curve", "sizes": list(sizes), "seeds": seeds}
+    requested = {"kind": "curve", "sizes": list(sizes), "seeds": seeds}
     recipe, name, source = _common(recipe, data, name)
-    folder = _folder(recipe, name, asked, out, resume)
-    with recorded_series(folder, {"recipe": name, **asked}, recipe.settings()) as metadata:
-        whole = [(f"all/{place}", one) for place, one in _by_seed(recipe, seeds)]
-        first = _run_all(folder, name, whole, source)
+    folder = _folder(recipe, name, requested, out, resume)
+    with recorded_series(folder, {"recipe": name, **requested}, recipe.settings()) as metadata:
+        full = [(f"all/{place}", run) for place, run in _by_seed(recipe, seeds)]
+        first = _run_all(folder, name, full, source)
         counts = read_train_counts(first[0].split, first[0].classes)
         done = {sum(counts): first}
-        metadata["runs"] = [place for place, _ in whole]
+        metadata["runs"] = [place for place, _ in full]
         for size in _subsets(sizes, counts):
             smaller = _smaller(recipe, size, sum(counts))
-            plan = [(f"{size}/{place}", one) for place, one in _by_seed(smaller, seeds)]
+            plan = [(f"{size}/{place}", run) for place, run in _by_seed(smaller, seeds)]
             metadata["runs"] += [place for place, _ in plan]
             done[size] = _run_all(folder, name, plan, source)
         metadata.update(_curve(dict(sorted(done.items()))))
@@ -139,18 +139,18 @@ def _common(recipe: FineTune, data: Any, name: str | None) -> tuple[FineTune, st
 
 
 def _folder(
-    recipe: FineTune, name: str, asked: dict[str, Any], out: str | Path | None, resume: bool
+    recipe: FineTune, name: str, requested: dict[str, Any], out: str | Path | None, resume: bool
 ) -> Path:
     if not resume:
         return runs.new_folder(name, out, not_inside=recipe.data.source)
-    folder = interrupted_series(name, asked["kind"], out)
+    folder = interrupted_series(name, requested["kind"], out)
     recipe.stored_in(folder).check_same(recipe)
     stored = stored_series(folder) or {}
-    for what, value in asked.items():
-        if stored.get(what) != value:
+    for setting, value in requested.items():
+        if stored.get(setting) != value:
             raise BadConfiguration(
-                f"The interrupted series has {what} = {stored.get(what)}, not {value}. Resume it "
-                "with the same, or start a new one without --resume."
+                f"The interrupted series has {setting} = {stored.get(setting)}, not {value}. "
+                "Resume it with the same, or start a new one without --resume."
             )
     return folder
 
@@ -168,7 +168,7 @@ def _by_seed(recipe: FineTune, seeds: int) -> list[tuple[str, FineTune]]:
 def _run_all(
     folder: Path, name: str, plan: Iterable[tuple[str, FineTune]], source: Any
 ) -> list[runs.Run]:
-    """Run what is not done yet, each as if it were alone in the process."""
+    """Run the unfinished recipes, each as in a fresh process."""
     quiet.import_tensorflow()
     import keras
 
@@ -176,7 +176,7 @@ def _run_all(
     for place, recipe in plan:
         if not runs.is_done(folder / place):
             logger.info("Run %s", folder / place)
-            keras.utils.clear_session()  # names of layers begin anew
+            keras.utils.clear_session()  # reset the counters of layer names
             recipe.run_in(folder / place, name, source)
         done.append(runs.Run(folder / place))
     return done
@@ -186,7 +186,7 @@ def _spreads(done: list[runs.Run]) -> dict[str, Any]:
     from keras_transfer.evaluation.comparing import spread
 
     values = {name: [run.metrics["test"][name] for run in done] for name in METRICS}
-    return {name: spread(found) for name, found in values.items() if None not in found}
+    return {name: spread(numbers) for name, numbers in values.items() if None not in numbers}
 
 
 def _check_sizes(recipe: FineTune, sizes: Sequence[float | int], seeds: int) -> None:
@@ -204,13 +204,13 @@ def _check_sizes(recipe: FineTune, sizes: Sequence[float | int], seeds: int) -> 
             and getattr(recipe.objective, "imbalance", "") == "smote"
         ):
             raise BadConfiguration(
-                "The size 1 and imbalance = smote: between the images of a class lies nothing "
-                "where there is one. Begin with 2, or take imbalance = oversample."
+                "The size 1 and imbalance = smote: SMOTE needs two or more images per class. "
+                "Start with 2, or use imbalance = oversample."
             )
 
 
 def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
-    """Images in all of each size, rising, less those that come to the whole."""
+    """Images of each size, ascending, without sizes that reach the full split."""
     n = sum(counts)
     sized = {
         max(round(size * n), len(counts))
@@ -221,14 +221,14 @@ def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
     return sorted(size for size in sized if size < n)
 
 
-def _smaller(recipe: FineTune, size: int, whole: int) -> FineTune:
+def _smaller(recipe: FineTune, size: int, full: int) -> FineTune:
     """The recipe on a subset, with more epochs for as many steps."""
     baselines = [name for name in recipe.baselines if name != "scratch"]
     only: dict[str, Any] = {"split": {"train": size}, "baselines": baselines}
     if recipe.stages[0].schedule == "bit":  # finds them itself
         return recipe.changed(**only)
     batches = recipe.batches
-    steps = [math.ceil(n / batches.batch_size) for n in (size, whole)]
+    steps = [math.ceil(n / batches.batch_size) for n in (size, full)]
     factor = min(steps[1] / steps[0], MOST)
 
     def more(value: int | None) -> int | None:
@@ -247,15 +247,15 @@ def _smaller(recipe: FineTune, size: int, whole: int) -> FineTune:
 
 
 def _curve(done: dict[int, list[runs.Run]]) -> dict[str, Any]:
-    """Accuracy with its interval at each size, and what doubling the largest would bring."""
+    """Accuracy with its interval at each size, and the gain from doubling the largest."""
     from keras_transfer.evaluation.comparing import align, resampled
     from keras_transfer.evaluation.learning_curve import doubling
     from keras_transfer.evaluation.predictions import read_predictions
 
     answers = align(
         [
-            [read_predictions(run.folder / "predictions.csv") for run in one]
-            for one in done.values()
+            [read_predictions(run.folder / "predictions.csv") for run in model]
+            for model in done.values()
         ],
         runs.digests_by_path(next(iter(done.values()))[0].split),
     )
@@ -266,12 +266,12 @@ def _curve(done: dict[int, list[runs.Run]]) -> dict[str, Any]:
     points = [
         {
             "images": int(n),
-            "accuracy": float(np.mean(said == answers.true)),
+            "accuracy": float(np.mean(predicted == answers.true)),
             "low": float(low[i]),
             "high": float(high[i]),
             "macro_f1": float(np.mean([run.metrics["test"]["macro_f1"] for run in done[n]])),
         }
-        for i, (n, said) in enumerate(zip(sizes.tolist(), answers.predicted, strict=True))
+        for i, (n, predicted) in enumerate(zip(sizes.tolist(), answers.predicted, strict=True))
     ]
     gain = doubling(sizes, answers.true, answers.predicted, k, answers.families)
     return {"points": points, "doubling": gain}

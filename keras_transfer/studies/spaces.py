@@ -1,4 +1,4 @@
-"""Which settings a search tries, and over what range."""
+"""Settings of a search, and their ranges."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Setting", "read_space", "with_values"]
 FORM = "should be KEY=LOW:HIGH, KEY=log:LOW:HIGH or KEY=A,B"
 
 JUDGED_ON = ("data", "seed", "monitor")
-"""Settings that change what a trial is judged on: its metric could not be compared with others."""
+"""Settings that change the metric of a trial, so that trials could not be compared."""
 
 HEADS = (
     "a trial is judged by its best epoch, and the epochs of bagging are those of its single "
@@ -30,14 +30,14 @@ HEADS = (
 OF_STAGES = {"lr": "stages.0.learning_rate"} | {
     name: f"stages.*.{name}" for name in ("epochs", "schedule", "views", "layer_decay")
 }
-"""What a shorthand sets."""
+"""Settings that a shorthand changes."""
 
 
 class Setting(NamedTuple):
     """A setting with its range, or with the values it may take.
 
     Attributes:
-        path: Such as ``stages.0.learning_rate``.
+        path: Dotted path, e.g. ``stages.0.learning_rate``.
         values: (low, high) of a range, whole numbers if both are; or the choices.
         how: "range", "log" (a range whose logarithm is drawn evenly) or "choice".
     """
@@ -48,7 +48,7 @@ class Setting(NamedTuple):
 
     @property
     def distribution(self) -> BaseDistribution:
-        """What Optuna draws from; of choices it draws the place."""
+        """Optuna's distribution; for choices, of the index."""
         from optuna.distributions import (
             CategoricalDistribution,
             FloatDistribution,
@@ -57,31 +57,31 @@ class Setting(NamedTuple):
 
         if self.how == "choice":
             return CategoricalDistribution(range(len(self.values)))
-        whole = all(isinstance(one, int) for one in self.values)
-        kind: Any = IntDistribution if whole else FloatDistribution
-        return kind(*self.values, log=self.how == "log")
+        integer = all(isinstance(value, int) for value in self.values)
+        distribution_class: Any = IntDistribution if integer else FloatDistribution
+        return distribution_class(*self.values, log=self.how == "log")
 
     def value(self, drawn: Any) -> Any:
         """The setting's value for what Optuna has drawn."""
         return self.values[drawn] if self.how == "choice" else drawn
 
     def probes(self) -> Sequence[Any]:
-        """Values that the setting must take: choices, or ends and something between."""
+        """Values to validate: all choices, or both ends and a value between."""
         if self.how == "choice":
             return self.values
         low, high = self.values
-        whole = isinstance(low, int) and isinstance(high, int)
-        return (low, high) if whole else (low, low + 0.3717 * (high - low), high)
+        integer = isinstance(low, int) and isinstance(high, int)
+        return (low, high) if integer else (low, low + 0.3717 * (high - low), high)
 
 
 def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[Setting]:
-    """Read ``--search`` options, and try what they say on the recipe.
+    """Read ``--search`` options, and validate them on the recipe.
 
     Args:
         texts: ``KEY=LOW:HIGH``, ``KEY=log:LOW:HIGH`` or ``KEY=A,B,...``. If empty: ``lr`` from a
             tenth to ten times the recipe's rate, ``head.dropout`` and ``label_smoothing``.
-        recipe: What is searched.
-        base: The same without what the user has set by other options.
+        recipe: The recipe to search.
+        base: The recipe without the user's other options.
 
     Raises:
         BadConfiguration: No such form, a range that is none, a value that is not allowed, or a
@@ -102,7 +102,7 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
             if not _refusal(setting, recipe, base) and _fits(setting, recipe)
         ]
         if not free:
-            raise BadConfiguration("All that is searched by default is fixed; name a --search.")
+            raise BadConfiguration("All default search settings are fixed; name a --search.")
         return free
     space = [_setting(text) for text in texts]
     paths = [setting.path for setting in space]
@@ -112,9 +112,9 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
     for setting in space:
         for value in setting.probes():
             with_values(recipe, {setting.path: value})
-        why = _refusal(setting, recipe, base) or _outweighed(setting.path, paths)
-        if why:
-            raise BadConfiguration(f"--search {setting.path}: {why}")
+        reason = _refusal(setting, recipe, base) or _outweighed(setting.path, paths)
+        if reason:
+            raise BadConfiguration(f"--search {setting.path}: {reason}")
     return space
 
 
@@ -139,24 +139,26 @@ def _defaults(recipe: FineTune) -> list[str]:
 
 
 def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
-    """Why a setting cannot be searched; empty where it can."""
+    """Why a setting cannot be searched; empty if it can."""
     first = full_path(recipe.settings(), setting.path)[0]
     if first in JUDGED_ON:
         return f"trials of different {first} cannot be compared."
     if recipe.monitor == "val_loss" and "focal" in setting.values:
-        return "the focal loss is another val_loss. Add --monitor val_accuracy."
+        return "the focal loss changes val_loss. Add --monitor val_accuracy."
     if first in ("method", "ensemble"):
         return HEADS
     path = OF_STAGES.get(setting.path, setting.path)
-    found, fixed = (_at(one.settings(), full_path(one.settings(), path)) for one in (recipe, base))
-    if found != fixed:
+    leaf, fixed = (
+        _at(other.settings(), full_path(other.settings(), path)) for other in (recipe, base)
+    )
+    if leaf != fixed:
         return "the setting is fixed by another option. Leave one of them out."
     return ""
 
 
 def _outweighed(path: str, paths: Sequence[str]) -> str:
     over = _outweighing(path)
-    return f"{over} is searched too, and outweighs it. Leave one out." if over in paths else ""
+    return f"{over} is searched too, and overrides it. Leave one out." if over in paths else ""
 
 
 def _outweighing(path: str) -> str:
@@ -168,7 +170,7 @@ def _outweighing(path: str) -> str:
 
 
 def _fits(setting: Setting, recipe: FineTune) -> bool:
-    """Whether the recipe takes the setting at all, beside what else it says."""
+    """Whether the recipe accepts the setting together with its other settings."""
     try:
         for value in setting.probes():
             with_values(recipe, {setting.path: value})
@@ -178,12 +180,12 @@ def _fits(setting: Setting, recipe: FineTune) -> bool:
 
 
 def _at(tree: Any, path: Sequence[str]) -> Any:
-    """What nested settings hold at a path; None where it leads nowhere."""
+    """The value in nested settings at a path; None if there is none."""
     if not path:
         return tree
     first, *rest = path
     if isinstance(tree, list) and first == "*":
-        return [_at(one, rest) for one in tree]
+        return [_at(key, rest) for key in tree]
     if isinstance(tree, list):
         within = first.isdecimal() and int(first) < len(tree)
         return _at(tree[int(first)], rest) if within else None
@@ -191,14 +193,14 @@ def _at(tree: Any, path: Sequence[str]) -> Any:
 
 
 def _setting(text: str) -> Setting:
-    path, equals, said = (part.strip() for part in text.partition("="))
-    log, said = said.startswith("log:"), said.removeprefix("log:")
-    if not (equals and path and said):
+    path, equals, parsed = (part.strip() for part in text.partition("="))
+    log, parsed = parsed.startswith("log:"), parsed.removeprefix("log:")
+    if not (equals and path and parsed):
         raise BadConfiguration(f"--search {text}: {FORM}.")
-    if ":" in said and "," not in said:
-        return Setting(path, _ends(text, said, log), "log" if log else "range")
+    if ":" in parsed and "," not in parsed:
+        return Setting(path, _ends(text, parsed, log), "log" if log else "range")
     try:
-        values = yaml.safe_load(f"[{said}]")
+        values = yaml.safe_load(f"[{parsed}]")
     except yaml.YAMLError as error:
         raise BadConfiguration(f"--search {text}: the values are not YAML: {error}") from None
     if log or len(values) < 2:
@@ -206,8 +208,8 @@ def _setting(text: str) -> Setting:
     return Setting(path, tuple(map(_plain, values)), "choice")
 
 
-def _ends(text: str, said: str, log: bool) -> tuple[float, float]:
-    ends = [_plain(end) for end in said.split(":")]
+def _ends(text: str, values: str, log: bool) -> tuple[float, float]:
+    ends = [_plain(end) for end in values.split(":")]
     if len(ends) != 2 or not all(isinstance(end, int | float) for end in ends):
         raise BadConfiguration(f"--search {text}: {FORM}, with numbers as ends.")
     low, high = ends
@@ -219,7 +221,7 @@ def _ends(text: str, said: str, log: bool) -> tuple[float, float]:
 
 
 def _plain(value: Any) -> Any:
-    """A number where a text is one, such as 1e-3, which YAML takes for text."""
+    """Convert a text like 1e-3 to a number; YAML reads it as text."""
     for kind in (int, float):
         try:
             return kind(value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Callbacks of our own, and Keras's own ones made able to go on after an interruption."""
+"""Callbacks, and the state of Keras's callbacks for resuming a run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 Log = dict[str, Any]
 
 STATE_ATTRIBUTES = ("best", "wait", "stopped_epoch", "best_epoch", "cooldown_counter")
-"""Attributes in which callbacks keep what they know of earlier epochs, Keras's and ours."""
+"""Attributes with the state of callbacks over epochs."""
 
 
 def callback_state(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Log]:
-    """What callbacks remember of earlier epochs, JSON-ready, by the name of their class."""
-    memories = {type(one).__name__: vars(one) for one in callbacks}
+    """State of callbacks over epochs, JSON-ready, by class name."""
+    memories = {type(callback).__name__: vars(callback) for callback in callbacks}
     return {
         who: {
             name: None if memory[name] is None else float(memory[name])
@@ -46,13 +46,13 @@ def callback_state(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, L
 
 
 class RestoreCallbackState(keras.callbacks.Callback):
-    """Give other callbacks back what they remembered; comes after them in the list.
+    """Restore the state of other callbacks; comes after them in the list.
 
     Keras's callbacks forget everything in their ``on_train_begin`` (keras#6697).
 
     Args:
-        callbacks: Who is to remember.
-        memory: What ``callback_state`` them returned when the run was interrupted.
+        callbacks: Callbacks to restore.
+        memory: Result of ``callback_state`` when the run was interrupted.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback], memory: dict[str, Log]):
@@ -61,19 +61,19 @@ class RestoreCallbackState(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Log | None = None) -> None:
         """Restore, after every other callback has reset itself."""
-        for one in self.callbacks:
-            for name, value in self.memory.get(type(one).__name__, {}).items():
-                setattr(one, name, value)
+        for callback in self.callbacks:
+            for name, value in self.memory.get(type(callback).__name__, {}).items():
+                setattr(callback, name, value)
 
 
 class BestCheckpoint(keras.callbacks.Callback):
     """Write the variables of a model whenever the monitored metric is the best so far.
 
     Args:
-        path: An ``.npz`` file; replaced only once the new one is complete.
-        model: What to write: shares its layers with the model in training, has no optimizer.
+        path: An ``.npz`` file; written atomically.
+        model: Model to write; shares its layers with the model in training, has no optimizer.
         monitor: Name of the metric in the epoch's logs.
-        best: The best of earlier stages; None where there were none.
+        best: Best value of earlier stages; None if there are none.
     """
 
     def __init__(self, path: Path, model: keras.Model, monitor: str, best: float | None = None):
@@ -91,7 +91,7 @@ class BestCheckpoint(keras.callbacks.Callback):
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """End ``fit`` by CheckFailed at the first loss that is not finite, saying where.
+    """Stop ``fit`` with CheckFailed at the first non-finite loss; the message says where.
 
     Args:
         stage: Name of the stage, for the message.
@@ -102,15 +102,15 @@ class StopOnNaN(keras.callbacks.Callback):
         self.stage, self.epoch = stage, 0
 
     def on_epoch_begin(self, epoch: int, logs: Log | None = None) -> None:
-        """Note which epoch it is."""
+        """Store the number of the epoch."""
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Log | None = None) -> None:
-        """Look at the running loss, in which one NaN shows from then on."""
+        """Check the running loss, which stays NaN after the first NaN."""
         self._check((logs or {}).get("loss"), f"batch {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: Log | None = None) -> None:
-        """Look at the validation loss."""
+        """Check the validation loss."""
         self._check((logs or {}).get("val_loss"), "validation")
 
     def _check(self, loss: float | None, where: str) -> None:
@@ -124,12 +124,12 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar of batches where stderr is a terminal, and one line an epoch to ``tell``.
+    """A progress bar if stderr is a terminal, and one line per epoch to ``tell``.
 
     Args:
         stage: Name of the stage.
-        epochs: How many it has.
-        tell: Takes the line.
+        epochs: Number of epochs.
+        tell: Called with the line.
     """
 
     def __init__(self, stage: str, epochs: int, tell: Callable[[str], None]):
@@ -148,11 +148,11 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: Log | None = None) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: Log | None = None) -> None:
-        """Say the metrics."""
+        """Report the metrics."""
         self.bar.close()
         metrics = "  ".join(f"{name} {float(value):.4g}" for name, value in (logs or {}).items())
         seconds = time.perf_counter() - self.began

@@ -51,6 +51,6 @@ class DistillationLoss(keras.losses.Loss):
         return self.temperature**2 * ops.mean(p * yes + (1 - p) * no, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        """What ``__init__`` takes."""
+        """Arguments of ``__init__``."""
         own = {"temperature": self.temperature, "activation": self.activation}
         return {**super().get_config(), **own}

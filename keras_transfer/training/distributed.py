@@ -1,4 +1,4 @@
-"""What has to be settled before a network is built: seeds, precision, devices."""
+"""Process-wide setup before a network is built: seeds, precision, devices."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ logger = logging.getLogger("keras_transfer")
 def session(
     *, seed: int, precision: str = "float32", deterministic: bool = False
 ) -> Iterator[None]:
-    """Set the global seed and Keras's dtype policy; the policy is put back afterwards.
+    """Set the global seed and Keras's dtype policy; the policy is restored afterwards.
 
     Args:
-        seed: Of everything that draws from Keras's, NumPy's and Python's global generators.
+        seed: Seed of Keras's, NumPy's and Python's global generators.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: Make TensorFlow choose repeatable GPU kernels, at some cost in speed.
             It stays so for the rest of the process: TensorFlow cannot turn it off.
@@ -86,7 +86,7 @@ def strategy(name: str, batch_size: int) -> tf.distribute.Strategy:
     Args:
         name: "mirrored" over all devices, "one_device", or "auto": mirrored over as many devices
             as the batch divides among.
-        batch_size: Images a batch, over all devices.
+        batch_size: Images per batch, over all devices.
 
     Raises:
         UnknownName: No such strategy.

@@ -1,4 +1,4 @@
-"""Moving averages of the weights: how fast they follow, and that they are what is judged."""
+"""Moving averages of the weights: warm-up of the momentum, and use in validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["SwapEMAWeights", "swap_ema_weights", "with_warm_ema"]
 
 
 def with_warm_ema(optimizer: Any) -> Any:
-    """Make a class of optimizers whose moving averages follow quickly at first.
+    """Make an optimizer class whose moving averages start with a low momentum.
 
     The momentum of update t, from 0, is ``min(ema_momentum, (1 + t) / (10 + t))``, that of
     TensorFlow's ExponentialMovingAverage with ``num_updates``. With Keras's own constant 0.99 half
@@ -33,25 +33,25 @@ def with_warm_ema(optimizer: Any) -> Any:
         _iterations: Any
 
         def _update_model_variables_moving_average(self, variables: list[Any]) -> None:
-            whole = self.ema_momentum
+            target = self.ema_momentum
             done = keras.ops.cast(self.iterations, "float32")
-            momentum = keras.ops.minimum(whole, (1 + done) / (10 + done))
+            momentum = keras.ops.minimum(target, (1 + done) / (10 + done))
             if self.gradient_accumulation_steps:
                 updated = (self._iterations + 1) % self.gradient_accumulation_steps == 0
                 momentum = keras.ops.where(updated, momentum, 1.0)
             self.ema_momentum = momentum
             super()._update_model_variables_moving_average(variables)
-            self.ema_momentum = whole
+            self.ema_momentum = target
 
     Averaging.__name__ = optimizer.__name__
     return Averaging
 
 
 def swap_ema_weights(model: keras.Model) -> None:
-    """Put the moving averages in the place of the weights, and those in theirs; or back.
+    """Swap the weights and their moving averages.
 
     Args:
-        model: Compiled with an optimizer that has them; without, nothing happens.
+        model: Compiled; without moving averages in its optimizer nothing happens.
     """
     optimizer = unwrapped(model.optimizer)
     if not optimizer.use_ema:
@@ -64,12 +64,12 @@ def swap_ema_weights(model: keras.Model) -> None:
 
 
 class SwapEMAWeights(keras.callbacks.Callback):
-    """Have validation look at the moving averages, if the optimizer keeps some."""
+    """Validate with the moving averages, if the optimizer has them."""
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Put them in."""
+        """Swap them in."""
         swap_ema_weights(self.model)
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Go on with the weights."""
+        """Swap the weights back."""
         swap_ema_weights(self.model)

@@ -1,4 +1,4 @@
-"""Rates that fall from the head to the pixels: each block learns slower than the one behind it."""
+"""Layer-wise learning rate decay: each block has a lower rate than the next one."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Factor = Callable[[Any], float]
 """From a Keras variable to the factor of its rate."""
 
 DECAYS = ("weight_decay", "adam_weight_decay")
-"""Keras's settings of decoupled decay; Muon has the second for what is no matrix."""
+"""Keras's settings of decoupled decay; Muon uses the second for variables that are not matrices."""
 
 
 def layer_factors(network: Network, decay: float) -> Factor:
-    """Give each variable of a network the factor of its learning rate.
+    """Compute the learning rate factor of each variable of a network.
 
     ``decay ** d``, where d is 0 for the head, 1 for the last block of the backbone, 2 for the one
     before it, and so on: the layer-wise decay of ULMFiT (Howard and Ruder 2018, arXiv:1801.06146,
@@ -31,16 +31,16 @@ def layer_factors(network: Network, decay: float) -> Factor:
     Returns:
         A function of the variables; 1 for those that are in no block.
     """
-    found: dict[int, float] = {}
+    factors: dict[int, float] = {}
     for backbone in network.backbones.values():
         for depth, layers in enumerate(reversed(blocks(backbone).values()), start=1):
             for layer in layers:
-                found.update({id(variable): decay**depth for variable in layer.variables})
-    return lambda variable: found.get(id(variable), 1.0)
+                factors.update({id(variable): decay**depth for variable in layer.variables})
+    return lambda variable: factors.get(id(variable), 1.0)
 
 
 def layerwise(optimizer: Any, factor_of: Factor) -> Any:
-    """Make a class of optimizers whose rate differs by variable.
+    """Make an optimizer class with a learning rate factor per variable.
 
     The factor stands inside the update, so that it is right for Adam and its kin too, which a
     factor on the gradient would leave as they are; and decoupled weight decay follows the rate.
@@ -68,14 +68,14 @@ def layerwise(optimizer: Any, factor_of: Factor) -> Any:
 
         def _apply_weight_decay(self, variables: list[Any]) -> None:
             found = {name: getattr(self, name, None) for name in DECAYS}
-            whole = {name: decay for name, decay in found.items() if decay is not None}
-            if not whole:
+            given = {name: decay for name, decay in found.items() if decay is not None}
+            if not given:
                 return
             for variable in variables:
-                for name, decay in whole.items():
+                for name, decay in given.items():
                     setattr(self, name, decay * self._factor(variable))
                 super()._apply_weight_decay([variable])
-            for name, decay in whole.items():
+            for name, decay in given.items():
                 setattr(self, name, decay)
 
     Layerwise.__name__ = optimizer.__name__

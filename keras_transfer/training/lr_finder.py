@@ -26,15 +26,15 @@ __all__ = [
 LOWEST, HIGHEST = 1e-7, 10.0
 STEPS = 100
 SMOOTHING = 0.9
-"""Weight of a step's neighbours, against that of the step itself."""
+"""Weight of a step's neighbours relative to the step itself."""
 DIVERGED = 4.0
-"""The multiple of its least value at which the moving average ends a sweep, as in fastai."""
+"""A sweep stops when the moving average exceeds this multiple of its minimum, as in fastai."""
 STILL = 10
-"""First steps of a sweep, at rates where nothing is learnt: how much batches differ by chance."""
+"""First steps of a sweep, at rates too low to learn; they show the noise between batches."""
 
 
 class Sweep(NamedTuple):
-    """What a sweep has seen, a value a step.
+    """Results of a sweep, one value per step.
 
     Attributes:
         rates: (steps,) float, growing.
@@ -63,29 +63,29 @@ class Sweep(NamedTuple):
         curve, still = self.smoothed, self.losses[:STILL]
         chance = float(np.std(still)) if still else 0.0
         later = curve[STILL:]
-        # What rounding does to a loss that stands still is no fall either.
+        # Rounding of a constant loss is no decrease.
         if not len(later) or np.mean(still) - later.min() <= max(chance, 1e-6 * np.mean(still)):
             raise CheckFailed(
                 f"The loss fell at no rate in the {len(curve)} steps of the sweep by more than "
-                f"batches differ anyway ({chance:.2g}), so no rate can be suggested. Look at the "
-                "data and the head, take a larger --batch-size, or set --lr yourself."
+                f"batches differ by chance ({chance:.2g}), so no rate can be suggested. Check the "
+                "data and the head, use a larger --batch-size, or set --lr yourself."
             )
         tried = self.rates[STILL:]
         return {name: float(f"{rule(tried, later):.3g}") for name, rule in RULES.items()}
 
 
 def rates(steps: int = STEPS, lowest: float = LOWEST, highest: float = HIGHEST) -> list[float]:
-    """Rates that grow by the same factor from step to step, both ends included."""
-    return [float(one) for one in np.geomspace(lowest, highest, steps)]
+    """Geometrically spaced rates, both ends included."""
+    return [float(rate) for rate in np.geomspace(lowest, highest, steps)]
 
 
 def smoothed(losses: Sequence[float] | np.ndarray, weight: float = SMOOTHING) -> np.ndarray:
-    """Average over the steps on both sides, each weighing less by one factor.
+    """Average over the steps on both sides with exponentially decreasing weights.
 
     A moving average of the past alone lags, at fastai's 0.98 by decades, and the rules with it.
 
     Args:
-        losses: (n,) a step.
+        losses: (n,) loss of each step.
         weight: Of the next step on either side against the step itself, in [0, 1).
 
     Returns:
@@ -97,42 +97,42 @@ def smoothed(losses: Sequence[float] | np.ndarray, weight: float = SMOOTHING) ->
 
 
 def diverged(losses: Sequence[float]) -> bool:
-    """Whether the last loss is no number, or the average of the past ``DIVERGED`` times its least.
+    """Whether the last loss is NaN, or the moving average exceeds ``DIVERGED`` times its minimum.
 
     Args:
-        losses: (n,) a step, so far.
+        losses: (n,) loss of each step so far.
     """
     if not math.isfinite(losses[-1]):
         return True
-    average, least = 0.0, math.inf
+    average, lowest = 0.0, math.inf
     for step, loss in enumerate(losses, 1):
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
         unbiased = average / (1 - SMOOTHING**step)
-        least = min(least, unbiased)
-    return unbiased > DIVERGED * least
+        lowest = min(lowest, unbiased)
+    return unbiased > DIVERGED * lowest
 
 
 def three_quarters(rates: Sequence[float], curve: np.ndarray) -> float:
-    """The least rate at which the smoothed loss has fallen by three quarters of its whole fall.
+    """The lowest rate at which the smoothed loss has made three quarters of its decrease.
 
     A level is read off a noisy curve more surely than a slope: ``benchmarks/lr_find.py`` has both.
     """
-    start, least = float(np.mean(curve[:STILL])), float(np.min(curve))
-    return float(rates[int(np.argmax(curve <= start - 0.75 * (start - least)))])
+    start, lowest = float(np.mean(curve[:STILL])), float(np.min(curve))
+    return float(rates[int(np.argmax(curve <= start - 0.75 * (start - lowest)))])
 
 
 def steepest(rates: Sequence[float], curve: np.ndarray) -> float:
-    """The rate where the smoothed loss falls fastest a decade, before its minimum."""
+    """The rate where the smoothed loss falls fastest per decade, before its minimum."""
     slopes = np.gradient(curve, np.log10(rates))[: int(np.argmin(curve)) + 1]
     return float(rates[int(np.argmin(slopes))])
 
 
 def minimum(rates: Sequence[float], curve: np.ndarray) -> float:
-    """A tenth of the rate where the smoothed loss is least."""
+    """A tenth of the rate where the smoothed loss is lowest."""
     return float(rates[int(np.argmin(curve))]) / 10
 
 
 RULES: Table[Callable[[Sequence[float], np.ndarray], float]] = Table(
     "rule", {"three quarters": three_quarters, "steepest": steepest, "minimum/10": minimum}
 )
-"""What ``--lr auto`` takes is the first; the others have fastai's names."""
+"""``--lr auto`` uses the first; the others have fastai's names."""

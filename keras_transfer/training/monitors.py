@@ -1,4 +1,4 @@
-"""Which way a metric of an epoch is better.
+"""Whether a metric is better when larger or smaller.
 
 Imports nothing, so that a wrong name is an error before anything is loaded; Keras would only
 warn, and keep no model.
@@ -7,7 +7,7 @@ warn, and keep no model.
 __all__ = ["better", "mode"]
 
 RISING = ("accuracy", "auc", "precision", "recall", "r2_score")
-"""Last words of the names of metrics that are better when they are larger."""
+"""Final words of metric names for which larger is better."""
 
 
 def mode(monitor: str) -> str:

@@ -1,4 +1,4 @@
-"""An optimizer that goes on, in a new stage, with what it knew of the variables of the last one."""
+"""Carry the optimizer state of variables from one stage to the next."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy as np
 __all__ = ["load_optimizer_state", "per_variable_steps", "save_optimizer_state", "unwrapped"]
 
 OTHERS = ("_trainable_variables", "_accumulated_gradients", "_model_variables_moving_average")
-"""Lists of an optimizer that have an entry a variable, and are not the state of its updates."""
+"""Optimizer lists with one entry per variable that are not update state."""
 
 AGE = "age"
 
 
 def per_variable_steps(optimizer: Any) -> Any:
-    """Make a class of optimizers that count the updates of each variable by itself.
+    """Make an optimizer class with a separate update count per variable.
 
     Adam and its kin divide their moments by 1 - beta^t, which is right for a variable that has had
     t updates. Of a block that opens now, t is 0; of one that was open before, t goes on. The
-    schedule of the rate, which is that of a stage, begins anew.
+    schedule of the rate, which is that of a stage, restarts.
 
     Args:
         optimizer: A class of ``keras.optimizers``; not Nadam, whose product of momentums is one
@@ -54,61 +54,61 @@ def per_variable_steps(optimizer: Any) -> Any:
 
 
 def save_optimizer_state(path: Path, optimizer: Any, variables: Sequence[Any]) -> None:
-    """Write what an optimizer knows of each variable that it trains, in one atomic step.
+    """Write the optimizer state of each trained variable, atomically.
 
     Args:
         path: An ``.npz`` file.
-        optimizer: Built; of any class.
-        variables: In an order that is the same when the file is read.
+        optimizer: Any optimizer, built.
+        variables: In the same order as when the file is read.
     """
-    places = {id(variable): place for place, variable in enumerate(variables)}
+    indices = {id(variable): index for index, variable in enumerate(variables)}
     inner = unwrapped(optimizer)
     done = int(keras.ops.convert_to_numpy(inner.iterations))
     ages = keras.ops.convert_to_numpy(inner.ages) if hasattr(inner, "ages") else None
     arrays: dict[str, np.ndarray] = {}
     for i, variable in enumerate(inner._trainable_variables):
-        place = places[id(variable)]
-        arrays[f"{place}.{AGE}"] = np.array(done + (0 if ages is None else ages[i]))
+        index = indices[id(variable)]
+        arrays[f"{index}.{AGE}"] = np.array(done + (0 if ages is None else ages[i]))
         for name, slot in _slots(inner, i):
-            arrays[f"{place}.{name}"] = keras.ops.convert_to_numpy(slot)
-    beside = path.with_suffix(".tmp.npz")
-    np.savez(beside, allow_pickle=False, **arrays)
-    os.replace(beside, path)
+            arrays[f"{index}.{name}"] = keras.ops.convert_to_numpy(slot)
+    unfinished = path.with_suffix(".tmp.npz")
+    np.savez(unfinished, allow_pickle=False, **arrays)
+    os.replace(unfinished, path)
 
 
 def load_optimizer_state(path: Path, optimizer: Any, variables: Sequence[Any]) -> int:
-    """Give an optimizer what the last one knew of the variables that both train.
+    """Load the previous optimizer's state for the variables that both train.
 
     Args:
         path: As ``save_optimizer_state`` wrote it.
-        optimizer: Built, of the same kind, and ``per_variable_steps``.
+        optimizer: Built, of the same class, with ``per_variable_steps``.
         variables: In the same order.
 
     Returns:
         How many of its variables were trained before.
     """
-    places = {id(variable): place for place, variable in enumerate(variables)}
+    indices = {id(variable): index for index, variable in enumerate(variables)}
     inner = unwrapped(optimizer)
     ages = np.zeros(len(inner._trainable_variables), "int64")
     with np.load(path) as arrays:
         for i, variable in enumerate(inner._trainable_variables):
-            place = places[id(variable)]
-            if f"{place}.{AGE}" not in arrays:
+            index = indices[id(variable)]
+            if f"{index}.{AGE}" not in arrays:
                 continue
-            ages[i] = arrays[f"{place}.{AGE}"]
+            ages[i] = arrays[f"{index}.{AGE}"]
             for name, slot in _slots(inner, i):
-                slot.assign(arrays[f"{place}.{name}"])
+                slot.assign(arrays[f"{index}.{name}"])
     inner.ages.assign(ages)
     return int((ages > 0).sum())
 
 
 def unwrapped(optimizer: Any) -> Any:
-    """The optimizer itself, where mixed_float16 has put one around it that scales the loss."""
+    """The optimizer inside the loss-scaling one of mixed_float16, or itself."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _slots(optimizer: Any, i: int) -> Iterator[tuple[str, Any]]:
-    """The variables that an optimizer keeps for the i-th one that it trains, by name."""
+    """State variables of an optimizer for its i-th trained variable, by name."""
     count = len(optimizer._trainable_variables)
     for name, value in sorted(vars(optimizer).items()):
         listed = isinstance(value, list) and len(value) == count and name not in OTHERS

@@ -83,7 +83,7 @@ def _step(rate: float, steps: int, warmup: int, decay: float) -> Any:
 
 
 def _staircase(rate: float, steps: int, warmup: int, decay: float) -> Any:
-    """That of BiT-HyperRule (Kolesnikov et al. 2020, arXiv:1912.11370)."""
+    """Schedule of BiT-HyperRule (Kolesnikov et al. 2020, arXiv:1912.11370)."""
     import keras
 
     class Rising(keras.optimizers.schedules.PiecewiseConstantDecay):
@@ -110,7 +110,7 @@ SCHEDULES: Table[Callable[[float, int, int, float], Any]] = Table(
 )
 
 WARMING = ("constant", "cosine", "one_cycle", "staircase")
-"""Schedules that can begin with a warm-up."""
+"""Schedules that support warm-up."""
 
 
 def build_optimizer(
@@ -125,7 +125,7 @@ def build_optimizer(
     carry: bool = False,
     **settings: Any,
 ) -> keras.optimizers.Optimizer:
-    """Make an optimizer whose rate follows a schedule over one stage.
+    """Make an optimizer with a learning rate schedule over one stage.
 
     Args:
         name: A row of ``OPTIMIZERS``.
@@ -135,11 +135,11 @@ def build_optimizer(
             reaching ``learning_rate * decay`` at the end; step, times ``decay`` after half and
             after three quarters of the stage; staircase, times ``decay`` after 30, 60 and 90 %;
             plateau (constant here, lowered by a callback).
-        steps: Batches in the whole stage.
+        steps: Number of batches in the stage.
         warmup_steps: Batches of linear warm-up from 0 (one_cycle: from a 25th), for ``WARMING``.
         decay: Factor of exponential, step and staircase.
         factor_of: From a variable to the factor of its rate, as ``layer_factors`` gives it.
-        carry: Whether it is to take over what another one knew; see ``carrying``.
+        carry: Whether the state of an earlier optimizer is loaded; see ``per_variable_steps``.
         settings: Others of Keras's constructor; None leaves its default. ``momentum`` is for sgd,
             others ignore it. ``weight_decay`` is decoupled (Loshchilov and Hutter 2019,
             arXiv:1711.05101), and leaves out biases and normalisation layers; by default 0.004
@@ -151,30 +151,32 @@ def build_optimizer(
     """
     import keras
 
-    kind = getattr(keras.optimizers, OPTIMIZERS[name], None)
-    if kind is None:
+    optimizer_class = getattr(keras.optimizers, OPTIMIZERS[name], None)
+    if optimizer_class is None:
         raise BadConfiguration(f"Keras {keras.__version__} has no {OPTIMIZERS[name]}; upgrade it.")
-    given = {setting: value for setting, value in settings.items() if value is not None}
+    arguments = {setting: value for setting, value in settings.items() if value is not None}
     if name != "sgd":
-        given.pop("momentum", None)
+        arguments.pop("momentum", None)
     if (
-        name == "muon" and "weight_decay" in given
-    ):  # what is no matrix has a setting of its own there
-        given["adam_weight_decay"] = given["weight_decay"]
+        name == "muon" and "weight_decay" in arguments
+    ):  # Muon has a separate setting for variables that are not matrices
+        arguments["adam_weight_decay"] = arguments["weight_decay"]
     if name == "adafactor":  # the square of Keras's 1e-30 is 0: a unit without gradient gives NaN
-        given["epsilon_1"] = 1e-15
+        arguments["epsilon_1"] = 1e-15
     if factor_of is not None:
         from keras_transfer.training.layer_rates import layerwise
 
-        kind = layerwise(kind, factor_of)
+        optimizer_class = layerwise(optimizer_class, factor_of)
     if carry:
         from keras_transfer.training.optimizer_state import per_variable_steps
 
-        kind = per_variable_steps(kind)
-    if given.get("use_ema"):
+        optimizer_class = per_variable_steps(optimizer_class)
+    if arguments.get("use_ema"):
         from keras_transfer.training.ema import with_warm_ema
 
-        kind = with_warm_ema(kind)
-    optimizer = kind(SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay), **given)
+        optimizer_class = with_warm_ema(optimizer_class)
+    optimizer = optimizer_class(
+        SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay), **arguments
+    )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -1,4 +1,4 @@
-"""Penalties on the weights while a stage trains, and a model that is judged without them."""
+"""Weight penalties during training, and a model whose validation loss excludes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Origin = dict[int, Any]
 
 
 def origin(network: Network) -> Origin:
-    """Note where the kernels of the backbones start, for ``l2_sp``."""
+    """Copy the initial kernels of the backbones, for ``l2_sp``."""
     return {
         id(kernel): keras.ops.copy(kernel.value)
         for backbone in network.backbones.values()
@@ -26,7 +26,7 @@ def origin(network: Network) -> Origin:
 
 @contextmanager
 def l2_sp(network: Network, start: Origin, *, backbone: float, head: float) -> Iterator[None]:
-    """Pull the backbone to its pretrained weights and the head to 0, in what is compiled inside.
+    """Pull the backbone to its pretrained weights and the head to 0, for models compiled inside.
 
     Adds ``backbone / 2 * |w - w0|^2 + head / 2 * |v|^2`` to the loss, over the kernels w of the
     backbone and v of the head that train; w0 are the pretrained ones. L2-SP of Li, Grandvalet and
@@ -34,8 +34,8 @@ def l2_sp(network: Network, start: Origin, *, backbone: float, head: float) -> I
     are left out.
 
     Args:
-        network: What is trained.
-        start: As ``origin`` gave it before any training.
+        network: The network in training.
+        start: Result of ``origin`` before training.
         backbone: alpha; 0 for no pull.
         head: beta; 0 for no pull.
     """
@@ -56,12 +56,12 @@ def l2_sp(network: Network, start: Origin, *, backbone: float, head: float) -> I
 
 
 def _kernels(model: keras.Model) -> list[Any]:
-    """Weights with two axes and more: of convolutions and dense layers."""
-    return [one for one in model.weights if len(one.shape) > 1]
+    """Weights with two or more axes, of convolutions and dense layers."""
+    return [weight for weight in model.weights if len(weight.shape) > 1]
 
 
 class PenaltyFreeValidation(keras.Model):
-    """A model whose validation loss is that of the data, without the penalties on its weights.
+    """A model whose validation loss excludes the weight penalties.
 
     With them, a stage whose weights are pulled anywhere could not be compared with one whose are
     not, and the best epoch would be the one with the smallest weights.
@@ -71,11 +71,11 @@ class PenaltyFreeValidation(keras.Model):
 
     @property
     def losses(self) -> list[Any]:
-        """What is added to the loss."""
+        """Penalties added to the loss."""
         return [] if self._judging else super().losses
 
     def test_step(self, *data: Any) -> Any:
-        """As Keras's, the penalties left out."""
+        """Like Keras's, without the penalties."""
         self._judging += 1
         try:
             return super().test_step(*data)

@@ -1,4 +1,4 @@
-"""Who listens to a training from outside, such as a search that may end it early."""
+"""Listeners to a training run, such as a search that may prune it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of an interrupted training, written so that going on equals never having stopped."""
+"""Training state on disk; a resumed run equals an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROGRESS = "progress"
 
 
 def _variables(model: keras.Model) -> list[Any]:
-    """Everything that training changes: weights, seeds of dropout, the optimizer's slots."""
+    """All variables that training changes: weights, dropout seeds, optimizer state."""
     return [*model.variables, *(model.optimizer.variables if model.compiled else [])]
 
 
@@ -33,24 +33,24 @@ def save_state(path: Path, model: keras.Model, progress: dict[str, Any]) -> None
     """Write the model's and its optimizer's variables with the progress, in one atomic step.
 
     Args:
-        path: An ``.npz`` file; the former one is replaced only once the new one is complete.
+        path: An ``.npz`` file; written atomically.
         model: Compiled, with the optimizer's variables built; or not compiled, between stages.
-        progress: JSON-ready: where training is and what its callbacks remember.
+        progress: JSON-ready: position in training and state of the callbacks.
     """
     arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
     # NumPy stores bfloat16 as raw bytes; float32 holds every bfloat16 exactly.
     arrays = {k: v.astype("float32") if v.dtype.kind == "V" else v for k, v in arrays.items()}
-    beside = path.with_suffix(".tmp.npz")
+    unfinished = path.with_suffix(".tmp.npz")
     arrays[PROGRESS] = np.array(json.dumps(progress))
-    np.savez(beside, allow_pickle=False, **arrays)
-    os.replace(beside, path)
+    np.savez(unfinished, allow_pickle=False, **arrays)
+    os.replace(unfinished, path)
 
 
 def save_model(path: Path, model: keras.Model) -> None:
-    """Write a ``.keras`` file; the former one is replaced only once the new one is complete."""
-    beside = path.with_suffix(".tmp.keras")
-    model.save(beside)
-    os.replace(beside, path)
+    """Write a ``.keras`` file; written atomically."""
+    unfinished = path.with_suffix(".tmp.keras")
+    model.save(unfinished)
+    os.replace(unfinished, path)
 
 
 def read_progress(path: Path) -> dict[str, Any] | None:
@@ -67,7 +67,7 @@ def read_progress(path: Path) -> dict[str, Any] | None:
     except (ValueError, OSError, KeyError) as error:
         raise BadData(
             f"{path} should hold the state of an interrupted run, but cannot be read: {error}. "
-            "Start the run anew with another --out."
+            "Start a new run with another --out."
         ) from None
 
 
@@ -78,7 +78,7 @@ def read_arrays(path: Path) -> list[np.ndarray]:
 
 
 def restore_variables(path: Path, model: keras.Model) -> None:
-    """Put the variables of a state file back into a model compiled as it was then.
+    """Restore the variables of a state file to a model that is compiled the same way.
 
     Raises:
         BadData: The file holds other variables than this model and its optimizer have.
@@ -88,14 +88,14 @@ def restore_variables(path: Path, model: keras.Model) -> None:
     if [tuple(v.shape) for v in variables] != [v.shape for v in saved]:
         raise BadData(
             f"{path} holds the state of another network: {len(saved)} variables, "
-            f"{len(variables)} wanted. Start the run anew with another --out."
+            f"{len(variables)} wanted. Start a new run with another --out."
         )
     for variable, value in zip(variables, saved, strict=True):
         variable.assign(value)
 
 
 def holds_variables(path: Path, model: keras.Model) -> bool:
-    """Whether a state file holds the very values that a model's variables have."""
+    """Whether the values in a state file equal those of a model's variables."""
     return all(
         np.array_equal(array, keras.ops.convert_to_numpy(variable))
         for array, variable in zip(read_arrays(path), _variables(model), strict=True)

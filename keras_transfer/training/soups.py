@@ -1,4 +1,4 @@
-"""The average of the weights of a stage's best epochs, where it is better than the best alone."""
+"""Greedy soup: average of the weights of a stage's best epochs, if it improves on the best."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class TopKCheckpoints(keras.callbacks.Callback):
 
     Args:
         folder: Holds the files, ``epoch_<number>.npz``.
-        model: What to write: shares its layers with the model in training, has no optimizer.
+        model: Model to write; shares its layers with the model in training, has no optimizer.
         monitor: Name of the metric in the epoch's logs.
-        count: How many are kept.
+        count: Number of epochs to keep.
     """
 
     def __init__(self, folder: Path, model: keras.Model, monitor: str, count: int):
@@ -35,7 +35,7 @@ class TopKCheckpoints(keras.callbacks.Callback):
         self.folder, self.kept, self.monitor, self.count = folder, model, monitor, count
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write this one, then remove the worst if there are too many."""
+        """Write this epoch, then remove the worst one if there are too many."""
         value = float((logs or {})[self.monitor])
         self.folder.mkdir(exist_ok=True)
         swap_ema_weights(self.model)
@@ -47,10 +47,10 @@ class TopKCheckpoints(keras.callbacks.Callback):
 
 def ranked(folder: Path, monitor: str) -> list[tuple[Path, float]]:
     """The epochs that are kept in a folder with their metrics, best first."""
-    found = [(path, read_progress(path) or {}) for path in folder.glob("epoch_*.npz")]
+    epochs = [(path, read_progress(path) or {}) for path in folder.glob("epoch_*.npz")]
     sign = -1 if mode(monitor) == "max" else 1
-    found.sort(key=lambda one: (sign * one[1]["value"], one[1]["epoch"]))
-    return [(path, metadata["value"]) for path, metadata in found]
+    epochs.sort(key=lambda epoch: (sign * epoch[1]["value"], epoch[1]["epoch"]))
+    return [(path, metadata["value"]) for path, metadata in epochs]
 
 
 def clear_epochs(folder: Path) -> None:
@@ -70,10 +70,10 @@ def greedy_soup(
     that. Integers, such as the state of dropout, are those of the best epoch.
 
     Args:
-        folder: As ``TopKCheckpoints`` left it.
+        folder: Folder of ``TopKCheckpoints``.
         fitted: Compiled.
-        part: The model that was kept; its weights become those of the soup.
-        val: What is judged on.
+        part: The model in the checkpoints; its weights become those of the soup.
+        val: Validation batches.
         monitor: The metric; one of the val split.
 
     Returns:

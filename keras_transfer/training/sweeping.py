@@ -1,4 +1,4 @@
-"""Run a learning rate range test on a model, and leave everything as it was."""
+"""Run a learning rate range test on a model, and restore its state."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["sweep"]
 def sweep(
     fitted: keras.Model, batches: tf.data.Dataset, *, steps: int = STEPS, accumulate: int = 1
 ) -> Sweep:
-    """Train while the rate grows, until the loss diverges; then put all back.
+    """Train with a growing rate until the loss diverges, then restore the model.
 
     What is put back, to the bit: weights, statistics, the seeds of dropout, and the generators of
     Python and NumPy.
 
     Args:
         fitted: Compiled, with a constant rate.
-        batches: As ``fit`` takes them; gone through again where they end.
-        steps: Rates to try.
+        batches: As for ``fit``; repeated if they end.
+        steps: Number of rates.
         accumulate: Batches whose mean gradient makes one update: each rate is held for so many.
 
     Returns:
@@ -47,7 +47,7 @@ def sweep(
 
 
 class _Rise(keras.callbacks.Callback):
-    """Sets the rate before each update, and notes the mean loss of its batches."""
+    """Set the rate before each update, and record the mean loss of its batches."""
 
     def __init__(self, planned: Sequence[float], repeats: int):
         super().__init__()
@@ -75,7 +75,7 @@ class _Rise(keras.callbacks.Callback):
 @contextmanager
 def _put_back(model: keras.Model) -> Iterator[None]:
     variables = list(model.variables)
-    before = [np.array(keras.ops.convert_to_numpy(one)) for one in variables]
+    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
     python, numpy = random.getstate(), np.random.get_state()
     try:
         yield

@@ -1,4 +1,4 @@
-"""The terms of a loss: which output is compared with which target, by which loss, how much."""
+"""The terms of a loss: output, target, loss function and weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One fit loop over stages, which can be killed at any moment and resumed."""
+"""Training over stages, which can be killed at any moment and resumed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ logger = logging.getLogger("keras_transfer")
 
 
 class StagePlan(NamedTuple):
-    """How a stage is trained.
+    """Plan of a stage.
 
     Attributes:
         name: For tables and logs.
@@ -54,9 +54,9 @@ class StagePlan(NamedTuple):
         steps: Batches per epoch.
         patience: Epochs without improvement after which the stage ends; None: never.
         plateau: Factor on the learning rate after 2 epochs without improvement.
-        soup: How many of the best epochs may join an average; None: no average.
-        carry: The optimizer starts from the optimizer state of the stage before.
-        keep_optimizer_state: The next stage is to carry.
+        soup: Maximum number of best epochs in a soup; None: no soup.
+        carry: The optimizer starts from the optimizer state of the previous stage.
+        keep_optimizer_state: The next stage has ``carry``.
     """
 
     name: str
@@ -78,11 +78,11 @@ class Trainer:
     and what follows equals a training that was never interrupted, bit for bit on a CPU.
 
     Args:
-        network: Its model is never compiled; what is compiled shares its layers, so the files
+        network: Its model is never compiled; compiled models share its layers, so the files
             hold no optimizer.
-        folder: Exists.
-        monitor: The metric of an epoch that chooses the best one.
-        terms: What is minimized; their metrics are those of the epochs.
+        folder: Existing folder.
+        monitor: Metric that chooses the best epoch.
+        terms: Terms of the loss; their metrics are reported per epoch.
     """
 
     def __init__(self, network: Network, folder: Path, monitor: str, terms: Sequence[Term]):
@@ -100,15 +100,15 @@ class Trainer:
         optimizer: keras.optimizers.Optimizer,
         plan: StagePlan,
     ) -> None:
-        """Train one stage, or what is left of it; the model then holds the best weights so far.
+        """Train one stage, or the rest of it; the model then holds the best weights so far.
 
         Which layers train is what their ``trainable`` says at the call.
 
         Args:
             index: Number of the stage, from 0; stages come in order.
-            batches: What is fitted, and on what.
+            batches: Model and batches of the stage.
             optimizer: New.
-            plan: How.
+            plan: Plan of the stage.
 
         Raises:
             CheckFailed: The loss became NaN or infinite; the best model so far is in the directory.
@@ -121,7 +121,7 @@ class Trainer:
         try:
             if not self.done["ended"]:
                 self._fit(fitted, batches, plan, self._callbacks(part, plan))
-            # Of an optimizer that averages, what counts is the average; Keras does so after fit.
+            # With moving averages, the averages are the result; Keras assigns them after fit.
             fitted.optimizer.finalize_variable_values(fitted.trainable_variables)
             if plan.keep_optimizer_state:
                 save_optimizer_state(self.optimizer_state, fitted.optimizer, self.model.variables)
@@ -129,7 +129,7 @@ class Trainer:
                 self.optimizer_state.unlink(missing_ok=True)
             if plan.soup is not None:
                 self._greedy_soup(fitted, part, batches.val)
-        except BaseException:  # nothing that was learnt is lost, whatever stops the training
+        except BaseException:  # save the state, whatever stops the training
             self._keep_best(part)
             raise
         self._close(index, part)
@@ -139,7 +139,7 @@ class Trainer:
         return index < self.done["stage"]
 
     def load_best(self) -> None:
-        """Give the model the best weights of the stages so far."""
+        """Load the best weights of the stages so far."""
         if self.predictor is self.model:
             self.model.load_weights(self.folder / "best.keras")
         else:
@@ -148,7 +148,7 @@ class Trainer:
     def sweep(
         self, batches: StageBatches, optimizer: keras.optimizers.Optimizer, *, accumulate: int = 1
     ) -> Sweep:
-        """Try growing learning rates where a first stage would begin; nothing is learnt by it.
+        """Run a learning rate range test at the start of the first stage; weights are restored.
 
         Args:
             batches: As for ``stage``.
@@ -159,9 +159,9 @@ class Trainer:
         return sweep(fitted, batches.train(0), accumulate=accumulate)
 
     def _restore(self, fitted: keras.Model, carry: bool) -> None:
-        """Restore what an interrupted run, or with ``carry`` the stage before, had learnt."""
+        """Restore the state of an interrupted run or, with ``carry``, of the previous stage."""
         if self.done["epoch"] > 0:
-            if self.done["stage"] > 0:  # what is frozen now may have been trained before
+            if self.done["stage"] > 0:  # layers that are frozen now may have been trained before
                 self.load_best()
             restore_variables(self.state, fitted)
             return
@@ -173,7 +173,7 @@ class Trainer:
             count = load_optimizer_state(
                 self.optimizer_state, fitted.optimizer, self.model.variables
             )
-            logger.info("The optimizer starts from the state of %s variables", count)
+            logger.info("The optimizer starts with the state of %s variables", count)
 
     def _compile(self, part: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras.Model:
         fitted = PenaltyFreeValidation(part.input, part.output)
@@ -187,24 +187,24 @@ class Trainer:
         return fitted
 
     def _callbacks(self, part: keras.Model, plan: StagePlan) -> list[keras.callbacks.Callback]:
-        """The callbacks that keep state over epochs: BestCheckpoint first."""
+        """The callbacks with state over epochs, BestCheckpoint first."""
         direction = mode(self.monitor)
-        found: list[keras.callbacks.Callback] = [
+        callbacks: list[keras.callbacks.Callback] = [
             BestCheckpoint(self.best, part, self.monitor, self.done["best"])
         ]
         if plan.soup is not None:
-            found.append(TopKCheckpoints(self.epochs, part, self.monitor, plan.soup))
+            callbacks.append(TopKCheckpoints(self.epochs, part, self.monitor, plan.soup))
         if plan.plateau is not None:
-            found.append(
+            callbacks.append(
                 keras.callbacks.ReduceLROnPlateau(
                     self.monitor, factor=plan.plateau, patience=2, mode=direction
                 )
             )
         if plan.patience is not None:
-            found.append(
+            callbacks.append(
                 keras.callbacks.EarlyStopping(self.monitor, patience=plan.patience, mode=direction)
             )
-        return found
+        return callbacks
 
     def _fit(
         self,
@@ -248,7 +248,7 @@ class Trainer:
         )
 
     def _greedy_soup(self, fitted: keras.Model, part: keras.Model, val: tf.data.Dataset) -> None:
-        """Make a soup of the stage's epochs, and note it where it is the best so far."""
+        """Make a soup of the stage's epochs, and keep it if it is the best so far."""
         last = [keras.ops.convert_to_numpy(variable) for variable in part.variables]
         metric = greedy_soup(self.epochs, fitted, part, val, self.monitor)
         if metric is not None and better(self.monitor, metric, self.done["best"]):
@@ -268,7 +268,7 @@ class Trainer:
         return True
 
     def _close(self, index: int, part: keras.Model) -> None:
-        """Go back to the best weights, and note that the next stage starts from them."""
+        """Restore the best weights, from which the next stage starts."""
         best, last = self.folder / "best.keras", self.folder / "last.keras"
         if self.best.exists() and holds_variables(self.best, part):  # the last epoch was the best
             self._keep_best(part)
@@ -288,10 +288,10 @@ def _learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write one row an epoch, in one atomic step: stage, epoch, metrics, learning rate."""
-    beside = path.with_suffix(".tmp")
-    with beside.open("w", newline="", encoding="utf-8") as file:
+    """Write one row per epoch, atomically: stage, epoch, metrics, learning rate."""
+    unfinished = path.with_suffix(".tmp")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(beside, path)
+    os.replace(unfinished, path)

@@ -1,1 +1,1 @@
-"""Kinds of recipes: each its settings and the story of its run."""
+"""Workflows: settings and run of each."""

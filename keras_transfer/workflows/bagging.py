@@ -36,7 +36,7 @@ MEAN_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "log
 
 
 class BaggingRunner(StageRunner):
-    """Trains the heads of a network, one after the other.
+    """Trains the heads of a network in sequence.
 
     The directory gets ``members/<number>/`` for each, with its history and its head alone; and the
     models of all together: ``best.keras`` of their best epochs, ``last.keras`` of their last.
@@ -55,7 +55,7 @@ class BaggingRunner(StageRunner):
         ]
 
     def baselines(self) -> dict[str, dict[str, Any]]:
-        """What the members reach alone: their mean, and the one with the lowest val log loss."""
+        """Metrics of single members: their mean, and the one with the lowest val log loss."""
         features = keras.Input(self.shared.shape, name=FEATURES)
         logits = [member.head(features)[LABEL] for member in self.members]
         every = keras.Model({FEATURES: features}, {LABEL: keras.ops.stack(logits, axis=1)})
@@ -63,12 +63,12 @@ class BaggingRunner(StageRunner):
         metrics: dict[str, list[dict[str, Any]]] = {}
         for name in ("val", "test"):
             split = setup.samples.split(name)
-            found = probabilities(every, self.batches.evaluation(split), name)[: len(split)]
+            scores = probabilities(every, self.batches.evaluation(split), name)[: len(split)]
             metrics[name] = [
                 classification_metrics(
                     split.labels, member, split.classes, counts, families(split.digests)
                 )
-                for member in np.moveaxis(found, 1, 0)
+                for member in np.moveaxis(scores, 1, 0)
             ]
         test = metrics["test"]
         mean = {name: float(np.mean([member[name] for member in test])) for name in MEAN_METRICS}
@@ -88,7 +88,7 @@ class BaggingRunner(StageRunner):
         self._write()
 
     def _write(self) -> None:
-        """Write what a run directory holds; the model is left with all members at their best."""
+        """Write the run directory; the model then has the best weights of all members."""
         rows = [
             {**row, "stage": f"member{member.number}.{row['stage']}"}
             for member in self.members
@@ -102,7 +102,7 @@ class BaggingRunner(StageRunner):
 
 
 class Member(StageRunner):
-    """Trains one head, on a bootstrap draw of the train split.
+    """Trains one head on a bootstrap sample of the train split.
 
     Everything that is drawn for it is drawn by a seed of its own, except the views of images, whose
     features all members share.
@@ -127,8 +127,8 @@ class Member(StageRunner):
         self.trainer = Trainer(alone, folder, setup.monitor, own.targets.terms)
 
     def run(self) -> None:
-        """Train all stages, or what is left of them."""
-        text = "Member %s of %s: %s of %s training images, some of them several times"
+        """Train all stages, or the remaining ones."""
+        text = "Member %s of %s: %s distinct of %s training images"
         distinct, images = len(np.unique(self.drawn)), len(self.setup.train)
         logger.info(text, self.number, len(self.ensemble.members), distinct, images)
         shared = self.ensemble.shared

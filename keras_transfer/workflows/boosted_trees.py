@@ -29,7 +29,7 @@ logger = logging.getLogger("keras_transfer")
 
 
 class BoostedTrees:
-    """Trees on clean images as the pretrained backbone sees them, whatever is tuned later.
+    """Trees on features of clean images by the pretrained backbone before fine-tuning.
 
     The features are computed at once, before anything trains.
 
@@ -60,20 +60,20 @@ class BoostedTrees:
             seed: The recipe's.
         """
         try:
-            found = self._probabilities(seed)
-        except CheckFailed as error:  # the run itself is done, and must not be lost by this
+            probabilities = self._probabilities(seed)
+        except CheckFailed as error:  # the run itself is done and must not be lost
             logger.warning("Warning: boosted_trees failed. %s", error)
             return {"error": str(error)}
         test, counts = self.samples.split("test"), self.samples.split("train").counts()
         return classification_metrics(
-            test.labels, found, test.classes, counts, families(test.digests)
+            test.labels, probabilities, test.classes, counts, families(test.digests)
         )
 
     def _probabilities(self, seed: int) -> np.ndarray:
         began = time.perf_counter()
         train, val = (self.samples.split(name) for name in ("train", "val"))
         features = {name: self._pooled(table) for name, table in self.tables.items()}
-        found, trees = boosted(
+        booster, trees = boosted(
             (features["train"], train.labels, self._weights(train)),
             (features["val"], val.labels),
             features["test"],
@@ -82,12 +82,12 @@ class BoostedTrees:
         )
         seconds = time.perf_counter() - began
         logger.info("Boosted trees: %s rounds, chosen on val (%.1f s)", trees, seconds)
-        return found
+        return booster
 
     def _pooled(self, table: Table | None) -> np.ndarray:
         """(n, channels) float32: what the head pools; the mean where it flattens the map."""
         if table is None:
-            raise CheckFailed("There is no room for the features. Raise KT_CACHE_GB.")
+            raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
         features = table.take(np.arange(len(table)))
         if self.flattened is not None:
             features = features.reshape((-1, *self.flattened)).mean(axis=(1, 2))

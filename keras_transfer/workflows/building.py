@@ -34,14 +34,14 @@ __all__ = ["add_heads", "build"]
 def build(
     backbone: Backbone, given: Image | Text, stages: Sequence[Stage], weights: str, learnt: Any
 ) -> keras.Model:
-    """Build and fill a backbone; whatever is wrong with it shows before the data are read.
+    """Build a backbone and load its weights; errors show before the data are read.
 
     Args:
         backbone: Which network.
         given: The input: size of images, length of texts.
-        stages: What they unfreeze is looked for in the network.
+        stages: Their ``unfreeze`` is checked against the network.
         weights: "none", "imagenet", a file or ``run:DIR``.
-        learnt: What the input has learnt: a vocabulary, or None.
+        learnt: State of the fitted input: a vocabulary, or None.
 
     Raises:
         BadConfiguration: A stage unfreezes a block that the network does not have.
@@ -72,14 +72,14 @@ def add_heads(
     objectives: Mapping[str, tuple[Objective, Labels]],
     method: Method,
 ) -> Network:
-    """Put a head for each objective on a backbone.
+    """Add a head for each objective to a backbone.
 
     Args:
         network: As ``build`` makes it.
         backbone: Its settings.
         head: Settings of all heads.
         objectives: Objectives with the labels of the train split, by the name of the output.
-        method: May want several heads, or further outputs.
+        method: May add heads or outputs.
     """
     several, text = len(objectives) > 1, backbone.name in TEXT_BACKBONES
     settings = head.model_dump() | ({"pooling": None} if several or text else {})

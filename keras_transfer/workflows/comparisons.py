@@ -1,4 +1,4 @@
-"""Further recipes that are trained beside a run, to compare it with.
+"""Further recipes that are trained for comparison with a run.
 
 A ``recipe`` here is a ``FineTune``, whose module imports this one.
 """
@@ -21,10 +21,10 @@ logger = logging.getLogger("keras_transfer")
 
 
 def from_scratch(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
-    """Test metrics of the same number of epochs without pretraining, everything trained.
+    """Test metrics of training all layers from scratch for the same number of epochs.
 
     Args:
-        recipe: What is compared.
+        recipe: The recipe of the run.
         folder: Gets the run.
         source: The data: a spec, arrays or samples.
     """
@@ -42,33 +42,33 @@ def from_scratch(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
 
 
 def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
-    """Test metrics of the plain models beside a method: no teacher, or one objective at a time.
+    """Test metrics of plain models for comparison: without teacher, or with one objective each.
 
     Args:
-        recipe: What is compared.
+        recipe: The recipe of the run.
         folder: The run directory.
         samples: With all their splits.
     """
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     plain: dict[str, Any] = {"monitor": "val_loss", "baselines": ("none",)}
     if isinstance(recipe.method, Distill):
         alone = recipe.changed(method="supervised", **plain)
-        found["without_teacher"] = _metrics(alone, folder / "without_teacher", samples)
+        metrics["without_teacher"] = _metrics(alone, folder / "without_teacher", samples)
     if len(recipe.objectives) > 1:
         for name, objective in recipe.objectives.items():
             alone = type(recipe)(**recipe.settings() | {"objective": {name: objective}, **plain})
             known = samples.take(objective.known(labels_of(samples, name).values))
-            found[f"single_task_{name}"] = _metrics(alone, folder / f"single_{name}", known)
-    return found
+            metrics[f"single_task_{name}"] = _metrics(alone, folder / f"single_{name}", known)
+    return metrics
 
 
 def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
-    """Test metrics of a recipe, whose run lies inside another run's directory."""
+    """Test metrics of a recipe that runs inside another run's directory."""
     try:
         if not runs.is_done(folder):
             recipe.run_in(folder, folder.name, source)
-    except CheckFailed as error:  # the run itself is done, and must not be lost by this
+    except CheckFailed as error:  # the run itself is done and must not be lost
         logger.warning("Warning: the comparison %s failed. %s", folder.name, error)
         return {"error": str(error)}
-    found = runs.Run(folder).metrics["test"]
-    return next(iter(found.values())) if isinstance(recipe.objective, dict) else found
+    run_metrics = runs.Run(folder).metrics["test"]
+    return next(iter(run_metrics.values())) if isinstance(recipe.objective, dict) else run_metrics

@@ -27,7 +27,7 @@ logger = logging.getLogger("keras_transfer")
 
 
 def with_teacher_output(network: Network, output: str) -> Network:
-    """Add an output that repeats another one, to be compared with a teacher's.
+    """Add a copy of an output for the teacher's term of the loss.
 
     Args:
         network: The student.
@@ -44,10 +44,10 @@ class Teacher:
     """A finished run whose outputs are computed once per example, and cached.
 
     Args:
-        method: Names the run.
-        output: Name of the output that is learnt from.
+        method: Has the path of the run.
+        output: Name of the output to learn from.
         labels: Labels of the student's train split; the teacher's units are put in this order.
-        cache: Whether its outputs are kept for later runs.
+        cache: Whether its outputs are cached for later runs.
 
     Raises:
         BadConfiguration: The run is not there, or predicts something else.
@@ -70,7 +70,7 @@ class Teacher:
         """(n, units) float32 outputs of the teacher, before any activation."""
         table = self._extractor(samples).table(samples)
         if table is None:
-            raise BadData("There is no room for the teacher's outputs. Free some memory or disk.")
+            raise BadData("There is no room for the teacher's outputs. Free memory or disk space.")
         return table.take(np.arange(len(table)))[:, self.order].astype("float32")
 
     def _loss(self) -> keras.losses.Loss:
@@ -79,22 +79,23 @@ class Teacher:
         return DistillationLoss(self.method.temperature, self.objective.activation)
 
     def _order(self, output: str) -> list[int]:
-        """Place of each of the student's units among the teacher's."""
-        found = self.run.outputs.get(output)
-        same = found is not None and found.objective.activation == self.objective.activation
-        if found is None or not same or set(found.names) != set(self.labels.names):
+        """Index of each of the student's units among the teacher's."""
+        teacher = self.run.outputs.get(output)
+        same = teacher is not None and teacher.objective.activation == self.objective.activation
+        if teacher is None or not same or set(teacher.names) != set(self.labels.names):
             predicts = ", ".join(
-                f"{name} ({', '.join(one.names[:10])})" for name, one in self.run.outputs.items()
+                f"{name} ({', '.join(output.names[:10])})"
+                for name, output in self.run.outputs.items()
             )
             raise BadConfiguration(
                 f"The teacher in {self.run.folder} predicts {predicts}; the student is to predict "
                 f"{output} ({', '.join(self.labels.names[:10])}). Choose a teacher of the same "
                 "classes."
             )
-        return [found.names.index(name) for name in self.labels.names]
+        return [teacher.names.index(name) for name in self.labels.names]
 
     def _extractor(self, samples: Samples) -> FeatureExtractor:
-        """Computes and stores the teacher's outputs as if they were features."""
+        """Extractor that computes and caches the teacher's outputs like features."""
         predictor = self.run.network.predictor
         (given,) = predictor.inputs
         graph = keras.Model(given, predictor.output[self.output], name="teacher")

@@ -1,4 +1,4 @@
-"""Metrics of a finished training, from predictions that are made and written once."""
+"""Metrics after training, from predictions that are computed and written once."""
 
 from __future__ import annotations
 
@@ -46,27 +46,27 @@ def evaluate(
         Metrics by split, and "baselines"; of several outputs by output within.
     """
     outputs = {}
-    found: dict[str, dict[str, Any]] = {name: {} for name in (*FILES, "baselines")}
+    metrics: dict[str, dict[str, Any]] = {name: {} for name in (*FILES, "baselines")}
     for name, objective in objectives.items():
         val = labels_of(samples.split("val"), name)
         output = Output(objective, val.names).decided(val.values, predictions["val"][name])
         outputs[name] = output
         for split in FILES:
-            part = samples.split(split)
+            subset = samples.split(split)
             file, scores = folder / prediction_file(split, name), predictions[split][name]
-            found[split][name] = _metrics(file, part, name, output, scores, samples)
+            metrics[split][name] = _metrics(file, subset, name, output, scores, samples)
         train, test = (labels_of(samples.split(split), name) for split in ("train", "test"))
-        found["baselines"][name] = objective.baseline(train, test.values, test.names)
+        metrics["baselines"][name] = objective.baseline(train, test.values, test.names)
         if isinstance(objective, Classification):
             stem = "pr_curves" if name == LABEL else f"pr_curves_{name}"
             _write_curves(folder / f"{stem}.csv", test, predictions["test"][name])
     runs.write_json(folder / "outputs.json", to_json(outputs))
     if [*objectives] == [LABEL]:
         (objective,) = objectives.values()
-        baselines = {objective.baseline_name: found["baselines"][LABEL]}
-        return {**{split: found[split][LABEL] for split in FILES}, "baselines": baselines}
-    simple = {name: found["baselines"][name] for name in objectives}
-    return {**{split: found[split] for split in FILES}, "baselines": {"simple": simple}}
+        baselines = {objective.baseline_name: metrics["baselines"][LABEL]}
+        return {**{split: metrics[split][LABEL] for split in FILES}, "baselines": baselines}
+    simple = {name: metrics["baselines"][name] for name in objectives}
+    return {**{split: metrics[split] for split in FILES}, "baselines": {"simple": simple}}
 
 
 def _metrics(

@@ -1,4 +1,4 @@
-"""The feature extractors of a run's stages, each made when it is first needed."""
+"""The feature extractors of a run's stages, created on first use."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class StageExtractors:
     """Extractors by the number of their stage.
 
     Args:
-        cuts: Where each stage is cut; None where a stage trains the network as a whole.
-        loading: How examples become batches.
-        samples: Some examples, on which engines are measured.
-        config: Which engine, and where its features go; None where no stage is cut.
-        backbone: Name of the network, for people.
+        cuts: Cut of each stage; None for stages that train the full network.
+        loading: Settings of batch loading.
+        samples: Examples for the benchmark of engines.
+        config: Settings of the engine and its cache; None if no stage is cut.
+        backbone: Name of the network, for messages.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class StageExtractors:
         self.made: dict[int, FeatureExtractor] = {}
 
     def of(self, index: int) -> FeatureExtractor | None:
-        """The extractor of a stage, with the weights as they are now; None if it has none.
+        """The extractor of a stage, with the current weights; None if it has none.
 
         If a later stage is cut nearer to the inputs, its features are computed on the way.
         """
@@ -47,7 +47,7 @@ class StageExtractors:
         return self._made(index, earlier)
 
     def reports(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What was computed for each stage, by its name."""
+        """Features computed for each stage, by its name."""
         return {
             names[index]: extractor.report
             for index, extractor in sorted(self.made.items())

@@ -1,4 +1,4 @@
-"""Fine-tuning: a new head on a pretrained backbone, then tuned block by block."""
+"""Fine-tuning: a new head on a pretrained backbone, then training block by block."""
 
 from __future__ import annotations
 
@@ -49,13 +49,11 @@ __all__ = ["Classify", "FineTune"]
 logger = logging.getLogger("keras_transfer")
 
 
-Stages = Annotated[
-    tuple[Stage, ...], Field(min_length=1, description="what is trained, one after the other")
-]
+Stages = Annotated[tuple[Stage, ...], Field(min_length=1, description="training stages, in order")]
 
 
 class _Staged(Group):
-    """The stages alone, which shorthand is applied to before the other settings are checked."""
+    """The stages only; shorthand is applied to them before the other settings are checked."""
 
     stages: Stages = (Stage("head"),)
 
@@ -65,9 +63,9 @@ class FineTune(Recipe):
 
     input: AnyInput = Field(Image(), description="image or text")
     backbone: Backbone = Field(description="the pretrained network")
-    head: Head = Field(Head(), description="what is put on the backbone")
+    head: Head = Field(Head(), description="layers on top of the backbone")
     objective: AnyObjective = Field(
-        Classification(), description="what is predicted: classification, multilabel, regression"
+        Classification(), description="task: classification, multilabel or regression"
     )
     method: AnyMethod = Field(
         Supervised(),
@@ -75,7 +73,7 @@ class FineTune(Recipe):
         json_schema_extra={"section": "Training"},
     )
     stages: Stages = (Stage("head"),)
-    batches: Batches = Field(Batches(), description="how examples become batches")
+    batches: Batches = Field(Batches(), description="batch size, MixUp and CutMix")
     monitor: str = Field(
         "val_loss",
         description="metric that chooses the best epoch",
@@ -87,28 +85,28 @@ class FineTune(Recipe):
         BeforeValidator(lambda value: _listed(value) if isinstance(value, str) else value),
     ] = Field(
         (),
-        description="also trained, to compare with: scratch, boosted_trees; none: not even the "
-        "plain model beside a method",
+        description="models to train for comparison: scratch, boosted_trees; none: also skip the "
+        "plain model of a method",
         json_schema_extra={"section": "Training"},
     )
 
     @property
     def objectives(self) -> dict[str, Objective]:
-        """What is predicted, by the name of the network's output."""
+        """Objectives by the name of the network's output."""
         if isinstance(self.objective, dict):
             return dict(self.objective)
         return {LABEL: self.objective}
 
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        given = shorthand.checked(settings)
-        found = nested(cls, {k: v for k, v in settings.items() if k not in shorthand.SHORTHAND})
-        _for_texts(found)
-        if given:
-            stages = _Staged(**{k: v for k, v in found.items() if k == "stages"}).stages
+        values = shorthand.checked(settings)
+        completed = nested(cls, {k: v for k, v in settings.items() if k not in shorthand.SHORTHAND})
+        _for_texts(completed)
+        if values:
+            stages = _Staged(**{k: v for k, v in completed.items() if k == "stages"}).stages
             full = [stage.model_dump(mode="json") for stage in stages]
-            found["stages"] = shorthand.apply(full, given)
-        return found
+            completed["stages"] = shorthand.apply(full, values)
+        return completed
 
     def model_post_init(self, context: Any) -> None:
         """Refuse settings that exclude each other."""
@@ -155,10 +153,10 @@ class FineTune(Recipe):
         return {"seconds": clock, "features": reports, "data": data}
 
     def find_rate(self, folder: Path) -> dict[str, Any]:
-        """Find a learning rate by a sweep of the first stage, which is where a run would begin.
+        """Find a learning rate by a sweep at the start of the first stage.
 
         Args:
-            folder: Where ``lr_find.csv`` and such go.
+            folder: Folder for ``lr_find.csv`` and other results.
 
         Returns:
             "learning_rate", which ``lr="auto"`` would take, its "rule", and those of all "rules".
@@ -166,7 +164,9 @@ class FineTune(Recipe):
         Raises:
             CheckFailed: The loss falls at no rate.
         """
-        plain = self.changed(method="supervised")  # one head: each member has a rate of its own
+        plain = self.changed(
+            method="supervised"
+        )  # one head: each member would have a separate rate
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
             samples = self._samples(folder, self.data.source)
@@ -176,7 +176,7 @@ class FineTune(Recipe):
                 return plain._runner(folder, backbone, samples, replicas).find_rate()
 
     def check_network(self) -> None:
-        """Build the network, with random weights, to find out what is wrong with its settings.
+        """Build the network with random weights to check its settings.
 
         Raises:
             BadConfiguration: Such as a block to unfreeze that the backbone does not have.
@@ -185,7 +185,7 @@ class FineTune(Recipe):
 
     @contextmanager
     def _session(self) -> Iterator[tuple[tf.distribute.Strategy, int]]:
-        """Seed, precision and devices of a run; gives the strategy and its number of replicas."""
+        """Set seed, precision and devices; returns the strategy and its number of replicas."""
         quiet.import_tensorflow()
         from keras_transfer.training.distributed import session, strategy
 
@@ -204,10 +204,10 @@ class FineTune(Recipe):
         return self.input.learns or self.stages[0].schedule == "bit"
 
     def _learnt(self, folder: Path, samples: Samples, weights: str) -> Any:
-        """What the input learns from the train split, such as a vocabulary; written down."""
+        """Fit the input on the train split, e.g. a vocabulary, and save its state."""
         if not self.input.learns:
             return None
-        if weights.startswith("run:"):  # its embeddings are of the tokens that it knew
+        if weights.startswith("run:"):  # its embeddings belong to its vocabulary
             learnt = self.input.load(Path(weights.removeprefix("run:")))
         else:
             train = samples.split("train")
@@ -216,7 +216,7 @@ class FineTune(Recipe):
         return learnt
 
     def _backbone(self, weights: str, learnt: Any) -> keras.Model:
-        """Build and fill the backbone; whatever is wrong with the network shows before the data."""
+        """Build the backbone and load its weights; errors show before the data are read."""
         from keras_transfer.networks.heads import build_head
         from keras_transfer.workflows.building import build
 
@@ -230,7 +230,7 @@ class FineTune(Recipe):
         )
 
     def _ruled(self, samples: Samples) -> FineTune:
-        """The recipe as BiT-HyperRule wants it for these images, if it is asked for."""
+        """The recipe with the settings of BiT-HyperRule for these images, if requested."""
         if self.stages[0].schedule != "bit" or not isinstance(self.input, Image):
             return self
         from keras_transfer.workflows.hyperrule import hyperrule
@@ -263,7 +263,9 @@ class FineTune(Recipe):
         from keras_transfer.workflows.targets import Targets
 
         train = samples.split("train")
-        objectives = {name: (one, labels_of(train, name)) for name, one in self.objectives.items()}
+        objectives = {
+            name: (objective, labels_of(train, name)) for name, objective in self.objectives.items()
+        }
         network = add_heads(backbone, self.backbone, self.head, objectives, self.method)
         strategy = strategy_for(self.objectives, train, self.seed)
         if single_class(self.objectives):
@@ -296,7 +298,7 @@ class FineTune(Recipe):
     def _trained(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
     ) -> tuple[StageRunner, Any]:
-        """Train; gives the runner, and the boosted trees with their features if asked for."""
+        """Train; returns the runner, and the boosted trees with their features if requested."""
         runner, trees = self._runner(folder, backbone, samples, replicas), None
         if "boosted_trees" in self.baselines:
             from keras_transfer.workflows.boosted_trees import BoostedTrees
@@ -310,17 +312,17 @@ class FineTune(Recipe):
 
 
 class Classify(FineTune):
-    """Fine-tune a pretrained network to tell classes apart."""
+    """Fine-tune a pretrained network to classify."""
 
 
-def _for_texts(found: dict[str, Any]) -> None:
+def _for_texts(settings: dict[str, Any]) -> None:
     """Complete the settings of a network for texts, in place."""
-    backbone = found.get("backbone")
+    backbone = settings.get("backbone")
     if not isinstance(backbone, dict) or backbone.get("name") not in TEXT_BACKBONES:
         return
-    found["backbone"] = {"weights": "none", **backbone}
-    if isinstance(found.get("input", {}), dict):
-        found["input"] = {"type": "text", **found.get("input", {})}
+    settings["backbone"] = {"weights": "none", **backbone}
+    if isinstance(settings.get("input", {}), dict):
+        settings["input"] = {"type": "text", **settings.get("input", {})}
 
 
 def _listed(text: str) -> list[str]:

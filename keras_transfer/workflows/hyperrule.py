@@ -1,4 +1,4 @@
-"""BiT-HyperRule: how to tune a network, from how many images there are and how large they are.
+"""BiT-HyperRule: training settings from the number and size of images.
 
 Kolesnikov et al. 2020, "Big Transfer", arXiv:1912.11370, section 3.3.
 """
@@ -27,18 +27,18 @@ RATE, BATCH = 0.003, 512
 """Of SGD with momentum 0.9; the rate falls in proportion where a batch is smaller."""
 
 SMALL_AREA, SMALL_SIDE, SIDE = 96 * 96, 128, 384
-"""Images of less than that area become squares of the first side, others of the second."""
+"""Images below this area are resized to the first side, others to the second."""
 
 MIXUP, MIXUP_FROM = 0.1, 20_000
 LOOKED_AT = 50
-"""Images whose size is looked at."""
+"""Number of images whose size is read."""
 
 Shapes = Callable[[Samples], list[tuple[int, ...]]]
 """Maps some images to their (height, width, 3)."""
 
 
 class Rule(NamedTuple):
-    """What BiT-HyperRule decides.
+    """Settings by BiT-HyperRule.
 
     Attributes:
         stage: The only stage.
@@ -59,7 +59,7 @@ def hyperrule(
     length: int,
     shapes: Shapes,
 ) -> Rule:
-    """Decide how a network is tuned.
+    """Compute the training settings.
 
     All of the network is tuned by SGD with momentum 0.9. The rate rises to 0.003 (times batch /
     512) and falls to a tenth after 30, 60 and 90 % of the updates, of which there are 500, 10,000
@@ -68,7 +68,7 @@ def hyperrule(
     recipe's ``augment``.
 
     Args:
-        first: What the rule does not decide is taken from it.
+        first: Source of the settings that the rule does not set.
         batches: Batch size and MixUp.
         image_size: Side in pixels; None: by the images.
         train: The train split.
@@ -107,12 +107,12 @@ def hyperrule(
 
 
 def _updates(n: int) -> tuple[int, int]:
-    """How many updates for n images, and with how many of them the rate rises."""
+    """Number of updates for n images, and the number with a rising rate."""
     return next(row[1:] for row in STEPS if n < row[0])
 
 
 def _side(train: Samples, shapes: Shapes) -> int:
-    """Side in pixels for the median area of some images, evenly taken."""
-    some = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int))
-    areas = [height * width for height, width, *_ in shapes(train.take(some))]
+    """Side in pixels for the median area of evenly spaced images."""
+    rows = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int))
+    areas = [height * width for height, width, *_ in shapes(train.take(rows))]
     return SMALL_SIDE if np.median(areas) < SMALL_AREA else SIDE

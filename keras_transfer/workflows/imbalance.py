@@ -1,4 +1,4 @@
-"""Classes of different size: weights, sampling or made-up features, as the counts suggest."""
+"""Class imbalance: weights, sampling or SMOTE, chosen by the counts."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ FOCAL_GAMMA = 2.0
 
 @dataclass(frozen=True, eq=False)
 class ImbalanceStrategy:
-    """What is done about classes of different size, by the counts of the train split alone.
+    """Strategy for class imbalance, by the counts of the train split only.
 
     Attributes:
         length: Examples per epoch.
-        seed: Seed of what is drawn.
+        seed: Seed of sampling.
         name: The strategy; "auto" is resolved.
         reason: Why it was chosen.
         weights: For each classification (classes,) float32, weight of an example by its class.
-        sampling: What an epoch draws; None: every example once.
+        sampling: Sampling of an epoch; None: every example once.
         focal_gamma: Gamma of the focal loss; 0: cross-entropy.
         drawn: Places in the train split of a bootstrap sample; None: all, once each.
     """
@@ -52,17 +52,17 @@ class ImbalanceStrategy:
 
     def report(self, train: Samples) -> None:
         """Log the strategy, its reason, an epoch's length, and counts and weights by class."""
-        said = (self.name, self.reason, self.length)
-        logger.info("Imbalance: %s (%s); an epoch has %s images", *said)
+        details = (self.name, self.reason, self.length)
+        logger.info("Imbalance: %s (%s); an epoch has %s images", *details)
         (weights,) = self.weights.values()
         logger.info("%s", weight_table(train.classes, train.counts(), weights))
 
     def of(self, drawn: np.ndarray, seed: int) -> ImbalanceStrategy:
-        """The same strategy on a bootstrap draw of the train split, whose classes are as large.
+        """The same strategy on a bootstrap sample of the train split with equal class counts.
 
         Args:
             drawn: As ``bootstrap`` gives it.
-            seed: Seed of what is drawn further.
+            seed: Seed of further sampling.
         """
         other = replace(self, drawn=drawn, seed=seeds.stream(seed, "shuffle"))
         if self.name == "smote":
@@ -71,12 +71,12 @@ class ImbalanceStrategy:
 
     @property
     def rounds(self) -> int:
-        """How often an epoch draws an example at most."""
+        """Maximum number of times that an epoch draws an example."""
         return 1 if self.sampling is None else self.sampling.rounds
 
     @property
     def resample(self) -> Callable[..., Any] | None:
-        """What makes other features up; maps features and samples to more of both."""
+        """Resampling of features (SMOTE): maps features and samples to larger sets."""
         if self.name != "smote":
             return None
         from keras_transfer.features.smote import smote
@@ -90,7 +90,7 @@ class ImbalanceStrategy:
 def strategy_for(
     objectives: Mapping[str, Objective], train: Samples, seed: int
 ) -> ImbalanceStrategy:
-    """Choose what is done about classes of different size.
+    """Choose the strategy for class imbalance.
 
     Sampling and made-up features are for a single classification. Of several objectives each
     classification may weight its classes.
@@ -113,11 +113,13 @@ def strategy_for(
 
 
 def _of_classes(objective: Classification, train: Samples, seed: int) -> ImbalanceStrategy:
-    counts, own, asked = train.counts(), objective.class_weight, objective.imbalance
-    name, reason = choose_strategy("none" if own and asked == "auto" else asked, counts)
-    if own and asked == "auto":
+    counts, class_weight, requested = train.counts(), objective.class_weight, objective.imbalance
+    name, reason = choose_strategy(
+        "none" if class_weight and requested == "auto" else requested, counts
+    )
+    if class_weight and requested == "auto":
         reason = "weights as given"
-    weighting: Any = own or (name if name in WEIGHTINGS else "none")
+    weighting: Any = class_weight or (name if name in WEIGHTINGS else "none")
     sampling = Sampling(name, train.labels, train.classes) if name in SAMPLINGS else None
     length = len(train if sampling is None else sampling)
     if name == "smote":
@@ -134,9 +136,9 @@ def _of_classes(objective: Classification, train: Samples, seed: int) -> Imbalan
 
 
 def _weights(objective: Classification, train: Samples, name: str) -> np.ndarray:
-    """Of one of several objectives: weights only, and "auto" is none."""
+    """Strategy for one of several objectives: weights only; "auto" means none."""
     labels = labels_of(train, name)
     known = labels.values[objective.known(labels.values)]
-    asked = objective.imbalance if objective.imbalance in WEIGHTINGS else "none"
-    weighting: Any = objective.class_weight or asked
+    requested = objective.imbalance if objective.imbalance in WEIGHTINGS else "none"
+    weighting: Any = objective.class_weight or requested
     return class_weights(weighting, labels.names, np.bincount(known, minlength=len(labels.names)))

@@ -1,4 +1,4 @@
-"""Where the weights of a backbone come from: files, ImageNet, earlier runs, other recipes."""
+"""Sources of backbone weights: files, ImageNet, earlier runs, other recipes."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ logger = logging.getLogger("keras_transfer")
 def load_pretrained(
     backbone: keras.Model, weights: str, *, name: str, variant: dict[str, Any]
 ) -> None:
-    """Put pretrained weights into a backbone, in place.
+    """Load pretrained weights into a backbone, in place.
 
     Args:
         backbone: As ``networks.backbones.build_backbone`` makes it.
         weights: "none", "imagenet", a file, or ``run:DIR`` for the backbone of an earlier run.
-        name: Of the network, as a row of ``BACKBONES``.
-        variant: Of the network.
+        name: Name of the network, a row of ``BACKBONES``.
+        variant: Variant of the network.
 
     Raises:
         BadWeights: They cannot be found, read, or put into this network.
     """
-    source, colon, what = weights.partition(":")
+    source, colon, location = weights.partition(":")
     if colon and source == "run":
-        _copy(runs.Run(what), backbone)
+        _copy(runs.Run(location), backbone)
     else:
         files.load_backbone_weights(backbone, weights, name=name, variant=variant)
 
@@ -62,7 +62,7 @@ def resolve_weights(weights: str) -> str:
 
 
 def check_chain(recipe: str) -> None:
-    """Make sure that following ``recipe:`` from recipe to recipe comes to an end.
+    """Check that references ``recipe:`` between recipes have no cycle.
 
     Raises:
         BadConfiguration: It does not.
@@ -84,7 +84,7 @@ def _copy(run: runs.Run, backbone: keras.Model) -> None:
     try:
         source = run.network.backbone
     except (ValueError, OSError) as error:
-        raise BadWeights(f"The model of {run.folder} has no backbone to take: {error}") from None
+        raise BadWeights(f"The model of {run.folder} has no backbone: {error}") from None
     try:
         files.copy_backbone_weights(source, backbone)
     except TransferError as error:

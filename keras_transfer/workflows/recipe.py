@@ -1,4 +1,4 @@
-"""What every workflow's recipe shares: frozen settings, changed copies, and the way into a run."""
+"""Base of all recipes: frozen settings, changed copies, and runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Recipe"]
 
 
 class Recipe(Group):
-    """A frozen value that says what to train; base of all workflows.
+    """Immutable settings of a training; base of all workflows.
 
     A workflow adds its settings as fields and runs in ``train``. Settings of a group may be given
     without the group, and some words stand for a setting of every stage; see
@@ -74,7 +74,7 @@ class Recipe(Group):
         name: str | None = None,
         **settings: Any,
     ) -> runs.Run:
-        """Train what the recipe says, with some settings changed, in a new run directory.
+        """Train the recipe, with some settings changed, in a new run directory.
 
         Args:
             data: A spec as in the setting ``data``, or arrays ``(x, y)``; the recipe's own if None.
@@ -109,14 +109,14 @@ class Recipe(Group):
         return self.changed(**runs.stored_settings(folder))
 
     def check_same(self, asked: Self) -> None:
-        """Refuse to resume with other settings than the run began with.
+        """Refuse to resume with settings that differ from those of the run.
 
         Raises:
             BadConfiguration: Some differ; it names them.
         """
         differing = [
-            f"{path} = {began!r}, not {now!r}"
-            for path, began, now in differences(self.settings(), asked.settings())
+            f"{path} = {began!r}, not {value!r}"
+            for path, began, value in differences(self.settings(), asked.settings())
         ]
         if differing:
             raise BadConfiguration(
@@ -133,11 +133,11 @@ class Recipe(Group):
         """Check, read, train, evaluate, write.
 
         Args:
-            folder: Where everything goes that the run writes.
+            folder: The run directory.
             source: The data: a spec string or arrays.
 
         Returns:
-            What ``run.json`` says of the run beside settings and versions: "seconds", "data".
+            Further entries of ``run.json``: "seconds", "data".
         """
         raise NotImplementedError
 

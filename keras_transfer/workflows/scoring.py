@@ -19,7 +19,7 @@ __all__ = ["Scorer"]
 logger = logging.getLogger("keras_transfer")
 
 PROBES = 8
-"""Test examples that the full network predicts too, beside its parts."""
+"""Number of test examples that the full network predicts for comparison."""
 
 TOLERANCE = 0.05
 """Largest difference of a probability, or of a value in standard deviations."""
@@ -29,12 +29,12 @@ Scores = dict[str, np.ndarray]
 
 
 class Scorer:
-    """Computes the scores of samples.
+    """Computes scores of samples.
 
     Args:
         network: With its best weights.
         objectives: By the name of the output.
-        loading: How examples become batches.
+        loading: Settings of batch loading.
         batches: Those of the last stage.
     """
 
@@ -55,9 +55,9 @@ class Scorer:
             samples: By the name of the split; "test" is one of them.
         """
         if self.batches.model is not None:
-            found = {name: self._from_features(name, split) for name, split in samples.items()}
-            if self._confirmed(found["test"], samples["test"]):
-                return found
+            scores = {name: self._from_features(name, split) for name, split in samples.items()}
+            if self._confirmed(scores["test"], samples["test"]):
+                return scores
             logger.warning(
                 "Warning: predictions from cached features differ from the full network; metrics "
                 "use the full network. Consider --engine-error 0."
@@ -82,17 +82,17 @@ class Scorer:
 
     def _confirmed(self, found: Scores, test: Samples) -> bool:
         """Whether the full network agrees on a few raw examples."""
-        some = np.unique(np.linspace(0, len(test) - 1, PROBES).astype(int))
-        batches = evaluation_batches(test.take(some), self.loading)
-        full = self._activated(predict(self.network.predictor, batches, graph=False), len(some))
+        subset = np.unique(np.linspace(0, len(test) - 1, PROBES).astype(int))
+        batches = evaluation_batches(test.take(subset), self.loading)
+        full = self._activated(predict(self.network.predictor, batches, graph=False), len(subset))
         return all(
-            _alike(objective, found[name], some, full[name])
+            _alike(objective, found[name], subset, full[name])
             for name, objective in self.objectives.items()
         )
 
 
-def _alike(objective: Objective, found: np.ndarray, some: np.ndarray, full: np.ndarray) -> bool:
+def _alike(objective: Objective, cached: np.ndarray, subset: np.ndarray, full: np.ndarray) -> bool:
     if objective.activation == "softmax":
-        return agree(found[some], full, TOLERANCE)
-    scale = found.std(axis=0) if objective.activation == "linear" else 1.0
-    return bool((np.abs(found[some] - full) <= TOLERANCE * scale).all())
+        return agree(cached[subset], full, TOLERANCE)
+    scale = cached.std(axis=0) if objective.activation == "linear" else 1.0
+    return bool((np.abs(cached[subset] - full) <= TOLERANCE * scale).all())

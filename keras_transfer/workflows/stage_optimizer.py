@@ -19,13 +19,13 @@ def stage_optimizer(stage: Stage, network: Network, steps: int) -> keras.optimiz
     """Build a stage's optimizer.
 
     Args:
-        stage: Its settings, with a rate that is known.
-        network: What is trained.
+        stage: Its settings, with a numeric learning rate.
+        network: The network in training.
         steps: Batches per epoch.
     """
-    said = stage.optimizer
+    settings = stage.optimizer
     return build_optimizer(
-        said.name,
+        settings.name,
         learning_rate=stage.known_rate(),
         schedule=stage.schedule,
         steps=steps * stage.epochs,
@@ -33,18 +33,18 @@ def stage_optimizer(stage: Stage, network: Network, steps: int) -> keras.optimiz
         decay=stage.decay,
         carry=stage.carry,
         factor_of=None if stage.layer_decay == 1 else layer_factors(network, stage.layer_decay),
-        momentum=said.momentum,
-        weight_decay=said.weight_decay,
-        global_clipnorm=said.clipnorm,
-        clipvalue=said.clipvalue,
-        gradient_accumulation_steps=said.accumulate if said.accumulate > 1 else None,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=settings.clipnorm,
+        clipvalue=settings.clipvalue,
+        gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
         use_ema=stage.average.ema is not None,
         ema_momentum=stage.average.ema,
     )
 
 
 def stage_plan(stages: Sequence[Stage], index: int, steps: int) -> StagePlan:
-    """How the trainer goes through a stage.
+    """The trainer's plan of a stage.
 
     Args:
         stages: All stages.

@@ -1,4 +1,4 @@
-"""The stages of a recipe, one after the other: what runs once, what trains, on what.
+"""Runs the stages of a recipe in sequence, on examples or stored features.
 
 Imported when a run begins, not before: it needs TensorFlow.
 """
@@ -40,23 +40,23 @@ __all__ = ["Setup", "StageRunner"]
 logger = logging.getLogger("keras_transfer")
 
 VIEWS, EPOCHS_PER_VIEW = 4, 5
-"""Most views of an image that a stage keeps by itself; for how many epochs each of them serves."""
+"""Maximum number of stored views by default; number of epochs that use each of them."""
 
 STEADY = {"schedule": "constant", "warmup_epochs": 0.0, "learning_rate": 1e-3}
-"""What a stage's optimizer is to be while a sweep sets its rate."""
+"""Changed optimizer settings of a stage during a sweep."""
 
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What the stages of a run share.
+    """Shared setup of a run's stages.
 
     Attributes:
-        network: What is trained; in the end its model holds the best weights.
+        network: The network to train; at the end its model holds the best weights.
         samples: With all their splits.
-        loading: How examples become batches.
-        targets: What the network is trained towards.
-        engine: How frozen layers are computed; None: in every epoch, with the others.
-        backbone: Name of the network, for people.
+        loading: Settings of batch loading.
+        targets: Training targets.
+        engine: Settings of feature extraction; None: the full network runs in every epoch.
+        backbone: Name of the network, for messages.
         batch_norm: "frozen" or "train".
         monitor: Metric that chooses the best epoch.
         seed: The recipe's.
@@ -86,12 +86,12 @@ class Setup:
 
 
 class StageRunner:
-    """Trains stage after stage.
+    """Trains the stages in sequence.
 
     Args:
         setup: What the stages share.
         stages: Their settings.
-        folder: Where models, history and state go.
+        folder: Folder of models, history and state.
     """
 
     batches: StageBatches
@@ -116,14 +116,14 @@ class StageRunner:
         )
 
     def run(self) -> None:
-        """Train all stages, or what is left of them; the preview is written meanwhile."""
-        with ThreadPoolExecutor(1) as beside:
-            preview = beside.submit(self._preview)
+        """Train all stages, or the remaining ones; also write the preview."""
+        with ThreadPoolExecutor(1) as executor:
+            preview = executor.submit(self._preview)
             self._stages()
             preview.result()
 
     def find_rate(self) -> dict[str, Any]:
-        """Sweep the learning rate of the first stage and write what is found; train nothing.
+        """Sweep the learning rate of the first stage and write the result, without training.
 
         Returns:
             What ``write_sweep`` returns.
@@ -151,11 +151,11 @@ class StageRunner:
         return scorer.splits({name: setup.samples.split(name) for name in ("val", "test")})
 
     def reports(self) -> dict[str, dict[str, Any]]:
-        """What the feature engine did for each stage, by the stage's name."""
+        """Report of feature extraction by the stage's name."""
         return self.extractors.reports([stage.name for stage in self.stages])
 
     def baselines(self) -> dict[str, dict[str, Any]]:
-        """Metrics on the test split, by name, beside those of the model."""
+        """Metrics of baselines on the test split, by name."""
         return {}
 
     def _stages(self) -> None:
@@ -176,27 +176,29 @@ class StageRunner:
         self.batches = self._batches(index, extractors.of(index))
 
     def _set_rate(self) -> None:
-        """Give the first stage the rate of its sweep, which says nothing about later ones."""
+        """Set the rate of the first stage from its sweep; later stages are unchanged."""
         first, *others = self.stages
         if first.learning_rate == "auto":
             rate = self._found()["learning_rate"]
             self.stages = (first.model_copy(update={"learning_rate": rate}), *others)
 
     def _found(self) -> dict[str, Any]:
-        """What a sweep of the first stage finds, or found when the run began."""
-        found = stored_sweep(self.folder)
-        if found is not None:
-            logger.info("Learning rate %.3g, as found when the run began", found["learning_rate"])
-            return found
+        """Result of a sweep of the first stage, stored if the run is resumed."""
+        sweep = stored_sweep(self.folder)
+        if sweep is not None:
+            logger.info(
+                "Learning rate %.3g, from the sweep when the run started", sweep["learning_rate"]
+            )
+            return sweep
         stage = self.stages[0].model_copy(update=STEADY)
         optimizer = stage_optimizer(stage, self.network, self.setup.steps)
         accumulate = stage.optimizer.accumulate
         with self._pulled(stage):
-            seen = self.trainer.sweep(self.batches, optimizer, accumulate=accumulate)
-        found = write_sweep(self.folder, seen)
-        rules = ", ".join(f"{rate:.3g} ({rule})" for rule, rate in found["rules"].items())
-        logger.info("Learning rates by a sweep of %s steps: %s", len(seen.rates), rules)
-        return found
+            curve = self.trainer.sweep(self.batches, optimizer, accumulate=accumulate)
+        sweep = write_sweep(self.folder, curve)
+        rules = ", ".join(f"{rate:.3g} ({rule})" for rule, rate in sweep["rules"].items())
+        logger.info("Learning rates by a sweep of %s steps: %s", len(curve.rates), rules)
+        return sweep
 
     def _train(self, index: int) -> None:
         stage, steps = self.stages[index], self.setup.steps
@@ -238,9 +240,9 @@ class StageRunner:
         return given.augment if given.augments and not clean else None
 
     def _views(self, stage: Stage) -> list[View]:
-        """The views of each example that are kept for a stage, the clean one first."""
+        """The stored views of each example for a stage, the clean one first."""
         if self.setup.targets.pixels_change:
-            logger.info("cutmix makes new images in every epoch, so no features are kept")
+            logger.info("cutmix creates new images in every epoch, so no features are cached")
             return []
         given, seed = self.setup.loading.input, self.setup.view_seed
         count = self._view_count(stage)
@@ -252,7 +254,7 @@ class StageRunner:
         return [CLEAN, *others][:count]
 
     def _view_count(self, stage: Stage) -> int:
-        """How many views of each example are kept for a stage; 0: new ones in every epoch."""
+        """Number of stored views of each example for a stage; 0: new ones in every epoch."""
         strategy = self.setup.targets.strategy
         augments = self.setup.loading.input.augments
         if not augments or stage.views == "clean" or strategy.resample is not None:

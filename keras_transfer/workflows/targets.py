@@ -1,4 +1,4 @@
-"""What the network is trained towards: columns of targets and weights, losses, mixing, sampling."""
+"""Training targets: columns of targets and weights, losses, mixing, sampling."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class ExtraTerm(NamedTuple):
 
 
 class Targets:
-    """The targets of a network's outputs, and what is done about the sizes of classes.
+    """The targets of a network's outputs, and the strategy for class imbalance.
 
     Args:
         objectives: By the name of the output.
         train: The train split.
         batches: MixUp and CutMix.
-        strategy: What is done about classes of different size.
-        extra: What a method adds.
+        strategy: Strategy for class imbalance.
+        extra: Term of the method.
 
     Attributes:
         mix: Makes targets soft, in batches of the train split; None: classes are numbers.
@@ -140,11 +140,11 @@ class Targets:
         return batches.map(soften)
 
     def of(self, drawn: np.ndarray, seed: int) -> Targets:
-        """The same targets on a bootstrap draw of the train split.
+        """The same targets on a bootstrap sample of the train split.
 
         Args:
             drawn: As ``bootstrap`` gives it.
-            seed: Seed of what is drawn further.
+            seed: Seed of further sampling.
         """
         other = copy.copy(self)
         other.strategy = self.strategy.of(drawn, seed)
@@ -152,7 +152,7 @@ class Targets:
 
     @property
     def resample(self) -> Resample | None:
-        """What makes other features up, as ``from_features`` takes it."""
+        """Resampling of features, for ``from_features``."""
         make: Callable[..., Any] | None = self.strategy.resample
         if make is None:
             return None

@@ -140,7 +140,7 @@ def test_list_show_and_copy(work):
     assert yaml.safe_load(shown)["backbone"]["name"] == "vgg16"
     kt_process("copy", "digits", "mine.py", cwd=work, check=0)
     again = kt_process("copy", "digits", "mine.py", cwd=work, check=2)
-    assert "mine.py is there already" in again.stderr
+    assert "mine.py already exists" in again.stderr
     mine = json.loads(kt_process("show", "mine.py", "--json", cwd=work, check=0).stdout)
     digits = json.loads(kt_process("show", "digits", "--json", cwd=work, check=0).stdout)
     assert mine["settings"] == digits["settings"]

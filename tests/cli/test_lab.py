@@ -137,7 +137,7 @@ def test_sample_features_of_the_whole_serve_the_smaller_sizes(work, curve):
         (["run", "tiny.py", "--seeds", "1"], 2, "2 or more"),
         (["run", "tiny.py", "--seeds", "2", "--resume"], 2, "nothing to resume"),
         (["run", "tiny.py", "--seeds", "2", "--data", "imags", "--out", "no"], 3, "imags"),
-        (["curve", "tiny.py", "--sizes", "5%,many"], 2, "'many' is no size"),
+        (["curve", "tiny.py", "--sizes", "5%,many"], 2, "'many' is not a size"),
         (["curve", "tiny.py", "--sizes", "120%"], 2, "1.2"),
         (["curve", "tiny.py", "--sizes", "0"], 2, "size 0"),
         (

@@ -86,7 +86,7 @@ def test_sample_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_b
     (work / "auto/run.json").write_text(json.dumps({**metadata, "status": "interrupted"}))
     (work / "auto/lr_find.json").write_text(json.dumps({**stored, "learning_rate": 0.0456}))
     said = kt("run", "tiny.py", "--resume", "--out", "auto", cwd=work, check=0)
-    assert "Learning rate 0.0456, as found when the run began" in said.stderr
+    assert "Learning rate 0.0456, from the sweep when the run started" in said.stderr
     assert float(rows(work / "auto/history.csv")[0]["learning_rate"]) == pytest.approx(0.0456)
 
 
@@ -122,7 +122,7 @@ def test_resume_takes_the_rate_that_was_found(work, tmp_path):
 
     said = kt("run", "tiny.py", "--out", tmp_path / "cut", "--resume", cwd=work, check=0)
 
-    assert "Learning rate 0.0123, as found when the run began" in said.stderr
+    assert "Learning rate 0.0123, from the sweep when the run started" in said.stderr
 
 
 SCHEDULED = """stages:
@@ -278,7 +278,7 @@ def test_sample_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work)
         (["tune", "tiny.py", "--budget", "soon"], 2, "10m"),
         (["tune", "tiny.py", "--trials", "0"], 2, "1 or more"),
         (["tune", "tiny.py", "--data", "imags", "--out", "no"], 3, "imags"),
-        (["tune", "tiny.py", "--out", "tiny.py"], 2, "is there already"),
+        (["tune", "tiny.py", "--out", "tiny.py"], 2, "already exists"),
     ],
 )
 def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, said):

@@ -130,4 +130,4 @@ def test_sample_a_stopped_series_goes_on_by_its_own_name(work, tmp_path):
     _, told = process.communicate()
 
     assert process.returncode == 130
-    assert f"The same command with --out {series} --resume goes on." in told
+    assert f"Resume with the same command and --out {series} --resume." in told

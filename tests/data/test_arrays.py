@@ -127,7 +127,7 @@ def test_labels_of_every_sort(y, names, classes, labels):
     ("y", "names", "message"),
     [
         ([0, 1, 0], None, r"found images \(4, 2, 3\) and labels \(3,\)"),
-        (np.eye(4), None, r"labels \(4, 4\). Of one-hot labels give argmax"),
+        (np.eye(4), None, r"labels \(4, 4\). For one-hot labels pass argmax"),
         ([1, 1, 1, 1], None, r"two classes or more; found 1: \[1\]"),
         ([0, 1, 0, 2], ["a", "b"], r"among the 2 classes that have names; found:\n  2"),
         ([0, 1, 0, -1], ["a", "b"], r"found:\n  -1"),

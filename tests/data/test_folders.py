@@ -77,7 +77,7 @@ def test_folders_beside_parts_are_ignored_with_a_warning(tree, caplog):
     root = tree("train/a/1.jpg", "train/b/1.jpg", "test/a/1.jpg", "labels/1.txt", "more/c/1.jpg")
 
     assert len(read_folder(root)) == 3
-    assert "Ignored folders beside train" in caplog.text
+    assert "Ignored folders next to train" in caplog.text
     assert "labels, more" in caplog.text
 
 
@@ -100,7 +100,7 @@ def test_files_that_are_no_images_are_counted(tree, caplog):
 
     assert len(read_folder(root)) == 2
     assert "no images: 2 .txt, 1 without suffix, 1 .mp4" in caplog.text
-    assert "beside the class folders of" in caplog.text
+    assert "outside the class folders of" in caplog.text
     assert "0.jpg" in caplog.text
 
 

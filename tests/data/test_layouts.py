@@ -219,8 +219,8 @@ def test_images_beside_splits_and_classes_are_named(tree, caplog):
     (root / "0.jpg").touch()
 
     assert len(read_folder(root)) == 8
-    assert f"Ignored images (1) beside the class folders of {root}: 0.jpg" in caplog.text
-    assert f"Ignored images (2) beside the class folders of {root}/train: 1.jpg" in caplog.text
+    assert f"Ignored images (1) outside the class folders of {root}: 0.jpg" in caplog.text
+    assert f"Ignored images (2) outside the class folders of {root}/train: 1.jpg" in caplog.text
 
 
 def test_links_from_split_to_split_end(tree):

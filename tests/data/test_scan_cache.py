@@ -51,7 +51,7 @@ def test_a_broken_file_is_set_aside_and_begun_anew(file, caplog):
     remember(file, [CAT], ["c0"])
 
     assert recall(file, [CAT]) == ["c0"]
-    assert "is broken; it is set aside" in caplog.text
+    assert "is broken; it is renamed" in caplog.text
     assert file.with_suffix(".broken").read_bytes().startswith(b"no database")
 
 

@@ -202,7 +202,7 @@ def test_classes_that_may_be_different_stay_apart(names):
 
 @pytest.mark.parametrize("name", ["nan", "NaN", "<NA>", "null", "", " "])
 def test_a_missing_value_is_no_class(name):
-    with pytest.raises(BadData, match="called as a missing value is") as error:
+    with pytest.raises(BadData, match="have the name of a missing value") as error:
         read((X, ["a", "b", name, name]))
     assert error.value.offenders == [f"{name!a} (images: 2)"]
 

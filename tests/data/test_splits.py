@@ -95,7 +95,7 @@ def test_limit_draws_from_parts_in_proportion():
 
 def test_limit_below_one_image_a_class_and_part_says_the_least():
     labels, splits = np.tile([0, 1], 100), ["train"] * 150 + ["test"] * 50
-    with pytest.raises(BadConfiguration, match=r"limit=3 cannot .* 4 is the least"):
+    with pytest.raises(BadConfiguration, match=r"limit=3 cannot .* the minimum is 4"):
         limit(table(labels, splits), 3, seed=0)
 
     assert len(limit(table(labels, splits), 4, seed=0)) == 4
@@ -117,7 +117,7 @@ def test_limit_below_one_image_a_class_and_part_says_the_least():
 )
 def test_the_least_limit_is_enough_for_all_splits(labels, splits, val, test, least):
     samples = table(labels, splits)
-    with pytest.raises(BadConfiguration, match=f"{least} is the least"):
+    with pytest.raises(BadConfiguration, match=f"the minimum is {least}"):
         limit(samples, least - 1, seed=0, val=val, test=test)
 
     few = limit(samples, least, seed=0, val=val, test=test)

@@ -144,9 +144,9 @@ def test_pairs_are_made_by_key_and_class_name_not_by_place():
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (says("xy", [0, 1], [0, 1], ("a", "c")), "other classes"),
+        (says("xy", [0, 1], [0, 1], ("a", "c")), "different classes"),
         (says("vw", [0, 1], [0, 1]), "share no test image"),
-        (says("xy", [1, 1], [0, 1]), "disagree"),
+        (says("xy", [1, 1], [0, 1]), "different true labels"),
     ],
 )
 def test_what_cannot_be_paired_is_refused(other, said):

@@ -139,9 +139,9 @@ def test_an_unknown_class_stays_unknown_when_classes_are_reordered():
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (values("ab", [1, 2], [1, 2], ("y",)), "different things: x; y"),
+        (values("ab", [1, 2], [1, 2], ("y",)), "different outputs: x; y"),
         (values("vw", [1, 2], [1, 2]), "share no test example"),
-        (values("ab", [1, 2.5], [1, 2]), "disagree about what is true of these examples:\n  b"),
+        (values("ab", [1, 2.5], [1, 2]), "have different true values for these examples:\n  b"),
     ],
 )
 def test_what_cannot_be_paired_is_refused(other, said):

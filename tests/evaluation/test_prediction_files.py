@@ -117,9 +117,9 @@ def test_no_file_is_bad_data(tmp_path):
 @pytest.mark.parametrize("names", [["a", ""], ["a", "a"]])
 def test_names_that_could_not_be_told_apart_are_refused(tmp_path, names):
     one = np.ones((1, 2))
-    with pytest.raises(BadData, match="A label has an empty name or a name"):
+    with pytest.raises(BadData, match="Each label should have a unique, non-empty name"):
         write_label_predictions(tmp_path / "p.csv", ["x"], one, one, one > 0, names)
-    with pytest.raises(BadData, match="A target has"):
+    with pytest.raises(BadData, match="Each target should have"):
         write_value_predictions(tmp_path / "p.csv", ["x"], one, one, names)
 
 

@@ -136,7 +136,7 @@ def test_a_survey_by_hand():
     assert found.unknown == pytest.approx(2 / 10)
     assert str(found) == (
         "Texts have 4.5 tokens in the median, 7 at most; length 5 truncates 25.0% of them, "
-        "20% of all places are padding, 20.0% of the tokens are unknown"
+        "20% of all positions are padding, 20.0% of the tokens are unknown"
     )
 
 

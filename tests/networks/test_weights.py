@@ -406,7 +406,7 @@ def test_broken_files_are_named_with_their_size_and_beginning(kind, tmp_path):
 
 @pytest.mark.parametrize("path", ["nowhere/w.weights.h5", "imagnet", "."])
 def test_a_missing_file_is_named(path):
-    assert f"There is no file of weights {path}" in refusal(small(), path)
+    assert f"The weights file {path}" in refusal(small(), path)
 
 
 def test_an_hdf5_file_of_something_else_is_refused(tmp_path):

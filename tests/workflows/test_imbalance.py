@@ -72,7 +72,7 @@ def test_a_stopped_run_ends_as_if_never_stopped(tmp_path, monkeypatch, caplog, s
         strict=True,
     ):
         np.testing.assert_array_equal(one, other)
-    assert f"Imbalance: {recipe.objective.imbalance} (asked for)" in caplog.text
+    assert f"Imbalance: {recipe.objective.imbalance} (requested)" in caplog.text
     assert whole.metrics["test"]["minority_class"] == "blue"
     with (whole.folder / "pr_curves.csv").open() as file:
         assert {row["class"] for row in csv.DictReader(file)} == {"blue", "red"}

@@ -17,7 +17,7 @@ from keras_transfer.inputs.images.transform import AFFINE, FILL_MODES, apply_tra
 
 __all__ = ["Augmenter"]
 
-# One random number each, always at the same place: a range that is changed or left out
+# One random number each, always at the same index: a range that is changed or left out
 # leaves the draws of all the others as they were.
 _NUMBERS = (
     *("theta", "tx", "tx_sign", "ty", "ty_sign", "shear", "zx", "zy"),
@@ -55,7 +55,7 @@ class Augmenter:
             stay between the image's own least and largest.
         horizontal_flip: Exchange left and right in half of the cases.
         vertical_flip: Exchange top and bottom in half of the cases.
-        fill_mode: What lies beyond the edge: "constant", "nearest", "reflect" or "wrap".
+        fill_mode: Fill mode outside the image: "constant", "nearest", "reflect" or "wrap".
         cval: What "constant" puts there, 0..255.
 
     Raises:
@@ -132,14 +132,14 @@ class Augmenter:
         spans = self._spans().items()
         drawn = {name: low + (high - low) * number[name] for name, (low, high) in spans}
         shifts = {"tx": (self.width_shift_range, width), "ty": (self.height_shift_range, height)}
-        for name, (asked, size) in shifts.items():
-            if asked:
-                drawn[name] = _shift(asked, size, number[name], number[f"{name}_sign"])
+        for name, (ranges, size) in shifts.items():
+            if ranges:
+                drawn[name] = _shift(ranges, size, number[name], number[f"{name}_sign"])
         flips = {"flip_horizontal": self.horizontal_flip, "flip_vertical": self.vertical_flip}
-        return drawn | {name: number[name] < 0.5 for name, asked in flips.items() if asked}
+        return drawn | {name: number[name] < 0.5 for name, ranges in flips.items() if ranges}
 
     def apply(self, pixels: tf.Tensor, transform: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Apply one transform to each image; a parameter that is not there changes nothing.
+        """Apply one transform to each image; missing parameters change nothing.
 
         Args:
             pixels: (batch, height, width, 3), any real type, 0..255.
@@ -155,7 +155,7 @@ class Augmenter:
         return (1 - zoom, 1 + zoom) if isinstance(zoom, (int, float)) else tuple(zoom)
 
     def _spans(self) -> dict[str, Sequence[float]]:
-        """(low, high) of each parameter that is drawn evenly between two numbers."""
+        """(low, high) of each parameter with a uniform distribution."""
         spans: dict[str, Sequence[float]] = {
             "theta": (-self.rotation_range, self.rotation_range),
             "shear": (-self.shear_range, self.shear_range),
@@ -163,14 +163,14 @@ class Augmenter:
             "zy": self._zoom(),
             "channel_shift_intensity": (-self.channel_shift_range, self.channel_shift_range),
         }
-        asked = {name: span for name, span in spans.items() if set(span) != {AFFINE.get(name, 0)}}
+        ranges = {name: span for name, span in spans.items() if set(span) != {AFFINE.get(name, 0)}}
         if self.brightness_range is not None:
-            asked["brightness"] = self.brightness_range
-        return asked
+            ranges["brightness"] = self.brightness_range
+        return ranges
 
 
-def _is_shift(asked: Shift) -> bool:
-    return asked >= 0 if isinstance(asked, (int, float)) else len(asked) > 0
+def _is_shift(value: Shift) -> bool:
+    return value >= 0 if isinstance(value, (int, float)) else len(value) > 0
 
 
 @cache
@@ -200,13 +200,13 @@ def _uniform(seeds: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _shift(asked: Shift, size: int | tf.Tensor, number: tf.Tensor, sign: tf.Tensor) -> tf.Tensor:
+def _shift(value: Shift, size: int | tf.Tensor, number: tf.Tensor, sign: tf.Tensor) -> tf.Tensor:
     """(batch,) float32 pixels: within a float's range or a member of a sequence, either way."""
-    if isinstance(asked, float):
-        shift, largest = asked * (2 * number - 1), asked
+    if isinstance(value, float):
+        shift, largest = value * (2 * number - 1), value
     else:
-        members = range(asked) if isinstance(asked, int) else asked
-        which = tf.cast(number * len(members), tf.int32)
-        picked = tf.gather(tf.constant(members, tf.float32), which)
+        members = range(value) if isinstance(value, int) else value
+        index = tf.cast(number * len(members), tf.int32)
+        picked = tf.gather(tf.constant(members, tf.float32), index)
         shift, largest = tf.where(sign < 0.5, -picked, picked), max(members)
     return shift * tf.cast(size, tf.float32) if largest < 1 else shift

@@ -31,7 +31,7 @@ class BoundImage:
         augment: Settings of ``Augmentation``.
 
     Attributes:
-        raw: Name and dtype of what a served request carries.
+        raw: Name and dtype of a served request.
     """
 
     raw: tuple[str, str] = ("image_bytes", "string")
@@ -45,7 +45,7 @@ class BoundImage:
 
     @property
     def spec(self) -> dict[str, tf.TensorSpec]:
-        """What ``prepare`` returns."""
+        """Output of ``prepare``."""
         return {PIXELS: tf.TensorSpec((self.size, self.size, 3), tf.uint8)}
 
     @property
@@ -82,7 +82,7 @@ class BoundImage:
         return {PIXELS: tf.cast(batch[PIXELS], tf.float32)}
 
     def augment(self, batch: Mapping[str, tf.Tensor], seeds: tf.Tensor) -> Tensors:
-        """Change images at random.
+        """Augment images.
 
         Args:
             batch: {"pixels": (batch, size, size, 3) float32, 0..255}.
@@ -91,5 +91,5 @@ class BoundImage:
         return {PIXELS: self._augmentation(batch[PIXELS], seeds)}
 
     def check(self, raw: bytes, name: str = "") -> CheckResult:
-        """Digest the bytes of an image, and say what is wrong with them."""
+        """Digest the bytes of an image, and check them."""
         return image_checks.check(raw, name)

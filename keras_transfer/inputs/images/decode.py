@@ -1,4 +1,4 @@
-"""Encoded images to pixels, one way for training, predict and serving: all of it TensorFlow ops.
+"""Decode images by TensorFlow ops, in the same way for training, predict and serving.
 
 Shapes: an image is (height, width, 3) uint8 RGB, 0..255.
 """
@@ -27,7 +27,7 @@ EXTENSIONS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-"""Endings of file names that count as images (lower case), with the format that they promise."""
+"""Suffixes of image files (lower case), with their format."""
 
 
 _RATIOS = (1, 2, 4, 8)  # the sizes that a JPEG can be decoded at, as splits of the full one
@@ -136,7 +136,7 @@ def shape(raw: tf.Tensor) -> tuple[int, ...]:
 
 
 def resize(pixels: tf.Tensor, size: int, how: str) -> tf.Tensor:
-    """Bring an image to a square.
+    """Resize an image to a square.
 
     An axis that shrinks is averaged (each pixel covers an area), one that grows is interpolated
     bilinearly: nearer to Lanczos than the usual antialiased bilinear, at half the cost.
@@ -180,7 +180,7 @@ def _scale(pixels: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
 
 
 class _Way(NamedTuple):
-    """A way to bring an image to a square.
+    """A method to resize to a square.
 
     Attributes:
         to: Maps pixels and the size of the square to the square.

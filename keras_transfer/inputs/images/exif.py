@@ -1,4 +1,4 @@
-"""Which way is up in a photograph: the EXIF orientation, read and applied by TensorFlow ops."""
+"""EXIF orientation, read and applied by TensorFlow ops."""
 
 import functools
 
@@ -8,7 +8,7 @@ from keras_transfer.inputs.images.octets import number, octets
 
 __all__ = ["orientation", "upright"]
 
-# How to put an image upright, by EXIF orientation less one: transpose it? then reverse which axes?
+# By EXIF orientation - 1: whether to transpose, then which axes to reverse.
 _TURNS: tuple[tuple[bool, list[int]], ...] = (
     (False, []),
     (False, [1]),
@@ -26,7 +26,7 @@ _SIZES = ((1, 1), (3, 2), (4, 4), (6, 1), (8, 2), (9, 4))
 
 
 def orientation(content: tf.Tensor) -> tf.Tensor:
-    """Find how the camera was held.
+    """Read the EXIF orientation.
 
     Walks the segments of a JPEG (marker (2 bytes), length (2), data) up to the one with Exif,
     over fill bytes (0xFF) and whatever else lies between them, as libjpeg does. Exif behind the
@@ -87,7 +87,7 @@ def _step(segment: tf.Tensor) -> tf.Tensor:
 
 
 def upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turn and mirror an image as its orientation says.
+    """Rotate and flip an image by its orientation.
 
     Args:
         pixels: (height, width, 3) uint8.
@@ -101,7 +101,7 @@ def upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         turned = tf.transpose(pixels, (1, 0, 2)) if transpose else pixels
         return tf.reverse(turned, axes) if axes else turned
 
-    turns = [functools.partial(turn, *how) for how in _TURNS]
+    turns = [functools.partial(turn, *steps) for steps in _TURNS]
     return tf.ensure_shape(tf.switch_case(orientation - 1, turns), (None, None, 3))
 
 

@@ -1,4 +1,4 @@
-"""What an image will cost to decode, and whether TensorFlow reads it right: from its header alone.
+"""Cost of decoding an image, and known decoding problems, from its header only.
 
 The scan before training, ``predict`` and the server ask the same function. Nothing is decoded.
 """
@@ -33,14 +33,14 @@ _SIGNS = {
     "HTML": rb"(?i)\s*<(!doctype|html|head|body|\?xml)",
     "text": rb"[\t\n\f\r\x20-\x7e\x80-\xff]+\Z",
 }
-"""How the first bytes of a file look, by what it is; the first that fits holds."""
+"""First bytes of a file by format; the first match counts."""
 
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of JPEG: SOF0, SOF1, ...
 _MOST_SCANS = 200  # of a JPEG: encoders write about ten, and each is a pass over all pixels
 
 
 class Header(NamedTuple):
-    """What the header of an image says.
+    """Properties from the header of an image.
 
     Attributes:
         format: "JPEG", "PNG", "GIF", "BMP", "WebP" or "TIFF".
@@ -48,8 +48,8 @@ class Header(NamedTuple):
         height: In pixels.
         pixels: How many pixels the decoder will hold: of a GIF, those of all frames, for
             TensorFlow unpacks all of them to give the first.
-        frames: How many there are; 1 where only one can be read.
-        flaw: Why the image would be read wrongly, or at an absurd cost; empty if it would not.
+        frames: Number of frames; 1 if only one is read.
+        flaw: Why the image cannot be decoded correctly or at acceptable cost; empty if it can.
     """
 
     format: str
@@ -61,7 +61,7 @@ class Header(NamedTuple):
 
 
 def format_of(content: bytes) -> str:
-    """Name what a file is, by its first bytes, whatever its name says; "" if it is unknown."""
+    """File format by the first bytes, independent of the name; "" if unknown."""
     start = content[:256]
     fits = (name for name, sign in _SIGNS.items() if re.match(sign, start, re.DOTALL))
     return next(fits, "")
@@ -76,13 +76,13 @@ def read_header(content: bytes) -> Header:
     Raises:
         ValueError: It is of no format that can be decoded, or its header is broken.
     """
-    found = format_of(content)
-    if found not in _READERS:
-        raise ValueError(f"is {found or 'of an unknown format'}")
+    format_name = format_of(content)
+    if format_name not in _READERS:
+        raise ValueError(f"is {format_name or 'of an unknown format'}")
     try:
-        return _READERS[found](content)
+        return _READERS[format_name](content)
     except (struct.error, IndexError) as error:
-        raise ValueError("the header breaks off") from error
+        raise ValueError("the header is truncated") from error
 
 
 def _jpeg(content: bytes) -> Header:
@@ -204,7 +204,7 @@ def _bmp(content: bytes) -> Header:
 
 
 def _is_grey(palette: bytes) -> bool:
-    """Whether each index is its own grey value: TensorFlow takes it for that."""
+    """Whether each palette index equals its grey value, as TensorFlow assumes."""
     colours = [palette[place::4] for place in range(3)]
     return all(colour == _GREY[::3] for colour in colours)
 

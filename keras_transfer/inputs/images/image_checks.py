@@ -1,4 +1,4 @@
-"""What makes an image unusable, found from its bytes and said in a few words."""
+"""Image checks: the reason why an image is invalid, from its bytes."""
 
 import functools
 import hashlib
@@ -18,10 +18,10 @@ from keras_transfer.inputs.images import decode, headers, tiff
 __all__ = ["MAX_FRAMES", "MAX_PIXELS", "check", "flaw"]
 
 MAX_PIXELS = 89_478_485
-"""More pixels than this are taken for a decompression bomb; Pillow's limit, a quarter of a GB."""
+"""Images with more pixels count as decompression bombs; Pillow's limit, a quarter of a GB."""
 
 MAX_FRAMES = 10_000
-"""More frames than this are taken for a decompression bomb: each costs memory, however small."""
+"""Images with more frames count as decompression bombs: each frame costs memory."""
 
 _LOST = ("Corrupt JPEG data: ", "Premature end of JPEG file")  # libjpeg's words
 
@@ -40,7 +40,7 @@ _OTHER_THAN_IMAGE = {
 
 
 def check(content: bytes, name: str = "") -> CheckResult:
-    """Digest an image's bytes, and say what is wrong with them.
+    """Digest and check an image's bytes.
 
     Args:
         content: The bytes of the file.
@@ -56,30 +56,30 @@ def check(content: bytes, name: str = "") -> CheckResult:
 
 
 def flaw(content: bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:
-    """Say what can be said of an image before TensorFlow decodes it.
+    """Check an image before TensorFlow decodes it.
 
     The server asks this of each image that it is sent.
 
     Args:
         content: The bytes of the file.
         name: As for ``check``.
-        max_pixels: How many pixels the decoder may hold at once, all frames together.
+        max_pixels: Maximum number of pixels in all frames together.
 
     Returns:
         The reason why it should not be decoded; empty if there is none.
     """
     if not content:
         return "is empty (0 bytes)"
-    found = headers.format_of(content)
+    format_name = headers.format_of(content)
     ending = os.path.splitext(name)[1].lower()
-    if found not in decode.EXTENSIONS.values():
-        return _OTHER_THAN_IMAGE.get(found, f"is {found}; convert it to JPEG or PNG")
-    if found != decode.EXTENSIONS.get(ending, found):
-        return f"is a {found} named {ending}; rename or convert it"
+    if format_name not in decode.EXTENSIONS.values():
+        return _OTHER_THAN_IMAGE.get(format_name, f"is {format_name}; convert it to JPEG or PNG")
+    if format_name != decode.EXTENSIONS.get(ending, format_name):
+        return f"is a {format_name} named {ending}; rename or convert it"
     try:
         header = headers.read_header(content)
     except ValueError:
-        return f"is a truncated or damaged {found}"
+        return f"is a truncated or damaged {format_name}"
     return _too_large(header, max_pixels) or header.flaw or _jpeg_flaw(header, content)
 
 
@@ -130,7 +130,7 @@ def _tiff_flaw(content: bytes) -> str:
     except ValueError as error:
         if str(error).startswith("has "):
             return str(error)
-    except Exception:  # whatever Pillow stumbles over in hostile bytes
+    except Exception:  # any error of Pillow on hostile bytes
         pass
     else:
         return ""

@@ -18,8 +18,8 @@ def octets(content: tf.Tensor, at: tf.Tensor | int, count: tf.Tensor | int) -> t
     """
     at = tf.minimum(tf.cast(at, tf.int64), tf.cast(tf.strings.length(content), tf.int64))
     part = tf.strings.substr(content, at, tf.cast(count, tf.int64))
-    found = tf.io.decode_raw(part, tf.uint8, fixed_length=tf.cast(count, tf.int32))
-    return tf.cast(found, tf.int64)
+    values = tf.io.decode_raw(part, tf.uint8, fixed_length=tf.cast(count, tf.int32))
+    return tf.cast(values, tf.int64)
 
 
 def number(octets: tf.Tensor, little: tf.Tensor | bool) -> tf.Tensor:

@@ -1,6 +1,6 @@
 """Colour jitter, RandAugment, AugMix and random erasing, made of Keras's layers.
 
-Keras's own RandAugment and AugMix choose their operations once for a whole batch, or (AugMix, in a
+Keras's own RandAugment and AugMix choose their operations once per batch, or (AugMix, in a
 graph) once for good, and rotate by half a turn at their default strength. Here every image draws
 from its own seed, and the operations have the ranges of the papers (arXiv:1909.13719, 1912.02781).
 """
@@ -29,14 +29,14 @@ COLOURS = ("brightness", "color", "contrast", "sharpness")
 
 
 class Augmentation:
-    """All random changes to single images, one after the other: ``augmentation(pixels, seeds)``.
+    """All random changes to single images, in sequence: ``augmentation(pixels, seeds)``.
 
     Args:
         color_jitter: Brightness, contrast and saturation change by up to this share.
         randaugment: Magnitude of two operations that are drawn for each image, 0..1; 0: none.
         augmix: Magnitude of the operations in the three chains that are blended, 0..1; 0: none.
         random_erasing: Share of the images in which a rectangle is replaced by noise.
-        ranges: As ``Augmenter`` takes them; what they ask for is done first.
+        ranges: Arguments of ``Augmenter``, which is applied first.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Augmentation:
         **ranges: Any,
     ):
         self.augmenter = Augmenter(**ranges)
-        asked = {
+        requested = {
             _jitter: color_jitter,
             _randaugment: randaugment,
             _augmix: augmix,
@@ -57,17 +57,19 @@ class Augmentation:
         }
         # By its place here each step draws from a key of its own, whatever others there are.
         self.steps = [
-            (number, make(amount)) for number, (make, amount) in enumerate(asked.items()) if amount
+            (number, make(amount))
+            for number, (make, amount) in enumerate(requested.items())
+            if amount
         ]
         self.one_by_one = tf.function(self._one_by_one, autograph=False)
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether nothing is asked for that would show."""
+        """Whether no setting has an effect."""
         return not self.steps and not self.augmenter.draw(tf.zeros([1, 2], tf.int32), 1, 1)
 
     def __call__(self, pixels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Change each image by what its seed draws.
+        """Change each image by its seed.
 
         Args:
             pixels: (batch, height, width, 3), any real type, 0..255.
@@ -117,7 +119,7 @@ def operations(magnitude: float) -> dict[str, Step]:
 
 
 def _drawn(layer: Any) -> Step:
-    """What a layer does, with its random numbers from a key."""
+    """Apply a layer with random numbers from a key."""
 
     def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         drawn = layer.get_random_transformation(
@@ -130,7 +132,7 @@ def _drawn(layer: Any) -> Step:
 
 
 def _solarize(magnitude: float) -> Step:
-    """Invert what is brighter than a threshold, which is 255 at magnitude 0, and 0..255 at 1."""
+    """Invert pixels above a threshold, which is 255 at magnitude 0, and 0..255 at 1."""
     layer = keras.layers.Solarization(dtype="float32")
 
     def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
@@ -142,18 +144,18 @@ def _solarize(magnitude: float) -> Step:
 
 
 def _around_half(width: float) -> tuple[float, float]:
-    """Keras's factors from 0 to 1 that leave an image alone at 0.5."""
+    """Keras's factors from 0 to 1, where 0.5 leaves an image unchanged."""
     return (1 - width) / 2, (1 + width) / 2
 
 
 def _one_of(steps: list[Step]) -> Step:
     def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        which = tf.random.stateless_uniform([], fold_in(key, 0), 0, len(steps), tf.int32)
+        choice = tf.random.stateless_uniform([], fold_in(key, 0), 0, len(steps), tf.int32)
         inner = fold_in(key, 1)
         ways = [lambda way=way: way(image, inner) for way in steps]
-        return tf.ensure_shape(tf.switch_case(which, ways), image.shape)
+        return tf.ensure_shape(tf.switch_case(choice, ways), image.shape)
 
-    # Traced once, called wherever it is drawn: AugMix has nine places for it.
+    # Traced once and called for every draw; AugMix has nine.
     return tf.function(step, autograph=False)
 
 
@@ -167,8 +169,8 @@ def _jitter(amount: float) -> Step:
     ]
 
     def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        for number, one in enumerate(steps):
-            image = one(image, fold_in(key, number))
+        for number, operation in enumerate(steps):
+            image = operation(image, fold_in(key, number))
         return image
 
     return step
@@ -181,18 +183,18 @@ def _saturations(amount: float) -> tuple[float, float]:
 
 
 def _randaugment(magnitude: float) -> Step:
-    one = _one_of(list(operations(magnitude).values()))
+    operation = _one_of(list(operations(magnitude).values()))
 
     def step(image: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         for number in range(OPERATIONS_A_IMAGE):
-            image = one(image, fold_in(key, number))
+            image = operation(image, fold_in(key, number))
         return image
 
     return step
 
 
 def _augmix(magnitude: float) -> Step:
-    """Blend the image with three chains of one to three operations, all shares evenly drawn."""
+    """Blend the image with three chains of one to three operations, with uniform random shares."""
     found = operations(magnitude)
     one = _one_of([way for name, way in found.items() if name not in ("identity", *COLOURS)])
 

@@ -1,4 +1,4 @@
-"""An image of the first batch that a training sees, for people to look at."""
+"""Preview of the first training batch as a PNG."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def first_batch(
     augment: Augmenter,
     mix: Mixer | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first batch of ``training_batches``, without what it takes to make all the others.
+    """The first batch of ``training_batches``, without the pipeline for the other batches.
 
     Args:
         samples: The train split.
-        loading: How images become batches.
+        loading: Settings of batch loading.
         columns: Targets of the samples; that of the first output is shown.
         seeds: As for ``training_batches``, and so are ``augment`` and ``mix``.
-        augment: Changes the images.
-        mix: Mixes them, if it is given.
+        augment: Augmentation.
+        mix: Mixes them, if given.
 
     Returns:
         (batch, size, size, 3) float32 pixels in [0, 255], and their labels: (batch,) int32 or
@@ -77,16 +77,16 @@ def write_preview(
     rows = -(-len(shown) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * CELL, rows * (CELL + 2 * LINE)), "white")
     draw = ImageDraw.Draw(sheet)
-    for place, (image, label) in enumerate(zip(shown, labels[: len(shown)], strict=True)):
-        x, y = place % COLUMNS * CELL, place // COLUMNS * (CELL + 2 * LINE)
-        whole = np.clip(np.round(image), 0, 255).astype("uint8")
-        sheet.paste(Image.fromarray(whole).resize((CELL - 4, CELL - 4)), (x + 2, y + 2))
+    for index, (image, label) in enumerate(zip(shown, labels[: len(shown)], strict=True)):
+        x, y = index % COLUMNS * CELL, index // COLUMNS * (CELL + 2 * LINE)
+        canvas = np.clip(np.round(image), 0, 255).astype("uint8")
+        sheet.paste(Image.fromarray(canvas).resize((CELL - 4, CELL - 4)), (x + 2, y + 2))
         draw.text((x + 3, y + CELL - 1), _caption(label, classes), fill="black")
     sheet.save(path, "PNG", compress_level=1)
 
 
 def _caption(label: np.ndarray, classes: Sequence[str]) -> str:
-    """The class, or the two classes with the largest shares, a line each."""
+    """The class, or the two classes with the largest shares, one line each."""
     if np.ndim(label) == 0:
         return _plain(classes[int(label)])
     best = np.argsort(-label, kind="stable")[:2]

@@ -1,4 +1,4 @@
-"""TIFF, which TensorFlow cannot decode: what its header says, and its pixels by Pillow."""
+"""TIFF, which TensorFlow cannot decode: header checks, and pixels by Pillow."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def pages(content: bytes) -> list[Tags]:
     """
     order, big = "<" if content[:2] == b"II" else ">", content[2:4].strip(b"\0") == b"+"
     word, at = ("Q", 8) if big else ("I", 4)
-    found: list[Tags] = []
+    offsets: list[Tags] = []
     (start,) = struct.unpack_from(order + word, content, at)
-    while start and len(found) < _MOST_PAGES:
+    while start and len(offsets) < _MOST_PAGES:
         if start >= len(content):
             raise ValueError("a page lies outside of the file")
         tags, start = _directory(content, start, order, word)
-        found.append(tags)
-    if not found or start:
-        raise ValueError(f"there are {'too many' if found else 'no'} pages")
-    return found
+        offsets.append(tags)
+    if not offsets or start:
+        raise ValueError(f"there are {'too many' if offsets else 'no'} pages")
+    return offsets
 
 
 def _directory(content: bytes, at: int, order: str, word: str) -> tuple[Tags, int]:
@@ -63,7 +63,7 @@ def _directory(content: bytes, at: int, order: str, word: str) -> tuple[Tags, in
 
 
 def flaw(pages: Sequence[Tags]) -> str:
-    """Say why a TIFF cannot be used as an image of 8 bits a channel; empty if it can.
+    """Why a TIFF cannot be read as an image of 8 bits per channel; empty if it can.
 
     Args:
         pages: As ``pages`` reads them.

@@ -1,4 +1,4 @@
-"""ImageDataGenerator's ``apply_transform``, to a whole batch of images at once.
+"""ImageDataGenerator's ``apply_transform`` for a batch of images.
 
 Rotation, shifts, shear, zoom and flips become one place in the image for each pixel of the
 result, which is interpolated once; brightness and channel shift follow.
@@ -22,7 +22,7 @@ AFFINE = {"theta": 0.0, "tx": 0.0, "ty": 0.0, "shear": 0.0, "zx": 1.0, "zy": 1.0
 def apply_transform(
     pixels: tf.Tensor, transform: Mapping[str, tf.Tensor], fill_mode: str, cval: float
 ) -> tf.Tensor:
-    """Apply one transform to each image; a parameter that is not there changes nothing.
+    """Apply one transform to each image; missing parameters change nothing.
 
     Without theta, tx, ty, shear, zx and zy, no pixel is interpolated.
 
@@ -67,7 +67,7 @@ FILL_MODES: Table[Edge] = Table(
 def _project(
     pixels: tf.Tensor, transform: Mapping[str, tf.Tensor], fill_mode: str, cval: float
 ) -> tf.Tensor:
-    """Fetch each pixel of the result from among its four neighbours in the image."""
+    """Interpolate each pixel of the result from its four neighbours in the image."""
     batch, height, width, channels = tf.unstack(tf.shape(pixels))
     far_x, far_y = tf.cast(width, tf.float32) - 1, tf.cast(height, tf.float32) - 1
     x, y = _places(transform, far_x + 1, far_y + 1)
@@ -92,7 +92,7 @@ def _project(
 def _places(
     transform: Mapping[str, tf.Tensor], width: tf.Tensor, height: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Say where in the image each pixel of the result lies.
+    """Position in the image for each pixel of the result.
 
     ImageDataGenerator's matrix is C R T S Z C^-1: rotation by theta, shift by (tx, ty), shear and
     zoom about the centre C. The flips F come after it, so the result's pixel (x, y) lies at

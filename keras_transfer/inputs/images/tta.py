@@ -1,4 +1,4 @@
-"""Test-time augmentation: the same images seen in several ways, whose answers are averaged."""
+"""Test-time augmentation: predictions are averaged over several views of each image."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _mirrored(batch: Tensors, seeds: tf.Tensor) -> Tensors:
 
 
 def check_views(asked: str | int, augment: Mapping[str, Any]) -> None:
-    """Make sense of what ``--tta`` says.
+    """Parse and check the option ``--tta``.
 
     Args:
         asked: "flip", or a number of views.
@@ -90,7 +90,7 @@ def check_views(asked: str | int, augment: Mapping[str, Any]) -> None:
 
 
 def views(samples: Samples, loading: Loading, asked: str | int) -> list[Samples]:
-    """Ways to see images, the first of them as they are.
+    """Views of images; the first is unchanged.
 
     Args:
         samples: The images.

@@ -1,4 +1,4 @@
-"""What BERT's tokenisation does to each Unicode character, as arrays that a graph can look up."""
+"""BERT's treatment of each Unicode character, as lookup tables for graphs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class CharacterTable(NamedTuple):
 
 @cache
 def character_table(lowercase: bool) -> CharacterTable:
-    """Tabulate what happens to each character.
+    """Tabulate the treatment of each character.
 
     Follows BERT's ``tokenization.py`` (Devlin et al. 2019, https://arxiv.org/abs/1810.04805):
     control characters are dropped, ideographs and punctuation stand alone; with ``lowercase``,
@@ -98,7 +98,7 @@ def character_table(lowercase: bool) -> CharacterTable:
 
 
 def _assigned() -> Iterator[tuple[int, str]]:
-    """Code points about which there is something to say, with their categories."""
+    """Code points with a special treatment, with their categories."""
     plain = {"Cn", "Co", "Cs"}  # Cs: no UTF-8 holds half of a surrogate pair
     for code in range(CODE_POINTS):
         category = unicodedata.category(chr(code))
@@ -118,7 +118,7 @@ def _flags(code: int, category: str) -> int:
 
 
 def _case_flags(character: str) -> int:
-    """Read off ``str.lower`` what it takes a character for: Python does not say it otherwise."""
+    """Derive a property of a character from ``str.lower``; Python has no other interface."""
     if (character + "Σ").lower()[-1] == "ς":
         return CASED
     return IGNORABLE if ("a" + character + "Σ").lower()[-1] == "ς" else 0

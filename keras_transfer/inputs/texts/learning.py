@@ -46,7 +46,7 @@ def learn_vocabulary(counts: Mapping[str, int], size: int, *, min_count: int = 2
 
     Args:
         counts: How often each word occurs.
-        size: Most tokens that the vocabulary may have, the special ones included.
+        size: Maximum number of tokens in the vocabulary, including special ones.
         min_count: Pairs that occur less often are not merged.
 
     Returns:
@@ -84,7 +84,7 @@ def _joined(pair: Pair) -> str:
 
 
 class _Merges(Iterator[str]):
-    """One merge after the other, each the most frequent pair of neighbours in all words."""
+    """Successive merges of the most frequent pair of neighbours in all words."""
 
     def __init__(self, counts: Mapping[str, int], alphabet: set[str], min_count: int):
         self.min_count = min_count
@@ -124,7 +124,7 @@ class _Merges(Iterator[str]):
             heapq.heappush(self.heap, (-self.pairs[other], other))
 
     def _count(self, number: int, pieces: list[str], count: int) -> None:
-        """Add a word's pairs, or take them away."""
+        """Add or remove a word's pairs."""
         for pair in pairwise(pieces):
             self.pairs[pair] += count
             if count > 0:

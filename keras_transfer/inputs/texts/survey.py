@@ -19,11 +19,11 @@ class TextSurvey(NamedTuple):
     """Counts of tokens, [CLS] and [SEP] included.
 
     Attributes:
-        length: Tokens that a text may have.
+        length: Maximum number of tokens per text.
         median: Tokens of the median text.
         longest: Tokens of the longest text.
-        truncated: Share of the texts that are longer than ``length`` and lose their end.
-        padding: Share of all places that are padding.
+        truncated: Share of the texts longer than ``length``.
+        padding: Share of all positions that are padding.
         unknown: Share of the tokens that are [UNK].
     """
 
@@ -38,12 +38,12 @@ class TextSurvey(NamedTuple):
         return (
             f"Texts have {self.median:g} tokens in the median, {self.longest:,} at most; length "
             f"{self.length} truncates {self.truncated:.1%} of them, {self.padding:.0%} of all "
-            f"places are padding, {self.unknown:.1%} of the tokens are unknown"
+            f"positions are padding, {self.unknown:.1%} of the tokens are unknown"
         )
 
 
 def survey(tokenizer: WordPiece, texts: Sequence[str | bytes]) -> TextSurvey:
-    """Tokenise texts without cutting them, and count.
+    """Tokenise texts without truncation, and count.
 
     Args:
         tokenizer: With the length and the vocabulary in question.
@@ -59,12 +59,12 @@ def survey(tokenizer: WordPiece, texts: Sequence[str | bytes]) -> TextSurvey:
         sizes.append(tokens.row_lengths().numpy() + 2)
         unknown += int(np.sum(tokens.values.numpy() == unknown_id))
     lengths = np.concatenate(sizes)
-    kept = np.minimum(lengths, tokenizer.length)
+    known = np.minimum(lengths, tokenizer.length)
     return TextSurvey(
         tokenizer.length,
         float(np.median(lengths)),
         int(lengths.max()),
         float(np.mean(lengths > tokenizer.length)),
-        float(1 - kept.sum() / (tokenizer.length * len(lengths))),
+        float(1 - known.sum() / (tokenizer.length * len(lengths))),
         float(unknown / max(np.sum(lengths - 2), 1)),
     )

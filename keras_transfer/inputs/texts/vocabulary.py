@@ -19,7 +19,7 @@ CONTINUATION = "##"  # what a piece that continues a word begins with
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """WordPiece tokens; the place of a token is its id.
+    """WordPiece tokens; the index of a token is its id.
 
     Attributes:
         tokens: Different tokens, those of ``SPECIAL_TOKENS`` among them.
@@ -70,15 +70,15 @@ class Vocabulary:
         """Write the tokens, one per line, UTF-8."""
         file.write_bytes("".join(f"{token}\n" for token in self.tokens).encode())
 
-    def _check(self, what: str) -> None:
+    def _check(self, source: str) -> None:
         present = set(self.tokens)
         if missing := [token for token in SPECIAL_TOKENS if token not in present]:
             raise BadData(
-                f"{what} lacks the tokens {', '.join(missing)}. A WordPiece vocabulary has one "
+                f"{source} lacks the tokens {', '.join(missing)}. A WordPiece vocabulary has one "
                 f"token per line, and among them {', '.join(SPECIAL_TOKENS)}."
             )
         if len(present) < len(self.tokens):
-            raise BadData(f"{what} has tokens more than once:", _repeated(self.tokens))
+            raise BadData(f"{source} has tokens more than once:", _repeated(self.tokens))
 
 
 def _repeated(tokens: Iterable[str]) -> list[str]:

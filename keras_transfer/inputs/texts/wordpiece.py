@@ -27,7 +27,7 @@ class WordPiece:
     Args:
         vocabulary: The tokens.
         lowercase: Whether texts become lower case and lose their accents, as for an uncased BERT.
-        length: Tokens of each text, [CLS] and [SEP] included; longer texts lose their end.
+        length: Tokens of each text, including [CLS] and [SEP]; longer texts are truncated.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, lowercase: bool = True, length: int = 128):
@@ -37,7 +37,7 @@ class WordPiece:
         self._keys, self._nodes, self._tokens = constant(keys), constant(nodes), constant(tokens)
 
     def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Turn texts into what a network takes.
+        """Turn texts into network inputs.
 
         Args:
             texts: () or (batch,) string.
@@ -56,7 +56,7 @@ class WordPiece:
 
         Args:
             texts: (batch,) string.
-            limit: How many tokens of each text are of interest; the rest may be missing.
+            limit: Number of tokens of each text that are needed; the rest may be missing.
         """
         words = self.split(texts)
         count = tf.size(texts, tf.int64)
@@ -150,7 +150,7 @@ def _first(words: Words, limit: int, texts: tf.Tensor) -> Words:
 
 
 def _chained(lengths: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Go from piece to piece through all words side by side.
+    """Walk through the pieces of all words in parallel.
 
     Args:
         lengths: (c,) int64 characters of the piece that begins at each place, 0 for none.

@@ -66,11 +66,11 @@ class WordSplitter:
         """
         codes = tf.strings.unicode_decode(texts, "UTF-8", errors="ignore")
         flags = self._look_up(codes.values)[:, 0]
-        found = _Characters(codes.values, codes.value_rowids(), flags)
-        found = found.where(flags & table.DROP == 0)
+        words = _Characters(codes.values, codes.value_rowids(), flags)
+        words = words.where(flags & table.DROP == 0)
         if self.lowercase:
-            found = self._decomposed(_with_final_sigmas(found))
-        return self._grouped(found)
+            words = self._decomposed(_with_final_sigmas(words))
+        return self._grouped(words)
 
     def strings(self, texts: tf.Tensor) -> tf.Tensor:
         """Give the words of (n,) texts as (w,) strings, one text after the other."""

@@ -46,7 +46,7 @@ class WeightedBinaryCrossentropy(keras.losses.Loss):
         return ops.mean(losses, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        """What ``__init__`` takes."""
+        """Arguments of ``__init__``."""
         own = {"pos_weight": self.pos_weight, "label_smoothing": self.label_smoothing}
         return {**super().get_config(), **own}
 
@@ -90,7 +90,7 @@ class StandardisedError(keras.losses.Loss):
         return ops.mean(size, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        """What ``__init__`` takes."""
+        """Arguments of ``__init__``."""
         own = {"scale": self.scale, "error": self.error, "delta": self.delta}
         return {**super().get_config(), **own}
 

@@ -39,5 +39,5 @@ class MultiLabelAUC(keras.metrics.AUC):
         super().update_state(hard, y_pred, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """What ``__init__`` takes."""
+        """Arguments of ``__init__``."""
         return {"labels": self.labels, "name": self.name, "dtype": self.dtype}
