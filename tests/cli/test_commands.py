@@ -31,8 +31,8 @@ def test_the_run_folder_holds_what_it_should(work, done):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "recipe.yaml", "run.json", "classes.json", "split.csv", "history.csv", "metrics.json",
-        "predictions.csv", "predictions_val.csv", "best.keras", "last.keras", "log.txt",
-        "tensorboard", "augmented.png", "pr_curves.csv",
+        "predictions.csv", "predictions_val.csv", "outputs.json", "best.keras", "last.keras",
+        "log.txt", "tensorboard", "augmented.png", "pr_curves.csv",
     }  # fmt: skip
     assert json.loads((folder / "classes.json").read_text()) == ["blue", "red"]
     metadata = json.loads((folder / "run.json").read_text())

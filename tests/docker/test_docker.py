@@ -143,4 +143,4 @@ def test_the_clients_ask_our_server(work, served, client, gate):
     assert ask("wrong").returncode != 0
     bad = ask("sesame", "tiny.py")
     assert bad.returncode != 0
-    assert "no image" in bad.stderr + bad.stdout
+    assert "not an image" in bad.stderr + bad.stdout

@@ -315,10 +315,10 @@ class TestStageBatches:
             assert np.array_equal(w["label"], weights["label"])
 
     def test_a_streamed_stage_decodes_its_train_split_once_and_no_other(self, batches, caplog):
-        with caplog.at_level(logging.INFO, "keras_transfer"):
+        with caplog.at_level(logging.DEBUG, "keras_transfer"):
             list(batches([], ROTATE).train(0))
 
-        assert caplog.text.count("decoded images are kept in memory") == 1
+        assert caplog.text.count("prepared examples are kept in memory") == 1
 
     def test_where_there_is_no_room_features_are_streamed(
         self, cuts, samples, batches, monkeypatch, caplog

@@ -151,6 +151,9 @@ def test_an_input_that_learns_nothing_needs_to_say_nothing(tmp_path):
         def bind(self, state):
             return state
 
+        def judge(self, raw, name=""):
+            return None
+
     plain = Plain()
     plain.save(plain.fit(["x"]), tmp_path)
 

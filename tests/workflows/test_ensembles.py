@@ -34,7 +34,7 @@ TUNED = [{"name": "head", "epochs": 1}, {"name": "tune", "epochs": 1, "unfreeze"
     [
         ({"method": "supervise"}, UnknownName, "Did you mean 'supervised'"),
         ({"method": "baging:10"}, UnknownName, "Did you mean 'bagging:10'"),
-        ({"method": "supervised:3"}, UnknownName, "Did you mean 'supervised'"),
+        ({"method": "supervised:3"}, BadConfiguration, "nothing follows supervised"),
         ({"baselines": "bosted_trees"}, UnknownName, "Did you mean 'boosted_trees'"),
         ({"method": "bagging"}, BadConfiguration, "2 to 100, e.g. bagging:10"),
         ({"method": "bagging:1"}, BadConfiguration, "2 to 100"),

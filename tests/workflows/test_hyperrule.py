@@ -9,7 +9,7 @@ from keras_transfer import BadConfiguration, Classify, Stage
 from keras_transfer.data.samples import Samples
 from keras_transfer.training.optimizers import build_optimizer
 from keras_transfer.workflows.hyperrule import hyperrule
-from keras_transfer.workflows.imbalance import ImbalanceStrategy
+from keras_transfer.workflows.imbalance import strategy_for
 
 RECIPE = Classify(data="photos", backbone="convnet_small", weights="none", schedule="bit")
 
@@ -35,7 +35,7 @@ def images(n, height=300, width=200):
 def ruled(recipe, samples):
     """What the rule decides for a recipe and these images."""
     train = samples.split("train")
-    length = ImbalanceStrategy(recipe.objective, train, recipe.seed).length
+    length = strategy_for(recipe.objectives, train, recipe.seed).length
     size = recipe.input.image_size
     return hyperrule(recipe.stages[0], recipe.batches, size, train, length, recipe.input.shapes)
 
