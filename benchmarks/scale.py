@@ -32,7 +32,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 began = time.perf_counter()
 samples = sources.read(sys.argv[1])
 read = time.perf_counter()
-parts = splits.split(samples, val=0.15, test=0.15, seed=0).parts
+splits.split(samples, val=0.15, test=0.15, seed=0)
 done = time.perf_counter()
 print(json.dumps({"imports": before, "reading": read - began, "splitting": done - read}))
 """

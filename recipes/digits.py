@@ -21,6 +21,6 @@ recipe = Classify(
     head=Head(pooling="flatten"),
     stages=(Stage("head", epochs=10, learning_rate=3e-3),),
     batch_size=10,
-    baseline=True,
+    baselines=("scratch",),
 )
 run = recipe.run

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 import yaml
 
+from keras_transfer.config.upgrade import versioned
 from keras_transfer.exports.answers import Tensors
 from keras_transfer.exports.grad_cam import explained
 from keras_transfer.exports.source import Source
@@ -134,7 +135,9 @@ def _assets(source: Source, folder: Path) -> list[Path]:
             },
             indent=1,
         ),
-        "recipe.yaml": yaml.safe_dump(source.settings, sort_keys=False, allow_unicode=True),
+        "recipe.yaml": yaml.safe_dump(
+            versioned(source.settings), sort_keys=False, allow_unicode=True
+        ),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -166,7 +166,8 @@ def test_names_preprocessing_and_recipe_travel_inside(run, saved):
     assert json.loads((assets / "classes.json").read_text()) == ["blue", "red"]
     metadata = json.loads((assets / "preprocessing.json").read_text())
     assert (metadata["image_size"], metadata["resize"]) == (16, "crop")
-    assert yaml.safe_load((assets / "recipe.yaml").read_text()) == run.settings
+    recipe = yaml.safe_load((assets / "recipe.yaml").read_text())
+    assert recipe == {"version": 2, **run.settings}
 
 
 def test_every_weight_is_there_once(run, saved):
