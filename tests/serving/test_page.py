@@ -141,7 +141,13 @@ def test_what_the_page_is_told(service, odd):
     client = TestClient(build_app(service, examples=odd[0].parent))
 
     metadata = client.get("/page/about.json").json()
-    assert metadata == {"name": "colours", "resize": "crop", "examples": [one.name for one in odd]}
+    outputs = [{"name": "label", "prefix": "", "activation": "softmax", "names": ["blue", "red"]}]
+    assert metadata == {
+        "name": "colours",
+        "resize": "crop",
+        "outputs": outputs,
+        "examples": [one.name for one in odd],
+    }
     first = client.get(f"/page/examples/{metadata['examples'][0]}")
     assert first.content == odd[0].read_bytes()
     assert json.dumps(metadata)

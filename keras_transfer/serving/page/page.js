@@ -84,7 +84,8 @@ function tensor(output, prediction, name) {
 /* The heat maps of an output, each with what it is for. */
 function heatsOf(output, prediction) {
   const heat = tensor(output, prediction, "heat");
-  const named = (name) => (outputs().length > 1 ? `${output.name}: ${name}` : name);
+  const alone = outputs().length === 1;
+  const named = (name) => (alone || name === output.name ? name : `${output.name}: ${name}`);
   if (output.activation === "softmax") {
     return [{ title: named(tensor(output, prediction, "classes")), heat }];
   }
