@@ -1,4 +1,4 @@
-"""Texts by a small transformer without pretraining, for a few thousand texts or more.
+"""What a text says, such as praise or blame: a small transformer without pretraining.
 
 Data: a CSV or TSV file with the columns text and label, or a folder with such a file for each
 split. The vocabulary is learnt from the train split.
