@@ -91,4 +91,4 @@ def test_verify_suggests_a_name_in_either_order(said, file):
 def test_verify_names_a_file_that_is_not_there_in_either_order(said):
     for words in (("vgg16", "gone.h5"), ("gone.h5", "vgg16")):
         code, text = said("verify", *words)
-        assert (code, "There is no file of weights gone.h5" in text) == (3, True), text
+        assert (code, "The weights file gone.h5 does not exist" in text) == (3, True), text
