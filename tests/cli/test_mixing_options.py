@@ -19,7 +19,7 @@ WORDS = [
 def test_sample_all_of_it_at_once(work):
     done = kt("run", "tiny.py", *WORDS, "--out", "mixed", cwd=work, check=0)
 
-    assert "cutmix makes new images in every epoch" in done.stderr
+    assert "cutmix creates new images in every epoch" in done.stderr
     with Image.open(work / "mixed/augmented.png") as sheet:
         assert sheet.width == 6 * 160
     with (work / "mixed/history.csv").open() as file:
