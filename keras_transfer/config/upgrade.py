@@ -34,6 +34,12 @@ GROUPS_OF_A_STAGE = {
 MAIN_OF_VERSION_1 = {"data": "source", "backbone": "name", "optimizer": "name"}
 """Settings of version 1 that became a group; the name of that setting in the group."""
 
+ADDED_SINCE_VERSION_1: dict[str, dict[str, Any]] = {
+    "data": {"layout": "auto"},
+    "input": {"type": "image"},
+    "objective": {"type": "classification", "weight": 1.0},
+}
+"""Settings that version 1 did not have, with the value that does what it did."""
 
 SUPERVISED = ("none", "boosting")
 """Values of the setting ``ensemble`` of version 1 by which a single head was trained."""
@@ -51,7 +57,8 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
         BadConfiguration: The settings are of a later version than this package.
     """
     values = upgraded(settings)
-    values["objective"] = {"type": "classification", **values.get("objective", {})}
+    for group, added in ADDED_SINCE_VERSION_1.items():
+        values[group] = {**added, **values.get(group, {})}
     short = {name: values.pop(name) for name in shorthand.SHORTHAND if name in values}
     return {**values, "stages": shorthand.apply(values["stages"], short)} if short else values
 

@@ -119,7 +119,7 @@ def test_what_is_no_image_is_refused(serve, name):
     bad = [{"image_bytes": {"b64": base64.b64encode(b"no image").decode()}}]
     status, document = ask(serve(name), "predict", instances=bad)
 
-    assert (status, "no image" in document["error"]) == (400, True)
+    assert (status, "not an image" in document["error"]) == (400, True)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -100,7 +100,7 @@ def test_what_is_no_image_is_said(page, browser, tmp_path):
     browser.find_element("id", "file").send_keys(str(tmp_path / "text.jpg"))
 
     page("document.querySelector('#message.wrong')")
-    assert "no image" in browser.find_element("id", "message").text
+    assert "not an image" in browser.find_element("id", "message").text
     assert browser.execute_script("return document.getElementById('shown').hidden")
 
 
