@@ -14,7 +14,7 @@ import yaml
 
 from keras_transfer import catalog
 from keras_transfer.config.shorthand import SHORTHAND
-from keras_transfer.config.tree import leaves, merged, nested, read_options, with_setting
+from keras_transfer.config.tree import groups_in, leaves, merged, nested, read_options, with_setting
 from keras_transfer.config.upgrade import upgraded
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs import interrupted
@@ -103,7 +103,8 @@ def setting_options(recipe: Recipe) -> list[click.Parameter]:
             owner = getattr(owner, part, None)
         # Alternatives, such as objectives, may mean different things by one name.
         field = getattr(type(owner), "model_fields", {}).get(name, leaf.field)
-        text = f"{field.description}  [{_shown(getattr(owner, name, None))}]"
+        default = "required" if leaf.field.is_required() else leaf.field.default
+        text = f"{field.description}  [{_shown(getattr(owner, name, default))}]"
         options.append(_option(name, field.annotation, text, leaf.section))
     return [option for option in options if option is not None]
 
@@ -114,9 +115,12 @@ def _main_option(name: str, recipe: Recipe) -> click.Option | None:
     annotation: Any = field.annotation
     main = getattr(value, "primary", "")
     if main:
-        section = value.section
+        section, alternatives = value.section, groups_in(annotation)
         inner = type(value).model_fields[main]
         text, value, annotation = inner.description, getattr(value, main), inner.annotation
+        if main == "type":
+            names = tuple(group.model_fields["type"].default for group in alternatives)
+            text, annotation = field.description, Literal[names]
     else:
         more = field.json_schema_extra
         section = str(more["section"]) if isinstance(more, dict) and "section" in more else ""

@@ -32,13 +32,13 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
     path, groups = _followed(model, first["loc"])
     where = ".".join(map(str, path))
     error_type, context = first["type"], first.get("ctx", {})
-    if error_type == "extra_forbidden" and not groups:
-        *before, name = path
-        return BadConfiguration(
-            f"{'.'.join(map(str, before))} has no setting {name!r}. If it should be of another "
-            f"type, give that too: {{type: ..., {name}: {first['input']}}}."
-        )
     if error_type == "extra_forbidden":
+        others = _types_with(model, path)
+        if others:
+            return BadConfiguration(
+                f"{where} = {first['input']!r}: only the {path[0]} {' or '.join(others)} has a "
+                f"setting {path[-1]!r}. Give that too, such as --{path[0]} {others[0]}."
+            )
         return UnknownName("setting", where, _names_beside(model, groups[0], path))
     if error_type == "unknown_name":
         return context["error"].within(where)
@@ -85,7 +85,7 @@ def _followed(
             inside = [*_groups_below(holder.model_fields[str(node)].annotation)]
         elif tagged is not None:
             inside = [tagged]
-        elif isinstance(node, int) or (node.isidentifier() and node not in TYPES):
+        elif not path or isinstance(node, int) or (node.isidentifier() and node not in TYPES):
             path.append(node)
     return path, inside
 
@@ -94,6 +94,15 @@ def _tag(group: type[BaseModel]) -> str:
     """The name of a group in a union, such as "bagging" of the methods."""
     field = group.model_fields.get("type")
     return "" if field is None else str(field.default)
+
+
+def _types_with(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """The types of a group that have a setting, that the type in use does not have."""
+    field = model.model_fields.get(str(path[0])) if len(path) == 2 else None
+    if field is None:
+        return []
+    found = {_tag(g): None for g in _groups_below(field.annotation) if path[1] in g.model_fields}
+    return [tag for tag in found if tag]
 
 
 def _groups_below(annotation: Any) -> Iterator[type[BaseModel]]:

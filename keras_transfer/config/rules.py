@@ -122,7 +122,7 @@ RECIPE_RULES: tuple[Rule, ...] = (
         ("input=text", "pooling", "weights", "mixup", "cutmix", "schedule", "method"),
         "some settings are for images only",
         checks.text_only,
-        [{"head.pooling": "token"}],
+        [{"pooling": "token"}],
     ),
     Rule(("classes", "objective"), "only a classification has classes", checks.classes_setting, []),
     Rule(

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from keras_transfer.config.shorthand import SHORTHAND
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.group import Group
+from keras_transfer.methods.table import from_text
 
 __all__ = [
     "Leaf",
@@ -113,7 +114,9 @@ def nested(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_mapping(model: type[Group], name: str, value: Any) -> Any:
-    """``"vgg16"`` as ``{"name": "vgg16"}``, for a group that has a main setting."""
+    """``"vgg16"`` as ``{"name": "vgg16"}``, for a group that one word can say."""
+    if name == "method" and isinstance(value, str):
+        return from_text(value)
     field = model.model_fields.get(name)
     groups = groups_in(field.annotation) if field else []
     if isinstance(value, str | Path) and groups and groups[0].primary:
@@ -138,7 +141,7 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     Args:
         settings: All of them, nested.
         changes: New values, nested likewise; unchecked. A group of another ``type`` replaces the
-            old one.
+            old one, and so do several objectives by name.
     """
     result = dict(settings)
     for name, value in changes.items():
@@ -155,7 +158,9 @@ def _same_type(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
     """Whether a mapping changes some settings of a group instead of replacing it."""
     if "type" not in old:
         return "type" not in value
-    return value.get("type", old["type"]) == old["type"] and set(value) <= set(old)
+    if "type" in value:
+        return value["type"] == old["type"]
+    return set(value) <= set(old) or not any(isinstance(v, Mapping) for v in value.values())
 
 
 def differences(one: Any, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -4,6 +4,7 @@ import pytest
 
 from keras_transfer import Classify
 from keras_transfer.cli.run import setting_options
+from keras_transfer.config.tree import nested
 from keras_transfer.objectives.multilabel import MultiLabel
 
 
@@ -34,3 +35,19 @@ def test_an_option_shows_what_the_recipe_says():
     assert [shown[name] for name in ("image_size", "batch_size", "zoom_range", "cache")] == [
         "[96]", "[7]", "[0.25]", "[no]"
     ]  # fmt: skip
+
+
+def test_an_option_of_another_type_shows_the_default_of_that_type():
+    found = options()
+
+    assert found["length"].help.endswith("[128]")
+    assert found["teacher"].help.endswith("[required]")
+    assert found["input"].metavar == "image|text"
+    assert found["objective"].metavar == "classification|multilabel|regression"
+    assert not [name for name, option in found.items() if option.help.startswith("None")]
+
+
+def test_a_method_in_one_word_takes_further_settings():
+    given = nested(Classify, {"method": "distill:run:r", "temperature": 2})
+
+    assert given == {"method": {"type": "distill", "teacher": "run:r", "temperature": 2}}

@@ -1,8 +1,10 @@
 """A wrong name says in which setting it stands."""
 
+import re
+
 import pytest
 
-from keras_transfer import Classify, UnknownName
+from keras_transfer import BadConfiguration, Classify, UnknownName
 from keras_transfer.errors import in_setting
 
 
@@ -25,6 +27,24 @@ def test_a_wrong_row_of_a_table_names_its_setting(settings, said):
         Classify(**{"data": "images", "backbone": "convnet_small", **settings})
 
     assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"objective": {"delta": 2}}, "only the objective regression has a setting 'delta'."),
+        ({"method": {"temperature": 2}}, "such as --method distill."),
+        ({"length": 20}, "input.length = 20: only the input text has a setting 'length'."),
+        (
+            {"objective": {"type": "regression", "label_smoothing": 0.1}},
+            "only the objective classification or multilabel has a setting 'label_smoothing'",
+        ),
+    ],
+)
+def test_a_setting_of_another_type_names_that_type(settings, said):
+    base = Classify(data="images", backbone="convnet_small")
+    with pytest.raises(BadConfiguration, match=re.escape(said)):
+        base.changed(**settings)
 
 
 def test_a_name_that_only_the_data_show_to_be_wrong_names_its_setting():

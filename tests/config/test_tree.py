@@ -112,6 +112,20 @@ class TestMerged:
             "method": {"type": "bagging", "members": 4}
         }
 
+    def test_a_setting_of_another_type_does_not_change_the_type(self):
+        old = {"input": {"type": "text", "length": 8}}
+
+        assert merged(old, {"input": {"image_size": 4}}) == {
+            "input": {"type": "text", "length": 8, "image_size": 4}
+        }
+
+    def test_several_objectives_replace_one(self):
+        outputs = {"kind": {"type": "classification"}, "price": {"type": "regression"}}
+
+        assert merged({"objective": {"type": "classification"}}, {"objective": outputs}) == {
+            "objective": outputs
+        }
+
     trees = st.recursive(
         st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
     )
