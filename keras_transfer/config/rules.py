@@ -19,12 +19,27 @@ def table() -> str:
 
 
 RECIPE_RULES: tuple[Rule, ...] = (
-    Rule(("monitor", "objective"), "each objective has its own metrics", checks.monitor, []),
+    Rule(
+        ("monitor", "objective"),
+        "each objective has its own metrics",
+        checks.monitor,
+        [{"monitor": "val_mae"}, {"monitor": "val_accuracy", "objective": "regression"}],
+    ),
     Rule(
         ("objective", "method", "baselines", "schedule", "imbalance"),
         "bagging, boosted trees, BiT-HyperRule and sampling are for a single classification",
         checks.for_classes_only,
-        [],
+        [
+            {"objective": "regression", "method": "bagging:2"},
+            {"objective": "multilabel", "baselines": ["boosted_trees"]},
+            {"objective": "multilabel", "stages": 1, "stage.schedule": "bit"},
+            {
+                "objective": {
+                    "kind": {"type": "classification", "imbalance": "oversample"},
+                    "price": {"type": "regression"},
+                }
+            },
+        ],
     ),
     Rule(
         ("mixup_off_epoch", "mixup", "cutmix"),
@@ -32,7 +47,12 @@ RECIPE_RULES: tuple[Rule, ...] = (
         checks.off_epoch,
         [{"mixup_off_epoch": 1, "mixup": 0, "cutmix": 0}],
     ),
-    Rule(("mixup", "cutmix"), "an alpha below 0.05 has no effect", checks.alpha, []),
+    Rule(
+        ("mixup", "cutmix"),
+        "an alpha below 0.05 has no effect",
+        checks.alpha,
+        [{"mixup": 0.01}, {"cutmix": 0.049}],
+    ),
     Rule(
         ("mixup", "cutmix", "batch_size"),
         "they blend images of one batch",
@@ -79,7 +99,7 @@ RECIPE_RULES: tuple[Rule, ...] = (
         ("learning_rate", "stages"),
         "a sweep finds the rate of the first stage",
         checks.auto_rate,
-        [],
+        [{"stage.learning_rate": "auto"}],
     ),
     Rule(
         ("class_weight", "imbalance"),
@@ -87,7 +107,12 @@ RECIPE_RULES: tuple[Rule, ...] = (
         checks.two_weights,
         [{"class_weight": {"blue": 2, "green": 1, "red": 3}, "imbalance": "class_weight"}],
     ),
-    Rule(("class_weight",), "at least one class needs a weight above 0", checks.zero_weights, []),
+    Rule(
+        ("class_weight",),
+        "at least one class needs a weight above 0",
+        checks.zero_weights,
+        [{"class_weight": {"cat": 0, "dog": 0}}],
+    ),
     Rule(
         ("imbalance=smote", "engine", "unfreeze", "views", "cutmix"),
         "SMOTE interpolates stored features of a frozen backbone",
@@ -115,21 +140,56 @@ RECIPE_RULES: tuple[Rule, ...] = (
         ("method=distill", "objective", "mixup", "cutmix", "imbalance=smote"),
         "the teacher's outputs are known for each image of the data, and for one objective",
         checks.distill,
-        [],
+        [
+            {"method": "distill:run:teacher", "mixup": 0.2},
+            {"method": "distill:run:teacher", "cutmix": 1},
+            {"method": "distill:run:teacher", "imbalance": "smote"},
+            {
+                "method": "distill:run:teacher",
+                "objective": {"kind": {"type": "classification"}, "price": {"type": "regression"}},
+            },
+        ],
     ),
-    Rule(("backbone", "input"), "a network takes images or texts", checks.modality, []),
+    Rule(
+        ("backbone", "input"),
+        "a network takes images or texts",
+        checks.modality,
+        [{"backbone": "transformer_tiny", "input": "image"}, {"input": "text"}],
+    ),
     Rule(
         ("input=text", "pooling", "weights", "mixup", "cutmix", "schedule", "method"),
         "some settings are for images only",
         checks.text_only,
-        [{"pooling": "token"}],
+        [
+            {"pooling": "token"},
+            *(
+                {"input": "text", "backbone": "transformer_tiny", "weights": "none", **more}
+                for more in (
+                    {"pooling": "flatten"},
+                    {"weights": "imagenet"},
+                    {"mixup": 0.2},
+                    {"method": "distill:run:teacher"},
+                    {"stages": 1, "stage.schedule": "bit"},
+                )
+            ),
+        ],
     ),
-    Rule(("classes", "objective"), "only a classification has classes", checks.classes_setting, []),
+    Rule(
+        ("classes", "objective"),
+        "only a classification has classes",
+        checks.classes_setting,
+        [{"classes": ["cat", "dog"], "objective": "regression"}],
+    ),
     Rule(
         ("baselines=boosted_trees", "engine"),
         "boosted trees learn from stored features",
         checks.boosted_trees,
         [{"baselines": ["boosted_trees"], "engine": "none"}],
     ),
-    Rule(("schedule=bit", "stages"), "BiT-HyperRule is one stage", checks.hyperrule_alone, []),
+    Rule(
+        ("schedule=bit", "stages"),
+        "BiT-HyperRule is one stage",
+        checks.hyperrule_alone,
+        [{"stage.schedule": "bit"}],
+    ),
 )

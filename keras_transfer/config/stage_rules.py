@@ -67,14 +67,24 @@ STAGE_RULES: tuple[Rule, ...] = (
             for name in ("exponential", "step", "plateau")
         ],
     ),
-    Rule(("warmup_epochs", "epochs"), "a warm-up ends within its stage", _warmup_length, []),
+    Rule(
+        ("warmup_epochs", "epochs"),
+        "a warm-up ends within its stage",
+        _warmup_length,
+        [{"stage.warmup_epochs": 3, "stage.epochs": 2}],
+    ),
     Rule(
         ("l2_sp", "unfreeze"),
         "L2-SP pulls unfrozen blocks to their pretrained weights",
         _l2_sp,
         [{"stage.l2_sp": 0.01, "stage.unfreeze": None}],
     ),
-    Rule(("carry", "optimizer"), "Nadam counts its steps for all blocks at once", _carry_nadam, []),
+    Rule(
+        ("carry", "optimizer"),
+        "Nadam counts its steps for all blocks at once",
+        _carry_nadam,
+        [{"stage.carry": True, "stage.optimizer": "nadam"}],
+    ),
     Rule(
         ("layer_decay", "optimizer"),
         "FTRL recomputes weights from sums",

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from keras_transfer import BadConfiguration, Classify, Stage
+from keras_transfer import BadConfiguration, Classify, FineTune, Stage
 from keras_transfer.config.rules import RECIPE_RULES, STAGE_RULES, Rule, broken, table
 from keras_transfer.config.tree import leaves
 
@@ -26,7 +26,8 @@ def recipe(changes):
         "stage.unfreeze" not in changes
     ):
         stages[-1]["unfreeze"] = None
-    return Classify(data="d", backbone="vgg16", stages=stages, **settings)
+    kind = FineTune if "objective" in settings else Classify
+    return kind(**{"data": "d", "backbone": "vgg16", "stages": stages, **settings})
 
 
 EXAMPLES = [
@@ -63,6 +64,10 @@ def test_a_recipe_without_special_wishes_breaks_no_rule():
 
     assert broken(RECIPE_RULES, found) == ""
     assert all(broken(STAGE_RULES, stage) == "" for stage in found.stages)
+
+
+def test_every_rule_has_an_example():
+    assert [rule.why for rule in (*STAGE_RULES, *RECIPE_RULES) if not rule.refused] == []
 
 
 def test_the_first_broken_rule_speaks():
