@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from processes import kt
+from objectives_runs import PRICE, paint_table
+from processes import kt, paint
 
 import keras_transfer
 from keras_transfer import catalog
@@ -24,6 +25,34 @@ def test_a_recipe_says_what_it_is_and_what_it_needs(name):
     assert text.splitlines()[0].endswith(".")
     assert len(text.splitlines()[0]) <= 100
     assert "Data:" in text
+
+
+SMALL = (
+    "--backbone", "convnet_small", "--weights", "none", "--image-size", 16, "--batch-size", 8,
+    "--set", "stages=[{name: all, epochs: 1, unfreeze: all}]",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_sample_the_recipe_of_several_outputs_on_a_table(tmp_path):
+    table = paint_table(tmp_path)
+    document = run_in(
+        tmp_path, "efficientnet_b0_outputs", "--data", table, *SMALL, "--baselines", "none",
+        "--set", f"objective={{colour: classification, {PRICE}: {{type: regression}}}}",
+    )  # fmt: skip
+
+    assert set(document["metrics"]["test"]) >= {"colour", PRICE}
+
+
+@pytest.mark.slow
+def test_sample_the_recipe_of_a_student_on_a_run(tmp_path):
+    paint(tmp_path / "data", red=10, green=10, blue=10)
+    run_in(tmp_path, "resnet50_folder", "--out", "runs/teacher", *SMALL)
+    document = run_in(tmp_path, "mobilenet_v2_student", *SMALL, "--set", "variant={}")
+
+    run = keras_transfer.load(tmp_path / document["run"])
+    assert run.settings["method"]["teacher"] == "run:runs/teacher"
+    assert "without_teacher" in document["baselines"]
 
 
 @pytest.mark.slow

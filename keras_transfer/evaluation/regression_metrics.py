@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -17,6 +17,30 @@ from keras_transfer.evaluation.weighted import target_errors
 __all__ = ["mean_baseline", "regression_metrics", "regression_summary"]
 
 NAMES = ("mae", "rmse", "r2")
+"""Metrics with an interval."""
+
+
+class TargetMetric(NamedTuple):
+    """A metric of one target.
+
+    Attributes:
+        title: For people.
+        compute: Maps (n,) true and (n,) predicted values to a number.
+        varying: What must vary for it to be defined: 0: nothing; 1: the true values; 2: both.
+    """
+
+    title: str
+    compute: Callable[[np.ndarray, np.ndarray], float]
+    varying: int = 0
+
+
+METRICS = {
+    "mae": TargetMetric("MAE", sklearn_metrics.mean_absolute_error),
+    "rmse": TargetMetric("RMSE", sklearn_metrics.root_mean_squared_error),
+    "r2": TargetMetric("R2", sklearn_metrics.r2_score, varying=1),
+    "spearman": TargetMetric("rank correlation", lambda *both: spearmanr(*both).statistic, 2),
+}
+"""The metrics of a target by name; of several targets the mean is shown too."""
 
 
 def regression_metrics(
@@ -54,7 +78,7 @@ def regression_metrics(
         families = np.asarray(families)[~np.isnan(np.asarray(true, float)).any(axis=1)]
     true, predicted = to_measure(true, predicted)
     rows = [_target(*columns) for columns in zip(true.T, predicted.T, strict=True)]
-    overall = {name: _mean([row[name] for row in rows]) for name in (*NAMES, "spearman")}
+    overall = {name: _mean([row[name] for row in rows]) for name in METRICS}
     if intervals:
         bounds = _intervals(true, predicted, families)
         overall |= bounds[-1]
@@ -63,13 +87,10 @@ def regression_metrics(
 
 
 def _target(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    varies = np.ptp(true) > 0
-    ranked = varies and np.ptp(predicted) > 0
+    varies = [np.ptp(true) > 0, np.ptp(predicted) > 0]
     return {
-        "mae": float(sklearn_metrics.mean_absolute_error(true, predicted)),
-        "rmse": float(sklearn_metrics.root_mean_squared_error(true, predicted)),
-        "r2": float(sklearn_metrics.r2_score(true, predicted)) if varies else None,
-        "spearman": float(spearmanr(true, predicted).statistic) if ranked else None,
+        name: float(metric.compute(true, predicted)) if all(varies[: metric.varying]) else None
+        for name, metric in METRICS.items()
     }
 
 
@@ -131,7 +152,7 @@ def mean_baseline(train: np.ndarray, true: np.ndarray, targets: Sequence[str]) -
 
 def regression_summary(metrics: dict[str, Any]) -> str:
     """Format the metrics of :func:`regression_metrics` for the terminal."""
-    titles = {"mae": "MAE", "rmse": "RMSE", "r2": "R2", "spearman": "rank correlation"}
+    titles = {name: metric.title for name, metric in METRICS.items()}
     lines: list[str] = []
     for key, title in titles.items():
         interval = metrics.get(f"{key}_interval")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -32,5 +34,10 @@ def read_input(settings: dict[str, Any]) -> Input:
     return INPUTS[typed["type"]](**typed)
 
 
-AnyInput = Annotated[Image | Text, Field(discriminator="type"), BeforeValidator(_typed)]
-"""One of the inputs; its name alone is enough."""
+if TYPE_CHECKING:
+    AnyInput = Image | Text
+else:
+    AnyInput = Annotated[
+        reduce(or_, INPUTS.values()), Field(discriminator="type"), BeforeValidator(_typed)
+    ]
+    """One of the inputs; its name alone is enough."""

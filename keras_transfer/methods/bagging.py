@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.methods.base import Method
 
 __all__ = ["MAX_MEMBERS", "MIN_MEMBERS", "Bagging"]
@@ -21,7 +22,19 @@ class Bagging(Method):
     the mean of those of its heads.
     """
 
+    example: ClassVar[str] = "bagging:10"
+
     type: Literal["bagging"] = "bagging"
     members: Annotated[int, Field(ge=MIN_MEMBERS, le=MAX_MEMBERS)] = Field(
         10, description=f"number of heads, {MIN_MEMBERS} to {MAX_MEMBERS}"
     )
+
+    @classmethod
+    def from_word(cls, more: str) -> dict[str, Any]:
+        """The number of heads."""
+        if not more.isdecimal() or not MIN_MEMBERS <= int(more) <= MAX_MEMBERS:
+            raise BadConfiguration(
+                f"method = {f'bagging:{more}'!r}: bagging needs the number of heads, {MIN_MEMBERS} "
+                f"to {MAX_MEMBERS}, e.g. bagging:10."
+            )
+        return {"members": int(more)}

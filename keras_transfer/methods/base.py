@@ -1,20 +1,76 @@
-"""Base class of methods."""
+"""Base class of methods, and the term that a method adds to the loss."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Group
 
-__all__ = ["Method"]
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_transfer.data.samples import Samples
+    from keras_transfer.objectives.base import Labels, Objective
+
+__all__ = ["ExtraTerm", "Method"]
+
+
+class ExtraTerm(NamedTuple):
+    """A term of the loss that a method adds.
+
+    Attributes:
+        output: Name of the network's output, and of the target.
+        loss: Compares them.
+        weight: Share of the term; the objectives' terms get the rest.
+        values: Maps samples to (n, ...) targets.
+    """
+
+    output: str
+    loss: Any
+    weight: float
+    values: Callable[[Samples], np.ndarray]
 
 
 class Method(Group):
     """A way to train: base of all methods. ``type`` is its name in YAML.
 
     Attributes:
-        outputs: Names of the outputs that the method adds to a network while it trains.
+        outputs: Names of the outputs that the method adds to a network while it trains: copies
+            of the objective's output, before any activation.
+        baseline_name: Name of the same network trained without the method, among the baselines.
+        example: How it may be given in a word; "": by its name.
     """
 
+    if TYPE_CHECKING:  # a field of each subclass
+        type: str
+
     outputs: ClassVar[Sequence[str]] = ()
+    baseline_name: ClassVar[str] = "supervised"
+    example: ClassVar[str] = ""
+
+    @classmethod
+    def from_word(cls, more: str) -> dict[str, Any]:
+        """Read what follows the colon where the method is given in a word.
+
+        Args:
+            more: Such as "10" of ``bagging:10``; "" where there is no colon.
+
+        Raises:
+            BadConfiguration: It is missing or wrong.
+        """
+        if more:
+            name = cls.model_fields["type"].default
+            raise BadConfiguration(f"method = {f'{name}:{more}'!r}: nothing follows {name}.")
+        return {}
+
+    def extra_term(self, output: str, objective: Objective, train: Labels) -> ExtraTerm | None:
+        """The term that the method adds to the loss; None: nothing.
+
+        Args:
+            output: Name of the objective's output.
+            objective: The only objective.
+            train: Labels of the train split.
+        """
+        return None

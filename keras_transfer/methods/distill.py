@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Positive
 from keras_transfer.methods.base import Method
 
@@ -24,11 +25,25 @@ class Distill(Method):
     """
 
     outputs: ClassVar[Sequence[str]] = ("teacher",)
+    baseline_name: ClassVar[str] = "without_teacher"
+    example: ClassVar[str] = "distill:run:DIR"
     section: ClassVar[str] = "Training"
 
     type: Literal["distill"] = "distill"
     teacher: str = Field(pattern="^run:.+", description="run:DIR of a finished run")
     temperature: Positive = Field(4.0, description="softens the outputs of teacher and student")
     alpha: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.5, description="share of the teacher's term in the loss"
+        0.5,
+        description="share of the teacher's term in the loss",
+        json_schema_extra={"section": ""},  # --alpha would be taken for that of a MobileNet
     )
+
+    @classmethod
+    def from_word(cls, more: str) -> dict[str, Any]:
+        """The teacher."""
+        if not more.startswith("run:"):
+            raise BadConfiguration(
+                f"method = {f'distill:{more}'!r}: distill needs a teacher, e.g. "
+                "distill:run:runs/resnet50/3."
+            )
+        return {"teacher": more}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from keras_transfer.errors import BadConfiguration, UnknownName
-from keras_transfer.methods.bagging import MAX_MEMBERS, MIN_MEMBERS, Bagging
+from keras_transfer.errors import UnknownName
+from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.base import Method
 from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.supervised import Supervised
@@ -21,7 +23,7 @@ METHODS: Table[type[Method]] = Table(
 
 
 def from_text(text: str) -> dict[str, Any]:
-    """Read a method from a string: ``supervised``, ``bagging:10`` or ``distill:run:DIR``.
+    """Read a method from a word: ``supervised``, ``bagging:10`` or ``distill:run:DIR``.
 
     Raises:
         UnknownName: There is no such method.
@@ -29,23 +31,8 @@ def from_text(text: str) -> dict[str, Any]:
     """
     name, _, more = text.partition(":")
     if name not in METHODS:
-        raise UnknownName("method", text, ("supervised", "bagging:10", "distill:run:DIR"))
-    if name == "bagging":
-        if not more.isdecimal() or not MIN_MEMBERS <= int(more) <= MAX_MEMBERS:
-            raise BadConfiguration(
-                f"method = {text!r}: bagging needs the number of heads, {MIN_MEMBERS} to "
-                f"{MAX_MEMBERS}, e.g. bagging:10."
-            )
-        return {"type": name, "members": int(more)}
-    if name == "distill":
-        if not more.startswith("run:"):
-            raise BadConfiguration(
-                f"method = {text!r}: distill needs a teacher, e.g. distill:run:runs/resnet50/3."
-            )
-        return {"type": name, "teacher": more}
-    if more:
-        raise BadConfiguration(f"method = {text!r}: nothing follows {name}.")
-    return {"type": name}
+        raise UnknownName("method", text, [row.example or key for key, row in METHODS.items()])
+    return {"type": name, **METHODS[name].from_word(more)}
 
 
 def _read(value: Any) -> Any:
@@ -55,7 +42,10 @@ def _read(value: Any) -> Any:
     return value
 
 
-AnyMethod = Annotated[
-    Supervised | Bagging | Distill, Field(discriminator="type"), BeforeValidator(_read)
-]
-"""One of the methods; the name is enough for most."""
+if TYPE_CHECKING:
+    AnyMethod = Method
+else:
+    AnyMethod = Annotated[
+        reduce(or_, METHODS.values()), Field(discriminator="type"), BeforeValidator(_read)
+    ]
+    """One of the methods; a word is enough for most."""

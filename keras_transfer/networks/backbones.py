@@ -207,9 +207,13 @@ def checked_variant(name: str, variant: Mapping[str, Any] | None) -> dict[str, A
 
     Raises:
         UnknownName: The network has no such option.
-        BadConfiguration: The option has other values.
+        BadConfiguration: The option has other values, or there are none.
     """
     allowed = BACKBONES[name].variants
+    if variant and not allowed:
+        raise BadConfiguration(
+            f"variant = {dict(variant)}: {name} has no variants. Leave it out: --set variant={{}}."
+        )
     chosen = {}
     for option, value in (variant or {}).items():
         if option not in allowed:

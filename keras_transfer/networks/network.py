@@ -15,7 +15,14 @@ from keras_transfer.networks.heads import Head
 from keras_transfer.networks.preprocessing import preprocess
 from keras_transfer.networks.sequence_pooling import SEQUENCE_POOLINGS
 
-__all__ = ["BACKBONE", "Network", "build_network", "build_text_network", "members_of"]
+__all__ = [
+    "BACKBONE",
+    "Network",
+    "build_network",
+    "build_text_network",
+    "members_of",
+    "with_extra_outputs",
+]
 
 BACKBONE = "backbone"
 """Name of the layer that is the backbone, in our models and in those of version 1."""
@@ -130,6 +137,20 @@ def build_text_network(
     outputs = {name: head(pooled) for name, head in heads.items()}
     model = keras.Model(given, outputs, name="classifier")
     return Network(model, model, {BACKBONE: backbone}, (PADDING_MASK,))
+
+
+def with_extra_outputs(network: Network, output: str, names: Sequence[str]) -> Network:
+    """Add float32 copies of an output, for terms of the loss that a method adds.
+
+    Args:
+        network: Its predictor stays as it is.
+        output: Name of the output.
+        names: Names of the copies.
+    """
+    given = network.model.output
+    copies = {n: keras.layers.Identity(dtype="float32", name=n)(given[output]) for n in names}
+    model = keras.Model(network.model.input, {**given, **copies})
+    return Network(model, network.predictor, network.backbones, network.passthrough)
 
 
 def _as_model(model: keras.Model, layer: keras.Layer) -> keras.Model:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator
 
@@ -58,8 +60,9 @@ def _several(value: Mapping[str, Any]) -> bool:
     return len(inner) + len(names) == len(value) and not set(value) <= known
 
 
-AnyObjective = Annotated[
-    Classification | MultiLabel | Regression | dict[str, Classification | MultiLabel | Regression],
-    BeforeValidator(read_objective),
-]
-"""One objective, whose name alone is enough; or several by column."""
+if TYPE_CHECKING:
+    AnyObjective = Objective | dict[str, Objective]
+else:
+    _One = reduce(or_, OBJECTIVES.values())
+    AnyObjective = Annotated[_One | dict[str, _One], BeforeValidator(read_objective)]
+    """One objective, whose name alone is enough; or several by column."""

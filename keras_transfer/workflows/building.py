@@ -17,15 +17,18 @@ from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.text import Text
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.base import Method
-from keras_transfer.methods.distill import Distill
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.blocks import blocks
 from keras_transfer.networks.freezing import freeze
 from keras_transfer.networks.heads import POOLINGS, build_head
-from keras_transfer.networks.network import Network, build_network, build_text_network
+from keras_transfer.networks.network import (
+    Network,
+    build_network,
+    build_text_network,
+    with_extra_outputs,
+)
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES, build_text_backbone
 from keras_transfer.objectives.base import Labels, Objective
-from keras_transfer.workflows.distillation import with_teacher_output
 from keras_transfer.workflows.pretrained import load_pretrained
 
 __all__ = ["add_heads", "build"]
@@ -98,4 +101,6 @@ def add_heads(
     preprocessing = BACKBONES[backbone.name].preprocessing
     pool = POOLINGS[head.pooling] if several else None
     built = build_network(network, heads, preprocessing=preprocessing, pool=pool)
-    return with_teacher_output(built, *objectives) if isinstance(method, Distill) else built
+    if not method.outputs:
+        return built
+    return with_extra_outputs(built, next(iter(objectives)), method.outputs)

@@ -12,7 +12,6 @@ from typing import Any
 from keras_transfer import runs
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
-from keras_transfer.methods.distill import Distill
 from keras_transfer.objectives.outputs import labels_of
 
 __all__ = ["from_scratch", "plain_models"]
@@ -35,7 +34,7 @@ def from_scratch(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
     if getattr(recipe.objective, "imbalance", "") == "smote":
         # There are no features to make others up from while everything is trained.
         more["imbalance"] = "oversample"
-    if isinstance(recipe.method, Distill):
+    if recipe.method.outputs:
         more["monitor"] = "val_loss"
     plain = {"method": "supervised", "baselines": ("none",), "stages": [first], **more}
     return _metrics(recipe.changed(weights="none", batch_norm="train", **plain), folder, source)
@@ -51,9 +50,9 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
     """
     metrics: dict[str, Any] = {}
     plain: dict[str, Any] = {"monitor": "val_loss", "baselines": ("none",)}
-    if isinstance(recipe.method, Distill):
-        alone = recipe.changed(method="supervised", **plain)
-        metrics["without_teacher"] = _metrics(alone, folder / "without_teacher", samples)
+    if recipe.method.outputs:
+        alone, name = recipe.changed(method="supervised", **plain), recipe.method.baseline_name
+        metrics[name] = _metrics(alone, folder / name, samples)
     if len(recipe.objectives) > 1:
         for name, objective in recipe.objectives.items():
             alone = type(recipe)(**recipe.settings() | {"objective": {name: objective}, **plain})

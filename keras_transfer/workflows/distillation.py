@@ -14,30 +14,15 @@ from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
+from keras_transfer.methods.base import ExtraTerm
 from keras_transfer.methods.distill import Distill
 from keras_transfer.networks.cutting import Cut
-from keras_transfer.networks.network import Network
 from keras_transfer.objectives.base import Labels, Objective
 from keras_transfer.training.distillation import DistillationLoss
-from keras_transfer.workflows.targets import ExtraTerm
 
-__all__ = ["Teacher", "with_teacher_output"]
+__all__ = ["Teacher"]
 
 logger = logging.getLogger("keras_transfer")
-
-
-def with_teacher_output(network: Network, output: str) -> Network:
-    """Add a copy of an output for the teacher's term of the loss.
-
-    Args:
-        network: The student.
-        output: Name of its output.
-    """
-    (name,) = Distill.outputs
-    logits = network.model.output[output]
-    again = keras.layers.Identity(dtype="float32", name=name)(logits)
-    model = keras.Model(network.model.input, {**network.model.output, name: again})
-    return Network(model, network.predictor, network.backbones)
 
 
 class Teacher:

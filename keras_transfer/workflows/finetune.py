@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from keras_transfer.methods.base import ExtraTerm
     from keras_transfer.workflows.stage_runner import StageRunner
-    from keras_transfer.workflows.targets import ExtraTerm
 
 __all__ = ["Classify", "FineTune"]
 
@@ -244,12 +244,14 @@ class FineTune(Recipe):
 
     def _extra(self, train: Samples) -> ExtraTerm | None:
         """The term that the method adds to the loss."""
-        if not isinstance(self.method, Distill):
+        if not self.method.outputs:
             return None
-        from keras_transfer.workflows.distillation import Teacher
-
         ((output, objective),) = self.objectives.items()
         labels = labels_of(train, output)
+        if not isinstance(self.method, Distill):
+            return self.method.extra_term(output, objective, labels)
+        from keras_transfer.workflows.distillation import Teacher
+
         return Teacher(self.method, objective, output, labels, self.runtime.cache).term()
 
     def _runner(

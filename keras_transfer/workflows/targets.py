@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,29 +17,14 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.features.stage_batches import Resample, Split
 from keras_transfer.features.store import Table
+from keras_transfer.methods.base import ExtraTerm
 from keras_transfer.objectives.base import Labels, Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.training.terms import Term
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
-__all__ = ["ExtraTerm", "Targets"]
-
-
-class ExtraTerm(NamedTuple):
-    """A term of the loss that a method adds.
-
-    Attributes:
-        output: Name of the network's output, and of the target.
-        loss: Compares them.
-        weight: Share of the term; the objectives' terms get the rest.
-        values: Maps samples to (n, ...) targets.
-    """
-
-    output: str
-    loss: Any
-    weight: float
-    values: Callable[[Samples], np.ndarray]
+__all__ = ["Targets"]
 
 
 class Targets:

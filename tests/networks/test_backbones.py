@@ -59,7 +59,7 @@ def test_an_unknown_option_is_answered_with_the_nearest():
 
 
 def test_a_network_without_variants_says_so():
-    with pytest.raises(UnknownName, match="There are none"):
+    with pytest.raises(BadConfiguration, match="vgg16 has no variants"):
         build_backbone("vgg16", variant={"alpha": 0.5})
 
 

@@ -11,10 +11,11 @@ from keras_transfer import BadConfiguration
 from keras_transfer.config.groups import Batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.sampling import Bootstrap
+from keras_transfer.methods.base import ExtraTerm
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.regression import Regression
 from keras_transfer.workflows.imbalance import strategy_for
-from keras_transfer.workflows.targets import ExtraTerm, Targets
+from keras_transfer.workflows.targets import Targets
 
 LABELS = [0, 0, 1, 0]
 OWN = [1, 2, 1, 4]
