@@ -109,6 +109,9 @@ SCHEDULES: Table[Callable[[float, int, int, float], Any]] = Table(
     },
 )
 
+CLIPPING = {"clipnorm", "clipvalue", "global_clipnorm"}
+"""Keras's settings that bound gradients."""
+
 WARMING = ("constant", "cosine", "one_cycle", "staircase")
 """Schedules that support warm-up."""
 
@@ -163,6 +166,10 @@ def build_optimizer(
         arguments["adam_weight_decay"] = arguments["weight_decay"]
     if name == "adafactor":  # the square of Keras's 1e-30 is 0: a unit without gradient gives NaN
         arguments["epsilon_1"] = 1e-15
+    if CLIPPING & arguments.keys():
+        from keras_transfer.training.replicas import clipping_the_sum
+
+        optimizer_class = clipping_the_sum(optimizer_class)
     if factor_of is not None:
         from keras_transfer.training.layer_rates import layerwise
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -94,6 +95,37 @@ def test_two_devices_train_as_one_does(trained, n):
     for a, b in zip(one["rows"], two["rows"], strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], abs=1e-5)
         assert a["val_accuracy"] == pytest.approx(b["val_accuracy"], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory):
+    """What came of each case of ``device_runs.py``, on one device and on two."""
+    script = Path(__file__).with_name("device_runs.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path_factory.mktemp("settled"))],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("global_clipnorm", "clipnorm", "clipvalue", "penalties"),
+        *("batch_norm", "head_batch_norm"),
+    ],
+)
+def test_sample_two_devices_clip_normalise_and_penalise_as_one_does(settled, case):
+    """The weights and moving statistics after 6 or 9 updates, also with a padded last batch."""
+    one, two = settled[f"{case} one_device"], settled[f"{case} mirrored"]
+
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    for a, b in zip(one["weights"], two["weights"], strict=True):
+        assert np.allclose(a, b, rtol=1e-5, atol=1e-5)
+    assert two["losses"] == pytest.approx(one["losses"], abs=1e-4)
 
 
 def test_precision_holds_within_a_session_only():

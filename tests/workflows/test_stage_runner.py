@@ -149,7 +149,10 @@ AUGMENTED = loading(16, batch_size=4, horizontal_flip=True)
         (AUGMENTED, Stage("head", views="clean"), 1),
         (AUGMENTED, Stage("head", views="fresh"), 0),
         (AUGMENTED, Stage("head", views=3), 3),
-        (AUGMENTED, Stage("tune", epochs=9, unfreeze="block3"), 1),  # one for 5 epochs each
+        (AUGMENTED, Stage("tune", epochs=1, unfreeze="block3"), 2),  # half of the images each
+        (AUGMENTED, Stage("tune", epochs=4, unfreeze="block3"), 2),  # as mobilenet_v2_catsdogs
+        (AUGMENTED, Stage("tune", epochs=14, unfreeze="block3"), 2),  # one for 5 epochs each
+        (AUGMENTED, Stage("tune", epochs=4, unfreeze="block3", views="clean"), 1),
         (AUGMENTED, Stage("tune", epochs=15, unfreeze="block3"), 3),
         (AUGMENTED, Stage("tune", epochs=100, unfreeze="block3"), 4),  # at most
     ],
