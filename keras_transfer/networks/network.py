@@ -15,7 +15,14 @@ from keras_transfer.networks.heads import Head
 from keras_transfer.networks.preprocessing import preprocess
 from keras_transfer.networks.sequence_pooling import SEQUENCE_POOLINGS
 
-__all__ = ["BACKBONE", "Network", "build_network", "build_text_network", "members_of"]
+__all__ = [
+    "BACKBONE",
+    "PADDING_MASK",
+    "Network",
+    "build_network",
+    "build_text_network",
+    "members_of",
+]
 
 BACKBONE = "backbone"
 """Name of the layer that is the backbone, in our models and in those of version 1."""
