@@ -184,10 +184,10 @@ class Run(Predictor):
         from keras_transfer.data.scan import scan
 
         rows = [row for row in read_rows(self.split) if row["split"] in splits]
-        cure = "Restore them, or name other labelled images by --data."
+        cure = "Restore them, or name other labelled examples by --data."
         spec = self.settings["data"]["source"]
         if spec is None or str(spec).startswith("arrays "):
-            raise BadData(f"The images of the run in {self.folder} were arrays. {cure}")
+            raise BadData(f"The examples of the run in {self.folder} were arrays. {cure}")
         where, before = self.settings["data"].get("data_dir"), ""
         began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
         if not Path(spec).exists() and (began / spec).exists():
@@ -198,14 +198,14 @@ class Run(Predictor):
         places = {key.removeprefix(before): place for place, key in enumerate(found.keys)}
         gone = [row["path"] for row in rows if row["path"] not in places]
         if gone:
-            raise BadData(f"{len(gone)} images of the run are missing. {cure}", gone)
+            raise BadData(f"{len(gone)} examples of the run are missing. {cure}", gone)
         found = found.take(np.array([places[row["path"]] for row in rows], int))
         digests = scan(found, self.loading.input.check, cache_dir()).digests
         other = [
             row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
         ]
         if other:
-            raise BadData(f"{len(other)} images of the run have changed. {cure}", other)
+            raise BadData(f"{len(other)} examples of the run have changed. {cure}", other)
         table = [[row[name] for row in rows] for name in ("split", "group")]
         if not self._single_class:
             more: dict[str, Any] = {
