@@ -128,7 +128,7 @@ def _check_true(keys: Sequence[str], true: Sequence[np.ndarray], names: Sequence
         differs = (values != true[0]).reshape(len(keys), -1)
         conflicting = [
             f"{keys[row]}: {_text(true[0][row], names)}; {_text(values[row], names)}"
-            for row in np.flatnonzero(differs.any(axis=1))
+            for row in np.flatnonzero(differs.any(axis=1)).tolist()
         ]
         if conflicting:
             raise BadData(

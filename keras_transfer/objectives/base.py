@@ -46,6 +46,9 @@ class Objective(Group, ABC):
     A subclass adds ``type``, the literal that names it in files of settings.
     """
 
+    if TYPE_CHECKING:
+        type: str  # a field of each subclass, with its one value as default
+
     activation: ClassVar[str]
     """From the network's outputs to scores: softmax, sigmoid or linear."""
     monitors: ClassVar[Mapping[str, str]]

@@ -127,7 +127,7 @@ def _spreads(done: Sequence[runs.Run], output: str) -> dict[str, Any]:
 
     tables = [run.test_metrics(output) for run in done]
     names = dict.fromkeys((*done[0].outputs[output].objective.headline, *tables[0]))
-    values = {name: [table.get(name) for table in tables] for name in names}
+    values: dict[str, list[Any]] = {name: [table.get(name) for table in tables] for name in names}
     return {
         name: spread(numbers)
         for name, numbers in values.items()
