@@ -47,7 +47,7 @@ class Objective(Group, ABC):
     """
 
     if TYPE_CHECKING:
-        type: str  # a field of each subclass, with its one value as default
+        type: str = ""  # a field of each subclass, with its one value as default
 
     activation: ClassVar[str]
     """From the network's outputs to scores: softmax, sigmoid or linear."""
