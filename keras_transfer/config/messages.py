@@ -39,7 +39,8 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
             f"type, give that too: {{type: ..., {name}: {first['input']}}}."
         )
     if error_type == "extra_forbidden":
-        return UnknownName("setting", where, _names_beside(model, groups[0], path))
+        names = [name for group in groups for name in _names_beside(model, group, path)]
+        return UnknownName("setting", where, dict.fromkeys(names))
     if error_type == "unknown_name":
         return context["error"].within(where)
     if error_type == "literal_error":

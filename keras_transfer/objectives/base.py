@@ -53,6 +53,8 @@ class Objective(Group, ABC):
     """From the network's outputs to scores: softmax, sigmoid or linear."""
     monitors: ClassVar[Mapping[str, str]]
     """Metrics of an epoch that can choose the best model: "min" or "max" by name."""
+    loss_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that change the loss of the val split, so that losses of two values differ."""
     headline: ClassVar[tuple[str, ...]]
     """The metrics that tables show, the most important one first."""
     baseline_name: ClassVar[str]

@@ -49,6 +49,7 @@ class MultiLabel(Objective):
         "loss": "min",
         "pr_auc": "max",
     }
+    loss_settings: ClassVar[tuple[str, ...]] = ("imbalance", "label_smoothing")
     headline: ClassVar[tuple[str, ...]] = (
         *("mean_average_precision", "macro_f1", "micro_f1", "hamming_loss"),
     )

@@ -50,6 +50,7 @@ class Regression(Objective):
         "loss": "min",
         "mae": "min",
     }
+    loss_settings: ClassVar[tuple[str, ...]] = ("error", "delta")
     headline: ClassVar[tuple[str, ...]] = ("mae", "rmse", "r2")
     baseline_name: ClassVar[str] = "mean"
 
