@@ -78,7 +78,7 @@ def soup_monitor(recipe: Any) -> str:
         return ""
     return (
         f"soup is judged on the validation split, and monitor = {recipe.monitor!r} is not; choose "
-        "val_loss or val_accuracy."
+        f"{val_monitors(recipe)}."
     )
 
 
@@ -292,16 +292,34 @@ def hyperrule_alone(recipe: Any) -> str:
     )
 
 
-def monitor(recipe: Any) -> str:
+def monitors(recipe: Any) -> list[str]:
+    """The metrics of an epoch that can choose the best one."""
     if len(recipe.objectives) + len(recipe.method.outputs) == 1:
         (objective,) = recipe.objectives.values()
-        known = [*objective.monitors]
-    else:  # Keras puts the name of the output before that of the metric
-        known = ["val_loss", "loss"] + [
-            f"{'val_' * name.startswith('val_')}{output}_{name.removeprefix('val_')}"
-            for output, objective in recipe.objectives.items()
-            for name in objective.monitors
-        ]
+        return [*objective.monitors]
+    # Keras puts the name of the output before that of the metric.
+    named = [
+        f"{'val_' * name.startswith('val_')}{output}_{name.removeprefix('val_')}"
+        for output, objective in recipe.objectives.items()
+        for name in objective.monitors
+    ]
+    return [*dict.fromkeys(["val_loss", "loss", *named])]
+
+
+def val_monitors(recipe: Any, *, loss: bool = True) -> str:
+    """The monitors on the val split, as a message lists them; ``loss``: those of losses too."""
+    names = [
+        name
+        for name in monitors(recipe)
+        if name.startswith("val_") and (loss or not name.endswith("loss"))
+    ]
+    return " or ".join(names)
+
+
+def monitor(recipe: Any) -> str:
+    known = monitors(recipe)
     if recipe.monitor in known:
         return ""
-    raise UnknownName("monitor", recipe.monitor, dict.fromkeys(known))
+    predicted = ", ".join(objective.type for objective in recipe.objectives.values())
+    what = f"metric of {predicted}"
+    raise UnknownName(what, recipe.monitor, known, all_names=True).within("monitor")

@@ -16,6 +16,7 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.evaluation.layout import metric_text, title
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Output, read_outputs
 from keras_transfer.runs.directory import stored_settings
@@ -88,8 +89,8 @@ class Run(Predictor):
         lines = [f"Test split of {self.folder}"]
         multiple = [*self.outputs] != [LABEL]
         for name, output in self.outputs.items():
-            metrics = self.metrics["test"][name] if multiple else self.metrics["test"]
-            lines += [f"Output {name}"] * multiple + [output.objective.summary(metrics)]
+            summary = output.objective.summary(self.test_metrics(name))
+            lines += [f"Output {name}"] * multiple + [summary]
         lines.append("Baselines")
         for name, metrics in self.metrics["baselines"].items():
             rows = metrics if multiple and name == "simple" else {name: metrics}
@@ -103,10 +104,19 @@ class Run(Predictor):
             return "failed"
         known = dict.fromkeys(key for o in self.outputs.values() for key in o.objective.headline)
         shown = [key for key in known if metrics.get(key) is not None]
-        words = {"macro_f1": "macro F1", "micro_f1": "micro F1", "r2": "R2"}
-        return ", ".join(
-            f"{words.get(key, key.replace('_', ' '))} {metrics[key]:.4f}" for key in shown
-        )
+        return ", ".join(f"{title(key)} {metric_text(key, metrics[key])}" for key in shown)
+
+    def test_metrics(self, output: str) -> dict[str, Any]:
+        """The metrics of one output on the test split."""
+        metrics = self.metrics["test"]
+        return metrics if [*self.outputs] == [LABEL] else metrics[output]
+
+    def simple_baseline(self, output: str) -> dict[str, Any]:
+        """The metrics of one output's baseline that looks at no input."""
+        baselines = self.metrics["baselines"]
+        if [*self.outputs] == [LABEL]:
+            return baselines.get(self.outputs[output].objective.baseline_name, {})
+        return baselines["simple"][output]
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:

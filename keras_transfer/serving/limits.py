@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from keras_transfer.inputs.images import headers, image_checks, tiff
+from keras_transfer.data.signatures import file_format
+from keras_transfer.inputs.images import image_checks, tiff
 from keras_transfer.inputs.images.bound import BoundImage
 from keras_transfer.inputs.text import BoundText, Text
 from keras_transfer.serving.errors import RequestError
@@ -72,7 +73,7 @@ def check_text(content: bytes, max_bytes: int) -> bytes:
             f"The text has {len(content):,} bytes, over {max_bytes:,}. Send a shorter one",
         )
     if reason := Text().judge(content).reason:
-        file = headers.format_of(content)
+        file = file_format(content)
         found = "" if file in ("", "text") or "UTF-8" not in reason else f". It is a {file} file"
         raise RequestError("INVALID_ARGUMENT", f"The text {reason}{found}")
     return content
