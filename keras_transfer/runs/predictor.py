@@ -236,7 +236,7 @@ class Predictor:
         Raises:
             BadConfiguration: This one cannot.
         """
-        raise BadConfiguration(f"{self.folder} holds no table of images; name some by --data.")
+        raise BadConfiguration(f"{self.folder} holds no table of examples; name some by --data.")
 
     def labelled(self, data: Any, data_dir: Path | None = None) -> Samples:
         """Read other labelled images, all of them sound, with this model's classes.
@@ -303,7 +303,7 @@ class Predictor:
         if not seen:
             return
         message = (
-            f"{seen} of these {len(digests)} images are among those that this model was trained "
+            f"{seen} of these {len(digests)} examples are among those that this model was trained "
             "or chosen on, so the metrics flatter it."
         )
         if strict:

@@ -154,7 +154,7 @@ class Run(Predictor):
 
     @cached_property
     def loading(self) -> Loading:
-        """Settings of loading this run's images."""
+        """Settings of loading this run's examples."""
         from keras_transfer.data.batches import Loading
 
         first, *_ = self.network.predictor.inputs
@@ -164,7 +164,7 @@ class Run(Predictor):
 
     @property
     def split(self) -> Path:
-        """The table of all images of the run, with their splits."""
+        """The table of all examples of the run, with their splits."""
         return self.folder / "split.csv"
 
     def scores(self, samples: Samples) -> dict[str, np.ndarray]:
@@ -180,7 +180,7 @@ class Run(Predictor):
         }
 
     def samples(self, splits: Sequence[str]) -> Samples:
-        """Read the images of this run again.
+        """Read the examples of this run again.
 
         Args:
             splits: Splits to read: "train", "val", "test".
@@ -194,10 +194,10 @@ class Run(Predictor):
         from keras_transfer.data.scan import scan
 
         rows = [row for row in read_rows(self.split) if row["split"] in splits]
-        cure = "Restore them, or name other labelled images by --data."
+        cure = "Restore them, or name other labelled examples by --data."
         spec = self.settings["data"]["source"]
         if spec is None or str(spec).startswith("arrays "):
-            raise BadData(f"The images of the run in {self.folder} were arrays. {cure}")
+            raise BadData(f"The examples of the run in {self.folder} were arrays. {cure}")
         where, before = self.settings["data"].get("data_dir"), ""
         began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
         if not Path(spec).exists() and (began / spec).exists():
@@ -208,14 +208,14 @@ class Run(Predictor):
         places = {key.removeprefix(before): place for place, key in enumerate(found.keys)}
         gone = [row["path"] for row in rows if row["path"] not in places]
         if gone:
-            raise BadData(f"{len(gone)} images of the run are missing. {cure}", gone)
+            raise BadData(f"{len(gone)} examples of the run are missing. {cure}", gone)
         found = found.take(np.array([places[row["path"]] for row in rows], int))
         digests = scan(found, self.loading.input.check, cache_dir()).digests
         other = [
             row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
         ]
         if other:
-            raise BadData(f"{len(other)} images of the run have changed. {cure}", other)
+            raise BadData(f"{len(other)} examples of the run have changed. {cure}", other)
         table = [[row[name] for row in rows] for name in ("split", "group")]
         if not self._single_class:
             more: dict[str, Any] = {
