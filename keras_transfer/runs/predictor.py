@@ -303,8 +303,8 @@ class Predictor:
         if not seen:
             return
         message = (
-            f"{seen} of these {len(digests)} examples are among those that this model was "
-            "trained or chosen on, so the metrics flatter it."
+            f"{seen} of these {len(digests)} examples are among those that this model was trained "
+            "or chosen on, so the metrics flatter it."
         )
         if strict:
             raise CheckFailed(message)

@@ -154,7 +154,7 @@ class Run(Predictor):
 
     @cached_property
     def loading(self) -> Loading:
-        """Settings of loading this run's images."""
+        """Settings of loading this run's examples."""
         from keras_transfer.data.batches import Loading
 
         first, *_ = self.network.predictor.inputs
@@ -164,7 +164,7 @@ class Run(Predictor):
 
     @property
     def split(self) -> Path:
-        """The table of all images of the run, with their splits."""
+        """The table of all examples of the run, with their splits."""
         return self.folder / "split.csv"
 
     def scores(self, samples: Samples) -> dict[str, np.ndarray]:
@@ -180,7 +180,7 @@ class Run(Predictor):
         }
 
     def samples(self, splits: Sequence[str]) -> Samples:
-        """Read the images of this run again.
+        """Read the examples of this run again.
 
         Args:
             splits: Splits to read: "train", "val", "test".

@@ -118,9 +118,9 @@ def _check_class_weight(samples: Samples, output: str, objectives: Mapping[str, 
 
 def _check_leaks(samples: Samples, strict: bool) -> None:
     for title, cases, leak in (
-        ("The same image lies in two splits", splits.leaks(samples), True),
+        ("The same example lies in two splits", splits.leaks(samples), True),
         ("A group lies in two splits", splits.torn_groups(samples), True),
-        ("The same image has two labels", splits.conflicts(samples), False),
+        ("The same example has two labels", splits.conflicts(samples), False),
     ):
         if not cases:
             continue

@@ -170,7 +170,7 @@ def test_a_class_without_examples_is_shown_by_a_dash():
     names = ("a", "b", "c")
     metrics = Classification().evaluate(np.array([0, 1]), np.eye(3)[:2], names)
     assert metrics["roc_auc"] is None
-    assert "c              -       -      -       0" in Classification().summary(metrics)
+    assert "c              -       -      -         0" in Classification().summary(metrics)
 
 
 def test_thresholds_decide_what_labels_are_predicted():
