@@ -115,7 +115,7 @@ def settled(tmp_path_factory):
     "case",
     [
         *("global_clipnorm", "clipnorm", "clipvalue", "penalties"),
-        *("batch_norm", "head_batch_norm"),
+        *("accumulate", "batch_norm", "head_batch_norm"),
     ],
 )
 def test_sample_two_devices_clip_normalise_and_penalise_as_one_does(settled, case):
