@@ -11,7 +11,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-__all__ = ["accumulating", "clipping_the_sum", "counted_examples", "synchronized_batch_norm"]
+__all__ = [
+    "accumulating",
+    "clipping_the_sum",
+    "counted_examples",
+    "loss_scaling",
+    "synchronized_batch_norm",
+]
 
 _batch = threading.local()  # each replica is traced in a thread of its own
 
@@ -63,7 +69,8 @@ def accumulating(optimizer: Any) -> Any:
                 super()._backend_apply_gradients(grads, trainable_variables)
                 return
             values = [variable.value for variable in trainable_variables]
-            summed = super()._all_reduce_sum_gradients(zip(grads, values, strict=True))
+            dense = map(tf.convert_to_tensor, grads)  # that of an embedding has some rows only
+            summed = super()._all_reduce_sum_gradients(zip(dense, values, strict=True))
             tf.distribute.get_replica_context().merge_call(
                 self._accumulate, args=([grad for grad, _ in summed], trainable_variables)
             )
@@ -96,6 +103,32 @@ def accumulating(optimizer: Any) -> Any:
 
     Accumulating.__name__ = optimizer.__name__
     return Accumulating
+
+
+def loss_scaling(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Scale the loss for float16, so that small gradients do not vanish.
+
+    Keras leaves out an update if the gradient of the first replica overflows. If that of another
+    one does, its infinity goes into the weights. Here each replica hears of it.
+
+    Args:
+        optimizer: Of float32 gradients.
+
+    Returns:
+        The optimizer that ``compile`` would make of it; over several devices the mended one.
+    """
+    return _SharedLossScale(optimizer)
+
+
+class _SharedLossScale(keras.optimizers.LossScaleOptimizer):
+    def apply(self, grads: list[Any], trainable_variables: Any = None) -> None:
+        """Apply the gradients, or none of them if those of any replica are not finite."""
+        overflown = tf.cast(tf.logical_not(self.check_finite(grads)), tf.float32)
+        replicas = tf.distribute.get_replica_context()
+        any_overflown = replicas.all_reduce(tf.distribute.ReduceOp.SUM, overflown) > 0
+        factor = tf.where(any_overflown, float("nan"), 1.0)
+        spread = [None if grad is None else keras.ops.multiply(grad, factor) for grad in grads]
+        super().apply(spread, trainable_variables)
 
 
 @contextmanager
