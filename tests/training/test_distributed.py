@@ -152,7 +152,7 @@ def updated(batches, wrap=lambda optimizer: optimizer, rows=False, **settings):
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             grad = tf.gather(values, replica)[:, None] * getattr(optimizer, "dynamic_scale", 1.0)
             if rows:
-                grad = tf.IndexedSlices(grad, tf.range(2), [2, 1])
+                grad = tf.IndexedSlices(grad, tf.range(2), tf.constant([2, 1]))
             optimizer.apply([grad], [weight])
         devices.run(one)
 
@@ -169,6 +169,7 @@ print(json.dumps({
     "rows": updated([whole, [[0, 0], [2, 0]]], rows=True, gradient_accumulation_steps=2),
     "clipped": updated([[[3, 0], [0, 4]]], global_clipnorm=1.0),
     "one_clipped": updated([[[3, 0], [0, 4]]], clipnorm=1.0),
+    "clipped_rows": updated([[[3, 0], [0, 4]]], rows=True, global_clipnorm=1.0),
     "values": updated([[[3, -3], [-3, -4]]], clipvalue=1.0),
 }))
 """
@@ -185,7 +186,7 @@ def test_gradients_of_two_devices():
     # After two batches by the mean of their sums, (2, 2) and (2, 0): (2, 1).
     assert found["rows"] == [[1, 2], [0, 1.5]]
     # The sum (3, 4) is scaled to a norm of 1: (0.6, 0.8).
-    assert found["clipped"] == found["one_clipped"]
+    assert found["clipped"] == found["one_clipped"] == found["clipped_rows"]
     assert found["clipped"][0] == pytest.approx([0.7, 1.6])
     # The sum (0, -7) is cut to (0, -1).
     assert found["values"] == [[1, 2.5]]
