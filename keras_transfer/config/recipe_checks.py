@@ -82,22 +82,6 @@ def soup_monitor(recipe: Any) -> str:
     )
 
 
-def accumulation(recipe: Any) -> str:
-    """Why a recipe cannot accumulate gradients over mirrored devices; "" if it does not."""
-    for number, stage in enumerate(recipe.stages):
-        if stage.optimizer.accumulate > 1:
-            return (
-                f"stages.{number}.accumulate = {stage.optimizer.accumulate}: Keras does not "
-                "accumulate gradients over mirrored devices. Choose a larger batch_size, which is "
-                "divided among them, or strategy = one_device."
-            )
-    return ""
-
-
-def mirrored(recipe: Any) -> str:
-    return accumulation(recipe) if recipe.runtime.strategy == "mirrored" else ""
-
-
 def auto_rate(recipe: Any) -> str:
     later = [stage.name for stage in recipe.stages[1:] if stage.learning_rate == "auto"]
     if not later:

@@ -11,7 +11,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-__all__ = ["clipping_the_sum", "counted_examples", "synchronized_batch_norm"]
+__all__ = [
+    "accumulating",
+    "clipping_the_sum",
+    "counted_examples",
+    "loss_scaling",
+    "synchronized_batch_norm",
+]
 
 _batch = threading.local()  # each replica is traced in a thread of its own
 
@@ -41,6 +47,88 @@ def clipping_the_sum(optimizer: Any) -> Any:
 
     ClippingTheSum.__name__ = optimizer.__name__
     return ClippingTheSum
+
+
+def accumulating(optimizer: Any) -> Any:
+    """Make an optimizer class that accumulates gradients over several devices too.
+
+    Keras sums the gradients of the devices inside a condition, which TensorFlow refuses. Here the
+    sums of each batch are accumulated, outside of it, so that all devices hold the same; an update
+    is a step of all devices inside of a condition.
+
+    Args:
+        optimizer: A class of ``keras.optimizers``, without ``clipping_the_sum``.
+
+    Returns:
+        A subclass; on one device it does the same as the class.
+    """
+
+    class Accumulating(optimizer):
+        def _backend_apply_gradients(self, grads: list[Any], trainable_variables: Any) -> None:
+            if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+                super()._backend_apply_gradients(grads, trainable_variables)
+                return
+            values = [variable.value for variable in trainable_variables]
+            dense = map(tf.convert_to_tensor, grads)  # that of an embedding has some rows only
+            summed = super()._all_reduce_sum_gradients(zip(dense, values, strict=True))
+            tf.distribute.get_replica_context().merge_call(
+                self._accumulate, args=([grad for grad, _ in summed], trainable_variables)
+            )
+            if self.use_ema:
+                self._update_model_variables_moving_average(self._trainable_variables)
+
+        def _accumulate(self, devices: Any, grads: list[Any], variables: Any) -> None:
+            """Add a batch; where it is the last one, update. Outside of the single replicas."""
+            places = [self._get_variable_index(variable) for variable in variables]
+            for place, grad in zip(places, grads, strict=True):
+                sums = self._accumulated_gradients[place].value
+                devices.extended.update(sums, lambda var, grad: var.assign_add(grad), args=(grad,))
+            last = (self._iterations + 1) % self.gradient_accumulation_steps == 0
+
+            def update() -> None:
+                devices.extended.call_for_each_replica(self._update, args=(variables,))
+
+            tf.cond(last, update, lambda: None)
+
+        def _update(self, variables: Any) -> None:
+            """Update by the mean of the batches. Each device has the sum of all devices."""
+            count = (
+                self.gradient_accumulation_steps * self._distribution_strategy.num_replicas_in_sync
+            )
+            sums = [self._accumulated_gradients[self._get_variable_index(v)] for v in variables]
+            grads = self._clip_gradients([each / count for each in sums])
+            self._apply_weight_decay(variables)
+            self._backend_update_step(grads, variables, self.learning_rate)
+            self._backend_reset_gradient_accumulators()
+
+    Accumulating.__name__ = optimizer.__name__
+    return Accumulating
+
+
+def loss_scaling(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Scale the loss for float16, so that small gradients do not vanish.
+
+    Keras leaves out an update if the gradient of the first replica overflows. If that of another
+    one does, its infinity goes into the weights. Here each replica hears of it.
+
+    Args:
+        optimizer: Of float32 gradients.
+
+    Returns:
+        The optimizer that ``compile`` would make of it; over several devices the mended one.
+    """
+    return _SharedLossScale(optimizer)
+
+
+class _SharedLossScale(keras.optimizers.LossScaleOptimizer):
+    def apply(self, grads: list[Any], trainable_variables: Any = None) -> None:
+        """Apply the gradients, or none of them if those of any replica are not finite."""
+        overflown = tf.cast(tf.logical_not(self.check_finite(grads)), tf.float32)
+        replicas = tf.distribute.get_replica_context()
+        any_overflown = replicas.all_reduce(tf.distribute.ReduceOp.SUM, overflown) > 0
+        factor = tf.where(any_overflown, float("nan"), 1.0)
+        spread = [None if grad is None else keras.ops.multiply(grad, factor) for grad in grads]
+        super().apply(spread, trainable_variables)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from keras_transfer.training.lr_finder import Sweep
 from keras_transfer.training.monitors import better, mode
 from keras_transfer.training.optimizer_state import load_optimizer_state, save_optimizer_state
 from keras_transfer.training.penalties import PenaltyFreeValidation
-from keras_transfer.training.replicas import synchronized_batch_norm
+from keras_transfer.training.replicas import loss_scaling, synchronized_batch_norm
 from keras_transfer.training.reports import report
 from keras_transfer.training.resume import (
     holds_variables,
@@ -178,6 +178,9 @@ class Trainer:
 
     def _compile(self, part: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras.Model:
         fitted = PenaltyFreeValidation(part.input, part.output)
+        several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        if several and fitted.dtype_policy.name == "mixed_float16":
+            optimizer = loss_scaling(optimizer)
         fitted.compile(
             optimizer,
             # XLA compiles for long, and its convolutions are slower than oneDNN's on a CPU.

@@ -43,6 +43,14 @@ CASES = {
     "clipnorm": {"optimizer": {"clipnorm": 0.02, "use_ema": True, "ema_momentum": 0.5}},
     "clipvalue": {"optimizer": {"clipvalue": 0.001, "weight_decay": 0.1}},
     "penalties": {"pull": (0.1, 0.2), "head": {"l2": 0.05}, "optimizer": CLIP},
+    "accumulate": {
+        "n": 9,
+        "decay": 0.5,
+        "optimizer": {
+            **{"gradient_accumulation_steps": 2, "use_ema": True, "ema_momentum": 0.5},
+            **{"momentum": 0.9, "weight_decay": 0.1, **CLIP},
+        },
+    },
     "batch_norm": {"n": 9, "batch_norm": "train", "optimizer": {"carry": True, **CLIP}},
     "head_batch_norm": {
         "n": 9,

@@ -166,6 +166,40 @@ def test_how_many_views_of_an_image_are_kept(make, how, stage, views):
     assert {view.seed for view in found[1:]} <= {3}
 
 
+class Stop(logging.Handler):
+    """Interrupts when a line begins with these words, as Ctrl-C does."""
+
+    def __init__(self, words):
+        super().__init__(logging.INFO)
+        self.words = words
+
+    def emit(self, record):
+        if record.getMessage().startswith(self.words):
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_stage_sees_the_views_of_an_unstopped_one(make, tmp_path, caplog):
+    """A clean and an augmented one of each image, in turn over three epochs."""
+    stages = HEAD, Stage("tune", epochs=3, unfreeze="block3", learning_rate=1e-3)
+    caplog.set_level(logging.INFO, "keras_transfer")
+    whole = make(*stages, how=AUGMENTED)
+    whole.run()
+    (tmp_path / "run").rename(tmp_path / "whole")
+    stop = Stop("tune 2/3")
+    logging.getLogger("keras_transfer").addHandler(stop)
+    with pytest.raises(KeyboardInterrupt):
+        make(*stages, how=AUGMENTED).run()
+    logging.getLogger("keras_transfer").removeHandler(stop)
+
+    resumed = make(*stages, how=AUGMENTED)
+    assert resumed.trainer.done["epoch"] == 1
+    resumed.run()
+
+    assert values(resumed.network.model.layers) == values(whole.network.model.layers)
+    assert "Stage 'head' trains on features of images without augmentation" in caplog.text
+    assert "Stage 'tune' trains on features of 2 views of each image, 1 of them" in caplog.text
+
+
 def test_cutmix_keeps_no_views(make):
     assert make(HEAD, how=AUGMENTED, cutmix=1.0)._views(HEAD) == []
 
