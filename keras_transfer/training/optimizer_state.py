@@ -34,6 +34,7 @@ def per_variable_steps(optimizer: Any) -> Any:
     """
 
     class Aged(optimizer):
+        # None outside of an update: the rate's schedule has to see the steps of the stage alone.
         _age: Any = None
 
         def build(self, variables: list[Any]) -> None:
@@ -71,6 +72,7 @@ def save_optimizer_state(path: Path, optimizer: Any, variables: Sequence[Any]) -
         arrays[f"{index}.{AGE}"] = np.array(done + (0 if ages is None else ages[i]))
         for name, slot in _slots(inner, i):
             arrays[f"{index}.{name}"] = keras.ops.convert_to_numpy(slot)
+    # np.savez would append .npz to any other name.
     unfinished = path.with_suffix(".tmp.npz")
     np.savez(unfinished, allow_pickle=False, **arrays)
     os.replace(unfinished, path)

@@ -45,6 +45,7 @@ def _constant(rate: float, steps: int, warmup: int, decay: float) -> Any:
 
     if not warmup:
         return rate
+    # Keras has no warm-up alone; a linear "decay" from 0 up to the rate stays there afterwards.
     return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, end_learning_rate=rate)
 
 
@@ -86,6 +87,7 @@ def _staircase(rate: float, steps: int, warmup: int, decay: float) -> Any:
     """Schedule of BiT-HyperRule (Kolesnikov et al. 2020, arXiv:1912.11370)."""
     import keras
 
+    # Keras's own piecewise schedule has no warm-up.
     class Rising(keras.optimizers.schedules.PiecewiseConstantDecay):
         def __call__(self, step: Any) -> Any:
             risen = keras.ops.cast(step, "float32") / warmup
@@ -178,5 +180,6 @@ def build_optimizer(
     optimizer = optimizer_class(
         SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay), **arguments
     )
+    # Keras's normalization layers call their weights gamma and beta.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
