@@ -60,7 +60,6 @@ class Method(Group):
         Raises:
             BadConfiguration: It is missing or wrong.
         """
-        # Methods with settings override this; the others have nothing to read.
         if more:
             name = cls.model_fields["type"].default
             raise BadConfiguration(f"method = {f'{name}:{more}'!r}: nothing follows {name}.")

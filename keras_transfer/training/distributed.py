@@ -44,7 +44,6 @@ def session(
 
 def _devices() -> list[str]:
     """Every GPU; without one, every logical CPU device, of which there is one unless configured."""
-    # Logical devices, so that one CPU divided into several runs the code of several GPUs.
     return [d.name for d in tf.config.list_logical_devices("GPU")] or [
         d.name for d in tf.config.list_logical_devices("CPU")
     ]
@@ -52,7 +51,6 @@ def _devices() -> list[str]:
 
 def _auto(batch_size: int) -> tf.distribute.Strategy:
     devices = _devices()
-    # Each device takes an equal share of a batch.
     count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
     if count < len(devices):
         logger.warning(

@@ -71,7 +71,6 @@ def layerwise(optimizer: Any, factor_of: Factor) -> Any:
             given = {name: decay for name, decay in found.items() if decay is not None}
             if not given:
                 return
-            # Keras has one decay for all variables, so each is decayed by itself.
             for variable in variables:
                 for name, decay in given.items():
                     setattr(self, name, decay * self._factor(variable))

@@ -124,7 +124,6 @@ def three_quarters(rates: Sequence[float], curve: np.ndarray) -> float:
         curve: (steps,) float64, the smoothed loss at each.
     """
     start, lowest = float(np.mean(curve[:STILL])), float(np.min(curve))
-    # argmax of booleans is the first true one.
     return float(rates[int(np.argmax(curve <= start - 0.75 * (start - lowest)))])
 
 

@@ -72,7 +72,6 @@ def save_optimizer_state(path: Path, optimizer: Any, variables: Sequence[Any]) -
         arrays[f"{index}.{AGE}"] = np.array(done + (0 if ages is None else ages[i]))
         for name, slot in _slots(inner, i):
             arrays[f"{index}.{name}"] = keras.ops.convert_to_numpy(slot)
-    # np.savez would append .npz to any other name.
     unfinished = path.with_suffix(".tmp.npz")
     np.savez(unfinished, allow_pickle=False, **arrays)
     os.replace(unfinished, path)

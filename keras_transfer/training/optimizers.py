@@ -87,7 +87,6 @@ def _staircase(rate: float, steps: int, warmup: int, decay: float) -> Any:
     """Schedule of BiT-HyperRule (Kolesnikov et al. 2020, arXiv:1912.11370)."""
     import keras
 
-    # Keras's own piecewise schedule has no warm-up.
     class Rising(keras.optimizers.schedules.PiecewiseConstantDecay):
         def __call__(self, step: Any) -> Any:
             risen = keras.ops.cast(step, "float32") / warmup

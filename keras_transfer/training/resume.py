@@ -50,7 +50,6 @@ def save_state(path: Path, model: keras.Model, progress: dict[str, Any]) -> None
 
 def save_model(path: Path, model: keras.Model) -> None:
     """Write a ``.keras`` file; written atomically."""
-    # Keras chooses the format by the suffix.
     unfinished = path.with_suffix(".tmp.keras")
     model.save(unfinished)
     os.replace(unfinished, path)
@@ -92,7 +91,6 @@ def restore_variables(path: Path, model: keras.Model) -> None:
     """
     variables = _variables(model)
     saved = read_arrays(path)
-    # Compared before the first assignment: a misfit changes nothing.
     if [tuple(v.shape) for v in variables] != [v.shape for v in saved]:
         raise BadData(
             f"{path} holds the state of another network: {len(saved)} variables, "
