@@ -34,6 +34,7 @@ def choose_strategy(imbalance: str, counts: np.ndarray) -> tuple[str, str]:
     """
     if imbalance != "auto":
         return imbalance, "requested"
+    # An empty class is refused later, with its name, not by a division by 0.
     ratio = counts.max() / max(1, counts.min())
     reason = f"the largest class has {ratio:.1f} times the images of the smallest"
     if ratio <= UNEVEN:
@@ -125,4 +126,4 @@ def _by_name(weights: Mapping[str, float], classes: Sequence[str]) -> np.ndarray
 
 
 def _is_weight(weight: object) -> bool:
-    return isinstance(weight, Real) and 0 <= float(weight) < float("inf")
+    return isinstance(weight, Real) and 0 <= float(weight) < float("inf")  # not NaN

@@ -182,6 +182,7 @@ def training_batches(  # noqa: PLR0913
         batch = (augment(inputs, seeds) if augment else inputs), targets, weights
         return mix(*batch, seeds[0], epoch) if mix else batch
 
+    # flat_map takes one epoch after the other, so no batch holds examples of two.
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -197,6 +198,7 @@ def epoch_order(
     """
     if sampling is None:
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        # Not Dataset.shuffle: a resumed run could not restore the state of its buffer.
         order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=key)
         times = tf.zeros_like(order)
     else:

@@ -35,6 +35,7 @@ def available() -> int:
     free = []
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        # Not MemFree: the kernel gives up the cache of files when memory is needed.
         free.append(1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1]))
     free += _left_to_container(Path("/sys/fs/cgroup"))
     if not free:

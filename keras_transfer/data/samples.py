@@ -62,6 +62,7 @@ class Store(Protocol):
         ...
 
 
+# Compared by identity: == of arrays gives arrays, which have no truth value.
 @dataclass(frozen=True, eq=False)
 class Samples:
     """A table of n labelled images; sorted by key within each split, as its source lists them.
@@ -120,6 +121,7 @@ class Samples:
         return cls(
             store,
             tuple(classes),
+            # Object arrays: in NumPy's own strings each takes as much as the longest.
             np.asarray(keys, object),
             np.asarray(labels, "int32"),
             np.asarray(values["rows"], "int64"),

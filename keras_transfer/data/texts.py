@@ -290,10 +290,12 @@ def _is_quoted(cell: str) -> bool:
 
 def _quoted_rows(file: Path, text: str, delimiter: str) -> _NumberedRows:
     before = csv.field_size_limit(_LONGEST_CELL)
+    # newline="" keeps the line ends inside of texts.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         return [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise BadData(f"{file} cannot be read: {error} (line {reader.line_num:,}).") from error
     finally:
+        # The limit belongs to the process, not to this reader.
         csv.field_size_limit(before)
