@@ -77,7 +77,13 @@ def class_weights(
 
 
 def weight_table(classes: Sequence[str], counts: np.ndarray, weights: np.ndarray) -> str:
-    """Lay out class, training images and weight, a line each, for people to read."""
+    """Lay out class, training images and weight, a line each, for people to read.
+
+    Args:
+        classes: Class names in label order.
+        counts: (classes,) int, training images of each class.
+        weights: (classes,) float32, as ``class_weights`` gives them.
+    """
     width = max(len(name) for name in ("class", *classes))
     lines = [f"{'class':<{width}}  images  weight"]
     for name, count, weight in zip(classes, counts, weights, strict=True):

@@ -51,7 +51,7 @@ class Preparer(Protocol):
     """Turns raw examples into network inputs; see ``inputs.base.BoundInput``."""
 
     def load(self, raw: tf.Tensor) -> Tensors:
-        """Prepare a single raw example, inside a graph."""
+        """Prepare a raw example, () string or (height, width, 3) uint8 pixels, inside a graph."""
         ...
 
     def collate(self, batch: Tensors) -> Tensors:
@@ -64,7 +64,7 @@ class Prepared(Protocol):
     """A store whose examples are prepared already."""
 
     def prepared(self, row: tf.Tensor) -> Tensors:
-        """Example number ``row`` as ``Preparer.load`` returns it, inside a graph."""
+        """Example number ``row``, () int64, as ``Preparer.load`` returns it, inside a graph."""
         ...
 
 
@@ -91,7 +91,7 @@ class Loading:
         return -(-n // self.batch_size)
 
     def example(self, samples: Samples, row: tf.Tensor) -> Tensors:
-        """Read and load example ``row``."""
+        """Read and load example ``row``, () int64: for images {"pixels": (size, size, 3) uint8}."""
         if isinstance(samples.store, Prepared):
             return samples.store.prepared(row)
         return self.input.load(samples.store.read(row))
@@ -236,7 +236,10 @@ def training_table(
 
 
 def gathered(table: Table, positions: tf.Tensor, places: tf.Tensor) -> tuple[Tensors, Tensors]:
-    """Targets and weights of examples, by their positions in the table and in the epoch."""
+    """Targets, (batch, ...), and weights, (batch,) float32, of examples in training.
+
+    ``positions`` in the table and ``places`` in the epoch are (batch,) int64, or () for one.
+    """
     targets, weights, factors = table
     factor = tf.gather(factors, places)
     return (
@@ -292,7 +295,12 @@ def evaluation_batches(
 def evaluation_table(
     samples: Samples, loading: Loading, columns: Columns | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Columns of evaluation, padded to full batches: places in the table, targets, weights."""
+    """Columns of evaluation, padded by ``loading.padding`` so that devices can share each batch.
+
+    Returns:
+        (n + padding,) int64 places in the table; (n + padding, ...) targets and (n + padding,)
+        float32 weights by output.
+    """
     targets, given = columns or Columns({LABEL: samples.labels}, {})
     n, pad = len(samples), loading.padding(len(samples))
     order = np.arange(n + pad) % n

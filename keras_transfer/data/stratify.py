@@ -120,6 +120,7 @@ class _Deal:
         self.by_family = np.argsort(families, kind="stable")
 
     def members(self, family: int) -> np.ndarray:
+        """(m,) int64: positions of the examples of a family."""
         start = self.family_start[family]
         return self.by_family[start : start + self.family_size[family]]
 

@@ -40,11 +40,11 @@ class Texts:
         self.texts = texts
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
-        """Give texts inside a graph: row numbers of any shape to strings (UTF-8) of that shape."""
+        """Give texts inside a graph: () or (batch,) int64 row numbers to as many UTF-8 strings."""
         return tf.gather(self._tensor, row)
 
     def raw(self, rows: np.ndarray) -> list[str]:
-        """Texts by their row numbers."""
+        """Texts by their row numbers, (n,) int."""
         return [self.texts[row] for row in rows]
 
     def check(self, row: int, judge: Judge) -> CheckResult:
