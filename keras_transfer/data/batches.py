@@ -55,7 +55,7 @@ class Preparer(Protocol):
         ...
 
     def collate(self, batch: Tensors) -> Tensors:
-        """Turn a batch of loaded examples into network inputs."""
+        """Turn a batch of loaded examples, (batch, ...) by name, into network inputs."""
         ...
 
 
@@ -198,7 +198,7 @@ def epoch_order(
     """
     if sampling is None:
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        # Not Dataset.shuffle: a resumed run could not restore the state of its buffer.
+        # Not Dataset.shuffle, whose order depends on the epochs that came before.
         order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=key)
         times = tf.zeros_like(order)
     else:

@@ -129,7 +129,7 @@ class Samples:
         return cls(
             store,
             tuple(classes),
-            # Object arrays: in NumPy's own strings each takes as much as the longest.
+            # In NumPy's fixed-width strings each would take as much as the longest.
             np.asarray(keys, object),
             np.asarray(labels, "int32"),
             np.asarray(values["rows"], "int64"),

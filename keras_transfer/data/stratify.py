@@ -94,7 +94,7 @@ def deal(
         every split, and one in a few families of many classes may miss one.
     """
     order = rng.permutation(len(labels))  # so that ties are broken by chance
-    # Families are numbered without gaps, because they are counted by bincount.
+    # Families get numbers without gaps, by which `_Deal` indexes its arrays.
     state = _Deal(labels[order], np.unique(families[order], return_inverse=True)[1], sizes)
     state.spread()
     state.deal_families()
