@@ -16,7 +16,7 @@ from keras_transfer.group import Group, Positive
 if TYPE_CHECKING:
     import keras
 
-    from keras_transfer.evaluation.paired import Aligned
+    from keras_transfer.evaluation.paired import Aligned, Run
     from keras_transfer.evaluation.prediction_files import Predicted
     from keras_transfer.evaluation.weighted import Metric
 
@@ -46,10 +46,15 @@ class Objective(Group, ABC):
     A subclass adds ``type``, the literal that names it in files of settings.
     """
 
+    if TYPE_CHECKING:
+        type: str = ""  # a field of each subclass, with its one value as default
+
     activation: ClassVar[str]
     """From the network's outputs to scores: softmax, sigmoid or linear."""
     monitors: ClassVar[Mapping[str, str]]
     """Metrics of an epoch that can choose the best model: "min" or "max" by name."""
+    loss_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that change the loss of the val split, so that losses of two values differ."""
     headline: ClassVar[tuple[str, ...]]
     """The metrics that tables show, the most important one first."""
     baseline_name: ClassVar[str]
@@ -210,12 +215,47 @@ class Objective(Group, ABC):
         seed: int = 0,
         families: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """Compare two models by the headline metrics, as ``paired_differences`` does."""
+        """Compare two models of the same examples; differences are the second less the first.
+
+        Args:
+            aligned: As ``align_predictions`` gives it.
+            first: Position of the reference model.
+            second: Position of the other model.
+            draws: Number of resamples of the bootstrap.
+            seed: Seed of the draws.
+            families: (n,) copies of an example have the same value; they are resampled together
+                and count once in tests.
+
+        Returns:
+            The headline metrics as ``paired_differences`` gives them, and for each test of
+            ``tests`` a list of results, with ``pair`` from 1 on: one for each pair of runs.
+        """
+        from keras_transfer.evaluation.comparing import distinct
         from keras_transfer.evaluation.paired import paired_differences
 
         metrics = self.paired_metrics(aligned.names)
         sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
-        return paired_differences(aligned, metrics, first, second, **sampling)
+        report: dict[str, Any] = paired_differences(aligned, metrics, first, second, **sampling)
+        places = distinct(aligned.true, families)
+        pairs = zip(aligned.models[first], aligned.models[second], strict=False)
+        for pair, (a, b) in enumerate(pairs, 1):
+            once = (a.of(places), b.of(places))
+            for test, rows in self.tests(aligned.true[places], *once, aligned.names).items():
+                report.setdefault(test, []).extend({"pair": pair, **row} for row in rows)
+        return report
+
+    def tests(
+        self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Tests of two runs on the same examples, by the test's name; by default none.
+
+        Args:
+            true: (n,) int classes or (n, units) float.
+            first: Predictions of the reference run.
+            second: Predictions of the other run.
+            names: Names of the units.
+        """
+        return {}
 
 
 def only_column(cells: Cells) -> tuple[str, np.ndarray]:
