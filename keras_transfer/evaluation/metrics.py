@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import norm
@@ -118,19 +119,39 @@ def _check(true: np.ndarray, probabilities: np.ndarray) -> None:
 
 
 def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    def f1(average: str) -> float:
-        return float(sklearn_metrics.f1_score(true, predicted, average=average, zero_division=0))
+    return {name: float(metric.compute(true, predicted)) for name, metric in METRICS.items()}
 
+
+def _mean_recall(true: np.ndarray, predicted: np.ndarray) -> float:
     # As balanced_accuracy_score, which warns if a predicted class is not in ``true``.
-    recall = sklearn_metrics.recall_score(
+    return sklearn_metrics.recall_score(
         true, predicted, labels=np.unique(true), average="macro", zero_division=0
     )
-    return {
-        "accuracy": float(np.mean(true == predicted)),
-        "balanced_accuracy": float(recall),
-        "macro_f1": f1("macro"),
-        "weighted_f1": f1("weighted"),
-    }
+
+
+class ClassMetric(NamedTuple):
+    """A metric of decided classes.
+
+    Attributes:
+        compute: Maps (n,) true and (n,) predicted classes, int, to a number.
+        title: For people; "": it is only in the files.
+    """
+
+    compute: Callable[[np.ndarray, np.ndarray], float]
+    title: str = ""
+
+
+METRICS = {
+    "accuracy": ClassMetric(sklearn_metrics.accuracy_score, "accuracy"),
+    "balanced_accuracy": ClassMetric(_mean_recall, "balanced accuracy"),
+    "macro_f1": ClassMetric(
+        partial(sklearn_metrics.f1_score, average="macro", zero_division=0), "macro F1"
+    ),
+    "weighted_f1": ClassMetric(
+        partial(sklearn_metrics.f1_score, average="weighted", zero_division=0)
+    ),
+}
+"""Metrics of decided classes by name; baselines have them too."""
 
 
 def _wilson(share: float, sizes: np.ndarray) -> list[float]:
@@ -228,9 +249,11 @@ def summary(metrics: dict[str, Any]) -> str:
     interval = f"  (95 % interval {low:.3f} to {high:.3f}, {metrics['n']} examples{copies})"
     overall = "\n".join(
         [
-            f"accuracy           {shown(metrics['accuracy'])}{interval}",
-            f"balanced accuracy  {shown(metrics['balanced_accuracy'])}",
-            f"macro F1           {shown(metrics['macro_f1'])}",
+            *(
+                f"{metric.title:<18} {shown(metrics.get(name))}{interval * (name == 'accuracy')}"
+                for name, metric in METRICS.items()
+                if metric.title
+            ),
             f"rarest class       {shown(metrics.get('minority_recall'))}  "
             f"(recall of {metrics.get('minority_class')})",
             f"ROC AUC            {shown(metrics['roc_auc'])}",
