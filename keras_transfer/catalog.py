@@ -30,9 +30,11 @@ def modules() -> Table[str]:
         BadConfiguration: Two packages have a recipe of one name.
     """
     by_name: dict[str, str] = {}
+    # importlib.metadata promises no order; sorted, a clash always names the same package first.
     for entry in sorted(entry_points(group=GROUP), key=lambda point: point.value):
         for name in _modules_of(entry):
             full = f"{entry.value}.{name}"
+            # Two distributions may declare the same package; that is no clash.
             if by_name.setdefault(name, full) != full:
                 raise BadConfiguration(
                     f"Two recipes are called {name!r}: {by_name[name]} and {full}. "
@@ -47,11 +49,13 @@ def _modules_of(entry: EntryPoint) -> list[str]:
     except Exception as error:  # errors in other packages must not break this command
         logger.warning("Warning: recipes of %r cannot be loaded: %s", entry.name, error)
         return []
+    # iter_modules reads names only: a broken recipe must not keep another one from being found.
     return [module.name for module in pkgutil.iter_modules(home) if module.name[0] != "_"]
 
 
 def loadable() -> dict[str, ModuleType]:
     """All recipes that import, by name; the others are left out with a warning."""
+    # One broken recipe of another package must not hide the others.
     recipes = {}
     for name in modules():
         try:
@@ -79,18 +83,22 @@ def load_file(path: Path) -> ModuleType:
     """
     if not path.is_file():
         raise BadConfiguration(f"There is no file {path}; a recipe's file ends in .py.")
+    # The prefix keeps a file such as json.py from replacing a module of that name in sys.modules.
     spec = importlib.util.spec_from_file_location(f"recipe_files.{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+    # A recipe's own message is kept; only the path of the file is added.
     except BadConfiguration as error:
         raise BadConfiguration(f"{path}: {error}") from error
     except Exception as error:
         raise BadConfiguration(
             f"{path} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+    # After a successful load only: a file that fails leaves no half-made module. name_of looks
+    # here.
     sys.modules[module.__name__] = module
     return _checked(module)
 
@@ -105,6 +113,7 @@ def _import(full: str) -> ModuleType:
 
 
 def _checked(module: ModuleType) -> ModuleType:
+    # Not isinstance: workflows.recipe imports this module, and a cycle is not allowed.
     if not hasattr(getattr(module, "recipe", None), "run"):
         raise BadConfiguration(
             f"{module.__file__} defines no recipe: it should contain `recipe = Classify(...)`."
@@ -119,7 +128,10 @@ def summary(module: ModuleType) -> str:
 
 def name_of(recipe: Any) -> str:
     """Name of the module that holds this recipe, or of its kind where none does."""
+    # A copy, since another thread may import while this iterates.
     for name, module in list(sys.modules.items()):
+        # vars, not getattr: some packages load modules lazily in __getattr__. Values may also be
+        # None.
         if vars(module).get("recipe") is recipe if module else False:
             if name == "__main__" and getattr(module, "__file__", None):
                 return Path(str(module.__file__)).stem

@@ -37,6 +37,7 @@ class BadConfiguration(TransferError):
     exit_code = 2
 
 
+# Also a KeyError, so that a Table behaves like a dict for `except KeyError`.
 class UnknownName(BadConfiguration, KeyError):
     """No item has this name; the message suggests the nearest one.
 
@@ -53,16 +54,19 @@ class UnknownName(BadConfiguration, KeyError):
     def within(self, setting: str) -> "UnknownName":
         """The same error, which names the setting that the name stands in."""
         error = UnknownName(self.what, self.name, self.known)
+        # Through args, since __init__ composes the message from its arguments.
         error.args = (f"{setting}: {error}",)
         return error
 
     def _cure(self) -> str:
         lowered = {name.lower(): name for name in self.known}
+        # 0.6 is difflib's default cutoff. One suggestion is enough.
         near = get_close_matches(str(self.name).lower(), lowered, n=1, cutoff=0.6)
         if near:
             return f"Did you mean {lowered[near[0]]!r}?"
         if not self.known:
             return "There are none."
+        # A model may know thousands of classes.
         listed = ", ".join(self.known[:30]) + (", ..." if len(self.known) > 30 else "")
         return f"There are: {listed}."
 
@@ -76,6 +80,7 @@ def in_setting(name: str) -> Iterator[None]:
     try:
         yield
     except UnknownName as error:
+        # Without a cause: the user should see one message, not two.
         raise error.within(name) from None
 
 
@@ -92,6 +97,7 @@ class BadData(TransferError):
 
     def __init__(self, message: str, offenders: Iterable[str] = ()):
         self.offenders = list(offenders)
+        # A data set may have a million bad files; all of them stay in `offenders`.
         shown = [f"\n  {offender}" for offender in self.offenders[:10]]
         rest = len(self.offenders) - len(shown)
         super().__init__(message + "".join(shown) + (f"\n  ... and {rest} more" if rest else ""))
