@@ -39,6 +39,7 @@ def write_split(path: Path, samples: Samples) -> None:
     """
     unfinished = path.with_suffix(".tmp")
     _write(unfinished, COLUMNS, _rows_of(samples))
+    # A resumed run on other data would mix two data sets without any sign of it.
     if path.exists() and _content(path) != _content(unfinished):
         unfinished.unlink()
         raise BadData(
@@ -52,6 +53,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a table by the names of their columns, in its order."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    # Version 1 called the column "part".
     return [{"split" if key == "part" else key: row[key] for key in row} for row in rows]
 
 
@@ -87,6 +89,7 @@ def write_bad_files(path: Path, samples: Samples, reasons: np.ndarray) -> None:
     """
     bad = reasons != ""
     if bad.any():
+        # No empty file: its presence alone says that files were left out.
         _write(path, ("path", "reason"), zip(samples.keys[bad], reasons[bad], strict=True))
 
 
@@ -97,6 +100,7 @@ def _rows_of(samples: Samples) -> Iterator[tuple[Any, ...]]:
 
 
 def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    # newline="": csv writes its own line ends, and a path may contain one.
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
@@ -104,5 +108,6 @@ def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> 
 
 
 def _content(path: Path) -> str:
+    # Bytes: text mode would translate line ends inside quoted paths.
     text = path.read_bytes().decode()
     return text.replace(OLD_HEADER, ",".join(COLUMNS), 1)
