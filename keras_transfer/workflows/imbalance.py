@@ -61,10 +61,11 @@ class ImbalanceStrategy:
         """The same strategy on a bootstrap sample of the train split with equal class counts.
 
         Args:
-            drawn: As ``bootstrap`` gives it.
+            drawn: (n,) int64 rows of the train split, as ``bootstrap`` gives them.
             seed: Seed of further sampling.
         """
         other = replace(self, drawn=drawn, seed=seeds.stream(seed, "shuffle"))
+        # SMOTE resamples the drawn features itself; see `resample`.
         if self.name == "smote":
             return other
         return replace(other, sampling=Bootstrap(drawn, self.sampling))
@@ -79,6 +80,7 @@ class ImbalanceStrategy:
         """Resampling of features (SMOTE): maps features and samples to larger sets."""
         if self.name != "smote":
             return None
+        # imbalanced-learn is an extra, so it is imported only if it is used.
         from keras_transfer.features.smote import smote
 
         drawn = self.drawn
@@ -115,6 +117,7 @@ def strategy_for(
 def _of_classes(objective: Classification, train: Samples, seed: int) -> ImbalanceStrategy:
     counts, class_weight, requested = train.counts(), objective.class_weight, objective.imbalance
     name, reason = choose_strategy(
+        # The user's own weights are the strategy; a second one would count rare classes twice.
         "none" if class_weight and requested == "auto" else requested, counts
     )
     if class_weight and requested == "auto":
@@ -123,6 +126,7 @@ def _of_classes(objective: Classification, train: Samples, seed: int) -> Imbalan
     sampling = Sampling(name, train.labels, train.classes) if name in SAMPLINGS else None
     length = len(train if sampling is None else sampling)
     if name == "smote":
+        # Every class is filled up to the size of the largest.
         length = int(counts.max()) * len(counts)
     return ImbalanceStrategy(
         length,
@@ -138,6 +142,7 @@ def _of_classes(objective: Classification, train: Samples, seed: int) -> Imbalan
 def _weights(objective: Classification, train: Samples, name: str) -> np.ndarray:
     """Strategy for one of several objectives: weights only; "auto" means none."""
     labels = labels_of(train, name)
+    # Unknown classes are -1, which bincount refuses.
     known = labels.values[objective.known(labels.values)]
     requested = objective.imbalance if objective.imbalance in WEIGHTINGS else "none"
     weighting: Any = objective.class_weight or requested

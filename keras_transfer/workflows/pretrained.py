@@ -32,6 +32,7 @@ def load_pretrained(
         BadWeights: They cannot be found, read, or put into this network.
     """
     source, colon, location = weights.partition(":")
+    # A Windows path has a colon too, so the word before it decides.
     if colon and source == "run":
         _copy(runs.Run(location), backbone)
     else:
@@ -55,6 +56,7 @@ def resolve_weights(weights: str) -> str:
     folder = runs.finished(recipe)
     if folder is None:
         logger.info("Weights of recipe %r: running it first, since it has no finished run", recipe)
+        # An interrupted run is finished instead of started again.
         begun = runs.has_interrupted(recipe)
         folder = catalog.find(recipe).recipe.run(name=recipe, resume=begun).folder
     logger.info("Weights of recipe %r: its run %s", recipe, folder)
@@ -68,6 +70,7 @@ def check_chain(recipe: str) -> None:
         BadConfiguration: It does not.
         UnknownName: One of the recipes is not there.
     """
+    # A circle would start runs without end.
     seen: list[str] = []
     while recipe not in seen:
         seen.append(recipe)
