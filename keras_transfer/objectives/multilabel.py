@@ -32,6 +32,7 @@ __all__ = ["MultiLabel"]
 
 WORDS = {
     **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), 1.0),
+    # An empty cell is a 0: people leave cells without a label empty.
     **dict.fromkeys(("0", "0.0", "false", "f", "no", "n", ""), 0.0),
 }
 MAX_POS_WEIGHT = 100.0
@@ -67,9 +68,11 @@ class MultiLabel(Objective):
     )
 
     @model_validator(mode="after")
+    # A label that is named twice would count twice in the loss.
     def _different_columns(self) -> MultiLabel:
         if len(set(self.columns)) < len(self.columns):
             raise ValueError(f"columns should name each label once; found {list(self.columns)}")
+        # A tab is blank too, but no part of a name.
         if not self.separator.strip() and self.separator != "\t":
             raise ValueError("separator should not be blank: blanks around a label are removed")
         return self
@@ -96,6 +99,7 @@ class MultiLabel(Objective):
         else:
             labels, empty = self._from_names(cells, names, keys)
         if missing:
+            # NaN marks the row: 0 would claim that it has no label.
             labels.values[empty] = np.nan
         return labels
 
@@ -115,6 +119,7 @@ class MultiLabel(Objective):
         self, cells: Cells, names: Sequence[str] | None, keys: Sequence[str] | None
     ) -> tuple[Labels, np.ndarray]:
         column, texts = only_column(cells)
+        # Without "": "cat|" has one label.
         sets = [{part.strip() for part in text.split(self.separator)} - {""} for text in texts]
         labels = tuple(sorted(set().union(*sets)) if names is None else names)
         if not labels:
@@ -123,6 +128,7 @@ class MultiLabel(Objective):
         known = f"have a label in the column {column} that is none of {', '.join(labels[:30])}"
         refuse(strange, texts, keys, known)
         values = np.array([[name in present for name in labels] for present in sets], "float32")
+        # Without examples the array is (0,), which has no second axis.
         return Labels(values.reshape(-1, len(labels)), labels), texts == ""
 
     def known(self, values: np.ndarray) -> np.ndarray:
@@ -145,6 +151,7 @@ class MultiLabel(Objective):
             BadData: A label has no positives in the train split, so nothing can be learnt of it.
         """
         values = train.values[self.known(train.values)]
+        # A float32 sum of ones stops at 16,777,216.
         positives = values.sum(axis=0, dtype="float64")
         if lacking := [n for n, count in zip(train.names, positives, strict=True) if not count]:
             raise BadData("No pos_weight balances a label without training examples:", lacking)
@@ -183,6 +190,7 @@ class MultiLabel(Objective):
 
     def decide(self, scores: np.ndarray, decision: Mapping[str, Any] | None = None) -> np.ndarray:
         """(n, labels) bool: scores at their label's threshold or above; 0.5 by default."""
+        # >= as in `best_thresholds`, whose thresholds are fitted for it.
         return np.asarray(scores) >= np.array((decision or {}).get("thresholds", 0.5))
 
     def evaluate(

@@ -43,8 +43,10 @@ def read_objective(value: Any) -> Any:
         return OBJECTIVES[value]()
     if not isinstance(value, Mapping):
         return value
+    # First: a column may be called like a setting.
     if _several(value):
         return {str(column): read_objective(inner) for column, inner in value.items()}
+    # A copy, since `type` is taken out.
     settings = dict(value)
     return OBJECTIVES[settings.pop("type", "classification")](**settings)
 
@@ -52,6 +54,7 @@ def read_objective(value: Any) -> Any:
 def _several(value: Mapping[str, Any]) -> bool:
     if not value:
         raise BadConfiguration("objective = {}: name a column and what is predicted of it.")
+    # A column that is called like a setting is told apart by what it maps to.
     known = set().union(*(row.model_fields for row in OBJECTIVES.values()))
     inner = [x for x in value.values() if isinstance(x, Mapping | Objective)]
     if len(inner) == len(value):
@@ -60,9 +63,11 @@ def _several(value: Mapping[str, Any]) -> bool:
     return len(inner) + len(names) == len(value) and not set(value) <= known
 
 
+# Type checkers cannot follow a union that is built from a table.
 if TYPE_CHECKING:
     AnyObjective = Objective | dict[str, Objective]
 else:
     _One = reduce(or_, OBJECTIVES.values())
+    # Read before validation: pydantic would try every type and report the failures of all.
     AnyObjective = Annotated[_One | dict[str, _One], BeforeValidator(read_objective)]
     """One objective, whose name alone is enough; or several by column."""
