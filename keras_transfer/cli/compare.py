@@ -34,6 +34,7 @@ def compare(runs: tuple[str, ...], resamples: int, as_json: bool) -> None:
 
 
 def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
+    # Imported here, so that `--help` does not wait for SciPy.
     from keras_transfer.evaluation.comparing import align, compare
     from keras_transfer.evaluation.predictions import read_predictions
     from keras_transfer.objectives.outputs import single_class
@@ -52,6 +53,7 @@ def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
             [read_predictions(run.folder / "predictions.csv") for run in member]
             for member in members
         ],
+        # One table is enough: only images that all runs share are compared.
         digests_by_path(members[0][0].split),
     )
     rest = [

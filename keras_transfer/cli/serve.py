@@ -21,6 +21,7 @@ PORT = click.IntRange(0, 65535)
 
 @click.command()
 @click.argument("export", type=click.Path(path_type=Path))
+# Local by default, since the server does not encrypt.
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0: all interfaces."
 )
@@ -42,6 +43,7 @@ PORT = click.IntRange(0, 65535)
 @click.option("--max-body", type=click.FloatRange(0.001), default=32.0, help="Request limit in MB.")
 @click.option("--max-pixels", type=COUNT, help="Pixels per image; default 89,478,485.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, help="Seconds per request.")
+# Also from the environment: other users can see a command line, e.g. by ps.
 @click.option("--token", envvar="KT_SERVE_TOKEN", default="", help="Bearer token of requests.")
 @click.option(
     "--engine",
@@ -67,6 +69,7 @@ def serve(export: Path, **options: Any) -> None:
     The interface is TensorFlow Serving's: POST /v1/models/NAME:predict. New versions are switched
     to as they appear. Ends by Ctrl-C or SIGTERM, after the requests that have begun.
     """
+    # find_spec imports nothing, so this shows before TensorFlow loads.
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
         raise BadConfiguration(
@@ -81,6 +84,7 @@ def serve(export: Path, **options: Any) -> None:
     pixels = {"pixels": given.pop("max_pixels")} if "max_pixels" in given else {}
     if given.pop("no_grpc"):
         given["grpc_port"] = None
+    # Milliseconds on the command line, seconds in the code.
     given["max_wait"] /= 1000
     limits = Limits(body=body, seconds=seconds, **pixels)
     server.serve(export, server.Settings(limits=limits, **given))
