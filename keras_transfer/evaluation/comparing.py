@@ -101,6 +101,7 @@ def mcnemar(true: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str
     """
     a, b = first == true, second == true
     only = int(np.sum(a & ~b)), int(np.sum(b & ~a))
+    # Exact, since the chi-square form is wrong for few disagreements.
     p = binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
     return {"only_first": only[0], "only_second": only[1], "p": float(p)}
 
@@ -207,6 +208,7 @@ def _macro_f1(
     columns = []
     for run in predicted:
         both = sums(true, np.ones(len(true))) + sums(run, np.ones(len(true)))
+        # Weights are counts, so a sum is 0 or at least 1.
         f1 = 2 * sums(true, run == true) / np.maximum(both, 1)
         columns.append(f1.sum(axis=0) / (both > 0).sum(axis=0))
     return np.stack(columns, axis=1)

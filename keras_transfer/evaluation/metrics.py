@@ -76,6 +76,7 @@ def classification_metrics(
         "per_class": _per_class(true, predicted, classes),
         "confusion_matrix": {
             "classes": list(classes),
+            # labels: without them classes that do not occur would have no row.
             "counts": sklearn_metrics.confusion_matrix(
                 true, predicted, labels=range(len(classes))
             ).tolist(),
@@ -118,6 +119,7 @@ def _check(true: np.ndarray, probabilities: np.ndarray) -> None:
 
 def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     def f1(average: str) -> float:
+        # zero_division: scikit-learn would warn for each class that is never predicted.
         return float(sklearn_metrics.f1_score(true, predicted, average=average, zero_division=0))
 
     # As balanced_accuracy_score, which warns if a predicted class is not in ``true``.
@@ -134,6 +136,7 @@ def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 def _wilson(share: float, sizes: np.ndarray) -> list[float]:
     """95 % interval of a share (Wilson 1927), from families of ``sizes`` copies."""
+    # Wilson's, because the normal interval of an accuracy of 1 has no width.
     n, z = sizes.sum() ** 2 / np.sum(sizes**2), norm.ppf(0.975)
     middle = share + z**2 / (2 * n)
     margin = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -149,6 +152,7 @@ def _rarest(
 ) -> dict[str, Any]:
     labels, counts = np.unique(true, return_counts=True)
     before = np.zeros(len(labels)) if trained is None else np.asarray(trained)[labels]
+    # lexsort sorts by its last key first.
     rarest = labels[np.lexsort((counts, before))[0]]
     recall = float(np.mean(predicted[true == rarest] == rarest))
     return {"minority_class": classes[rarest], "minority_recall": recall}
@@ -205,6 +209,7 @@ def _log_loss(true: np.ndarray, probabilities: np.ndarray) -> float:
 def _per_class(
     true: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
 ) -> dict[str, dict[str, float | int | None]]:
+    # NaN becomes None: 0 would look like a measured result.
     columns = sklearn_metrics.precision_recall_fscore_support(
         true, predicted, labels=range(len(classes)), zero_division=np.nan
     )

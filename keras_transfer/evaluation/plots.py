@@ -25,6 +25,7 @@ def plot_curve(path: Path, metadata: dict[str, Any]) -> None:
     )
     figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
     axes = figure.subplots()
+    # Matplotlib refuses negative error bars, and a value may lie outside of its interval.
     below, above = np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)
     axes.errorbar(n, accuracy, [below, above], fmt="o", capsize=3, label="95 % interval")
     law = metadata["doubling"].get("law")
@@ -34,6 +35,7 @@ def plot_curve(path: Path, metadata: dict[str, Any]) -> None:
         axes.plot(sizes, predicted, "--", label="power law, to twice the images")
     axes.set_xscale("log")
     axes.set_xticks(n, [f"{point:,}" for point in n])
+    # The minor ticks of a logarithmic axis would lie between the labelled sizes.
     axes.minorticks_off()
     axes.set(xlabel="images trained on", ylabel="accuracy on the test split")
     axes.legend(loc="lower right")
@@ -94,6 +96,7 @@ def plot_trials(
     columns = min(3, 1 + len(settings))
     rows = -(-(1 + len(settings)) // columns)
     figure = Figure(figsize=(4 * columns, 3.2 * rows), dpi=110, layout="constrained")
+    # squeeze=False: a single plot would come without an array around it.
     first, *rest = figure.subplots(rows, columns, squeeze=False).ravel()
     for curve in curves:
         first.plot(range(1, len(curve) + 1), curve, marker=".", alpha=0.6)
