@@ -117,7 +117,7 @@ class Objective(Group, ABC):
         return len(names)
 
     def output(self, train: Labels) -> Callable[[keras.KerasTensor], keras.KerasTensor] | None:
-        """What follows the last Dense layer: maps (batch, units) to (batch, units); None: nothing."""
+        """What follows the last Dense layer: from and to (batch, units); None: nothing."""
         return None
 
     @abstractmethod

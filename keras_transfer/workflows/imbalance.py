@@ -116,8 +116,8 @@ def strategy_for(
 
 def _of_classes(objective: Classification, train: Samples, seed: int) -> ImbalanceStrategy:
     counts, class_weight, requested = train.counts(), objective.class_weight, objective.imbalance
+    # The user's own weights are the strategy; a second one would count rare classes twice.
     name, reason = choose_strategy(
-        # The user's own weights are the strategy; a second one would count rare classes twice.
         "none" if class_weight and requested == "auto" else requested, counts
     )
     if class_weight and requested == "auto":
