@@ -91,8 +91,10 @@ def export(
     source = _source(run, base.name, format, quantize)
     with unfinished(base) as folder:
         row.write(folder, source, quantize)
+        # Read back from the files, since a conversion may fail without an error.
         predict = row.load_predictor(folder, replace(run.loading, batch_size=32, replicas=1))
         metadata = source.metadata | _checked(predict, source.answers, run, samples, limits)
+        # Before `publish`, so that a version is never seen without it.
         write_json(folder / METADATA, metadata)
         version = publish(folder, base)
     logger.info("Written to %s", version)
@@ -113,6 +115,7 @@ def _checked(
         logger.info(
             "Held against the model on %s images: %s%s", len(samples), before, comparison.text
         )
+    # Before the metrics: those of an export that is refused are of no use.
     gate(compared, limits)
     metrics = run.metrics_of(samples, {name: given.scores for name, given in ours.items()})
     found = {name: one.found | {"limits": limits._asdict()} for name, one in compared.items()}
@@ -166,6 +169,7 @@ def _representative(run: Run) -> Iterator[Mapping[str, np.ndarray]]:
     from keras_transfer.data.batches import plain_batches
 
     train = run.samples(("train",))
+    # A fixed seed: int8 takes its ranges from the same images every time.
     some = np.random.default_rng(0).permutation(len(train))[:REPRESENTATIVE]
     return plain_batches(train.take(np.sort(some)), run.loading).as_numpy_iterator()
 

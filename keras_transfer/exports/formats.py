@@ -38,6 +38,7 @@ class Format:
         extra: Of this package, that installs them.
     """
 
+    # A name, imported on use: a missing package of one format must not break the others.
     module: str
     quantizations: tuple[str, ...] = ("none",)
     packages: tuple[str, ...] = ()

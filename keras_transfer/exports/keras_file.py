@@ -34,6 +34,7 @@ def with_answers(source: Source) -> keras.Model:
     """
     model, answers = source.model, source.answers
     found: Mapping[str, Any] = answers.by_unit(answers.scores(model.output))
+    # A single output has no key; Keras then calls it by its last layer.
     named = {name: keras.layers.Identity(name=name)(tensor) for name, tensor in found.items()}
     return keras.Model(_alone(model.input), _alone(named), name="classifier")
 

@@ -48,6 +48,7 @@ class ServingModule(tf.Module):
     def signatures(self) -> dict[str, Callable]:
         """The functions by the names that requests give them."""
         return {
+            # No Python control flow depends on tensors here, so AutoGraph has nothing to convert.
             name: tf.function(function, autograph=False).get_concrete_function(**specs)
             for name, (function, specs) in self._functions().items()
         }
@@ -66,6 +67,7 @@ class ServingModule(tf.Module):
             pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name=PIXELS)
             found["predict_pixels"] = (self._serving_default, {PIXELS: pixels})
         if self._answers.classes is not None:
+            # TensorFlow Serving's Classify API sends serialized examples by this name.
             examples = tf.TensorSpec([None], tf.string, name="inputs")
             found["classify"] = (self._classify, {"inputs": examples})
         return found
@@ -110,6 +112,7 @@ class ServingModule(tf.Module):
 
     def _each(self, raw: Mapping[str, tf.Tensor]) -> Tensors:
         (batch,) = raw.values()
+        # One by one, since encoded images have different sizes.
         return tf.map_fn(self._input.prepare, batch, fn_output_signature=self._input.spec)
 
 
