@@ -158,6 +158,7 @@ def _folder(
 def _by_seed(recipe: FineTune, seeds: int) -> list[tuple[str, FineTune]]:
     """Folder and recipe of each seed; val and test are those of the first."""
     first = recipe.seed
+    # One split for all: the spread should be that of training alone.
     fixed = first if recipe.data.split.seed is None else recipe.data.split.seed
     return [
         (f"seed_{seed}", recipe.changed(seed=seed, split={"seed": fixed}))
@@ -169,6 +170,7 @@ def _run_all(
     folder: Path, name: str, plan: Iterable[tuple[str, FineTune]], source: Any
 ) -> list[runs.Run]:
     """Run the unfinished recipes, each as in a fresh process."""
+    # Before Keras, whose import brings TensorFlow with all its messages.
     quiet.import_tensorflow()
     import keras
 
@@ -186,6 +188,7 @@ def _spreads(done: list[runs.Run]) -> dict[str, Any]:
     from keras_transfer.evaluation.comparing import spread
 
     values = {name: [run.metrics["test"][name] for run in done] for name in METRICS}
+    # A mean over the runs that define a metric would be of fewer runs than the others.
     return {name: spread(numbers) for name, numbers in values.items() if None not in numbers}
 
 
@@ -213,6 +216,7 @@ def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
     """Images of each size, ascending, without sizes that reach the full split."""
     n = sum(counts)
     sized = {
+        # At least one image of each class.
         max(round(size * n), len(counts))
         if isinstance(size, float)
         else sum(min(count, size) for count in counts)
@@ -223,12 +227,14 @@ def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
 
 def _smaller(recipe: FineTune, size: int, full: int) -> FineTune:
     """The recipe on a subset, with more epochs for as many steps."""
+    # Compared at the full size only, as it would double every point.
     baselines = [name for name in recipe.baselines if name != "scratch"]
     only: dict[str, Any] = {"split": {"train": size}, "baselines": baselines}
     if recipe.stages[0].schedule == "bit":  # finds them itself
         return recipe.changed(**only)
     batches = recipe.batches
     steps = [math.ceil(n / batches.batch_size) for n in (size, full)]
+    # By steps, not images: an epoch's last batch may be a part of one.
     factor = min(steps[1] / steps[0], MOST)
 
     def more(value: int | None) -> int | None:

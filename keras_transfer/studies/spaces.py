@@ -56,6 +56,7 @@ class Setting(NamedTuple):
         )
 
         if self.how == "choice":
+            # By index: Optuna's categories may be scalars only, and a setting may be a list.
             return CategoricalDistribution(range(len(self.values)))
         integer = all(isinstance(value, int) for value in self.values)
         distribution_class: Any = IntDistribution if integer else FloatDistribution
@@ -71,6 +72,7 @@ class Setting(NamedTuple):
             return self.values
         low, high = self.values
         integer = isinstance(low, int) and isinstance(high, int)
+        # The value between is not whole, so a setting of whole numbers refuses the range.
         return (low, high) if integer else (low, low + 0.3717 * (high - low), high)
 
 
@@ -122,6 +124,7 @@ def with_values(recipe: FineTune, values: dict[str, Any]) -> FineTune:
     """The recipe with other values at some paths."""
     settings = recipe.settings()
     for path, value in values.items():
+        # Flow style: a mapping or a list in one line, as --set reads it.
         settings = with_setting(
             settings, f"{path}={yaml.safe_dump(value, default_flow_style=True)}"
         )
@@ -130,6 +133,7 @@ def with_values(recipe: FineTune, values: dict[str, Any]) -> FineTune:
 
 def _defaults(recipe: FineTune) -> list[str]:
     rate = recipe.stages[0].learning_rate
+    # There is no number to search around, so the default of a stage takes its place.
     rate = 1e-3 if rate == "auto" else rate
     return [
         f"lr=log:{rate / 10:.6g}:{rate * 10:.6g}",
@@ -143,6 +147,7 @@ def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
     first = full_path(recipe.settings(), setting.path)[0]
     if first in JUDGED_ON:
         return f"trials of different {first} cannot be compared."
+    # Losses of different kinds are not on one scale.
     if recipe.monitor == "val_loss" and "focal" in setting.values:
         return "the focal loss changes val_loss. Add --monitor val_accuracy."
     if first in ("method", "ensemble"):
