@@ -55,7 +55,6 @@ def _modules_of(entry: EntryPoint) -> list[str]:
 
 def loadable() -> dict[str, ModuleType]:
     """All recipes that import, by name; the others are left out with a warning."""
-    # One broken recipe of another package must not hide the others.
     recipes = {}
     for name in modules():
         try:
@@ -90,7 +89,6 @@ def load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    # A recipe's own message is kept; only the path of the file is added.
     except BadConfiguration as error:
         raise BadConfiguration(f"{path}: {error}") from error
     except Exception as error:

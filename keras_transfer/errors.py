@@ -60,7 +60,6 @@ class UnknownName(BadConfiguration, KeyError):
 
     def _cure(self) -> str:
         lowered = {name.lower(): name for name in self.known}
-        # 0.6 is difflib's default cutoff. One suggestion is enough.
         near = get_close_matches(str(self.name).lower(), lowered, n=1, cutoff=0.6)
         if near:
             return f"Did you mean {lowered[near[0]]!r}?"

@@ -69,7 +69,6 @@ class Group(BaseModel):
             return {cls.primary: given}
         if not isinstance(given, Mapping):
             return given
-        # A copy: the caller's mapping must not change.
         result = dict(given)
         for old, new in cls.old_names.items():
             if old in result:

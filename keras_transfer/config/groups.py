@@ -45,7 +45,6 @@ class Data(Group):
 
     source: str = Field(description="DIR, FILE.csv, FILE.npz, tfds:NAME or sklearn:digits")
     data_dir: str | None = Field(None, description="folder of prepared TFDS data sets")
-    # "auto" guesses from folder names; the others are for names that mislead it.
     layout: Literal["auto", "split/class", "class/split", "class"] = Field(
         "auto", description="which folders of the data are splits, and which are classes"
     )
@@ -118,7 +117,6 @@ class Batches(Group):
 
     # Over all devices, so that the same recipe trains alike on one GPU and on four.
     batch_size: Count = Field(32, description="examples per step, over all devices")
-    # json_schema_extra moves the option under another heading of --help than the rest of the group.
     mixup: NonNegative = Field(
         0.0,
         description="MixUp alpha, e.g. 0.2; 0 disables it",
@@ -155,5 +153,4 @@ class Runtime(Group):
         0.01, description="largest relative error of features; 0 allows float32 only"
     )
     cache: bool = Field(True, description="keep features of frozen layers for later runs")
-    # Off by default: it slows GPUs, and a CPU repeats its results anyway.
     deterministic: bool = Field(False, description="repeatable GPU kernels, somewhat slower")

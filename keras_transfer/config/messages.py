@@ -45,7 +45,6 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
     if error_type == "unknown_name":
         return context["error"].within(where)
     if error_type == "literal_error":
-        # Pydantic gives the allowed values as text only.
         return UnknownName(f"value of {where}", first["input"], _listed(context["expected"]))
     if error_type == "union_tag_invalid":
         return UnknownName(
@@ -56,7 +55,6 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
         return BadConfiguration(f"{where} = {first['input']!r}: {_wanted(groups)}.")
     if error_type == "missing":
         return BadConfiguration(f"The setting {where} is required and has no default.")
-    # Raised by a validator of ours, which already says what to do.
     if error_type == "value_error":
         return BadConfiguration(f"{where or model.__name__}: {context['error']}.")
     return BadConfiguration(f"{where} = {first['input']!r}: {first['msg'].lower()}.")

@@ -304,7 +304,6 @@ def hyperrule_alone(recipe: Any) -> str:
 def monitor(recipe: Any) -> str:
     if len(recipe.objectives) + len(recipe.method.outputs) == 1:
         (objective,) = recipe.objectives.values()
-        # With one output Keras writes plain names into the logs.
         known = [*objective.monitors]
     else:  # Keras puts the name of the output before that of the metric
         known = ["val_loss", "loss"] + [

@@ -33,14 +33,12 @@ class Shorthand(NamedTuple):
 
 
 def _every(setting: str) -> Callable[[Stages, Any], Stages]:
-    # New mappings: those given may belong to a recipe, which never changes.
     return lambda stages, value: [{**stage, setting: value} for stage in stages]
 
 
 def _lr(stages: Stages, rate: Any) -> Stages:
     """The rate of the first stage; those of the others keep their proportion to it."""
     first, *rest = stages
-    # No number to keep a proportion to.
     if rate == "auto" or first["learning_rate"] == "auto":
         return [{**first, "learning_rate": rate}, *rest]
     factor = rate / first["learning_rate"]

@@ -43,7 +43,6 @@ class Optimizer(Group):
 
     primary: ClassVar[str] = "name"
 
-    # No Literal: names come from the table that builds them, so a new row is known at once.
     name: Annotated[str, row_of(OPTIMIZERS)] = Field("adam", description=" | ".join(OPTIMIZERS))
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="momentum of sgd")
     weight_decay: NonNegative | None = Field(

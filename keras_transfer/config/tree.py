@@ -103,7 +103,6 @@ def nested(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
     known = leaves(model)
     for name, value in settings.items():
         if isinstance(value, BaseModel):
-            # Plain values again, so that a changed group is validated as a whole.
             value = value.model_dump(mode="json")
         # Unknown names pass: pydantic reports them with the valid ones.
         if name in model.model_fields or name not in known:

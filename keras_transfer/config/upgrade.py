@@ -60,7 +60,7 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
     for group, added in ADDED_SINCE_VERSION_1.items():
         # A default that changes later must not change what an old run did.
         values[group] = {**added, **values.get(group, {})}
-    # Version 1 stored shorthand beside the stages; now it is applied and forgotten.
+    # Version 1 stored shorthand next to the stages; now it is applied and forgotten.
     short = {name: values.pop(name) for name in shorthand.SHORTHAND if name in values}
     return {**values, "stages": shorthand.apply(values["stages"], short)} if short else values
 
@@ -77,7 +77,6 @@ def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict
     Raises:
         BadConfiguration: The settings are of a later version than this package.
     """
-    # A copy, since `version` is taken out.
     found = dict(settings)
     version = found.pop("version", 1)
     # A later version may mean something else by the same name, so guessing is worse than stopping.

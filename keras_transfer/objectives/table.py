@@ -46,7 +46,6 @@ def read_objective(value: Any) -> Any:
     # First: a column may be called like a setting.
     if _several(value):
         return {str(column): read_objective(inner) for column, inner in value.items()}
-    # A copy, since `type` is taken out.
     settings = dict(value)
     return OBJECTIVES[settings.pop("type", "classification")](**settings)
 

@@ -43,7 +43,6 @@ PACKAGES = ("keras_transfer", "tensorflow", "keras", "numpy", "scikit-learn")
 SERIES = "series.json"
 """The file of a folder whose runs belong together."""
 
-# One logger for all modules, so that the run's log file and the terminal need one handler each.
 logger = logging.getLogger("keras_transfer")
 
 
@@ -68,7 +67,6 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
         )
     if out is not None:
         folder = Path(out)
-        # An empty folder is allowed: a scheduler or a mounted volume may have made it.
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise BadConfiguration(
                 f"{folder} already exists; a run never overwrites. Name another --out, "
@@ -169,7 +167,6 @@ def is_done(folder: Path) -> bool:
 def _status(folder: Path) -> str | None:
     try:
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"]
-    # A folder that is no run, or a damaged file, is nothing to resume.
     except (OSError, ValueError, KeyError):
         return None
 
@@ -260,7 +257,6 @@ def locked_log(folder: Path) -> logging.FileHandler:
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
-        # Run from a source tree, the package itself has no metadata.
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return versions

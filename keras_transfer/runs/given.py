@@ -30,7 +30,6 @@ def store_of(given: Sequence[Any], *, texts: bool) -> tuple[list[str], Any]:
     if texts:
         named = [str(text) for text in given]
         return named, Texts(named)
-    # Before paths: an array is a sequence too.
     if (pixels := as_images(given)) is not None:
         return [f"[{number}]" for number in range(len(pixels))], Pixels(pixels)
     files = expanded(given)

@@ -83,7 +83,6 @@ class Prediction:
 
 def _answer(output: Output, scores: np.ndarray) -> Any:
     objective, names = output.objective, output.names
-    # Objectives take batches only, so one row is a batch of one.
     decided = objective.decide(scores[None], output.decision)[0]
     if objective.activation == "softmax":
         return names[int(decided)]

@@ -60,7 +60,6 @@ class Run(Predictor):
         except (OSError, ValueError) as error:
             raise BadData(f"{self.folder / name} cannot be read: {error}") from None
 
-    # Cached: the files of a finished run do not change.
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """Content of ``run.json``: recipe, kind, versions, status, seconds."""

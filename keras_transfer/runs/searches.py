@@ -40,7 +40,6 @@ class Trial:
     drawn: dict[str, Any]
     values: dict[str, Any]
     state: str = RUNNING
-    # A default of [] would be shared by all trials; dataclasses refuse it.
     metrics: list[float] = field(default_factory=list)
     value: float | None = None
     reason: str = ""

@@ -53,7 +53,6 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a table by the names of their columns, in its order."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    # Version 1 called the column "part".
     return [{"split" if key == "part" else key: row[key] for key in row} for row in rows]
 
 
@@ -89,7 +88,6 @@ def write_bad_files(path: Path, samples: Samples, reasons: np.ndarray) -> None:
     """
     bad = reasons != ""
     if bad.any():
-        # No empty file: its presence alone says that files were left out.
         _write(path, ("path", "reason"), zip(samples.keys[bad], reasons[bad], strict=True))
 
 

@@ -62,7 +62,6 @@ def write_sweep(folder: Path, seen: Sweep) -> dict[str, Any]:
         writer.writerow(("learning_rate", "loss", "smoothed"))
         writer.writerows(zip(*seen, seen.smoothed.tolist(), strict=True))
     rules = seen.suggestions()
-    # The first row of RULES is the recommended one.
     rule = next(iter(RULES))
     suggestions = {"learning_rate": rules[rule], "rule": rule, "rules": rules}
     _plot(folder / "lr_find.png", seen, rules)

@@ -27,7 +27,7 @@ class _Request:
     signature: str
     inputs: Tensors
     deadline: float
-    # monotonic: a clock that is set back or forth must not end or prolong a wait.
+    # monotonic: a clock that is set back or forward must not change a wait.
     arrival: float = field(default_factory=time.monotonic)
     answer: Future = field(default_factory=Future)
 

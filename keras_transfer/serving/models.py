@@ -103,7 +103,11 @@ class Model:
 
         Args:
             signature: Name of one.
-            inputs: Arrays by name; object arrays of bytes for strings.
+            inputs: (batch, ...) arrays by name, as the signature says; object arrays of bytes for
+                strings.
+
+        Returns:
+            (batch, ...) arrays by name.
 
         Raises:
             Refused: The graph cannot take these values.

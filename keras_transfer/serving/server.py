@@ -109,7 +109,7 @@ def _listen(service: Service, settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        # Otherwise uvicorn would configure logging anew.
+        # Otherwise uvicorn would replace the configuration of logging.
         log_config=None,
         access_log=False,
         lifespan="off",

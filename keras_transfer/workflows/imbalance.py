@@ -126,7 +126,6 @@ def _of_classes(objective: Classification, train: Samples, seed: int) -> Imbalan
     sampling = Sampling(name, train.labels, train.classes) if name in SAMPLINGS else None
     length = len(train if sampling is None else sampling)
     if name == "smote":
-        # Every class is filled up to the size of the largest.
         length = int(counts.max()) * len(counts)
     return ImbalanceStrategy(
         length,

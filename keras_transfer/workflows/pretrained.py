@@ -56,7 +56,6 @@ def resolve_weights(weights: str) -> str:
     folder = runs.finished(recipe)
     if folder is None:
         logger.info("Weights of recipe %r: running it first, since it has no finished run", recipe)
-        # An interrupted run is finished instead of started again.
         begun = runs.has_interrupted(recipe)
         folder = catalog.find(recipe).recipe.run(name=recipe, resume=begun).folder
     logger.info("Weights of recipe %r: its run %s", recipe, folder)
@@ -70,7 +69,6 @@ def check_chain(recipe: str) -> None:
         BadConfiguration: It does not.
         UnknownName: One of the recipes is not there.
     """
-    # A circle would start runs without end.
     seen: list[str] = []
     while recipe not in seen:
         seen.append(recipe)

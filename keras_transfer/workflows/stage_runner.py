@@ -281,7 +281,6 @@ class StageRunner:
 
     def _preview(self) -> None:
         path, setup = self.folder / "augmented.png", self.setup
-        # A resumed run keeps its preview; texts have none.
         if path.exists() or "pixels" not in setup.loading.input.spec:
             return
         given, train = setup.loading.input, setup.targets.train()
