@@ -103,7 +103,6 @@ class StageRunner:
         # A copy of all kernels, so only where a stage needs it, and before anything trains.
         pulled = any(stage.l2_sp for stage in stages)
         self.origin = origin(self.network) if pulled else {}
-        # Last, since it needs the number of steps; nothing has been computed yet.
         _check_updates(stages, setup.steps)
 
     @cached_property
