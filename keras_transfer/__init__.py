@@ -21,7 +21,8 @@ from keras_transfer.objectives.multilabel import MultiLabel
 from keras_transfer.objectives.regression import Regression
 from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
-from keras_transfer.studies.series import learning_curve, repeat
+from keras_transfer.studies.curves import learning_curve
+from keras_transfer.studies.series import repeat
 from keras_transfer.workflows.finetune import Classify, FineTune
 
 __version__ = "0.1.0"

@@ -45,29 +45,42 @@ class UnknownName(BadConfiguration, KeyError):
         what: The type of item, e.g. ``"backbone"``.
         name: The requested name.
         known: The names that exist.
+        all_names: Whether the message lists them even where one is near.
     """
 
-    def __init__(self, what: str, name: object, known: Iterable[object]):
+    def __init__(
+        self, what: str, name: object, known: Iterable[object], *, all_names: bool = False
+    ):
         self.what, self.name, self.known = what, name, [str(row) for row in known]
+        self.all_names = all_names
         super().__init__(f"No {what} is called {str(name)!r}. {self._cure()}")
 
     def within(self, setting: str) -> "UnknownName":
         """The same error, which names the setting that the name stands in."""
-        error = UnknownName(self.what, self.name, self.known)
+        error = UnknownName(self.what, self.name, self.known, all_names=self.all_names)
         # Through args, since __init__ composes the message from its arguments.
         error.args = (f"{setting}: {error}",)
         return error
 
     def _cure(self) -> str:
-        lowered = {name.lower(): name for name in self.known}
-        near = get_close_matches(str(self.name).lower(), lowered, n=1, cutoff=0.6)
-        if near:
-            return f"Did you mean {lowered[near[0]]!r}?"
+        near = self._nearest()
+        if near and not self.all_names:
+            return f"Did you mean {near!r}?"
         if not self.known:
             return "There are none."
         # A model may know thousands of classes.
         listed = ", ".join(self.known[:30]) + (", ..." if len(self.known) > 30 else "")
-        return f"There are: {listed}."
+        return (f"Did you mean {near!r}? " if near else "") + f"There are: {listed}."
+
+    def _nearest(self) -> str:
+        """The most similar name; "" if none is similar."""
+        name = str(self.name).lower()
+        # A long path in common, as of input.augment.flip, would make any two settings similar.
+        path = name.rpartition(".")[0]
+        before = f"{path}." if path else ""
+        lowered = {known.lower().removeprefix(before): known for known in self.known}
+        near = get_close_matches(name.removeprefix(before), lowered, n=1, cutoff=0.6)
+        return lowered[near[0]] if near else ""
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the message in quotes

@@ -10,6 +10,7 @@ import pytest
 from colours import odd, run, saved
 from objectives_runs import objective_export, objective_run
 from processes import TINY, paint
+from texts_runs import text_export, text_run
 
 from keras_transfer import catalog
 
@@ -19,6 +20,8 @@ __all__ = [
     "odd",
     "run",
     "saved",
+    "text_export",
+    "text_run",
 ]  # one run for all folders of tests
 
 # The same cases in every run; --hypothesis-profile=default looks for new ones.

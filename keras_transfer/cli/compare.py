@@ -1,8 +1,9 @@
-"""``kt-recipe compare RUN RUN...``: differences on the same test images, with intervals."""
+"""``kt-recipe compare RUN RUN...``: differences on the same test examples, with intervals."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -19,80 +20,85 @@ __all__ = ["compare"]
 def compare(runs: tuple[str, ...], resamples: int, as_json: bool) -> None:
     """Compare finished runs, or series over --seeds, with the first one.
 
-    They are paired image by image on the test split that they share: differences of accuracy
-    and macro F1 with 95 % bootstrap intervals, and McNemar's exact test.
+    They are paired example by example on the test split that they share: differences of the
+    objective's main metrics with 95 % bootstrap intervals, and McNemar's test or, of numbers,
+    Wilcoxon's signed-rank test. Several outputs have a table each.
     """
+    from keras_transfer.studies.comparison import compare_runs
+
     if len(runs) < 2:
         raise BadConfiguration("compare takes two runs or more; the first is the reference.")
     if resamples < 100:
         raise BadConfiguration(f"--resamples {resamples}: 100 is the minimum for a 95 % interval.")
-    document = _compared(list(runs), resamples)
+    document = compare_runs(runs, resamples)
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False))
-    else:
-        click.echo(_report(document))
+        return
+    for name, output in document.get("outputs", {"": document}).items():
+        click.echo("\n".join(_report(document["first"], name, output)))
 
 
-def _compared(folders: list[str], resamples: int) -> dict[str, Any]:
-    # Imported here, so that `--help` does not wait for SciPy.
-    from keras_transfer.evaluation.comparing import align, compare
-    from keras_transfer.evaluation.predictions import read_predictions
-    from keras_transfer.objectives.outputs import single_class
-    from keras_transfer.runs import digests_by_path
-    from keras_transfer.runs.series import runs_of
-
-    members = [runs_of(folder) for folder in folders]
-    for run in (run for series in members for run in series):
-        if not single_class({name: output.objective for name, output in run.outputs.items()}):
-            raise BadConfiguration(
-                f"{run.folder} is no classification, and compare takes nothing else so far. "
-                "Compare the metrics.json of the runs."
-            )
-    answers = align(
-        [
-            [read_predictions(run.folder / "predictions.csv") for run in member]
-            for member in members
-        ],
-        # One table is enough: only images that all runs share are compared.
-        digests_by_path(members[0][0].split),
-    )
-    rest = [
-        {"run": folder, "runs": len(members[i]), **compare(answers, 0, i, resamples=resamples)}
-        for i, folder in enumerate(folders[1:], start=1)
-    ]
-    return {
-        "first": folders[0],
-        "runs": len(members[0]),
-        "images": len(answers.true),
-        "distinct": int(answers.families.max()) + 1,
-        "left_out": answers.left_out,
-        "others": rest,
-    }
+def _report(first: str, name: str, output: Mapping[str, Any]) -> Iterator[str]:
+    heading = f"\nOutput {name}: compared" if name else "Compared"
+    yield f"{heading} with {first}, on {output['examples']:,} test examples"
+    if output["distinct"] < output["examples"]:
+        yield f"{output['distinct']:,} of them are distinct; intervals and tests count those"
+    if output["left_out"]:
+        yield f"{output['left_out']:,} more are not in all runs and are ignored"
+    for run in output["others"]:
+        yield f"\n{run['run']}"
+        yield _table(run)
+        yield from _mcnemar(run, output["objective"])
+        yield from _wilcoxon(run)
 
 
-def _report(document: dict[str, Any]) -> str:
-    lines = [f"Compared with {document['first']}, on {document['images']} test images"]
-    if document["distinct"] < document["images"]:
-        lines.append(
-            f"{document['distinct']} of them are distinct; intervals and tests count those"
+def _table(run: Mapping[str, Any]) -> str:
+    """Differences by metric; of several targets, of their means and of each."""
+    from keras_transfer.evaluation.layout import aligned
+
+    rows = _rows(run)
+    for target, metrics in run.get("per_target", {}).items():
+        rows += _rows(metrics, f" of {target}")
+    return aligned([["", "first", "this run", "difference", "95 % interval"], *rows])
+
+
+def _rows(metrics: Mapping[str, Any], of: str = "") -> list[list[str]]:
+    from keras_transfer.evaluation.layout import is_better, metric_text, title
+
+    rows = []
+    for name, metric in metrics.items():
+        if not isinstance(metric, dict) or "difference" not in metric:
+            continue
+        values = [metric_text(name, metric[key]) for key in ("first", "second")]
+        bounds = metric["interval"] or (None, None)
+        low, high = (metric_text(name, bound, sign="+") for bound in bounds)
+        interval = "-" if metric["interval"] is None else f"{low} to {high}"
+        difference = metric_text(name, metric["difference"], sign="+")
+        label = f"{title(name)}{of} ({is_better(name)} is better)"
+        rows.append([label, *values, difference, interval])
+    return rows
+
+
+def _mcnemar(run: Mapping[str, Any], objective: str) -> Iterator[str]:
+    tests = run.get("mcnemar", [])
+    right = "have all labels right" if objective == "multilabel" else "are right"
+    for test in tests:
+        pair = f", pair {test['pair']}" if len(tests) > 1 else ""
+        yield (
+            f"McNemar's exact test{pair}: {test['only_second']} examples {right} only in this run, "
+            f"{test['only_first']} only in the first, p = {test['p']:.3g}"
         )
-    if document["left_out"]:
-        lines.append(f"{document['left_out']} more are not in all runs and are ignored")
-    for run in document["others"]:
-        lines.append("")
-        lines.append(run["run"])
-        for name, shown in (("accuracy", "accuracy"), ("macro_f1", "macro F1")):
-            metric = run[name]
-            low, high = metric["interval"]
-            lines.append(
-                f"  {shown}  {metric['second']:.4f}, was {metric['first']:.4f}: "
-                f"{metric['difference']:+.4f}  (95 % interval {low:+.4f} to {high:+.4f})"
-            )
-        multiple = len(run["mcnemar"]) > 1
-        for number, test in enumerate(run["mcnemar"], start=1):
-            lines.append(
-                f"  McNemar{f', pair {number}' if multiple else ''}: {test['only_second']} images "
-                f"are right only in this run, {test['only_first']} only in the first, "
-                f"p = {test['p']:.3g}"
-            )
-    return "\n".join(lines)
+
+
+def _wilcoxon(run: Mapping[str, Any]) -> Iterator[str]:
+    tests = run.get("wilcoxon", [])
+    several = {name: len({test[name] for test in tests}) > 1 for name in ("target", "pair")}
+    for test in tests:
+        of = f" of {test['target']}" if several["target"] else ""
+        pair = f", pair {test['pair']}" if several["pair"] else ""
+        law = "exact" if test["law"] == "exact" else "normal approximation"
+        yield (
+            f"Wilcoxon's signed-rank test{of}{pair}: this run is closer in "
+            f"{test['closer_second']} examples, the first in {test['closer_first']}, "
+            f"p = {test['p']:.3g} ({law})"
+        )

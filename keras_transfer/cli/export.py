@@ -20,7 +20,7 @@ __all__ = ["export"]
 @click.option("--format", "form", default="saved_model", help=", ".join(FORMATS), show_default=True)
 @click.option("--quantize", default="none", help=", ".join(QUANTIZATIONS), show_default=True)
 @click.option("--name", help="Model name; default: the recipe's.")
-@click.option("--data", help="Labelled images for the check; default: the run's test split.")
+@click.option("--data", help="Labelled examples for the check; default: the run's test split.")
 @click.option(
     "--max-changed", type=click.FloatRange(0, 1), help="Largest share of changed predictions."
 )
@@ -33,10 +33,11 @@ __all__ = ["export"]
 def export(run: Path, form: str, quantize: str, as_json: bool, **options: Any) -> None:
     """Write the best model of RUN to TO/NAME/VERSION, if its predictions match those of the model.
 
-    saved_model is for TensorFlow Serving: raw bytes of images in, names and probabilities (or
-    values) out. litert, onnx and keras take pixels. An export that answers otherwise than the
-    model does, on the test images of the run, is not written, and the exit code is 4. Answers are
-    best classes, decisions for labels, or values of a regression.
+    saved_model is for TensorFlow Serving: raw bytes of images, or texts, in; names and
+    probabilities (or values) out. litert, onnx and keras take pixels, or the tokens of texts. An
+    export that answers otherwise than the model does, on the test examples of the run, is not
+    written, and the exit code is 4. Answers are best classes, decisions for labels, or values of
+    a regression.
     """
     # Before TensorFlow loads, so that a wrong name or a missing package shows at once.
     check_format(form, quantize)

@@ -282,17 +282,38 @@ def _repeat(
             "recipe": name,
             "run": str(folder),
             "runs": metadata["runs"],
-            "metrics": {"test": metadata["metrics"]},
+            **_spreads(metadata),
         }
         click.echo(json.dumps(document, ensure_ascii=False))
         return
-    click.echo(f"Test part by {seeds} seeds in {folder}")
-    for metric, found in metadata["metrics"].items():
-        low, high = found["interval"]
-        click.echo(
-            f"{metric.replace('_', ' '):<18} {found['mean']:.4f}  (standard deviation "
-            f"{found['std']:.4f}, 95 % interval of the mean {low:.4f} to {high:.4f})"
-        )
+    click.echo(f"Test split by {seeds} seeds in {folder}")
+    for output, found in metadata.get("outputs", {"": metadata}).items():
+        heading = f"\nOutput {output}\n" if output else ""
+        click.echo(heading + _spread_table(found["metrics"], found["baselines"]))
+
+
+def _spreads(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What ``--json`` prints of a series: metrics of the test split and baselines, by output."""
+    outputs = {
+        name: {"metrics": {"test": found["metrics"]}, "baselines": found["baselines"]}
+        for name, found in metadata.get("outputs", {"": metadata}).items()
+    }
+    return outputs.get("", {"outputs": outputs})
+
+
+def _spread_table(metrics: dict[str, Any], baselines: dict[str, Any]) -> str:
+    """Mean, deviation and interval over the seeds by metric, and the plain baseline's metric."""
+    from keras_transfer.evaluation.layout import aligned, metric_text, title
+
+    ((name, baseline),) = baselines.items()
+    header = ["", "mean", "standard deviation", "95 % interval of the mean", f"baseline ({name})"]
+    rows = [header]
+    for metric, found in metrics.items():
+        low, high = (metric_text(metric, bound) for bound in found["interval"])
+        values = [metric_text(metric, found[key]) for key in ("mean", "std")]
+        beside = metric_text(metric, baseline.get(metric))
+        rows.append([title(metric), *values, f"{low} to {high}", beside])
+    return aligned(rows)
 
 
 def _value(text: Any) -> Any:

@@ -33,15 +33,16 @@ PORT = click.IntRange(0, 65535)
 )
 @click.option("--no-grpc", is_flag=True, help="Serve REST only.")
 @click.option("--name", default="", help="Model name; default: that of its folder.")
-@click.option("--max-batch", type=COUNT, default=32, show_default=True, help="Images per batch.")
+@click.option("--max-batch", type=COUNT, default=32, show_default=True, help="Examples per batch.")
 @click.option(
     "--max-wait", type=click.FloatRange(0), default=0.0, help="Milliseconds to wait for a batch."
 )
 @click.option(
-    "--max-queue", type=COUNT, default=256, show_default=True, help="Images in the queue."
+    "--max-queue", type=COUNT, default=256, show_default=True, help="Examples in the queue."
 )
 @click.option("--max-body", type=click.FloatRange(0.001), default=32.0, help="Request limit in MB.")
 @click.option("--max-pixels", type=COUNT, help="Pixels per image; default 89,478,485.")
+@click.option("--max-text", type=COUNT, help="Bytes per text; default 100,000.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, help="Seconds per request.")
 # Also from the environment: other users can see a command line, e.g. by ps.
 @click.option("--token", envvar="KT_SERVE_TOKEN", default="", help="Bearer token of requests.")
@@ -81,10 +82,12 @@ def serve(export: Path, **options: Any) -> None:
 
     given = {name: value for name, value in options.items() if value is not None}
     body, seconds = int(1e6 * given.pop("max_body")), given.pop("timeout")
-    pixels = {"pixels": given.pop("max_pixels")} if "max_pixels" in given else {}
+    sizes = {
+        name: given.pop(f"max_{name}") for name in ("pixels", "text") if f"max_{name}" in given
+    }
     if given.pop("no_grpc"):
         given["grpc_port"] = None
     # Milliseconds on the command line, seconds in the code.
     given["max_wait"] /= 1000
-    limits = Limits(body=body, seconds=seconds, **pixels)
+    limits = Limits(body=body, seconds=seconds, **sizes)
     server.serve(export, server.Settings(limits=limits, **given))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import click
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports import Export
+from keras_transfer.inputs.table import read_input
 from keras_transfer.quiet import import_tensorflow
 from keras_transfer.runs import Prediction, Run
 from keras_transfer.tables import Table
@@ -157,6 +158,14 @@ FORMATS: Table[Callable[[list[Prediction], int], None]] = Table(
 )
 
 
+def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
+    """For texts, files of tables as paths: any other word is a text."""
+    if not read_input(done.settings["input"]).text_column:
+        return list(paths)
+    tables = {path for path in paths if path.lower().endswith((".csv", ".tsv"))}
+    return [Path(path) if path in tables and Path(path).is_file() else path for path in paths]
+
+
 @click.command()
 @RUN
 @click.argument("paths", nargs=-1, required=True)
@@ -171,13 +180,14 @@ FORMATS: Table[Callable[[list[Prediction], int], None]] = Table(
 def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form: str) -> None:
     """Predict for PATHS: image files, folders and glob patterns. One row a file, in their order.
 
+    A model for texts takes the texts themselves, and .csv or .tsv files with a column of them.
     A file that cannot be used has a row with the reason, and the exit code is 3.
     """
     if top_k < 1:
         raise BadConfiguration(f"--top-k {top_k}: should be 1 or more.")
     import_tensorflow()
     done = _opened(run)
-    predictions = done.predict(paths, tta=tta)
+    predictions = done.predict(_given(done, paths), tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
     # Printed before the exit code says that files are bad: the others have their answers.
     FORMATS[form](predictions, min(top_k, units))

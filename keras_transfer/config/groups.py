@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from keras_transfer.data.layouts import Layout
 from keras_transfer.group import ClassName, Count, Group, NonNegative, Portion, Share, row_of
 from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
@@ -45,7 +46,7 @@ class Data(Group):
 
     source: str = Field(description="DIR, FILE.csv, FILE.npz, tfds:NAME or sklearn:digits")
     data_dir: str | None = Field(None, description="folder of prepared TFDS data sets")
-    layout: Literal["auto", "split/class", "class/split", "class"] = Field(
+    layout: Layout = Field(
         "auto", description="which folders of the data are splits, and which are classes"
     )
     # A tuple, like all sequences here: a frozen model does not freeze a list inside it.

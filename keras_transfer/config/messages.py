@@ -41,7 +41,8 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
                 f"{where} = {first['input']!r}: only the {path[0]} {' or '.join(others)} has a "
                 f"setting {path[-1]!r}. Give that too, such as --{path[0]} {others[0]}."
             )
-        return UnknownName("setting", where, _names_beside(model, groups[0], path))
+        names = [name for group in groups for name in _names_beside(model, group, path)]
+        return UnknownName("setting", where, dict.fromkeys(names))
     if error_type == "unknown_name":
         return context["error"].within(where)
     if error_type == "literal_error":

@@ -82,25 +82,8 @@ def soup_monitor(recipe: Any) -> str:
         return ""
     return (
         f"soup is judged on the validation split, and monitor = {recipe.monitor!r} is not; choose "
-        "val_loss or val_accuracy."
+        f"{val_monitors(recipe)}."
     )
-
-
-# Apart from `mirrored`: strategy = auto shows the number of devices at the start of a run only.
-def accumulation(recipe: Any) -> str:
-    """Why a recipe cannot accumulate gradients over mirrored devices; "" if it does not."""
-    for number, stage in enumerate(recipe.stages):
-        if stage.optimizer.accumulate > 1:
-            return (
-                f"stages.{number}.accumulate = {stage.optimizer.accumulate}: Keras does not "
-                "accumulate gradients over mirrored devices. Choose a larger batch_size, which is "
-                "divided among them, or strategy = one_device."
-            )
-    return ""
-
-
-def mirrored(recipe: Any) -> str:
-    return accumulation(recipe) if recipe.runtime.strategy == "mirrored" else ""
 
 
 def auto_rate(recipe: Any) -> str:
@@ -301,17 +284,34 @@ def hyperrule_alone(recipe: Any) -> str:
     )
 
 
-def monitor(recipe: Any) -> str:
+def monitors(recipe: Any) -> list[str]:
+    """The metrics of an epoch that can choose the best one."""
     if len(recipe.objectives) + len(recipe.method.outputs) == 1:
         (objective,) = recipe.objectives.values()
-        known = [*objective.monitors]
-    else:  # Keras puts the name of the output before that of the metric
-        known = ["val_loss", "loss"] + [
-            f"{'val_' * name.startswith('val_')}{output}_{name.removeprefix('val_')}"
-            for output, objective in recipe.objectives.items()
-            for name in objective.monitors
-        ]
+        return [*objective.monitors]
+    # Keras puts the name of the output before that of the metric.
+    named = [
+        f"{'val_' * name.startswith('val_')}{output}_{name.removeprefix('val_')}"
+        for output, objective in recipe.objectives.items()
+        for name in objective.monitors
+    ]
+    return [*dict.fromkeys(["val_loss", "loss", *named])]
+
+
+def val_monitors(recipe: Any, *, loss: bool = True) -> str:
+    """The monitors on the val split, as a message lists them; ``loss``: those of losses too."""
+    names = [
+        name
+        for name in monitors(recipe)
+        if name.startswith("val_") and (loss or not name.endswith("loss"))
+    ]
+    return " or ".join(names)
+
+
+def monitor(recipe: Any) -> str:
+    known = monitors(recipe)
     if recipe.monitor in known:
         return ""
-    # Raised, not returned: it lists the metrics that exist and suggests the nearest.
-    raise UnknownName("monitor", recipe.monitor, dict.fromkeys(known))
+    predicted = ", ".join(objective.type for objective in recipe.objectives.values())
+    what = f"metric of {predicted}"
+    raise UnknownName(what, recipe.monitor, known, all_names=True).within("monitor")

@@ -90,12 +90,6 @@ RECIPE_RULES: tuple[Rule, ...] = (
         [{"stage.soup": 2, "monitor": "loss"}],
     ),
     Rule(
-        ("accumulate", "strategy"),
-        "Keras does not accumulate gradients over mirrored devices",
-        checks.mirrored,
-        [{"stage.accumulate": 2, "strategy": "mirrored"}],
-    ),
-    Rule(
         ("learning_rate", "stages"),
         "a sweep finds the rate of the first stage",
         checks.auto_rate,

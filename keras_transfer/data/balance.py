@@ -22,12 +22,12 @@ def choose_strategy(imbalance: str, counts: np.ndarray) -> tuple[str, str]:
 
     * Up to 1.5 times the smallest class, which a collection meant to be even has by accident,
       weights would only make the gradient noisier: "none".
-    * Up to 20 times: "class_weight", which sees every image once an epoch and repeats none.
-    * Beyond: "balanced_batches", for a weight that large lets single images rule a batch.
+    * Up to 20 times: "class_weight", which sees every example once an epoch and repeats none.
+    * Beyond: "balanced_batches", for a weight that large lets single examples rule a batch.
 
     Args:
         imbalance: The requested strategy; "auto" chooses by the counts.
-        counts: (classes,) int, training images of each class.
+        counts: (classes,) int, training examples of each class.
 
     Returns:
         The strategy, never "auto", and the reason.
@@ -35,32 +35,32 @@ def choose_strategy(imbalance: str, counts: np.ndarray) -> tuple[str, str]:
     if imbalance != "auto":
         return imbalance, "requested"
     ratio = counts.max() / max(1, counts.min())
-    reason = f"the largest class has {ratio:.1f} times the images of the smallest"
+    reason = f"the largest class has {ratio:.1f} times the examples of the smallest"
     if ratio <= UNEVEN:
         return "none", f"{reason}, which is even enough"
     if ratio <= EXTREME:
         return "class_weight", f"{reason}, which class weights balance"
     return (
         "balanced_batches",
-        f"{reason}; class weights this large would let single images dominate",
+        f"{reason}; class weights this large would let single examples dominate",
     )
 
 
 def class_weights(
     choice: str | Mapping[str, float], classes: Sequence[str], counts: np.ndarray
 ) -> np.ndarray:
-    """Weigh the classes by their share of the training images, or as the user says.
+    """Weigh the classes by their share of the training examples, or as the user says.
 
-    * "none": every image counts 1.
-    * "class_weight": weight = images / (classes * images of the class), scikit-learn's
+    * "none": every example counts 1.
+    * "class_weight": weight = examples / (classes * examples of the class), scikit-learn's
       "balanced", so that every class has the same say in the loss.
-    * "effective_number" (Cui et al. 2019): in proportion to (1 - b) / (1 - b^n) for n images
-      and b = 0.999, scaled as those above are: the mean over all images is 1.
+    * "effective_number" (Cui et al. 2019): in proportion to (1 - b) / (1 - b^n) for n examples
+      and b = 0.999, scaled as those above are: the mean over all examples is 1.
 
     Args:
         choice: A row of ``WEIGHTINGS``, or a weight for each class by its name.
         classes: Class names in label order.
-        counts: (classes,) int, training images of each class.
+        counts: (classes,) int, training examples of each class.
 
     Returns:
         (classes,) float32, at least 0.
@@ -68,7 +68,7 @@ def class_weights(
     Raises:
         UnknownName: There is no such choice, or no class of that name.
         BadConfiguration: A class has no weight, a weight is no number of at least 0, or all are 0.
-        BadData: A class to be balanced has no images.
+        BadData: A class to be balanced has no examples.
     """
     if isinstance(choice, Mapping):
         return _by_name(choice, classes)
@@ -76,9 +76,9 @@ def class_weights(
 
 
 def weight_table(classes: Sequence[str], counts: np.ndarray, weights: np.ndarray) -> str:
-    """Lay out class, training images and weight, a line each, for people to read."""
+    """Lay out class, training examples and weight, a line each, for people to read."""
     width = max(len(name) for name in ("class", *classes))
-    lines = [f"{'class':<{width}}  images  weight"]
+    lines = [f"{'class':<{width}}  examples  weight"]
     for name, count, weight in zip(classes, counts, weights, strict=True):
         lines.append(f"{name:<{width}}  {count:>8}  {weight:>6.3f}")
     return "\n".join(lines)
@@ -91,7 +91,7 @@ def _none(classes: Sequence[str], counts: np.ndarray) -> np.ndarray:
 def _balanced(classes: Sequence[str], counts: np.ndarray) -> np.ndarray:
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if empty:
-        raise BadData("No weight balances a class without training images:", empty)
+        raise BadData("No weight balances a class without training examples:", empty)
     return counts.sum() / (len(counts) * counts)
 
 

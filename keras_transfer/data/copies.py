@@ -1,4 +1,4 @@
-"""Exact copies of an image form a family, which counts as one image in statistics."""
+"""Exact copies of an example form a family, which counts as one example in statistics."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ logger = logging.getLogger("keras_transfer")
 
 
 def families(digests: np.ndarray) -> np.ndarray:
-    """Number the families of images that are exact copies of each other.
+    """Number the families of examples that are exact copies of each other.
 
     Args:
-        digests: (n,) str, equal for exact copies; "" for an image that has none, and no copies.
+        digests: (n,) str, equal for exact copies; "" for an example that has none, and no copies.
 
     Returns:
         (n,) int64 from 0 on, in the order of appearance.
@@ -28,13 +28,13 @@ def families(digests: np.ndarray) -> np.ndarray:
 
 
 def report_copies(samples: Samples) -> None:
-    """Log the number of images in each split that are copies of another one in it."""
+    """Log the number of examples in each split that are copies of another one in it."""
     for split in (*SPLITS, ""):
         digests = samples.split(split).digests
         distinct = len(set(families(digests)))
         if distinct < len(digests):
             logger.warning(
-                "Warning: of %s images in the %s only %s are distinct; the others are exact "
-                "copies. Intervals of metrics count distinct images.",
+                "Warning: of %s examples in the %s only %s are distinct; the others are exact "
+                "copies. Intervals of metrics count distinct examples.",
                 *(f"{len(digests):,}", f"{split} split" if split else "data", f"{distinct:,}"),
             )

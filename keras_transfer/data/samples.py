@@ -55,9 +55,10 @@ class Store(Protocol):
         ...
 
     def stamp(self, row: int) -> tuple[str, int, int] | None:
-        """Name, size in bytes and change time in ns of example ``row``: key of the scan cache.
+        """Name, size in bytes and version of example ``row``: key of the scan cache.
 
-        None where checking costs nothing (arrays) or the example cannot be read.
+        The version is a number that changes with the example's content; of files see
+        ``files.version``. None where checking costs nothing (arrays) or the example cannot be read.
         """
         ...
 

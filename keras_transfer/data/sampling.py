@@ -1,4 +1,4 @@
-"""Which images an epoch draws: of all classes as many, or those of a bootstrap draw."""
+"""Which examples an epoch draws: of all classes as many, or those of a bootstrap draw."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["SAMPLINGS", "Bootstrap", "Sampling", "bootstrap"]
 
 
 class Sampling:
-    """Draws equally many images of each class, again in every epoch.
+    """Draws equally many examples of each class, again in every epoch.
 
-    A class is gone through in rounds, each in another order: no image is drawn again before all
+    A class is gone through in rounds, each in another order: no example is drawn again before all
     others of its class were. What an epoch holds depends on the seed and its number alone.
 
     Args:
@@ -24,7 +24,7 @@ class Sampling:
         classes: Class names in label order.
 
     Raises:
-        BadData: A class has no images.
+        BadData: A class has no examples.
         UnknownName: There is no such sampling.
     """
 
@@ -33,13 +33,13 @@ class Sampling:
         counts = np.array([len(rows) for rows in self.members])
         empty = [rows for rows, count in zip(classes, counts, strict=True) if not count]
         if empty:
-            raise BadData(f"{name} draws from every class; these have no training images:", empty)
+            raise BadData(f"{name} draws from every class; these have no training examples:", empty)
         self.each = SAMPLINGS[name](counts)
         self.even = name == "balanced_batches"
         self.rounds = int(-(-self.each // counts.min()))
 
     def __len__(self) -> int:
-        """Number of images in an epoch."""
+        """Number of examples in an epoch."""
         return self.each * len(self.members)
 
     def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +56,7 @@ class Sampling:
         rng = np.random.default_rng([seed, epoch])
         drawn = [self._class(members, rng) for members in self.members]
         rows, times = (np.stack(arrays, axis=1) for arrays in zip(*drawn, strict=True))
-        if self.even:  # one image of each class, in any order, then the next of each
+        if self.even:  # one example of each class, in any order, then the next of each
             order = rng.permuted(np.tile(np.arange(rows.shape[1]), (self.each, 1)), axis=1)
             rows, times = (np.take_along_axis(arrays, order, 1) for arrays in (rows, times))
             return rows.ravel(), times.ravel()
@@ -70,7 +70,7 @@ class Sampling:
 
 
 def bootstrap(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Draw as many images as there are, with replacement (Breiman 1996), within each class.
+    """Draw as many examples as there are, with replacement (Breiman 1996), within each class.
 
     So no class is lost, and the classes keep their sizes.
 
@@ -94,7 +94,7 @@ class Bootstrap(Sampling):
 
     Args:
         drawn: (n,) rows in the table of the train split, as ``bootstrap`` gives them.
-        within: Draws from the drawn images as if they were the train split; all of them, once
+        within: Draws from the drawn examples as if they were the train split; all of them, once
             each, if None.
     """
 
@@ -103,7 +103,7 @@ class Bootstrap(Sampling):
         self.rounds = 1 if within is None else within.rounds
 
     def __len__(self) -> int:
-        """Number of images in an epoch."""
+        """Number of examples in an epoch."""
         return len(self.drawn if self.within is None else self.within)
 
     def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -134,4 +134,4 @@ SAMPLINGS: Table[Each] = Table(
         "balanced_batches": lambda counts: int(-(-counts.sum() // len(counts))),
     },
 )
-"""Images of each class in an epoch, from the counts of the classes."""
+"""Examples of each class in an epoch, from the counts of the classes."""

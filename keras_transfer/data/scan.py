@@ -1,4 +1,4 @@
-"""Check every image once, before training: nothing dies hours in."""
+"""Check every example once, before training: nothing dies hours in."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = ["ON_BAD", "Scan", "drop_invalid", "scan"]
 logger = logging.getLogger("keras_transfer")
 
 _FILE = "sound-2.sqlite"  # count up when checks become stricter
-_PIECE = 512  # images between writes to the scan cache
+_PIECE = 512  # examples between writes to the scan cache
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """Results of checking n images.
+    """Results of checking n examples.
 
     Attributes:
-        digests: (n,) object array of str: equal for exact duplicates only; "" where an image
+        digests: (n,) object array of str: equal for exact duplicates only; "" where an example
             cannot be read at all.
-        reasons: (n,) object array of str: why an image cannot be used; "" where it can.
+        reasons: (n,) object array of str: why an example cannot be used; "" where it can.
     """
 
     digests: np.ndarray
@@ -43,16 +43,16 @@ class Scan:
 
 
 def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
-    """Check each image, unless the scan cache has it as valid.
+    """Check each example, unless the scan cache has it as valid.
 
-    Images are read and decoded in parallel, with a progress bar where stderr is a terminal.
+    Examples are read and decoded in parallel, with a progress bar where stderr is a terminal.
     Sound ones are remembered by the stamps of the store, piece by piece; others are looked
     at every time, for a mended permission or a newer TensorFlow leaves no trace in these.
 
     Args:
-        samples: The images; labels and splits do not matter.
-        judge: Says whether the bytes of an image can be used.
-        cache: Folder of the scan cache, created if missing; None: check all images.
+        samples: The examples; labels and splits do not matter.
+        judge: Says whether the bytes of an example can be used.
+        cache: Folder of the scan cache, created if missing; None: check all examples.
 
     Returns:
         A row for each of ``samples``.
@@ -66,7 +66,7 @@ def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
         checks = threads.imap(check, [rows[i] for i in unknown], chunksize=8)
         silent = None if unknown else True  # None: where stderr is no terminal
         looks: Iterator[CheckResult] = iter(
-            tqdm(checks, "Checking images", len(unknown), disable=silent)
+            tqdm(checks, "Checking examples", len(unknown), disable=silent)
         )
         for start in range(0, len(unknown), _PIECE):
             piece = unknown[start : start + _PIECE]
@@ -79,10 +79,10 @@ def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
 
 
 def drop_invalid(samples: Samples, found: Scan, on_bad: str) -> Samples:
-    """Keep the images that can be used, with their digests; none of their files may change then.
+    """Keep the examples that can be used, with their digests; none of their files may change then.
 
     Args:
-        samples: The images.
+        samples: The examples.
         found: Result of ``scan`` for them.
         on_bad: A row of ``ON_BAD``: "fail" where there are others, or "skip" them.
 
@@ -104,7 +104,7 @@ def drop_invalid(samples: Samples, found: Scan, on_bad: str) -> Samples:
 
 def _fail(samples: Samples, bad: np.ndarray, offenders: list[str]) -> Samples:
     raise BadData(
-        f"{len(offenders):,} of {len(samples):,} images cannot be used. Mend or remove them, or "
+        f"{len(offenders):,} of {len(samples):,} examples cannot be used. Mend or remove them, or "
         "leave them out with --on-bad skip:",
         offenders,
     )
@@ -115,11 +115,11 @@ def _skip(samples: Samples, bad: np.ndarray, offenders: list[str]) -> Samples:
     emptied = np.flatnonzero((samples.counts() > 0) & (kept.counts() == 0))
     if len(emptied):
         names = ", ".join(repr(samples.classes[label]) for label in emptied)
-        raise BadData(f"No image of {names} can be used:", offenders)
+        raise BadData(f"No example of {names} can be used:", offenders)
     logger.warning(
-        "Left out %s of %s images that cannot be used", f"{len(offenders):,}", f"{len(samples):,}"
+        "Left out %s of %s examples that cannot be used", f"{len(offenders):,}", f"{len(samples):,}"
     )
     return kept
 
 
-ON_BAD = Table("way with bad images", {"fail": _fail, "skip": _skip})
+ON_BAD = Table("way with bad examples", {"fail": _fail, "skip": _skip})

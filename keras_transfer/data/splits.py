@@ -1,4 +1,4 @@
-"""Selection of images: classes, limit, and splits."""
+"""Selection of examples: classes, limit, and splits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("keras_transfer")
 
 
 def keep_classes(samples: Samples, names: Sequence[str]) -> Samples:
-    """Keep the images of some classes, and make their order the label order.
+    """Keep the examples of some classes, and make their order the label order.
 
     Raises:
         UnknownName: There is no such class.
@@ -39,21 +39,21 @@ def keep_classes(samples: Samples, names: Sequence[str]) -> Samples:
 def limit(
     samples: Samples, n: int, seed: int, *, val: float | int = 0, test: float | int = 0
 ) -> Samples:
-    """Draw a class-balanced subset of n images, from which all splits can be made.
+    """Draw a class-balanced subset of n examples, from which all splits can be made.
 
     Each class gives as many as the others, or all it has; the rest falls to the larger ones.
-    Where the images already have splits, each split is drawn from in proportion to its size.
+    Where the examples already have splits, each split is drawn from in proportion to its size.
 
     Args:
-        samples: The images to draw from.
-        n: Number of images to keep; all if there are fewer.
+        samples: The examples to draw from.
+        n: Number of examples to keep; all if there are fewer.
         seed: Of the draw.
         val: As ``split`` takes it: the subset has to hold this split too, if the data do not.
         test: The same for the test split.
 
     Raises:
-        BadConfiguration: n cannot hold an image of each class in each split; names the minimum that
-            can.
+        BadConfiguration: n cannot hold an example of each class in each split; names the minimum
+            that can.
     """
     if n >= len(samples):
         return samples
@@ -67,7 +67,7 @@ def limit(
         minimum[0] = _least(missing, int(minimum[0]), int(pool.sum()))
     if n < minimum.sum():
         raise BadConfiguration(
-            f"limit={n} cannot hold one image of each class in each split of the data; "
+            f"limit={n} cannot hold one example of each class in each split of the data; "
             f"the minimum is {minimum.sum()}."
         )
     sizes = proportional(np.array([mask.sum() for mask in pools.values()]), n, minimum)
@@ -77,7 +77,7 @@ def limit(
 
 
 def _least(missing: dict[str, float | int], classes: int, maximum: int) -> int:
-    """Minimum number of images, up to ``maximum``, for all missing splits."""
+    """Minimum number of examples, up to ``maximum``, for all missing splits."""
     for n in range(classes * (len(missing) + 1), maximum):
         if sum(_count(name, share, n, classes) for name, share in missing.items()) <= n - classes:
             return n
@@ -87,7 +87,7 @@ def _least(missing: dict[str, float | int], classes: int, maximum: int) -> int:
 def _balanced(
     samples: Samples, mask: np.ndarray, size: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Positions of ``size`` images drawn where the mask is, as many of each class as go."""
+    """Positions of ``size`` examples drawn where the mask is, as many of each class as go."""
     pool = _by_key(samples, mask)
     counts = np.bincount(samples.labels[pool], minlength=len(samples.classes))
     return pool[choose(samples.labels[pool], level(counts, size), rng)]
@@ -113,17 +113,17 @@ def split(
     seed: int,
     train_seed: int | None = None,
 ) -> Samples:
-    """Give every image a split: "train", "val" or "test".
+    """Give every example a split: "train", "val" or "test".
 
-    Images of one group and exact duplicates stay together. Splits that the data bring along
-    are kept; a missing val or test is made from images that have no split and from train.
-    Undecided relatives of the data's own val and test images join them there.
+    Examples of one group and exact duplicates stay together. Splits that the data bring along
+    are kept; a missing val or test is made from examples that have no split and from train.
+    Undecided relatives of the data's own val and test examples join them there.
 
     Args:
-        samples: The images; their order has no influence. Those without digest or group
+        samples: The examples; their order has no influence. Those without digest or group
             are like no other.
-        val: Share in [0, 1) or count of the images to choose from; 0 makes no such part.
-            A share is rounded, up to one image a class at least.
+        val: Share in [0, 1) or count of the examples to choose from; 0 makes no such part.
+            A share is rounded, up to one example a class at least.
         test: The same for the test split.
         train: Share or count of the train split to keep, class-balanced, dropping the rest of
             it; None keeps all.
@@ -132,11 +132,11 @@ def split(
             subsets of rising size contain each other. ``seed`` if None.
 
     Returns:
-        The images in the same order, less those that ``train`` drops.
+        The examples in the same order, less those that ``train`` drops.
 
     Raises:
-        BadConfiguration: The splits asked for are too small or too large for these images.
-        BadData: A class is not in the train split or not in a split that is drawn, or all images
+        BadConfiguration: The splits asked for are too small or too large for these examples.
+        BadData: A class is not in the train split or not in a split that is drawn, or all examples
             to train on have weight 0. The data's own val and test may lack classes, with a warning.
     """
     order = _by_key(samples, np.ones(len(samples), bool))
@@ -154,7 +154,7 @@ def split(
 
 
 def _families(*relations: np.ndarray) -> np.ndarray:
-    """(n,) int32: the same number for images that share a value, directly or transitively."""
+    """(n,) int32: the same number for examples that share a value, directly or transitively."""
     from scipy.sparse import coo_array  # here: listing recipes must stay instant
     from scipy.sparse.csgraph import connected_components
 
@@ -175,7 +175,7 @@ def _families(*relations: np.ndarray) -> np.ndarray:
 def _decide(
     samples: Samples, families: np.ndarray, requested: dict[str, float | int], seed: int
 ) -> np.ndarray:
-    """(n,) object array of str: the split of each image, the data's own splits kept."""
+    """(n,) object array of str: the split of each example, the data's own splits kept."""
     splits = samples.splits.copy()
     movable = (splits == "") | (splits == "train")
     missing = {}
@@ -196,20 +196,20 @@ def _decide(
 
 
 def _sizes(requested: dict[str, float | int], labels: np.ndarray) -> dict[str, int]:
-    """Number of images of each requested split."""
+    """Number of examples of each requested split."""
     n, classes = len(labels), len(np.unique(labels))
     sizes = {name: _count(name, share, n, classes) for name, share in requested.items() if share}
     enough = n >= classes * (len(sizes) + 1)  # else a class is too small: for BadData to name
     if enough and sum(sizes.values()) > n - classes:
         raise BadConfiguration(
-            f"{' and '.join(f'{name}={requested[name]}' for name in sizes)} of {n} images leave "
-            f"fewer than one image of each of the {classes} classes to train on. Reduce them."
+            f"{' and '.join(f'{name}={requested[name]}' for name in sizes)} of {n} examples leave "
+            f"fewer than one example of each of the {classes} classes to train on. Reduce them."
         )
     return sizes
 
 
 def _count(name: str, requested: float | int, n: int, classes: int) -> int:
-    """Number of images for a share or count of n; at least one per class."""
+    """Number of examples for a share or count of n; at least one per class."""
     if isinstance(requested, float):
         if not 0 < requested < 1:
             raise BadConfiguration(
@@ -218,7 +218,7 @@ def _count(name: str, requested: float | int, n: int, classes: int) -> int:
         return max(round(requested * n), classes)
     if requested < classes:
         raise BadConfiguration(
-            f"{name}={requested} cannot hold an image of each of {classes} classes."
+            f"{name}={requested} cannot hold an example of each of {classes} classes."
         )
     return requested
 
@@ -241,13 +241,13 @@ def _check_every_class(
                 ", ".join([*lacking[:10], "..."][: len(lacking)]),
             )
     offenders = [
-        f"{name}: {count} images, none in {' and '.join(empty)}"
+        f"{name}: {count} examples, none in {' and '.join(empty)}"
         for label, (name, count) in enumerate(zip(samples.classes, samples.counts(), strict=True))
         if (empty := [split for split, counts in drawn.items() if not counts[label]])
     ]
     if offenders:
         raise BadData(
-            "Every class should have images in every split of the data that share no group with, "
+            "Every class should have examples in every split of the data that share no group with, "
             "and are no duplicates of, those in another split. Add some, or leave these classes "
             "out:",
             offenders,
@@ -255,15 +255,15 @@ def _check_every_class(
 
 
 def _check_weights(train: Samples) -> None:
-    """Refuse images to train on that do not count; warn of a class of which none does."""
+    """Refuse examples to train on that do not count; warn of a class of which none does."""
     if not train.weights.any():
         raise BadData(
-            f"All {len(train):,} images to train on have weight 0, so nothing would be learned. "
+            f"All {len(train):,} examples to train on have weight 0, so nothing would be learned. "
             "Give some of them a weight above 0, or remove the column weight."
         )
     sums = np.bincount(train.labels, train.weights, len(train.classes))
     if names := [train.classes[label] for label in np.flatnonzero(sums == 0)]:
-        logger.warning("Warning: all images of %s to train on have weight 0", ", ".join(names))
+        logger.warning("Warning: all examples of %s to train on have weight 0", ", ".join(names))
 
 
 def _fewer(samples: Samples, train: float | int, seed: int) -> Samples:
@@ -280,7 +280,7 @@ def leaks(samples: Samples) -> list[str]:
     """Find exact duplicates on two sides of the splits that the data bring along.
 
     Returns:
-        One line for each such image: "train/cat/a.jpg = test/cat/b.jpg".
+        One line for each such example: "train/cat/a.jpg = test/cat/b.jpg".
     """
     return [
         " = ".join(samples.keys[same])
@@ -302,7 +302,7 @@ def conflicts(samples: Samples) -> list[str]:
     """Find exact duplicates that have different labels.
 
     Returns:
-        One line for each such image: "a.jpg (cat) = b.jpg (dog)".
+        One line for each such example: "a.jpg (cat) = b.jpg (dog)".
     """
     return [
         " = ".join(f"{samples.keys[i]} ({samples.classes[samples.labels[i]]})" for i in same)
@@ -312,7 +312,7 @@ def conflicts(samples: Samples) -> list[str]:
 
 
 def _duplicates(samples: Samples) -> Iterable[np.ndarray]:
-    """Positions of the images of each digest that several have: train, val, test, by key."""
+    """Positions of the examples of each digest that several have: train, val, test, by key."""
     order: dict[Any, int] = {name: i for i, name in enumerate((*SPLITS, ""))}
     rows: dict[str, list[int]] = {}
     for i, digest in enumerate(samples.digests):

@@ -20,7 +20,7 @@ from keras_transfer.data.split_names import SPLIT_WORDS
 from keras_transfer.data.table_files import TableRows
 from keras_transfer.errors import BadData, UnknownName
 
-__all__ = ["Texts", "holds_texts", "read_texts"]
+__all__ = ["Texts", "holds_texts", "read_column", "read_texts"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -116,6 +116,24 @@ def read_texts(
     )
     ranks = {split: rank for rank, split in enumerate((*SPLITS, ""))}
     return samples.take(np.argsort([ranks[split] for split in splits], kind="stable"))
+
+
+def read_column(file: Path, column: str = "text") -> tuple[list[str], list[str]]:
+    """Read texts that need no labels.
+
+    Args:
+        file: A ``.csv`` or ``.tsv`` file as for ``read_texts``, with a header.
+        column: Name of the column of texts.
+
+    Returns:
+        A name for each text, such as "reviews.csv:12" (file and line), and the texts.
+
+    Raises:
+        BadData: The file or a row cannot be used.
+    """
+    rows = _read(file, column, ())
+    names = [f"{file.name}:{line}" for line in rows.numbers]
+    return names, list(rows.columns[column.lower()])
 
 
 def holds_texts(path: Path, column: str = "text") -> bool:

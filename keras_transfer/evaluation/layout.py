@@ -4,7 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["aligned", "interval_text", "shown"]
+__all__ = ["aligned", "interval_text", "is_better", "metric_text", "shown", "title"]
+
+TITLES = {
+    "mae": "MAE",
+    "median_mae": "MAE of the median",
+    "rmse": "RMSE",
+    "r2": "R2",
+    "spearman": "rank correlation",
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "weighted_f1": "weighted F1",
+    "minority_recall": "recall of the rarest class",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "hamming_loss": "Hamming loss",
+}
+"""Titles of metrics that are more than their name."""
+
+IN_UNITS = ("mae", "median_mae", "rmse")
+"""Metrics in the units of the data, which may be large or small."""
+
+
+def title(metric: str) -> str:
+    """The name of a metric as people write it."""
+    return TITLES.get(metric, metric.replace("_", " "))
+
+
+def is_better(metric: str) -> str:
+    """Say "lower" of an error or a loss, "higher" of other metrics."""
+    return "lower" if metric in IN_UNITS or metric.endswith("loss") else "higher"
+
+
+def metric_text(metric: str, value: float | None, sign: str = "") -> str:
+    """The value of a metric; "-" where it is not defined.
+
+    Args:
+        metric: Its name.
+        value: A number.
+        sign: "+" for a difference.
+    """
+    if value is None:
+        return "-"
+    return format(value, f"{sign}{'.4g' if metric in IN_UNITS else '.4f'}")
 
 
 def shown(metric: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Extrapolate the accuracy with more images: a power law fitted to the errors."""
+"""Extrapolate the accuracy with more examples: a power law fitted to the errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from scipy.optimize import curve_fit
 from scipy.stats import chi2
 
-from keras_transfer.evaluation.comparing import resampled
+from keras_transfer.evaluation.paired import Aligned, resampled_metrics
+from keras_transfer.evaluation.weighted import classification_metric
 
 __all__ = ["doubling", "power_law"]
 
@@ -21,18 +22,18 @@ LIKELY = 0.001
 RESAMPLES = 200
 
 
-def power_law(sizes: np.ndarray, errors: np.ndarray, images: int) -> np.ndarray:
+def power_law(sizes: np.ndarray, errors: np.ndarray, examples: int) -> np.ndarray:
     """Fit error = a (n / largest n)^-b + c, with a and c in [0, 1] and b in [0.01, 2].
 
     Args:
-        sizes: (k,) numbers of training images.
+        sizes: (k,) numbers of training examples.
         errors: (k,) share of wrong predictions.
-        images: Number of test images; the fewer, the less weight an error near 0 has.
+        examples: Number of test examples; the fewer, the less weight an error near 0 has.
 
     Returns:
         (3,) float64 a, b, c. a + c is the error at the largest size.
     """
-    deviations = _deviations(errors, images)
+    deviations = _deviations(errors, examples)
     start = [max(errors[-1], 0.01) / 2, 0.5, errors[-1] / 2]
     # With b at 0 the first term would be a constant, which cannot be told from c.
     bounds = ([0, 0.01, 0], [1, 2, 1])
@@ -42,14 +43,14 @@ def power_law(sizes: np.ndarray, errors: np.ndarray, images: int) -> np.ndarray:
     )[0]
 
 
-def _deviations(errors: np.ndarray, images: int) -> np.ndarray:
-    smooth = (errors * images + 1) / (images + 2)  # an error of 0 is not known exactly
-    return np.sqrt(smooth * (1 - smooth) / images)
+def _deviations(errors: np.ndarray, examples: int) -> np.ndarray:
+    smooth = (errors * examples + 1) / (examples + 2)  # an error of 0 is not known exactly
+    return np.sqrt(smooth * (1 - smooth) / examples)
 
 
-def _describes(law: np.ndarray, sizes: np.ndarray, errors: np.ndarray, images: int) -> bool:
+def _describes(law: np.ndarray, sizes: np.ndarray, errors: np.ndarray, examples: int) -> bool:
     """Whether the errors fit the law within the chance of the test split and of training."""
-    deviations = np.hypot(_deviations(errors, images), TRAINING)
+    deviations = np.hypot(_deviations(errors, examples), TRAINING)
     missed = (errors - _law(sizes / sizes[-1], *law)) / deviations
     return bool(chi2.sf(np.sum(missed**2), len(sizes) - len(law)) > LIKELY)
 
@@ -59,49 +60,43 @@ def _law(n: np.ndarray, a: float, b: float, c: float) -> np.ndarray:
 
 
 def doubling(
-    sizes: np.ndarray,
-    true: np.ndarray,
-    predicted: list[np.ndarray],
-    classes: int,
-    families: np.ndarray | None = None,
+    sizes: np.ndarray, aligned: Aligned, families: np.ndarray | None = None
 ) -> dict[str, Any]:
-    """Extrapolate the gain from twice the training images.
+    """Extrapolate the gain in accuracy from twice the training examples.
 
     Args:
-        sizes: (k,) numbers of training images, ascending.
-        true: (n,) int labels of the test images, the same for all sizes.
-        predicted: For each size (runs, n) int predictions of its runs.
-        classes: Number of classes.
-        families: (n,) int from 0, equal for exact copies of an image; None: there are none.
+        sizes: (k,) numbers of training examples, ascending.
+        aligned: Predictions of the same test examples after training on each size.
+        families: (n,) int from 0, equal for exact copies of an example; None: there are none.
 
     Returns:
         Either ``refused``, the reason why not; or ``gain``, the accuracy that doubling the largest
-        size would add, its 95 % ``interval`` over resampled test images and runs, and the ``law``
-        error = a n^-b + c with n in images. The interval assumes that the power law still holds
-        at twice the images.
+        size would add, its 95 % ``interval`` over resampled test examples and runs, and the ``law``
+        error = a n^-b + c with n in examples. The interval assumes that the power law still holds
+        at twice the examples.
     """
     if len(sizes) < LEAST_SIZES:
         return {
             "refused": f"a power law has three unknowns, so it needs {LEAST_SIZES} sizes or more; "
             f"there are {len(sizes)}"
         }
-    errors = np.array([np.mean(labels != true) for labels in predicted])
+    true = aligned.true
+    errors = np.array(
+        [np.mean([run.decided != true for run in runs], dtype=float) for runs in aligned.models]
+    )
     if errors[-1] >= errors[0]:
         return {
             "refused": "the error is no lower at the largest size than at the smallest; no trend"
         }
-    # Copies of a test image are no further evidence.
-    n = len(true) if families is None else int(families.max()) + 1
+    n = len(true) if families is None else len(np.unique(families))
     sizes = np.asarray(sizes, float)
-    draws = [
-        np.stack(draw["accuracy"], axis=1)
-        for draw in resampled(true, predicted, classes, RESAMPLES, 0, families=families)
-    ]
+    metric = {"accuracy": classification_metric("accuracy", len(aligned.names))}
+    draws = resampled_metrics(aligned, metric, draws=RESAMPLES, families=families)["accuracy"]
     try:
         a, b, c = law = power_law(sizes, errors, n)
         if not _describes(law, sizes, errors, n):
             return {"refused": "no power law fits these errors; more seeds per size may help"}
-        gains = [_gain(*power_law(sizes, 1 - row, n)) for row in np.concatenate(draws)]
+        gains = [_gain(*power_law(sizes, 1 - row, n)) for row in np.stack(draws, axis=1)]
     # curve_fit raises it where it does not converge.
     except RuntimeError:
         return {"refused": "no power law can be fitted to these errors"}

@@ -28,26 +28,27 @@ def classification_metrics(
     """Compute the metrics of a classifier; an undefined metric is None.
 
     * accuracy, with the 95 % interval of Wilson's score (``accuracy_interval``). Copies of an
-      image are not independent: its n is (sum of m)^2 / sum of m^2 over families of m copies
-      (Kish 1965, Survey Sampling, section 8.2), the number of images where there are none;
+      example are not independent: its n is (sum of m)^2 / sum of m^2 over families of m copies
+      (Kish 1965, Survey Sampling, section 8.2), the number of examples where there are none;
     * distinct: number of families;
-    * balanced_accuracy: mean recall of the classes that have images;
-    * macro_f1, weighted_f1: over the classes that have images or predictions;
+    * balanced_accuracy: mean recall of the classes that have examples;
+    * macro_f1, weighted_f1: over the classes that have examples or predictions;
     * roc_auc: of the second of two classes; for more classes, the mean one-vs-rest ROC AUC;
-      None where a class has no images;
-    * minority_class, minority_recall: the class with the fewest training images among those with
-      images here (ties: the fewest images here), and its recall;
-    * pr_auc: mean of the average precision of each class that has images; None where only one has;
+      None where a class has no examples;
+    * minority_class, minority_recall: the class with the fewest training examples among those with
+      examples here (ties: the fewest examples here), and its recall;
+    * pr_auc: mean of the average precision of each class that has examples; None where only one
+      has;
     * log_loss: mean -log of the true class's probability, rows scaled to sum to 1;
     * per_class: precision (None for a class never predicted), recall (None for one without
-      images), f1 and support by class name;
-    * confusion_matrix: ``counts[i][j]`` images of class i were predicted as class j.
+      examples), f1 and support by class name;
+    * confusion_matrix: ``counts[i][j]`` examples of class i were predicted as class j.
 
     Args:
-        true: (n,) int, index into ``classes``; images of unknown class (-1) are left out.
+        true: (n,) int, index into ``classes``; examples of unknown class (-1) are left out.
         probabilities: (n, classes) float.
         classes: Class names in label order.
-        train_counts: (classes,) int, training images of each class; None: unknown, and the
+        train_counts: (classes,) int, training examples of each class; None: unknown, and the
             rarest class is that of ``true``.
         families: (n,) int, equal for exact copies, as ``copies.families`` gives them; None: there
             are no copies.
@@ -56,7 +57,7 @@ def classification_metrics(
         The metrics and ``n``, as plain numbers, lists and dicts that JSON can hold.
 
     Raises:
-        BadData: No image has a known class.
+        BadData: No example has a known class.
         CheckFailed: A probability is NaN or infinite.
     """
     known = np.asarray(true) >= 0
@@ -87,18 +88,18 @@ def classification_metrics(
 def majority_baseline(
     train_counts: np.ndarray, true: np.ndarray, classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Metrics of always predicting the largest class of the training images.
+    """Metrics of always predicting the largest class of the training examples.
 
     Args:
-        train_counts: (classes,) int, training images of each class.
-        true: (n,) int, index into ``classes``; images of unknown class (-1) are left out.
+        train_counts: (classes,) int, training examples of each class.
+        true: (n,) int, index into ``classes``; examples of unknown class (-1) are left out.
         classes: Class names in label order.
 
     Returns:
         ``class``, the class, and its accuracy, balanced_accuracy, macro_f1 and weighted_f1.
 
     Raises:
-        BadData: No image has a known class.
+        BadData: No example has a known class.
     """
     largest = int(np.argmax(train_counts))
     true = np.asarray(true)[np.asarray(true) >= 0]
@@ -108,7 +109,7 @@ def majority_baseline(
 
 def _check(true: np.ndarray, probabilities: np.ndarray) -> None:
     if not len(true):
-        raise BadData("There is nothing to measure: no image has a known class.")
+        raise BadData("There is nothing to measure: no example has a known class.")
     invalid = ~np.isfinite(probabilities).reshape(len(true), -1).all(axis=1)
     if invalid.any():
         raise CheckFailed(
@@ -159,7 +160,7 @@ def _rarest(
 
 
 def _pr_auc(true: np.ndarray, probabilities: np.ndarray) -> float | None:
-    if len(np.unique(true)) < 2:  # without images of other classes every precision is 1
+    if len(np.unique(true)) < 2:  # without examples of other classes every precision is 1
         return None
     average = sklearn_metrics.average_precision_score
     return float(
@@ -173,9 +174,9 @@ def precision_recall_curves(
     """Class, threshold, precision, recall: one point per distinct probability of a class.
 
     Args:
-        true: (n,) int, index into ``classes``; images of unknown class (-1) are left out.
+        true: (n,) int, index into ``classes``; examples of unknown class (-1) are left out.
         probabilities: (n, classes) float.
-        classes: Class names in label order; those without images have no curve.
+        classes: Class names in label order; those without examples have no curve.
     """
     known = np.asarray(true) >= 0
     true, probabilities = np.asarray(true)[known], np.asarray(probabilities, float)[known]
@@ -229,7 +230,7 @@ def summary(metrics: dict[str, Any]) -> str:
     low, high = metrics["accuracy_interval"]
     distinct = metrics.get("distinct", metrics["n"])
     copies = f", {distinct} distinct" if distinct < metrics["n"] else ""
-    interval = f"  (95 % interval {low:.3f} to {high:.3f}, {metrics['n']} images{copies})"
+    interval = f"  (95 % interval {low:.3f} to {high:.3f}, {metrics['n']} examples{copies})"
     overall = "\n".join(
         [
             f"accuracy           {shown(metrics['accuracy'])}{interval}",
@@ -246,7 +247,7 @@ def summary(metrics: dict[str, Any]) -> str:
         [name, *(shown(row[key]) for key in ("precision", "recall", "f1")), str(row["support"])]
         for name, row in metrics["per_class"].items()
     ]
-    blocks = [overall, aligned([["class", "precision", "recall", "F1", "images"], *per_class])]
+    blocks = [overall, aligned([["class", "precision", "recall", "F1", "examples"], *per_class])]
     classes, counts = (metrics["confusion_matrix"][key] for key in ("classes", "counts"))
     if len(classes) <= SHOWN_CLASSES:
         rows = [[name, *map(str, row)] for name, row in zip(classes, counts, strict=True)]

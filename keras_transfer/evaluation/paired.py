@@ -27,6 +27,10 @@ class Run(NamedTuple):
     scores: np.ndarray
     decided: np.ndarray
 
+    def of(self, places: np.ndarray) -> Run:
+        """The predictions of some of the examples."""
+        return Run(self.scores[places], self.decided[places])
+
 
 class Aligned(NamedTuple):
     """Predictions of several models for the same n examples; a model may have several runs.
@@ -44,6 +48,16 @@ class Aligned(NamedTuple):
     models: list[list[Run]]
     names: tuple[str, ...]
     left_out: int
+
+    def unit(self, place: int) -> Aligned:
+        """The same for one of several units, of (n, 1) values."""
+        column = slice(place, place + 1)
+        models = [
+            [Run(run.scores[:, column], run.decided[:, column]) for run in runs]
+            for runs in self.models
+        ]
+        names = self.names[column]
+        return self._replace(true=self.true[:, column], models=models, names=names)
 
 
 def align_predictions(models: Sequence[Sequence[Predicted]]) -> Aligned:
@@ -71,7 +85,7 @@ def align_predictions(models: Sequence[Sequence[Predicted]]) -> Aligned:
         )
     rows = [[table[key] for key in keys] for table in tables]
     true = [run.true[indices] for run, indices in zip(runs, rows, strict=True)]
-    _check_true(keys, true)
+    _check_true(keys, true, names)
     predictions = [
         Run(run.scores[indices], run.decided[indices])
         for run, indices in zip(runs, rows, strict=True)
@@ -87,9 +101,10 @@ def align_predictions(models: Sequence[Sequence[Predicted]]) -> Aligned:
 def _in_order(run: Predicted, names: tuple[str, ...]) -> Predicted:
     """The same predictions with their units in the order of ``names``."""
     if set(run.names) != set(names) or len(run.names) != len(names):
+        word = "classes" if run.true.ndim == 1 else "labels or targets"
         raise BadData(
-            f"The runs have different outputs: {', '.join(names)}; {', '.join(run.names)}. "
-            "Compare runs with the same classes, labels or targets."
+            f"The runs have different {word}: {', '.join(names)}; {', '.join(run.names)}. "
+            f"Compare runs with the same {word}."
         )
     if run.names == names:
         return run
@@ -108,13 +123,38 @@ def _places(run: Predicted) -> dict[str, int]:
     return {key: row for row, key in enumerate(run.keys) if known[row]}
 
 
-def _check_true(keys: Sequence[str], true: Sequence[np.ndarray]) -> None:
-    differs = np.zeros(len(keys), bool)
+def _check_true(keys: Sequence[str], true: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    """Refuse runs whose examples have other true values, such as numbers in another unit."""
     for values in true[1:]:
-        differs |= (values != true[0]).reshape(len(keys), -1).any(axis=1)
-    if differs.any():
-        conflicting = [key for key, row in zip(keys, differs, strict=True) if row]
-        raise BadData("The runs have different true values for these examples:", conflicting)
+        differs = (values != true[0]).reshape(len(keys), -1)
+        conflicting = [
+            f"{keys[row]}: {_text(true[0][row], names)}; {_text(values[row], names)}"
+            for row in np.flatnonzero(differs.any(axis=1)).tolist()
+        ]
+        if conflicting:
+            raise BadData(
+                f"The runs have different true values for {len(conflicting)} of {len(keys)} "
+                f"examples{_factor(true[0], values)}. Compare runs on the same data:",
+                conflicting,
+            )
+
+
+def _text(value: np.ndarray, names: Sequence[str]) -> str:
+    """The true value of an example: a class, or each unit with its number."""
+    if np.ndim(value) == 0:
+        return names[int(value)]
+    return ", ".join(f"{name} = {number:g}" for name, number in zip(names, value, strict=True))
+
+
+def _factor(first: np.ndarray, second: np.ndarray) -> str:
+    """The factor between values in two units, for the message; "" if there is none."""
+    if first.ndim == 1:
+        return ""
+    counts = (first != 0) & (second != 0)
+    ratios = second[counts] / first[counts]
+    if not len(ratios) or np.ptp(ratios) > 1e-4 * abs(ratios[0]) or abs(ratios[0] - 1) < 1e-4:
+        return ""
+    return f" (they are {ratios[0]:g} times as large, as in another unit)"
 
 
 def resampled_metrics(

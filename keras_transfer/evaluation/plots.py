@@ -9,36 +9,45 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot: no window, no state shared with the user's
 
+from keras_transfer.evaluation.layout import title
+
 __all__ = ["plot_curve", "plot_sweep", "plot_trials"]
 
 
-def plot_curve(path: Path, metadata: dict[str, Any]) -> None:
-    """Draw accuracy against training images, and the power law up to twice as many.
+def plot_curve(path: Path, found: Mapping[str, Any]) -> None:
+    """Draw the main metric against training examples, the baseline, and the power law if any.
 
     Args:
         path: PNG file to write.
-        metadata: "points", each with images, accuracy, low and high; and "doubling".
+        found: "points", each with examples and, first, the main metric and its interval;
+            "baselines", the metrics of the plain one; "doubling", with the law up to twice the
+            examples.
     """
-    columns = ("images", "accuracy", "low", "high")
-    n, accuracy, low, high = (
-        np.array([point[name] for point in metadata["points"]]) for name in columns
-    )
+    points = found["points"]
+    metric = [*points[0]][1]
+    defined = [point for point in points if point[metric] is not None]
+    n = np.array([point["examples"] for point in defined])
+    values = np.array([point[metric] for point in defined])
+    bounds = [point[f"{metric}_interval"] or [point[metric]] * 2 for point in defined]
+    low, high = np.array(bounds, float).reshape(-1, 2).T
     figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
     axes = figure.subplots()
-    # Matplotlib refuses negative error bars, and a value may lie outside of its interval.
-    below, above = np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)
-    axes.errorbar(n, accuracy, [below, above], fmt="o", capsize=3, label="95 % interval")
-    law = metadata["doubling"].get("law")
+    below, above = np.maximum(values - low, 0), np.maximum(high - values, 0)
+    axes.errorbar(n, values, [below, above], fmt="o", capsize=3, label="95 % interval")
+    for name, metrics in found["baselines"].items():
+        if metric in metrics:
+            axes.axhline(metrics[metric], color="gray", linestyle=":", label=f"baseline ({name})")
+    law = found["doubling"].get("law")
     if law:
         sizes = np.geomspace(n[0], 2 * n[-1], 100)
         predicted = 1 - law["a"] * sizes ** -law["b"] - law["c"]
-        axes.plot(sizes, predicted, "--", label="power law, to twice the images")
+        axes.plot(sizes, predicted, "--", label="power law, to twice the examples")
     axes.set_xscale("log")
     axes.set_xticks(n, [f"{point:,}" for point in n])
     # The minor ticks of a logarithmic axis would lie between the labelled sizes.
     axes.minorticks_off()
-    axes.set(xlabel="images trained on", ylabel="accuracy on the test split")
-    axes.legend(loc="lower right")
+    axes.set(xlabel="examples trained on", ylabel=f"{title(metric)} on the test split")
+    axes.legend(loc="best")
     figure.savefig(path)
 
 

@@ -30,7 +30,7 @@ PREFIX = "p:"
 
 
 class Predictions(NamedTuple):
-    """Predictions of a model for n images.
+    """Predictions of a model for n examples.
 
     Attributes:
         keys: (n,) object array of str: path or record name of each image.
@@ -52,7 +52,7 @@ def write_predictions(
     probabilities: np.ndarray,
     classes: Sequence[str],
 ) -> None:
-    """Write a row for each image: path, true class, predicted class, all probabilities.
+    """Write a row for each example: path, true class, predicted class, all probabilities.
 
     The columns are ``path,true,predicted`` and ``p:NAME`` for each class. Probabilities keep
     all their digits, so metrics computed from the file equal those from the arrays. The file is
@@ -60,8 +60,8 @@ def write_predictions(
 
     Args:
         path: File to write, CSV in UTF-8; an old one is replaced.
-        keys: Path or record name of each of n images.
-        true: (n,) int, index into ``classes``; None, or -1 for one image, where it is not known.
+        keys: Path or record name of each of n examples.
+        true: (n,) int, index into ``classes``; None, or -1 for one example, where it is not known.
         probabilities: (n, classes) float.
         classes: Class names in label order.
     """

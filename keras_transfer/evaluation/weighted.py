@@ -13,13 +13,13 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse import csr_array
 
-from keras_transfer.evaluation.comparing import METRICS
-
 __all__ = [
     "Metric",
+    "accuracy",
     "average_precisions",
     "classification_metric",
     "f1_scores",
+    "macro_f1",
     "mean_defined",
     "micro_f1",
     "multilabel_metric",
@@ -137,20 +137,42 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """From weights (draws, n), true, scores and decided values to (draws,) metrics."""
 
 
+def accuracy(weights: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """(draws,) shares of right predictions, of (n,) int true and predicted classes."""
+    return weights @ (predicted == true).astype(float) / weights.sum(axis=1)
+
+
+def macro_f1(
+    weights: np.ndarray, true: np.ndarray, predicted: np.ndarray, classes: int
+) -> np.ndarray:
+    """(draws,) mean F1 of the classes that have examples or predictions in the resample."""
+
+    def sums(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
+        n = len(labels)
+        chosen = csr_array((values.astype(float), (labels, np.arange(n))), shape=(classes, n))
+        return chosen @ weights.T
+
+    ones = np.ones(len(true))
+    both = sums(true, ones) + sums(predicted, ones)
+    f1 = 2 * sums(predicted, predicted == true) / np.maximum(both, 1)
+    return f1.sum(axis=0) / (both > 0).sum(axis=0)
+
+
 def classification_metric(name: str, classes: int) -> Metric:
-    """Accuracy or macro F1 of a classifier, as ``comparing`` computes them."""
-    compute = METRICS[name]
+    """Accuracy or macro F1 of a classifier."""
 
     def metric(
         weights: np.ndarray, true: np.ndarray, scores: np.ndarray, decided: np.ndarray
     ) -> np.ndarray:
-        return compute(weights, true, decided[None], classes)[:, 0]
+        if name == "accuracy":
+            return accuracy(weights, true, decided)
+        return macro_f1(weights, true, decided, classes)
 
     return metric
 
 
 def multilabel_metric(name: str) -> Metric:
-    """One of mean_average_precision, macro_f1 and micro_f1 of several labels."""
+    """One of mean_average_precision, macro_f1, micro_f1 and hamming_loss of several labels."""
 
     def metric(
         weights: np.ndarray, true: np.ndarray, scores: np.ndarray, decided: np.ndarray
@@ -160,6 +182,8 @@ def multilabel_metric(name: str) -> Metric:
             return mean_defined(average_precisions(weights, true, scores))
         if name == "macro_f1":
             return mean_defined(f1_scores(weights, true, decided))
+        if name == "hamming_loss":
+            return weights @ (true != decided).mean(axis=1) / weights.sum(axis=1)
         return micro_f1(weights, true, decided)
 
     return metric

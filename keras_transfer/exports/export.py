@@ -13,10 +13,9 @@ import numpy as np
 
 from keras_transfer.config.upgrade import versioned
 from keras_transfer.data.samples import LABEL
-from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.answers import Answers
 from keras_transfer.exports.exported import METADATA, Export
-from keras_transfer.exports.formats import PredictFunction, check_format
+from keras_transfer.exports.formats import PredictFunction, check_format, check_input
 from keras_transfer.exports.parity import LIMITS, Limits, compare, gate
 from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.objectives.outputs import labels_of
@@ -25,16 +24,17 @@ from keras_transfer.runs import Run, write_json
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
     from keras_transfer.exports.source import Source
+    from keras_transfer.inputs.base import BoundInput
 
 __all__ = ["LEAST", "export"]
 
 logger = logging.getLogger("keras_transfer")
 
 LEAST = 64
-"""Images on which an export is held against its model, if the run has so many."""
+"""Examples on which an export is held against its model, if the run has so many."""
 
 REPRESENTATIVE = 200
-"""Images of the train split from which int8 takes its ranges."""
+"""Examples of the train split from which int8 takes its ranges."""
 
 
 def export(
@@ -58,8 +58,8 @@ def export(
             "int8".
         name: Of the model; the recipe's if None, with format and quantization where a server
             of SavedModels would stumble over them.
-        data: Labelled images for the comparison; the run's test split if None (and more of the
-            run's images, if it has fewer than ``LEAST``).
+        data: Labelled examples for the comparison; the run's test split if None (and more of
+            the run's examples, if it has fewer than ``LEAST``).
         max_changed: Largest share of answers that may change (best classes, decisions for labels,
             values), of each output; ``parity.LIMITS`` if None.
         max_difference: Largest difference of a probability, or of a value in standard deviations
@@ -70,20 +70,16 @@ def export(
 
     Raises:
         BadConfiguration: Format, quantization, name or folder will not do.
-        BadData: The images of the run are not to be had.
+        BadData: The examples of the run are not to be had.
         CheckFailed: It does not answer as the model does; nothing is left behind.
     """
     row = check_format(format, quantize)
     run = run if isinstance(run, Run) else Run(run)
-    if run.settings["input"]["type"] != "image":
-        raise BadConfiguration(
-            f"{run.folder} is a model for {run.settings['input']['type']}; exports are written of "
-            "models for images so far. Use kt-recipe predict or keras_transfer.load."
-        )
+    check_input(run.settings["input"]["type"], quantize)
     base = Path(to or run.folder / "export") / checked_name(
         name or _default_name(run.metadata["recipe"], format, quantize)
     )
-    samples = _images(run, data)
+    samples = _compared(run, data)
     limits = Limits(
         LIMITS[quantize].changed if max_changed is None else max_changed,
         LIMITS[quantize].difference if max_difference is None else max_difference,
@@ -91,6 +87,8 @@ def export(
     source = _source(run, base.name, format, quantize)
     with unfinished(base) as folder:
         row.write(folder, source, quantize)
+        if not row.assets:
+            source.loading.input.write_assets(folder)
         # Read back from the files, since a conversion may fail without an error.
         predict = row.load_predictor(folder, replace(run.loading, batch_size=32, replicas=1))
         metadata = source.metadata | _checked(predict, source.answers, run, samples, limits)
@@ -113,7 +111,7 @@ def _checked(
     for name, comparison in compared.items():
         before = "" if [*compared] == [LABEL] else f"output {name}: "
         logger.info(
-            "Held against the model on %s images: %s%s", len(samples), before, comparison.text
+            "Held against the model on %s examples: %s%s", len(samples), before, comparison.text
         )
     # Before the metrics: those of an export that is refused are of no use.
     gate(compared, limits)
@@ -124,7 +122,7 @@ def _checked(
     return {"parity": found, "test": metrics}
 
 
-def _images(run: Run, data: Any) -> Samples:
+def _compared(run: Run, data: Any) -> Samples:
     """The test split; of small runs some of the others too."""
     if data is not None:
         return run.labelled(data)
@@ -134,7 +132,7 @@ def _images(run: Run, data: Any) -> Samples:
     everything = run.samples(("test", "val", "train"))
     order = np.argsort([("test", "val", "train").index(split) for split in everything.splits])
     more = everything.take(order[:LEAST])
-    logger.info("The test split has %s images only; %s are compared", len(test), len(more))
+    logger.info("The test split has %s examples only; %s are compared", len(test), len(more))
     return more
 
 
@@ -154,8 +152,7 @@ def _source(run: Run, name: str, format: str, quantize: str) -> Source:
         "versions": run.metadata["versions"],
         **classes,
         "outputs": answers.to_json(),
-        "image_size": loading.input.size,
-        "resize": loading.input.resize,
+        **_described(loading.input),
         "settings": versioned(run.settings),
     }
     # Weights are float32 under any precision; a server's CPU computes best in it.
@@ -163,6 +160,15 @@ def _source(run: Run, name: str, format: str, quantize: str) -> Source:
     return Source(
         name, model, answers, loading, metadata, run.settings, lambda: _representative(run)
     )
+
+
+def _described(bound: BoundInput) -> dict[str, Any]:
+    """How examples are prepared; the first two are where version 1 has them."""
+    found = bound.metadata
+    described: dict[str, Any] = {
+        name: found[name] for name in ("image_size", "resize") if name in found
+    }
+    return described | {"input": found}
 
 
 def _representative(run: Run) -> Iterator[Mapping[str, np.ndarray]]:

@@ -15,6 +15,7 @@ from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.answers import Answers
 from keras_transfer.exports.formats import PredictFunction, check_format
 from keras_transfer.exports.versions import numbered
+from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Outputs
 from keras_transfer.runs import Predictor
 
@@ -46,7 +47,7 @@ class Export(Predictor):
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """What ``export.json`` says: format, classes, image size, parity, versions."""
+        """What ``export.json`` says: format, classes, input, parity, versions."""
         try:
             return json.loads((self.folder / METADATA).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -71,7 +72,7 @@ class Export(Predictor):
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Metrics on the images of the parity check, as "test"."""
+        """Metrics on the examples of the parity check, as "test"."""
         return {"test": self.metadata["test"]}
 
     @property
@@ -83,13 +84,12 @@ class Export(Predictor):
 
     @property
     def loading(self) -> Loading:
-        """How its images become batches."""
+        """How its examples become batches."""
         from keras_transfer.data.batches import Loading
-        from keras_transfer.inputs.images.bound import BoundImage
 
-        augment = self.settings["input"]["augment"]
-        bound = BoundImage(self.metadata["image_size"], self.metadata["resize"], augment)
-        return Loading(bound, 32)
+        given = read_input(self.settings["input"])
+        state = given.load(self.folder / self.format.assets)
+        return Loading(given.bind(state, self.metadata.get("image_size", 0)), 32)
 
     @cached_property
     def _predictor(self) -> PredictFunction:

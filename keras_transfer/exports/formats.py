@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
     from keras_transfer.exports.source import Source
 
-__all__ = ["FORMATS", "QUANTIZATIONS", "Format", "PredictFunction", "check_format"]
+__all__ = ["FORMATS", "QUANTIZATIONS", "Format", "PredictFunction", "check_format", "check_input"]
 
 PredictFunction = Callable[["Samples"], "Mapping[str, np.ndarray]"]
 """Maps n valid examples to what the graph returns for them, by the names of its tensors."""
@@ -36,6 +36,7 @@ class Format:
         quantizations: What it can do to the weights, of ``QUANTIZATIONS``.
         packages: What must be installed.
         extra: Of this package, that installs them.
+        assets: Folder of the files of ``BoundInput.write_assets``, inside the version's.
     """
 
     # A name, imported on use: a missing package of one format must not break the others.
@@ -43,6 +44,7 @@ class Format:
     quantizations: tuple[str, ...] = ("none",)
     packages: tuple[str, ...] = ()
     extra: str = ""
+    assets: str = ""
 
     def write(self, folder: Path, source: Source, quantize: str) -> None:
         """Write the model into an empty folder."""
@@ -60,7 +62,7 @@ class Format:
 FORMATS: Table[Format] = Table(
     "format",
     {
-        "saved_model": Format("keras_transfer.exports.saved_model"),
+        "saved_model": Format("keras_transfer.exports.saved_model", assets="assets"),
         "litert": Format(
             "keras_transfer.exports.litert", QUANTIZATIONS, ("ai_edge_litert",), "litert"
         ),
@@ -70,6 +72,24 @@ FORMATS: Table[Format] = Table(
         "keras": Format("keras_transfer.exports.keras_file"),
     },
 )
+
+
+def check_input(kind: str, quantize: str) -> None:
+    """Make sure that a model of images or texts can be quantized so.
+
+    Args:
+        kind: Name of the input: "image", "text".
+        quantize: One of ``QUANTIZATIONS``.
+
+    Raises:
+        BadConfiguration: It cannot.
+    """
+    if kind == "text" and quantize == "int8":
+        raise BadConfiguration(
+            "--quantize int8 is for models of images: it rounds every activation, which changes "
+            "the probabilities of a text by tenths. Take --quantize dynamic, whose files are as "
+            "small, or float16."
+        )
 
 
 def check_format(name: str, quantize: str = "none") -> Format:

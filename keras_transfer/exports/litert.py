@@ -31,7 +31,8 @@ LABELS = "labels.txt"
 def write(folder: Path, source: Source, quantize: str = "none") -> None:
     """Write ``model.tflite`` and ``labels.txt``.
 
-    It takes (1, size, size, 3) RGB pixels, 0..255: float32, or uint8 with int8; and gives the
+    It takes (1, size, size, 3) RGB pixels, 0..255: float32, or uint8 with int8; of a text
+    ``token_ids``, (1, length) int32, and ``padding_mask``, (1, length) bool; and gives the
     tensors of ``Answers.by_unit``; of a classification (1, classes) float32 probabilities. The
     names of the units, in their order, are also inside the file, as its metadata say (they make
     it a ZIP archive, too).
@@ -43,7 +44,7 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
         f"{answer.prefix}{LABELS}": "".join(f"{name}\n" for name in answer.output.names)
         for answer in source.answers
     }
-    size = source.loading.input.size
+    size = source.loading.input.metadata.get("image_size")
     described = with_metadata(content, source.name, size, _label_files(source.answers))
     (folder / FILE).write_bytes(described + _archive(texts, len(described)))
     for name, text in texts.items():

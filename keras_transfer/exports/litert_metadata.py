@@ -23,20 +23,22 @@ Number = tuple[str, int]
 """A type of flatbuffers, such as "Int8", and a value."""
 
 
-def with_metadata(content: bytes, name: str, size: int, labels: Mapping[str, str]) -> bytes:
-    """Put the metadata into a model of one image in and rows of scores out.
+def with_metadata(content: bytes, name: str, size: int | None, labels: Mapping[str, str]) -> bytes:
+    """Put the metadata into a model of one image, or text, in and rows of scores out.
 
     Args:
         content: The model, as the converter makes it, with one signature.
         name: Of the model.
-        size: Side of the image in pixels.
+        size: Side of the image in pixels; None for a text.
         labels: By the name of an output in the signature, the file inside the model that names
             its units, a line each.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
-    tensors = [(one, labels[one]) for one in _output_names(model)]
+    (signature,) = model.signatureDefs
+    outputs = [(one, labels[one]) for one in _names(signature.outputs, model.subgraphs[0].outputs)]
+    inputs = _names(signature.inputs, model.subgraphs[0].inputs)
     buffer = schema.BufferT()
-    buffer.data = list(_described(name, size, tensors))
+    buffer.data = list(_described(name, size, inputs, outputs))
     entry = schema.MetadataT()
     # The number that the buffer gets by the append below.
     entry.name, entry.buffer = METADATA, len(model.buffers)
@@ -48,21 +50,41 @@ def with_metadata(content: bytes, name: str, size: int, labels: Mapping[str, str
     return bytes(builder.Output())
 
 
-def _output_names(model: schema.ModelT) -> list[str]:
-    """Names in the signature of the outputs, in the order in which the graph has them."""
-    (signature,) = model.signatureDefs
-    names = {one.tensorIndex: one.name.decode() for one in signature.outputs}
-    return [names[index] for index in model.subgraphs[0].outputs]
+def _names(tensors: Sequence[schema.TensorMapT], indices: Sequence[int]) -> list[str]:
+    """Names in the signature, in the order in which the graph has the tensors."""
+    names = {one.tensorIndex: one.name.decode() for one in tensors}
+    return [names[index] for index in indices]
 
 
-def _described(name: str, size: int, tensors: Sequence[tuple[str, str]]) -> bytes:
+def _described(
+    name: str, size: int | None, inputs: Sequence[str], outputs: Sequence[tuple[str, str]]
+) -> bytes:
     builder = flatbuffers.Builder(1024)
     add = _Tables(builder)
+    given = [_pixels(add, size)] if size else [_tokens(add, one) for one in inputs]
+    found = [_output(add, tensor, file) for tensor, file in outputs]
+    graph = add.table({2: add.vector(given), 3: add.vector(found)})
+    parser = add.text("1.0.0")
+    builder.Finish(add.table({0: add.text(name), 3: add.vector([graph]), 7: parser}), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _tokens(add: _Tables, name: str) -> int:
+    return add.table(
+        {
+            0: add.text(name),
+            1: add.text("Of a text, by WordPiece and vocabulary.txt; see preprocessing.json."),
+            3: add.table({0: ("Uint8", _FEATURE), 1: add.table({})}),
+        }
+    )
+
+
+def _pixels(add: _Tables, size: int) -> int:
     square = add.table({0: ("Uint32", size), 1: ("Uint32", size)})
     image = add.table({0: ("Int8", _RGB), 1: square})
     as_they_are = add.table({0: add.floats([0.0]), 1: add.floats([1.0])})
     units = add.vector([add.table({0: ("Uint8", _NORMALIZATION), 1: as_they_are})])
-    pixels = add.table(
+    return add.table(
         {
             0: add.text("pixels"),
             1: add.text("An image, RGB, 0..255; the network normalises it itself."),
@@ -70,11 +92,6 @@ def _described(name: str, size: int, tensors: Sequence[tuple[str, str]]) -> byte
             4: units,
         }
     )
-    outputs = [_output(add, tensor, file) for tensor, file in tensors]
-    graph = add.table({2: add.vector([pixels]), 3: add.vector(outputs)})
-    parser = add.text("1.0.0")
-    builder.Finish(add.table({0: add.text(name), 3: add.vector([graph]), 7: parser}), IDENTIFIER)
-    return bytes(builder.Output())
 
 
 def _output(add: _Tables, tensor: str, labels: str) -> int:

@@ -27,9 +27,10 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
     """Write ``model.onnx``.
 
     ``pixels``, (batch, size, size, 3) float32 RGB 0..255, to the tensors of ``Answers.by_unit``;
-    of a classification that is ``probabilities``, (batch, classes) float32. The metadata
-    ``outputs`` (JSON, as in ``export.json``), of a classification ``classes`` (JSON, by index),
-    ``image_size`` and ``resize`` are inside.
+    of a classification that is ``probabilities``, (batch, classes) float32. Of texts
+    ``token_ids``, (batch, length) int32, and ``padding_mask``, (batch, length) bool. The metadata
+    ``outputs`` and ``input`` (JSON, as in ``export.json``), of a classification ``classes``
+    (JSON, by index), of images ``image_size`` and ``resize`` are inside.
     """
     # Imported on use, since ONNX is an extra.
     import onnx
@@ -49,12 +50,13 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
 
 
 def _metadata(source: Source) -> dict[str, str]:
-    loading, answers = source.loading, source.answers
-    found: dict[str, Any] = {"outputs": answers.to_json()}
+    described, answers = source.loading.input.metadata, source.answers
+    found: dict[str, Any] = {"outputs": answers.to_json(), "input": described}
     if answers.classes is not None:
         found["classes"] = answers.classes
     texts = {name: json.dumps(content, ensure_ascii=False) for name, content in found.items()}
-    return {**texts, "image_size": str(loading.input.size), "resize": loading.input.resize}
+    squares = ("image_size", "resize")
+    return texts | {name: str(described[name]) for name in squares if name in described}
 
 
 def load_predictor(folder: Path, loading: Loading) -> PredictFunction:

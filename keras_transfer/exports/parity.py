@@ -30,7 +30,7 @@ class Limits(NamedTuple):
     """How far an export may be from its model.
 
     Attributes:
-        changed: Largest share of answers that may change: best classes of images, decisions for
+        changed: Largest share of answers that may change: best classes, decisions for
             labels, values by more than ``NEAR``.
         difference: Largest difference of a probability; of a value, in spreads of its target.
     """
@@ -46,7 +46,7 @@ LIMITS: Mapping[str, Limits] = {
     "int8": Limits(0.05, 1.0),
 }
 """By quantization, for every objective. Without one only the order of float32 sums differs;
-float16 has three digits, which deep networks add up. One image far from the others' noise says
+float16 has three digits, which deep networks add up. One example far from the others' noise says
 little of an int8 network, so its probabilities are told, not judged; of its values none may be a
 standard deviation off."""
 
@@ -73,7 +73,7 @@ class Comparison(NamedTuple):
 def compare(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
     """Hold the answers of an export against those of its model, for one output.
 
-    ``found`` has ``images``, ``changed`` (answers that differ) and ``largest_difference``, and
+    ``found`` has ``examples``, ``changed`` (answers that differ) and ``largest_difference``, and
 
     * classification: ``accuracy`` and ``model_accuracy``; changed: another best class, ties
       (``TIE``) aside;
@@ -99,14 +99,14 @@ def _classes(output: Output, model: np.ndarray, export: Given, true: np.ndarray)
     changed = model.max(axis=1) - model[rows, best] > TIE
     known = output.objective.known(true)
     found = {
-        "images": len(model),
+        "examples": len(model),
         "changed": int(changed.sum()),
         "largest_difference": _largest(np.abs(model - export.scores)),
         "accuracy": _mean((best == true)[known]),
         "model_accuracy": _mean((model.argmax(axis=1) == true)[known]),
     }
     text = (
-        f"another class for {found['changed']} of {len(model)} images, probabilities up to "
+        f"another class for {found['changed']} of {len(model)} examples, probabilities up to "
         f"{found['largest_difference']:.2g} apart; accuracy {_shown(found['accuracy'])}, the "
         f"model's {_shown(found['model_accuracy'])}"
     )
@@ -122,7 +122,7 @@ def _labels(output: Output, model: np.ndarray, export: Given, true: np.ndarray) 
     changed = (ours != theirs) & (np.abs(model - thresholds) > TIE)
     known = objective.known(true)
     found = {
-        "images": len(model),
+        "examples": len(model),
         "decisions": model.size,
         "changed": int(changed.sum()),
         "largest_difference": _largest(np.abs(model - export.scores)),
@@ -130,8 +130,8 @@ def _labels(output: Output, model: np.ndarray, export: Given, true: np.ndarray) 
         "model_hamming_loss": _mean((theirs != true)[known]),
     }
     text = (
-        f"another decision for {found['changed']} of {model.size} labels of {len(model)} images, "
-        f"probabilities up to {found['largest_difference']:.2g} apart; Hamming loss "
+        f"another decision for {found['changed']} of {model.size} labels of {len(model)} "
+        f"examples, probabilities up to {found['largest_difference']:.2g} apart; Hamming loss "
         f"{_shown(found['hamming_loss'])}, the model's {_shown(found['model_hamming_loss'])}"
     )
     return Comparison(found, model.size, text)
@@ -142,7 +142,7 @@ def _values(output: Output, model: np.ndarray, export: Given, true: np.ndarray) 
     spread = _spread(true[known], model)
     apart = np.abs(model - export.scores) / spread
     found = {
-        "images": len(model),
+        "examples": len(model),
         "values": model.size,
         "spread": spread.tolist(),
         # Not `apart > NEAR`, which would not count NaN.

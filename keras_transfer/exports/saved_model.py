@@ -1,4 +1,4 @@
-"""SavedModel for TensorFlow Serving: raw bytes of images in, names and probabilities out."""
+"""SavedModel for TensorFlow Serving: raw bytes of images or texts in, names and scores out."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
     def predict(samples: Samples) -> dict[str, np.ndarray]:
         read = tf.data.Dataset.from_tensor_slices(samples.rows).map(samples.store.read)
         encoded = read.element_spec.dtype == tf.string
-        read = read.map(decode.readable) if encoded else read
         ask = loaded.signatures["serving_default" if encoded else "predict_pixels"]
         (name,) = ask.structured_input_signature[1]
+        read = read.map(decode.readable) if name == BoundImage.raw[0] else read
         # Arrays one by one: their sizes may differ.
         batches = read.batch(loading.batch_size if encoded else 1).prefetch(4)
         return joined(ask(**{name: batch}) for batch in batches)
@@ -77,15 +77,12 @@ def _name_method(file: Path, signature: str, method: str) -> None:
 
 
 def _write_warmup(file: Path, source: Source) -> None:
-    """Requests that a server runs before it says that it is ready: one image, and eight."""
-    rng = np.random.default_rng(0)
-    size, (raw, _) = source.loading.input.size, source.loading.input.raw
-    noise = rng.integers(0, 256, (size, size, 3), "uint8")
-    image = tf.io.encode_jpeg(noise).numpy()
+    """Requests that a server runs before it says that it is ready: one example, and eight."""
+    (raw, _), example = source.loading.input.raw, source.loading.input.example()
     file.parent.mkdir()
     with tf.io.TFRecordWriter(str(file)) as writer:
         for count in (1, 8):
-            writer.write(warmup_log(source.name, count * [image], raw))
+            writer.write(warmup_log(source.name, count * [example], raw))
 
 
 def warmup_log(name: str, examples: Iterable[bytes], raw: str = BoundImage.raw[0]) -> bytes:
@@ -97,7 +94,7 @@ def warmup_log(name: str, examples: Iterable[bytes], raw: str = BoundImage.raw[0
 
     Args:
         name: Of the model.
-        examples: Raw examples, such as encoded images.
+        examples: Raw examples: encoded images, or texts.
         raw: Name of the input that takes them.
     """
     tensor = tf.make_tensor_proto(list(examples)).SerializeToString()

@@ -1,8 +1,7 @@
-"""A network as TensorFlow functions: raw examples or pixels in, names and scores out."""
+"""A network as TensorFlow functions: raw examples, pixels or tokens in, names and scores out."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from keras_transfer.exports.answers import Tensors
 from keras_transfer.exports.grad_cam import explained
 from keras_transfer.exports.source import Source
 from keras_transfer.inputs.images.bound import PIXELS
-from keras_transfer.networks.network import BACKBONE
+from keras_transfer.networks.network import BACKBONE, PADDING_MASK
 
 __all__ = ["ServingModule"]
 
@@ -43,7 +42,7 @@ class ServingModule(tf.Module):
         self._answers, self._input = source.answers, source.loading.input
         self._scores = source.scores
         self._model_inputs = source.inputs()
-        self._map, self._head = _halves(source.model)
+        self._features, self._head = _halves(source.model)
 
     def signatures(self) -> dict[str, Callable]:
         """The functions by the names that requests give them."""
@@ -59,13 +58,15 @@ class ServingModule(tf.Module):
         found: dict[str, Signature] = {
             "serving_default": (self._serving_default, raw),
             "embed": (self._embed, raw),
-            "explain": (self._explain, raw),
-            "decode": (self._decode, raw),
             "forward": (self._forward, self._model_inputs),
         }
         if PIXELS in self._input.spec:
             pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name=PIXELS)
+            found["decode"] = (self._each, raw)
+            found["explain"] = (self._explain, raw)
             found["predict_pixels"] = (self._serving_default, {PIXELS: pixels})
+        if PADDING_MASK in self._input.spec:
+            found["tokenize"] = (self._each, raw)
         if self._answers.classes is not None:
             # TensorFlow Serving's Classify API sends serialized examples by this name.
             examples = tf.TensorSpec([None], tf.string, name="inputs")
@@ -77,8 +78,13 @@ class ServingModule(tf.Module):
         return self._answers.served(self._scores(self._prepared(raw)))
 
     def _embed(self, **raw: tf.Tensor) -> Tensors:
-        """The mean over all places of the backbone's last map, whatever the head pools by."""
-        return {"features": tf.reduce_mean(self._map(self._prepared(raw)), (1, 2))}
+        """The mean of the backbone's last map, or sequence, whatever the head pools by."""
+        inputs = self._prepared(raw)
+        found = self._features(inputs)
+        if PADDING_MASK not in inputs:
+            return {"features": tf.reduce_mean(found, (1, 2))}
+        mask = tf.cast(inputs[PADDING_MASK], found.dtype)[..., tf.newaxis]
+        return {"features": tf.reduce_sum(found * mask, 1) / tf.reduce_sum(mask, 1)}
 
     def _classify(self, inputs: tf.Tensor) -> Tensors:
         """``tf.train.Example``, serialized, as the Classify API sends it."""
@@ -89,7 +95,7 @@ class ServingModule(tf.Module):
 
     def _explain(self, **raw: tf.Tensor) -> Tensors:
         """Where the network looked; see ``grad_cam.explained``."""
-        maps = self._map(self._prepared(raw))
+        maps = self._features(self._prepared(raw))
         found: Tensors = {}
         for answer in self._answers:
             found |= explained(answer, partial(self._output, answer.name), maps)
@@ -98,50 +104,41 @@ class ServingModule(tf.Module):
     def _output(self, name: str, maps: tf.Tensor) -> tf.Tensor:
         return self._head(maps)[name]
 
-    def _decode(self, **raw: tf.Tensor) -> Tensors:
-        """Raw examples to what ``forward`` takes, for engines that cannot decode."""
-        return self._each(raw)
-
     def _forward(self, **inputs: tf.Tensor) -> Tensors:
         """Prepared inputs to scores by unit alone."""
         return self._answers.alone(self._scores(inputs))
 
     def _prepared(self, raw: Mapping[str, tf.Tensor]) -> Tensors:
         """Inputs of the network, made of raw examples as training makes them."""
-        return self._input.collate(self._each(raw))
+        return self._input.collate(self._each(**raw))
 
-    def _each(self, raw: Mapping[str, tf.Tensor]) -> Tensors:
+    def _each(self, **raw: tf.Tensor) -> Tensors:
+        """Raw examples to what ``forward`` takes, but for pixels, which are still uint8."""
         (batch,) = raw.values()
+        if self._input.batched:
+            return self._input.prepare(batch)
         # One by one, since encoded images have different sizes.
         return tf.map_fn(self._input.prepare, batch, fn_output_signature=self._input.spec)
 
 
 def _halves(model: keras.Model) -> tuple[Any, Any]:
-    """From inputs to the backbone's last map, and from that to the outputs by name."""
-    layers = model.layers
-    place = next(n for n, layer in enumerate(layers) if layer.name == BACKBONE)
-    last_map = layers[place + 1].input  # the head's first layers all take it
-    backbone, head = keras.Model(model.input, last_map), keras.Model(last_map, model.output)
-    return (lambda x: backbone(x, training=False)), (lambda x: head(x, training=False))
+    """From inputs to the backbone's last map, or sequence; and from a map to outputs by name.
+
+    The second is None for texts, whose heads take the padding mask too.
+    """
+    if PADDING_MASK in model.input:
+        backbone, head = keras.Model(model.input, model.get_layer(BACKBONE).output), None
+    else:
+        layers = model.layers
+        place = next(n for n, layer in enumerate(layers) if layer.name == BACKBONE)
+        last_map = layers[place + 1].input  # the head's first layers all take it
+        backbone, head = keras.Model(model.input, last_map), keras.Model(last_map, model.output)
+    return (lambda x: backbone(x, training=False)), head and (lambda x: head(x, training=False))
 
 
 def _assets(source: Source, folder: Path) -> list[Path]:
-    loading = source.loading
-    texts = {
-        "preprocessing.json": json.dumps(
-            {
-                "decoded": "RGB, EXIF orientation of a JPEG applied",
-                "image_size": loading.input.size,
-                "resize": loading.input.resize,
-                "range": [0, 255],
-                "normalising": "in the graph",
-            },
-            indent=1,
-        ),
-        "recipe.yaml": yaml.safe_dump(
-            versioned(source.settings), sort_keys=False, allow_unicode=True
-        ),
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return [*source.answers.write_assets(folder), *(folder / name for name in texts)]
+    recipe = folder / "recipe.yaml"
+    settings = versioned(source.settings)
+    recipe.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), "utf-8")
+    inputs = source.loading.input.write_assets(folder)
+    return [*source.answers.write_assets(folder), *inputs, recipe]

@@ -80,6 +80,14 @@ class BoundInput(Protocol):
         """Check an example before training: digest, and the reason if it is invalid."""
         ...
 
+    def example(self) -> bytes:
+        """Make up a raw example, the same one each time: servers warm up with it."""
+        ...
+
+    def write_assets(self, folder: Path) -> list[Path]:
+        """Write the files that say how examples are prepared, for exports; returns them."""
+        ...
+
 
 class Input(Group, ABC):
     """The settings of an input; recipes hold it. A subclass adds its name, ``type``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from keras_transfer.errors import BadData
 from keras_transfer.inputs.base import Input
-from keras_transfer.inputs.texts.vocabulary import Vocabulary
+from keras_transfer.inputs.texts.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -95,15 +95,13 @@ class BoundText:
     Attributes:
         settings: Length and lower case.
         vocabulary: The tokens.
+        raw: Name and dtype of a served request.
     """
 
     settings: Text
     vocabulary: Vocabulary
 
-    @property
-    def raw(self) -> tuple[str, str]:
-        """A request carries ``text``, a string."""
-        return "text", "string"
+    raw: ClassVar[tuple[str, str]] = ("text", "string")
 
     @property
     def spec(self) -> Mapping[str, tf.TensorSpec]:
@@ -159,14 +157,23 @@ class BoundText:
         """Digest a text, and say whether it is UTF-8 and has words."""
         return self.settings.judge(raw, name)
 
-    def guard(self, raw: bytes, limit: int) -> None:
-        """Refuse a text of more than ``limit`` bytes.
+    def example(self) -> bytes:
+        """The first tokens of the vocabulary, enough to fill the length."""
+        tokens = [token for token in self.vocabulary.tokens if token not in SPECIAL_TOKENS]
+        return " ".join(tokens[: self.settings.length]).encode()
 
-        Raises:
-            BadData: It is too long.
-        """
-        if len(raw) > limit:
-            raise BadData(f"The text has {len(raw):,} bytes, over {limit:,}. Send a shorter one.")
+    def write_assets(self, folder: Path) -> list[Path]:
+        """Write ``vocabulary.txt``, and ``preprocessing.json``, which says how it is used."""
+        self.settings.save(self.vocabulary, folder)
+        file = folder / "preprocessing.json"
+        content = {
+            "tokens": "WordPiece as in BERT: [CLS] tokens [SEP] [PAD] ...",
+            "token_ids": f"line of {VOCABULARY_FILE}, counted from 0",
+            "padding_mask": "true for all tokens but [PAD]",
+            **{name: self.metadata[name] for name in ("length", "lowercase")},
+        }
+        file.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        return [folder / VOCABULARY_FILE, file]
 
     def survey(self, texts: Sequence[str | bytes]) -> TextSurvey:
         """Count the tokens of (n,) texts, and those truncated, padded or unknown."""

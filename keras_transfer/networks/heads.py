@@ -120,5 +120,5 @@ def _activation(name: str) -> str:
         keras.activations.get(name)
     except ValueError:
         known = [attribute for attribute in dir(keras.activations) if not attribute.startswith("_")]
-        raise UnknownName("activation", name, known) from None
+        raise UnknownName("activation", name, known).within("head.activation") from None
     return name

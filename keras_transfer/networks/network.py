@@ -17,6 +17,7 @@ from keras_transfer.networks.sequence_pooling import SEQUENCE_POOLINGS
 
 __all__ = [
     "BACKBONE",
+    "PADDING_MASK",
     "Network",
     "build_network",
     "build_text_network",

@@ -17,7 +17,7 @@ from keras_transfer.group import Group, Positive
 if TYPE_CHECKING:
     import keras
 
-    from keras_transfer.evaluation.paired import Aligned
+    from keras_transfer.evaluation.paired import Aligned, Run
     from keras_transfer.evaluation.prediction_files import Predicted
     from keras_transfer.evaluation.weighted import Metric
 
@@ -47,10 +47,15 @@ class Objective(Group, ABC):
     A subclass adds ``type``, the literal that names it in files of settings.
     """
 
+    if TYPE_CHECKING:
+        type: str = ""  # a field of each subclass, with its one value as default
+
     activation: ClassVar[str]
     """From the network's outputs to scores: softmax, sigmoid or linear."""
     monitors: ClassVar[Mapping[str, str]]
     """Metrics of an epoch that can choose the best model: "min" or "max" by name."""
+    loss_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that change the loss of the val split, so that losses of two values differ."""
     headline: ClassVar[tuple[str, ...]]
     """The metrics that tables show, the most important one first."""
     baseline_name: ClassVar[str]
@@ -117,7 +122,7 @@ class Objective(Group, ABC):
         return len(names)
 
     def output(self, train: Labels) -> Callable[[keras.KerasTensor], keras.KerasTensor] | None:
-        """What follows the last Dense layer: from and to (batch, units); None: nothing."""
+        """What follows the last Dense layer: a function of its output; None: nothing."""
         return None
 
     @abstractmethod
@@ -140,12 +145,7 @@ class Objective(Group, ABC):
         """
 
     def decision(self, true: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
-        """What is fitted on the val split to decide by, as JSON can hold it; empty: nothing.
-
-        Args:
-            true: True values as in ``Labels.values``.
-            scores: (n, units) float, as ``scores`` gives them.
-        """
+        """What is fitted on the val split to decide by, as JSON can hold it; empty: nothing."""
         return {}
 
     @abstractmethod
@@ -181,13 +181,7 @@ class Objective(Group, ABC):
 
     @abstractmethod
     def baseline(self, train: Labels, true: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-        """Metrics of the best prediction that looks at no input, fitted on the train split.
-
-        Args:
-            train: Labels of the train split.
-            true: True values of n other examples, as in ``Labels.values``: (n,) or (n, units).
-            names: Names of the units.
-        """
+        """Metrics of the best prediction that looks at no input, fitted on the train split."""
 
     @abstractmethod
     def summary(self, metrics: dict[str, Any]) -> str:
@@ -204,10 +198,7 @@ class Objective(Group, ABC):
         *,
         decision: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write ``predictions.csv``; ``true`` None: not known.
-
-        Arrays are as for ``evaluate``: true values (n,) or (n, units), scores (n, units) float.
-        """
+        """Write ``predictions.csv``; arrays as for ``evaluate``; ``true`` None: not known."""
 
     @abstractmethod
     def read_predictions(self, path: str | Path) -> Predicted:
@@ -227,15 +218,47 @@ class Objective(Group, ABC):
         seed: int = 0,
         families: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """Compare two models by the headline metrics, as ``paired_differences`` does.
+        """Compare two models of the same examples; differences are the second less the first.
 
-        ``families`` is (n,) int: copies of an example have the same value.
+        Args:
+            aligned: As ``align_predictions`` gives it.
+            first: Position of the reference model.
+            second: Position of the other model.
+            draws: Number of resamples of the bootstrap.
+            seed: Seed of the draws.
+            families: (n,) copies of an example have the same value; they are resampled together
+                and count once in tests.
+
+        Returns:
+            The headline metrics as ``paired_differences`` gives them, and for each test of
+            ``tests`` a list of results, with ``pair`` from 1 on: one for each pair of runs.
         """
+        from keras_transfer.evaluation.comparing import distinct
         from keras_transfer.evaluation.paired import paired_differences
 
         metrics = self.paired_metrics(aligned.names)
         sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
-        return paired_differences(aligned, metrics, first, second, **sampling)
+        report: dict[str, Any] = paired_differences(aligned, metrics, first, second, **sampling)
+        places = distinct(aligned.true, families)
+        pairs = zip(aligned.models[first], aligned.models[second], strict=False)
+        for pair, (a, b) in enumerate(pairs, 1):
+            once = (a.of(places), b.of(places))
+            for test, rows in self.tests(aligned.true[places], *once, aligned.names).items():
+                report.setdefault(test, []).extend({"pair": pair, **row} for row in rows)
+        return report
+
+    def tests(
+        self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Tests of two runs on the same examples, by the test's name; by default none.
+
+        Args:
+            true: (n,) int classes or (n, units) float.
+            first: Predictions of the reference run.
+            second: Predictions of the other run.
+            names: Names of the units.
+        """
+        return {}
 
 
 def only_column(cells: Cells) -> tuple[str, np.ndarray]:

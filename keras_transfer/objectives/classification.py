@@ -17,7 +17,7 @@ from keras_transfer.objectives.imbalance import Imbalance, OwnWeights
 if TYPE_CHECKING:
     import keras
 
-    from keras_transfer.evaluation.paired import Aligned
+    from keras_transfer.evaluation.paired import Run
     from keras_transfer.evaluation.prediction_files import Predicted
     from keras_transfer.evaluation.weighted import Metric
 
@@ -90,7 +90,7 @@ class Classification(Objective):
         return np.where(known, values, 0).astype("int32"), known.astype("float32")
 
     def strata(self, labels: Labels) -> tuple[np.ndarray, tuple[str, ...]]:
-        """(n,) int32 classes; a further stratum holds the examples whose class is not known."""
+        """The classes; a further stratum holds the examples whose class is not known."""
         values, names = np.asarray(labels.values, "int32"), labels.names
         if self.known(values).all():
             return values, names
@@ -189,28 +189,13 @@ class Classification(Objective):
 
         return {name: classification_metric(name, len(names)) for name in self.headline}
 
-    def compare(
-        self,
-        aligned: Aligned,
-        first: int,
-        second: int,
-        *,
-        draws: int = 2000,
-        seed: int = 0,
-        families: np.ndarray | None = None,
-    ) -> dict[str, Any]:
-        """As all objectives do, and ``mcnemar``: McNemar's exact test for each pair of runs.
-
-        ``families`` is (n,) int: copies of an example have the same value.
-        """
+    def tests(
+        self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """``mcnemar``: McNemar's exact test of the examples that only one run gets right."""
         from keras_transfer.evaluation.comparing import mcnemar
 
-        sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
-        report = super().compare(aligned, first, second, **sampling)
-        # Series may have different numbers of runs; McNemar's test needs pairs.
-        pairs = zip(aligned.models[first], aligned.models[second], strict=False)
-        report["mcnemar"] = [mcnemar(aligned.true, a.decided, b.decided) for a, b in pairs]
-        return report
+        return {"mcnemar": [mcnemar(first.decided == true, second.decided == true)]}
 
 
 def _counts(train: Labels) -> np.ndarray:

@@ -25,6 +25,7 @@ from keras_transfer.objectives.combinations import combination_strata
 if TYPE_CHECKING:
     import keras
 
+    from keras_transfer.evaluation.paired import Run
     from keras_transfer.evaluation.prediction_files import Predicted
     from keras_transfer.evaluation.weighted import Metric
 
@@ -49,7 +50,10 @@ class MultiLabel(Objective):
         "loss": "min",
         "pr_auc": "max",
     }
-    headline: ClassVar[tuple[str, ...]] = ("mean_average_precision", "macro_f1", "micro_f1")
+    loss_settings: ClassVar[tuple[str, ...]] = ("imbalance", "label_smoothing")
+    headline: ClassVar[tuple[str, ...]] = (
+        *("mean_average_precision", "macro_f1", "micro_f1", "hamming_loss"),
+    )
     baseline_name: ClassVar[str] = "prevalence"
 
     type: Literal["multilabel"] = "multilabel"
@@ -243,7 +247,16 @@ class MultiLabel(Objective):
         return read_label_predictions(path)
 
     def paired_metrics(self, names: Sequence[str]) -> dict[str, Metric]:
-        """Mean average precision, macro F1 and micro F1."""
+        """Mean average precision, macro F1, micro F1 and Hamming loss."""
         from keras_transfer.evaluation.weighted import multilabel_metric
 
         return {name: multilabel_metric(name) for name in self.headline}
+
+    def tests(
+        self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """``mcnemar``: McNemar's exact test of the examples all of whose labels are right."""
+        from keras_transfer.evaluation.comparing import mcnemar
+
+        right = [(run.decided == (true > 0)).all(axis=1) for run in (first, second)]
+        return {"mcnemar": [mcnemar(*right)]}

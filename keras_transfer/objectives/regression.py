@@ -25,6 +25,7 @@ from keras_transfer.objectives.bins import value_strata
 if TYPE_CHECKING:
     import keras
 
+    from keras_transfer.evaluation.paired import Aligned, Run
     from keras_transfer.evaluation.prediction_files import Predicted
     from keras_transfer.evaluation.weighted import Metric
 
@@ -50,6 +51,7 @@ class Regression(Objective):
         "loss": "min",
         "mae": "min",
     }
+    loss_settings: ClassVar[tuple[str, ...]] = ("error", "delta")
     headline: ClassVar[tuple[str, ...]] = ("mae", "rmse", "r2")
     baseline_name: ClassVar[str] = "mean"
 
@@ -228,6 +230,44 @@ class Regression(Objective):
         from keras_transfer.evaluation.weighted import regression_metric
 
         return {name: regression_metric(name) for name in self.headline}
+
+    def compare(
+        self,
+        aligned: Aligned,
+        first: int,
+        second: int,
+        *,
+        draws: int = 2000,
+        seed: int = 0,
+        families: np.ndarray | None = None,
+    ) -> dict[str, Any]:
+        """As all objectives do; of several targets also ``per_target``, the metrics of each."""
+        from keras_transfer.evaluation.paired import paired_differences
+
+        sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
+        report = super().compare(aligned, first, second, **sampling)
+        if len(aligned.names) > 1:
+            report["per_target"] = {
+                name: paired_differences(
+                    aligned.unit(place), self.paired_metrics([name]), first, second, **sampling
+                )
+                for place, name in enumerate(aligned.names)
+            }
+        return report
+
+    def tests(
+        self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """``wilcoxon``: for each target the signed-rank test of the absolute errors."""
+        from keras_transfer.evaluation.comparing import signed_rank
+
+        errors = [np.abs(run.decided - true).T for run in (first, second)]
+        return {
+            "wilcoxon": [
+                {"target": name, **signed_rank(*rows)}
+                for name, *rows in zip(names, *errors, strict=True)
+            ]
+        }
 
 
 def _number(text: str) -> float:

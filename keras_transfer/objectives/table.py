@@ -7,9 +7,10 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationError
+from pydantic_core import PydanticCustomError
 
-from keras_transfer.errors import BadConfiguration
+from keras_transfer.errors import BadConfiguration, in_setting
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
@@ -45,9 +46,28 @@ def read_objective(value: Any) -> Any:
         return value
     # First: a column may be called like a setting.
     if _several(value):
-        return {str(column): read_objective(inner) for column, inner in value.items()}
+        return {str(column): _of_column(str(column), inner) for column, inner in value.items()}
     settings = dict(value)
     return OBJECTIVES[settings.pop("type", "classification")](**settings)
+
+
+def _of_column(column: str, value: Any) -> Any:
+    """Read one of several objectives; errors name its column."""
+    try:
+        with in_setting(f"objective.{column}"):
+            return read_objective(value)
+    except ValidationError as error:
+        details: list[Any] = [
+            {
+                "type": PydanticCustomError(
+                    row["type"], "{text}", {**row.get("ctx", {}), "text": row["msg"]}
+                ),
+                "loc": (column, *row["loc"]),
+                "input": row["input"],
+            }
+            for row in error.errors()
+        ]
+        raise ValidationError.from_exception_data(error.title, details) from None
 
 
 def _several(value: Mapping[str, Any]) -> bool:
@@ -58,8 +78,12 @@ def _several(value: Mapping[str, Any]) -> bool:
     inner = [x for x in value.values() if isinstance(x, Mapping | Objective)]
     if len(inner) == len(value):
         return not set(value) <= set(OWN_MAPPINGS)
-    names = [x for x in value.values() if isinstance(x, str) and x in OBJECTIVES]
-    return len(inner) + len(names) == len(value) and not set(value) <= known
+    names = [x for x in value.values() if isinstance(x, str)]
+    if len(inner) + len(names) < len(value) or set(value) <= known:
+        return False
+    right = len(inner) + sum(name in OBJECTIVES for name in names)
+    # Where some are right a wrong name is a column's; beside a type it is a setting's.
+    return right == len(value) or (right > 0 and "type" not in value)
 
 
 # Type checkers cannot follow a union that is built from a table.

@@ -80,12 +80,13 @@ class Predictor:
         return scores
 
     def predict(self, images: Any, *, tta: str | int | None = None) -> list[Prediction]:
-        """Classify image files, PIL images or arrays.
+        """Predict for image files, PIL images, arrays or texts.
 
         Args:
             images: Files, folders (all images below them) and glob patterns, one or several; or
                 images in memory, as ``pixels.as_images`` takes them: a PIL image, an array
-                (height, width, 3), a batch (n, height, width, 3), or a list.
+                (height, width, 3), a batch (n, height, width, 3), or a list. A model for texts
+                takes texts, and tables of them as ``pathlib.Path``.
             tta: Test-time augmentation: "flip" averages the probabilities of an image and its
                 mirror image, a number those of so many views, by the run's own augmentation.
 
@@ -105,8 +106,7 @@ class Predictor:
         # A string is a sequence of characters, and a single array one of rows.
         alone = isinstance(images, str | Path) or in_memory(images)
         given = [images] if alone else list(images)
-        texts = bool(read_input(self.settings["input"]).text_column)
-        files, store = store_of(given, texts=texts)
+        files, store = store_of(given, column=read_input(self.settings["input"]).text_column)
         # Samples need a class; there are no labels here, so one nameless class stands for all.
         samples = Samples.of(store, [""], files, [0] * len(files))
         reasons = scan(samples, self.loading.input.check, None).reasons  # all are read anyway
@@ -240,7 +240,7 @@ class Predictor:
         Raises:
             BadConfiguration: This one cannot.
         """
-        raise BadConfiguration(f"{self.folder} holds no table of images; name some by --data.")
+        raise BadConfiguration(f"{self.folder} holds no table of examples; name some by --data.")
 
     def labelled(self, data: Any, data_dir: Path | None = None) -> Samples:
         """Read other labelled images, all of them sound, with this model's classes.
@@ -311,7 +311,7 @@ class Predictor:
         if not seen:
             return
         message = (
-            f"{seen} of these {len(digests)} images are among those that this model was trained "
+            f"{seen} of these {len(digests)} examples are among those that this model was trained "
             "or chosen on, so the metrics flatter it."
         )
         if strict:

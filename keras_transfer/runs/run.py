@@ -16,6 +16,7 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.evaluation.layout import metric_text, title
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Output, read_outputs
 from keras_transfer.runs.directory import stored_settings
@@ -88,8 +89,8 @@ class Run(Predictor):
         lines = [f"Test split of {self.folder}"]
         multiple = [*self.outputs] != [LABEL]
         for name, output in self.outputs.items():
-            metrics = self.metrics["test"][name] if multiple else self.metrics["test"]
-            lines += [f"Output {name}"] * multiple + [output.objective.summary(metrics)]
+            summary = output.objective.summary(self.test_metrics(name))
+            lines += [f"Output {name}"] * multiple + [summary]
         lines.append("Baselines")
         for name, metrics in self.metrics["baselines"].items():
             rows = metrics if multiple and name == "simple" else {name: metrics}
@@ -103,10 +104,19 @@ class Run(Predictor):
             return "failed"
         known = dict.fromkeys(key for o in self.outputs.values() for key in o.objective.headline)
         shown = [key for key in known if metrics.get(key) is not None]
-        words = {"macro_f1": "macro F1", "micro_f1": "micro F1", "r2": "R2"}
-        return ", ".join(
-            f"{words.get(key, key.replace('_', ' '))} {metrics[key]:.4f}" for key in shown
-        )
+        return ", ".join(f"{title(key)} {metric_text(key, metrics[key])}" for key in shown)
+
+    def test_metrics(self, output: str) -> dict[str, Any]:
+        """The metrics of one output on the test split."""
+        metrics = self.metrics["test"]
+        return metrics if [*self.outputs] == [LABEL] else metrics[output]
+
+    def simple_baseline(self, output: str) -> dict[str, Any]:
+        """The metrics of one output's baseline that looks at no input."""
+        baselines = self.metrics["baselines"]
+        if [*self.outputs] == [LABEL]:
+            return baselines.get(self.outputs[output].objective.baseline_name, {})
+        return baselines["simple"][output]
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
@@ -146,7 +156,7 @@ class Run(Predictor):
 
     @cached_property
     def loading(self) -> Loading:
-        """Settings of loading this run's images."""
+        """Settings of loading this run's examples."""
         from keras_transfer.data.batches import Loading
 
         # The size comes from the model: image_size may be None in the settings.
@@ -157,7 +167,7 @@ class Run(Predictor):
 
     @property
     def split(self) -> Path:
-        """The table of all images of the run, with their splits."""
+        """The table of all examples of the run, with their splits."""
         return self.folder / "split.csv"
 
     def scores(self, samples: Samples) -> dict[str, np.ndarray]:
@@ -173,7 +183,7 @@ class Run(Predictor):
         }
 
     def samples(self, splits: Sequence[str]) -> Samples:
-        """Read the images of this run again.
+        """Read the examples of this run again.
 
         Args:
             splits: Splits to read: "train", "val", "test".
@@ -187,10 +197,10 @@ class Run(Predictor):
         from keras_transfer.data.scan import scan
 
         rows = [row for row in read_rows(self.split) if row["split"] in splits]
-        cure = "Restore them, or name other labelled images by --data."
+        cure = "Restore them, or name other labelled examples by --data."
         spec = self.settings["data"]["source"]
         if spec is None or str(spec).startswith("arrays "):
-            raise BadData(f"The images of the run in {self.folder} were arrays. {cure}")
+            raise BadData(f"The examples of the run in {self.folder} were arrays. {cure}")
         where, before = self.settings["data"].get("data_dir"), ""
         began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
         if not Path(spec).exists() and (began / spec).exists():
@@ -201,7 +211,7 @@ class Run(Predictor):
         places = {key.removeprefix(before): place for place, key in enumerate(found.keys)}
         gone = [row["path"] for row in rows if row["path"] not in places]
         if gone:
-            raise BadData(f"{len(gone)} images of the run are missing. {cure}", gone)
+            raise BadData(f"{len(gone)} examples of the run are missing. {cure}", gone)
         found = found.take(np.array([places[row["path"]] for row in rows], int))
         # By content: a file of the same name may hold another image by now.
         digests = scan(found, self.loading.input.check, cache_dir()).digests
@@ -209,7 +219,7 @@ class Run(Predictor):
             row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
         ]
         if other:
-            raise BadData(f"{len(other)} images of the run have changed. {cure}", other)
+            raise BadData(f"{len(other)} examples of the run have changed. {cure}", other)
         table = [[row[name] for row in rows] for name in ("split", "group")]
         if not self._single_class:
             more: dict[str, Any] = {

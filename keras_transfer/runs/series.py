@@ -96,8 +96,8 @@ def runs_of(folder: str | Path) -> list[Run]:
     # Runs of a curve differ in their training images, so their mean says nothing.
     if metadata["kind"] != "seeds":
         raise BadConfiguration(
-            f"{folder} is a {metadata['kind']} of runs on different images; name one of its runs: "
-            f"{', '.join(metadata['runs'][:6])}."
+            f"{folder} is a {metadata['kind']} of runs on different examples; name one of its "
+            f"runs: {', '.join(metadata['runs'][:6])}."
         )
     try:
         return [Run(Path(folder) / place) for place in metadata["runs"]]

@@ -33,7 +33,7 @@ class _Request:
 
     @property
     def size(self) -> int:
-        """Images in it."""
+        """Examples in it."""
         return max((len(one) for one in self.inputs.values() if one.ndim), default=1)
 
     @property
@@ -53,10 +53,10 @@ class Batcher:
     Batches form by themselves while the thread is busy; ``max_wait`` makes it wait for more.
 
     Args:
-        max_batch: Most images that are answered together; a request with more goes
+        max_batch: Most examples that are answered together; a request with more goes
             alone, piece by piece.
         max_wait: Seconds that the first of a batch waits for others.
-        max_queue: Images that may wait; further requests are refused at once.
+        max_queue: Examples that may wait; further requests are refused at once.
     """
 
     def __init__(self, max_batch: int = 32, max_wait: float = 0.0, max_queue: int = 256):
@@ -70,7 +70,7 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Images in the queue."""
+        """Examples in the queue."""
         # A copy: the metrics read it without the lock, and a deque must not change while it is
         # iterated.
         return sum(one.size for one in list(self._waiting))

@@ -1,11 +1,34 @@
-"""What a client sends as an image, judged before anything is decoded."""
+"""What a client sends as an image or a text, judged before anything is decoded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from keras_transfer.data.signatures import file_format
 from keras_transfer.inputs.images import image_checks, tiff
+from keras_transfer.inputs.images.bound import BoundImage
+from keras_transfer.inputs.text import BoundText, Text
 from keras_transfer.serving.errors import RequestError
 
-__all__ = ["check_image"]
+__all__ = ["CHECKS", "Limits", "check_image", "check_text"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may cost.
+
+    Attributes:
+        body: Most bytes of a request.
+        pixels: Most pixels of an image.
+        text: Most bytes of a text.
+        seconds: How long an answer may take.
+    """
+
+    body: int = 32 << 20
+    pixels: int = image_checks.MAX_PIXELS
+    text: int = 100_000
+    seconds: float = 30.0
 
 
 def check_image(content: bytes, max_pixels: int) -> bytes:
@@ -29,3 +52,37 @@ def check_image(content: bytes, max_pixels: int) -> bytes:
     except Exception as error:  # whatever Pillow makes of broken bytes
         reason = f" ({error})" if isinstance(error, ValueError) else ""
         raise RequestError("INVALID_ARGUMENT", f"The TIFF cannot be read{reason}") from None
+
+
+def check_text(content: bytes, max_bytes: int) -> bytes:
+    """Refuse what training would leave out, and what would cost too much memory.
+
+    Args:
+        content: The text in UTF-8.
+        max_bytes: Bytes that it may have.
+
+    Returns:
+        The same bytes.
+
+    Raises:
+        RequestError: It has more, is not UTF-8, or has no words.
+    """
+    if len(content) > max_bytes:
+        raise RequestError(
+            "INVALID_ARGUMENT",
+            f"The text has {len(content):,} bytes, over {max_bytes:,}. Send a shorter one",
+        )
+    if reason := Text().judge(content).reason:
+        file = file_format(content)
+        found = "" if file in ("", "text") or "UTF-8" not in reason else f". It is a {file} file"
+        raise RequestError("INVALID_ARGUMENT", f"The text {reason}{found}")
+    return content
+
+
+Check = Callable[[bytes, Limits], bytes]
+
+CHECKS: Mapping[str, Check] = {
+    BoundImage.raw[0]: lambda content, limits: check_image(content, limits.pixels),
+    BoundText.raw[0]: lambda content, limits: check_text(content, limits.text),
+}
+"""By the name of an input or feature: what its strings must pass; they come back as served."""

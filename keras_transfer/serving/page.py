@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from keras_transfer.errors import TransferError
 from keras_transfer.exports import Export
 from keras_transfer.inputs.images.decode import EXTENSIONS
+from keras_transfer.inputs.text import BoundText
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.versions import Versions
 
@@ -48,7 +49,8 @@ def routes(versions: Versions, examples: Path | None) -> list[BaseRoute]:
         return Response(content, media_type=TYPES[wanted], headers=HEADERS)
 
     async def metadata(request: Request) -> Response:
-        document = {**_described(versions), "examples": list(images)}
+        document = _described(versions)
+        document["examples"] = list(images) if document["input"] == "image" else []
         return JSONResponse({"name": versions.name, **document}, headers=HEADERS)
 
     async def example(request: Request) -> Response:
@@ -73,15 +75,21 @@ def _images(folder: Path | None) -> list[Path]:
 
 
 def _described(versions: Versions) -> dict[str, Any]:
-    """How the version that answers makes a square of an image, and what its outputs are.
+    """What the version that answers takes, how it makes a square of an image, and its outputs.
 
-    "" and nothing where it does not say: a SavedModel that this package has not written.
+    An image, "" and nothing where it does not say: a SavedModel that this package has not written.
     """
+    found: dict[str, Any] = {"input": "image", "resize": "", "outputs": []}
     try:
-        export = Export(versions.get(versions.name).folder)
-        return {"resize": str(export.metadata["resize"]), "outputs": _outputs(export)}
+        model = versions.get(versions.name)
+        if BoundText.raw[0] in model.signature().inputs:
+            found["input"] = "text"
+        export = Export(model.folder)
+        found["outputs"] = _outputs(export)
+        found["resize"] = str(export.metadata.get("resize", ""))
     except (RequestError, TransferError, LookupError, TypeError, AttributeError):
-        return {"resize": "", "outputs": []}
+        pass
+    return found
 
 
 def _outputs(export: Export) -> list[dict[str, Any]]:

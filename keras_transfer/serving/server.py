@@ -37,9 +37,9 @@ class Settings:
         port: For REST; 0 for a free one.
         grpc_port: For gRPC; 0 for a free one, None for none.
         name: Of the model; its folder's if "".
-        max_batch: Most images that are answered together.
+        max_batch: Most examples that are answered together.
         max_wait: Seconds that a request waits for others.
-        max_queue: Images that may wait.
+        max_queue: Examples that may wait.
         limits: What a request may cost.
         token: Bearer token that requests must carry; "" for none.
         poll: Seconds between looks for a new version.

@@ -11,11 +11,9 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 
-from keras_transfer.inputs.images.bound import BoundImage
-from keras_transfer.inputs.images.image_checks import MAX_PIXELS
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.errors import RequestError
-from keras_transfer.serving.limits import check_image
+from keras_transfer.serving.limits import CHECKS, Limits
 from keras_transfer.serving.metrics import Metrics
 from keras_transfer.serving.models import DEFAULT, Model, Tensors
 from keras_transfer.serving.versions import Versions
@@ -23,23 +21,6 @@ from keras_transfer.serving.versions import Versions
 __all__ = ["CLASSIFY", "Limits", "PendingRequest", "Service"]
 
 CLASSIFY = "tensorflow/serving/classify"
-BYTES = BoundImage.raw[0]
-"""Inputs and features of this name hold encoded images."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a request may cost.
-
-    Attributes:
-        body: Most bytes of a request.
-        pixels: Most pixels of an image.
-        seconds: How long an answer may take.
-    """
-
-    body: int = 32 << 20
-    pixels: int = MAX_PIXELS
-    seconds: float = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +80,8 @@ class Service:
                     f"Input {name!r} should be {spec.dtype.name} of shape {spec.shape}; got "
                     f"{array.dtype} of shape {array.shape}",
                 )
-            if name == BYTES:
-                most = self.limits.pixels
-                checked = [check_image(content, most) for content in array.ravel()]
+            if name in CHECKS and spec.dtype == tf.string:
+                checked = [CHECKS[name](content, self.limits) for content in array.ravel()]
                 inputs = {**inputs, name: _objects(checked).reshape(array.shape)}
         signature = signature or DEFAULT
         answer = self.batcher.submit(model, signature, inputs, self.limits.seconds)
@@ -131,8 +111,9 @@ class Service:
             raise RequestError("INVALID_ARGUMENT", "Input is empty.")
         self._check_count(len(given))
         for one in given:
-            contents = one.features.feature[BYTES].bytes_list.value
-            contents[:] = [check_image(content, self.limits.pixels) for content in contents]
+            for name in CHECKS.keys() & one.features.feature.keys():
+                contents = one.features.feature[name].bytes_list.value
+                contents[:] = [CHECKS[name](content, self.limits) for content in contents]
         serialized = _objects([one.SerializeToString() for one in given])
         return self.predict(model, signature, {next(iter(row.inputs)): serialized})
 
@@ -141,7 +122,7 @@ class Service:
         most = self.batcher.max_queue
         if count > most:
             raise RequestError(
-                "INVALID_ARGUMENT", f"A request may hold {most:,} images; this one has {count:,}"
+                "INVALID_ARGUMENT", f"A request may hold {most:,} examples; this one has {count:,}"
             )
 
     def status(self, name: str, version: int | None = None) -> dict[str, Any]:

@@ -152,7 +152,9 @@ class Search:
         except (CheckFailed, BadConfiguration, tf.errors.ResourceExhaustedError) as error:
             trial.state, trial.reason = FAILED, str(error).splitlines()[0]
         self.record.write()
-        message = trial.reason or (f"{self.monitor} {trial.value:.4g}" if trial.value else "")
+        message = trial.reason
+        if not message and trial.value is not None:
+            message = f"{self.monitor} {trial.value:.4g}"
         logger.info("Trial %s is %s. %s", trial.number, trial.state, message)
 
     def _known(self, trial: Trial) -> bool:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from keras_transfer.config.recipe_checks import val_monitors
 from keras_transfer.config.tree import full_path, with_setting
+from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.workflows.finetune import FineTune
 
@@ -20,6 +22,9 @@ FORM = "should be KEY=LOW:HIGH, KEY=log:LOW:HIGH or KEY=A,B"
 
 JUDGED_ON = ("data", "seed", "monitor")
 """Settings that change the metric of a trial, so that trials could not be compared."""
+
+PREDICTED = ("", "type", "columns", "separator")
+"""Settings of an objective that say what is predicted; "" is the objective itself."""
 
 HEADS = (
     "a trial is judged by its best epoch, and the epochs of bagging are those of its single "
@@ -92,7 +97,7 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
     if not recipe.monitor.startswith("val_"):
         raise BadConfiguration(
             f"monitor = {recipe.monitor}: trials are judged on the val split. Use --monitor "
-            "val_loss or val_accuracy."
+            f"{val_monitors(recipe)}."
         )
     if recipe.method.type == "bagging":
         raise BadConfiguration(f"method = {recipe.method.type}: {HEADS}")
@@ -144,12 +149,11 @@ def _defaults(recipe: FineTune) -> list[str]:
 
 def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
     """Why a setting cannot be searched; empty if it can."""
-    first = full_path(recipe.settings(), setting.path)[0]
+    first, *rest = full_path(recipe.settings(), setting.path)
     if first in JUDGED_ON:
         return f"trials of different {first} cannot be compared."
-    # Losses of different kinds are not on one scale.
-    if recipe.monitor == "val_loss" and "focal" in setting.values:
-        return "the focal loss changes val_loss. Add --monitor val_accuracy."
+    if first == "objective" and (reason := _changes_metric(setting, rest, recipe)):
+        return reason
     if first in ("method", "ensemble"):
         return HEADS
     path = OF_STAGES.get(setting.path, setting.path)
@@ -158,6 +162,30 @@ def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
     )
     if leaf != fixed:
         return "the setting is fixed by another option. Leave one of them out."
+    return ""
+
+
+def _changes_metric(setting: Setting, path: Sequence[str], recipe: FineTune) -> str:
+    """Why trials of an objective's setting cannot be compared by the monitor; empty if they can.
+
+    Args:
+        setting: The setting.
+        path: Its path below ``objective``.
+        recipe: The recipe to search.
+    """
+    output = LABEL
+    if isinstance(recipe.objective, dict) and path:
+        output, *path = path
+    leaf = path[0] if path else ""
+    if leaf in PREDICTED:
+        return "trials that predict something else cannot be compared."
+    objective = recipe.objectives[output]
+    total = recipe.monitor == "val_loss"
+    own = total or recipe.monitor == f"val_{output}_loss"
+    changes = own and (leaf in objective.loss_settings or "focal" in setting.values)
+    if changes or (total and leaf == "weight" and len(recipe.objectives) > 1):
+        others = val_monitors(recipe, loss=False)
+        return f"{leaf} changes {recipe.monitor} itself. Add --monitor {others}."
     return ""
 
 

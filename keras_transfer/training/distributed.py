@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import keras
 import tensorflow as tf
@@ -48,6 +49,15 @@ def _devices() -> list[str]:
     ]
 
 
+@cache
+def _over(*devices: str) -> tf.distribute.Strategy:
+    """One strategy per process: a second one numbers its sums of gradients from the start too.
+
+    TensorFlow remembers the shape of each number, and ends a second run with another network.
+    """
+    return tf.distribute.MirroredStrategy(devices)
+
+
 def _auto(batch_size: int) -> tf.distribute.Strategy:
     devices = _devices()
     count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
@@ -58,7 +68,7 @@ def _auto(batch_size: int) -> tf.distribute.Strategy:
         )
     if count == 1:
         return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy(devices[:count])
+    return _over(*devices[:count])
 
 
 def _one_device(batch_size: int) -> tf.distribute.Strategy:
@@ -72,7 +82,7 @@ def _mirrored(batch_size: int) -> tf.distribute.Strategy:
             f"batch_size = {batch_size} does not divide among {len(devices)} devices; "
             f"take {max(1, batch_size // len(devices)) * len(devices)}."
         )
-    return tf.distribute.MirroredStrategy(devices)
+    return _over(*devices)
 
 
 STRATEGIES: Table[Callable[[int], tf.distribute.Strategy]] = Table(

@@ -59,6 +59,9 @@ def layerwise(optimizer: Any, factor_of: Factor) -> Any:
         def build(self, variables: list[Any]) -> None:
             super().build(variables)
             self.factors = tuple(map(factor_of, variables))
+            # Read once: replicas take turns below, where another one may have set a block's decay.
+            given = [name for name in DECAYS if getattr(self, name, None) is not None]
+            self.decays = tuple((name, getattr(self, name)) for name in given)
 
         def _factor(self, variable: Any) -> float:
             return self.factors[self._get_variable_index(variable)]
@@ -67,15 +70,13 @@ def layerwise(optimizer: Any, factor_of: Factor) -> Any:
             super().update_step(gradient, variable, learning_rate * self._factor(variable))
 
         def _apply_weight_decay(self, variables: list[Any]) -> None:
-            found = {name: getattr(self, name, None) for name in DECAYS}
-            given = {name: decay for name, decay in found.items() if decay is not None}
-            if not given:
+            if not self.decays:
                 return
             for variable in variables:
-                for name, decay in given.items():
+                for name, decay in self.decays:
                     setattr(self, name, decay * self._factor(variable))
                 super()._apply_weight_decay([variable])
-            for name, decay in given.items():
+            for name, decay in self.decays:
                 setattr(self, name, decay)
 
     Layerwise.__name__ = optimizer.__name__

@@ -5,7 +5,7 @@ Keras is imported inside the functions: the names are checked where Keras is not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import BadConfiguration
@@ -109,6 +109,9 @@ SCHEDULES: Table[Callable[[float, int, int, float], Any]] = Table(
     },
 )
 
+CLIPPING = {"clipnorm", "clipvalue", "global_clipnorm"}
+"""Keras's settings that bound gradients."""
+
 WARMING = ("constant", "cosine", "one_cycle", "staircase")
 """Schedules that support warm-up."""
 
@@ -163,20 +166,35 @@ def build_optimizer(
         arguments["adam_weight_decay"] = arguments["weight_decay"]
     if name == "adafactor":  # the square of Keras's 1e-30 is 0: a unit without gradient gives NaN
         arguments["epsilon_1"] = 1e-15
-    if factor_of is not None:
-        from keras_transfer.training.layer_rates import layerwise
-
-        optimizer_class = layerwise(optimizer_class, factor_of)
-    if carry:
-        from keras_transfer.training.optimizer_state import per_variable_steps
-
-        optimizer_class = per_variable_steps(optimizer_class)
-    if arguments.get("use_ema"):
-        from keras_transfer.training.ema import with_warm_ema
-
-        optimizer_class = with_warm_ema(optimizer_class)
-    optimizer = optimizer_class(
+    optimizer = _extended(optimizer_class, arguments, factor_of, carry)(
         SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay), **arguments
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _extended(
+    optimizer: Any, arguments: Mapping[str, Any], factor: Factor | None, carry: bool
+) -> Any:
+    """Subclass an optimizer's class for what Keras's own does not do, or not on several devices."""
+    if arguments.get("gradient_accumulation_steps"):
+        from keras_transfer.training.replicas import accumulating
+
+        optimizer = accumulating(optimizer)
+    if CLIPPING & arguments.keys():
+        from keras_transfer.training.replicas import clipping_the_sum
+
+        optimizer = clipping_the_sum(optimizer)
+    if factor is not None:
+        from keras_transfer.training.layer_rates import layerwise
+
+        optimizer = layerwise(optimizer, factor)
+    if carry:
+        from keras_transfer.training.optimizer_state import per_variable_steps
+
+        optimizer = per_variable_steps(optimizer)
+    if arguments.get("use_ema"):
+        from keras_transfer.training.ema import with_warm_ema
+
+        optimizer = with_warm_ema(optimizer)
     return optimizer

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_transfer.networks.network import Network
+from keras_transfer.training.replicas import counted_examples
 
 __all__ = ["PenaltyFreeValidation", "l2_sp", "origin"]
 
@@ -68,6 +69,12 @@ class PenaltyFreeValidation(keras.Model):
     """
 
     _judging = 0  # a count: the replicas of a MirroredStrategy take turns inside test_step
+
+    def train_step(self, data: Any) -> Any:
+        """Like Keras's; batch normalisation over several devices leaves out the padding."""
+        *_, weights = keras.utils.unpack_x_y_sample_weight(data)
+        with counted_examples(weights):
+            return super().train_step(data)
 
     @property
     def losses(self) -> list[Any]:

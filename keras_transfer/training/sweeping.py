@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.training.lr_finder import STEPS, Sweep, diverged, rates
+from keras_transfer.training.replicas import synchronized_batch_norm
 
 __all__ = ["sweep"]
 
@@ -35,7 +36,7 @@ def sweep(
         Rates and losses, up to the last finite one.
     """
     rise = _Rise(rates(steps), accumulate)
-    with _put_back(fitted):
+    with _put_back(fitted), synchronized_batch_norm(fitted):
         fitted.fit(
             batches.repeat(),
             steps_per_epoch=steps * accumulate,

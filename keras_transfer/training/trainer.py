@@ -28,6 +28,7 @@ from keras_transfer.training.lr_finder import Sweep
 from keras_transfer.training.monitors import better, mode
 from keras_transfer.training.optimizer_state import load_optimizer_state, save_optimizer_state
 from keras_transfer.training.penalties import PenaltyFreeValidation
+from keras_transfer.training.replicas import loss_scaling, synchronized_batch_norm
 from keras_transfer.training.reports import report
 from keras_transfer.training.resume import (
     holds_variables,
@@ -177,6 +178,9 @@ class Trainer:
 
     def _compile(self, part: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras.Model:
         fitted = PenaltyFreeValidation(part.input, part.output)
+        several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        if several and fitted.dtype_policy.name == "mixed_float16":
+            optimizer = loss_scaling(optimizer)
         fitted.compile(
             optimizer,
             # XLA compiles for long, and its convolutions are slower than oneDNN's on a CPU.
@@ -228,24 +232,27 @@ class Trainer:
             write_history(self.folder / "history.csv", self.done["rows"])
             report(self.done["rows"])
 
-        fitted.fit(
-            batches.train(self.done["epoch"]),
-            validation_data=batches.val,
-            initial_epoch=self.done["epoch"],
-            epochs=epochs,
-            steps_per_epoch=plan.steps,
-            verbose=0,
-            shuffle=False,  # the batches come shuffled
-            callbacks=[
-                StopOnNaN(name),
-                SwapEMAWeights(),
-                *stateful,
-                keras.callbacks.TensorBoard(self.folder / "tensorboard" / name, write_graph=False),
-                Progress(name, epochs, logger.info),
-                RestoreCallbackState(stateful, self.done["memory"]),
-                AfterEpoch(after_epoch),
-            ],
-        )
+        with synchronized_batch_norm(fitted):
+            fitted.fit(
+                batches.train(self.done["epoch"]),
+                validation_data=batches.val,
+                initial_epoch=self.done["epoch"],
+                epochs=epochs,
+                steps_per_epoch=plan.steps,
+                verbose=0,
+                shuffle=False,  # the batches come shuffled
+                callbacks=[
+                    StopOnNaN(name),
+                    SwapEMAWeights(),
+                    *stateful,
+                    keras.callbacks.TensorBoard(
+                        self.folder / "tensorboard" / name, write_graph=False
+                    ),
+                    Progress(name, epochs, logger.info),
+                    RestoreCallbackState(stateful, self.done["memory"]),
+                    AfterEpoch(after_epoch),
+                ],
+            )
 
     def _greedy_soup(self, fitted: keras.Model, part: keras.Model, val: tf.data.Dataset) -> None:
         """Make a soup of the stage's epochs, and keep it if it is the best so far."""

@@ -108,8 +108,8 @@ class BaggingRunner(StageRunner):
 class Member(StageRunner):
     """Trains one head on a bootstrap sample of the train split.
 
-    Everything that is drawn for it is drawn by a seed of its own, except the views of images, whose
-    features all members share.
+    Everything that is drawn for it is drawn by a seed of its own, except the views, whose features
+    all members share.
 
     Args:
         ensemble: The runner that it belongs to.
@@ -133,9 +133,9 @@ class Member(StageRunner):
 
     def run(self) -> None:
         """Train all stages, or the remaining ones."""
-        text = "Member %s of %s: %s distinct of %s training images"
-        distinct, images = len(np.unique(self.drawn)), len(self.setup.train)
-        logger.info(text, self.number, len(self.ensemble.members), distinct, images)
+        text = "Member %s of %s: %s distinct of %s training examples"
+        distinct, examples = len(np.unique(self.drawn)), len(self.setup.train)
+        logger.info(text, self.number, len(self.ensemble.members), distinct, examples)
         shared = self.ensemble.shared
         # All members read the same features; only what follows the cut differs.
         extractor = shared.before(replace(shared.cut, after=(self.head,)))

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.cache import cache_dir
-from keras_transfer.config import recipe_checks, rules, shorthand
+from keras_transfer.config import rules, shorthand
 from keras_transfer.config.groups import Backbone, Batches, Head, Runtime
 from keras_transfer.config.stages import Stage
 from keras_transfer.config.tree import nested
@@ -198,9 +198,6 @@ class FineTune(Recipe):
         with session(seed=seed, precision=runtime.precision, deterministic=deterministic):
             devices = strategy(runtime.strategy, self.batches.batch_size)
             replicas = devices.num_replicas_in_sync
-            refused = recipe_checks.accumulation(self) if replicas > 1 else ""
-            if refused:
-                raise BadConfiguration(refused)
             yield devices, replicas
 
     def _needs_data(self) -> bool:

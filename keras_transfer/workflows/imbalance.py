@@ -53,7 +53,7 @@ class ImbalanceStrategy:
     def report(self, train: Samples) -> None:
         """Log the strategy, its reason, an epoch's length, and counts and weights by class."""
         details = (self.name, self.reason, self.length)
-        logger.info("Imbalance: %s (%s); an epoch has %s images", *details)
+        logger.info("Imbalance: %s (%s); an epoch has %s examples", *details)
         (weights,) = self.weights.values()
         logger.info("%s", weight_table(train.classes, train.counts(), weights))
 

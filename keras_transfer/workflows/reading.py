@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_transfer import runs, seeds
 from keras_transfer.cache import cache_dir
 from keras_transfer.config.groups import Data
@@ -17,7 +19,7 @@ from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadData, CheckFailed, in_setting
 from keras_transfer.inputs.base import Input
 from keras_transfer.objectives.base import Objective
-from keras_transfer.objectives.outputs import encode, single_class
+from keras_transfer.objectives.outputs import encode, labels_of, single_class
 
 __all__ = ["read_labelled", "read_samples"]
 
@@ -95,24 +97,34 @@ def read_labelled(
             name for output, objective in objectives.items() for name in objective.reads(output)
         ]
         read = sources.read(source, data_dir, columns=dict.fromkeys(columns), **how)
-        return encode(read, objectives)
+        samples = encode(read, objectives)
+        for output in objectives:
+            _check_class_weight(samples, output, objectives)
+        return samples
     samples = sources.read(source, data_dir, **how)
     if data.classes:
         with in_setting("data.classes"):
             samples = splits.keep_classes(samples, data.classes)
-    weights = getattr(objectives[LABEL], "class_weight", None)
-    if weights:  # wrong names show before anything is checked
-        with in_setting("objective.class_weight"):
-            # Called for its check only.
-            class_weights(weights, samples.classes, samples.counts())
+    _check_class_weight(samples, LABEL, objectives)
     return samples
+
+
+def _check_class_weight(samples: Samples, output: str, objectives: Mapping[str, Objective]) -> None:
+    """Refuse wrong names of classes before anything is checked."""
+    weights = getattr(objectives[output], "class_weight", None)
+    if not isinstance(weights, Mapping) or not weights:
+        return
+    path = ["objective", *([] if output == LABEL else [output]), "class_weight"]
+    names = labels_of(samples, output).names
+    with in_setting(".".join(path)):
+        class_weights(weights, names, np.zeros(len(names)))
 
 
 def _check_leaks(samples: Samples, strict: bool) -> None:
     for title, cases, leak in (
-        ("The same image lies in two splits", splits.leaks(samples), True),
+        ("The same example lies in two splits", splits.leaks(samples), True),
         ("A group lies in two splits", splits.torn_groups(samples), True),
-        ("The same image has two labels", splits.conflicts(samples), False),
+        ("The same example has two labels", splits.conflicts(samples), False),
     ):
         if not cases:
             continue

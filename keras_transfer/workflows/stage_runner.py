@@ -39,8 +39,8 @@ __all__ = ["Setup", "StageRunner"]
 
 logger = logging.getLogger("keras_transfer")
 
-VIEWS, EPOCHS_PER_VIEW = 4, 5
-"""Maximum number of stored views by default; number of epochs that use each of them."""
+LEAST_VIEWS, VIEWS, EPOCHS_PER_VIEW = 2, 4, 5
+"""Stored views of a stage that tunes, by default: least, most, and how many epochs add one."""
 
 STEADY = {"schedule": "constant", "warmup_epochs": 0.0, "learning_rate": 1e-3}
 """Changed optimizer settings of a stage during a sweep."""
@@ -253,6 +253,9 @@ class StageRunner:
         count = self._view_count(stage)
         if count == 1 and given.augments:
             logger.info("Stage %r trains on features of images without augmentation", stage.name)
+        elif count > 1:
+            text = "Stage %r trains on features of %s views of each image, %s of them augmented"
+            logger.info(text, stage.name, count, count - 1)
         others = [
             View(given.augment_settings, number, seed, given.augment) for number in range(1, count)
         ]
@@ -268,7 +271,7 @@ class StageRunner:
             drawn = strategy.rounds  # an example in one epoch, each time another view
             if stage.frozen:
                 return min(VIEWS, drawn)
-            return min(VIEWS, max(drawn, stage.epochs // EPOCHS_PER_VIEW))
+            return min(VIEWS, max(drawn, LEAST_VIEWS, stage.epochs // EPOCHS_PER_VIEW))
         return 0 if stage.views == "fresh" else int(stage.views)
 
     def _cut(self, stage: Stage) -> Cut | None:

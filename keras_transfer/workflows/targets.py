@@ -180,14 +180,14 @@ class Targets:
         return smoothed_weights(weights, _smoothing(self.objectives[name]))
 
     def _refuse_unknown(self) -> None:
-        """Refuse to blend the target of an image with that of one that has none."""
+        """Refuse to blend the target of an example with that of one that has none."""
         for name, objective in self.objectives.items():
             unknown = int((~objective.known(self.labels(name).values)).sum())
             if unknown:
                 raise BadConfiguration(
-                    f"mixup and cutmix blend the targets of two images, and {unknown:,} of "
-                    f"{len(self._train):,} training images have no {name}. Leave mixup and cutmix "
-                    "out, or these images."
+                    f"mixup and cutmix blend the targets of two examples, and {unknown:,} of "
+                    f"{len(self._train):,} training examples have no {name}. Leave mixup and "
+                    "cutmix out, or these examples."
                 )
 
     def _loss(self, objective: Objective, labels: Labels) -> Any:

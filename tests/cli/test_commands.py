@@ -59,7 +59,7 @@ def test_metrics_for_people(work, done):
 
 def test_evaluate_on_its_own_images_warns_of_those_it_was_trained_on(work, done):
     warned = kt_process("evaluate", "runs/tiny/1", "--data", "images", "--json", cwd=work, check=0)
-    assert "18 of these 24 images" in warned.stderr
+    assert "18 of these 24 examples" in warned.stderr
     document = json.loads(warned.stdout)
     assert document["metrics"]["test"]["n"] == 24
     kt("evaluate", "runs/tiny/1", "--data", "images", "--strict", cwd=work, check=4)

@@ -82,6 +82,7 @@ def test_every_way_comes_to_the_same_model(work, plainly, tmp_path, words):
 @pytest.mark.parametrize(
     "views",
     [
+        "auto",
         pytest.param("3", marks=pytest.mark.slow),
         pytest.param("clean", marks=pytest.mark.slow),
         pytest.param("fresh", marks=pytest.mark.slow),
@@ -89,11 +90,13 @@ def test_every_way_comes_to_the_same_model(work, plainly, tmp_path, words):
 )
 def test_views_of_augmented_images(work, tmp_path, views):
     words = [*TUNED, "--views", views, "--set", "augment.rotation_range=30"]
-    run(work, tmp_path / "run", *words, cache=tmp_path / "cache")
+    done = run(work, tmp_path / "run", *words, cache=tmp_path / "cache")
 
+    clean = done.stderr.count("on features of images without augmentation")
+    assert clean == {"auto": 1, "3": 0, "clean": 2, "fresh": 0}[views]  # of the stages head, tune
     computed = metadata(tmp_path / "run")["features"]["tune"]["computed"]
     # 12 of the 24 images are for training; the first view is the clean one.
-    assert computed == {"clean": 24, "3": 24 + 2 * 12, "fresh": 12}[views]
+    assert computed == {"auto": 24 + 12, "clean": 24, "3": 24 + 2 * 12, "fresh": 12}[views]
 
 
 def test_show_and_clear(work, cached, tmp_path):

@@ -23,7 +23,7 @@ def test_sample_export_then_evaluate_and_predict(work, run, tmp_path):
     document = json.loads(done.stdout)
     assert document["export"] == str(tmp_path / "tiny" / "1")
     assert document["parity"]["changed"] == 0
-    assert "Held against the model on 24 images" in done.stderr
+    assert "Held against the model on 24 examples" in done.stderr
     assert "INFO" not in done.stderr
     theirs = kt("predict", "run", "images/red", "--format", "jsonl", cwd=work, check=0)
     for where in (tmp_path / "tiny", tmp_path / "tiny" / "1"):
@@ -59,7 +59,7 @@ def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, run, words, c
 def test_images_are_found_from_another_folder_too(work, run, tmp_path):
     done = kt_process("export", run, "--format", "keras", "--to", "here", cwd=tmp_path, check=0)
 
-    assert "24 images" in done.stderr
+    assert "24 examples" in done.stderr
     assert (tmp_path / "here" / "tiny_keras" / "1" / "model.keras").exists()
 
 

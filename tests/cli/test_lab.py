@@ -80,7 +80,7 @@ def test_compare_pairs_a_run_with_another_and_with_a_series(work, series):
         for n in (4, 5)
     ]
 
-    assert (document["images"], document["left_out"]) == (6, 0)
+    assert (document["examples"], document["left_out"]) == (6, 0)
     run, both = document["others"]
     assert run["accuracy"]["first"] == sum(right[0]) / 6
     assert run["accuracy"]["second"] == sum(right[1]) / 6
@@ -89,7 +89,7 @@ def test_compare_pairs_a_run_with_another_and_with_a_series(work, series):
     assert both["runs"] == 2
     assert both["accuracy"]["second"] == pytest.approx((sum(right[0]) + sum(right[1])) / 12)
     two = kt_process("compare", "series/seed_4", "series/seed_5", cwd=work, check=0)
-    assert "McNemar: " in two.stdout
+    assert "McNemar's exact test: " in two.stdout
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +105,11 @@ def test_sample_a_curve_has_a_point_a_size_on_one_test_part(work, curve):
     """12 images to train on: a quarter is 3, two a class are 4, half are 6."""
     document = json.loads(curve.stdout)
 
-    assert [one["images"] for one in document["points"]] == [3, 4, 6, 12]
+    assert [one["examples"] for one in document["points"]] == [3, 4, 6, 12]
     for one in document["points"]:
-        assert one["low"] <= one["accuracy"] <= one["high"]
-    table = [int(row["images"]) for row in rows(work / "curve/curve.csv")]
+        low, high = one["accuracy_interval"]
+        assert low <= one["accuracy"] <= high
+    table = [int(row["examples"]) for row in rows(work / "curve/curve.csv")]
     assert table == [3, 4, 6, 12]
     folders = [work / "curve" / name / "seed_0" for name in ("3", "4", "6", "all")]
     for split in ("val", "test"):

@@ -9,9 +9,13 @@ import pytest
 import yaml
 from processes import KT, TINY, kt, paint
 
-from keras_transfer import Classify, Stage
+from keras_transfer import Classify, FineTune, Stage
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.objectives.table import OBJECTIVES
+from keras_transfer.runs.searches import COMPLETE, Trial
+from keras_transfer.studies.search import Search
 from keras_transfer.studies.spaces import read_space
+from keras_transfer.training.monitors import mode
 
 
 @pytest.fixture(autouse=True)
@@ -382,3 +386,68 @@ def test_ranges_and_choices():
     (choices,) = space("stages.0.learning_rate=1e-3,1e-4")
     assert choices.values == (1e-3, 1e-4)
     assert space()[0][:2] == ("lr", (1e-4, 1e-2))
+
+
+def objectives(*texts, objective, **settings):
+    base = FineTune(data="nowhere", backbone="convnet_small", objective=objective)
+    return read_space(texts, base.changed(**settings), base)
+
+
+TASKS = {"kind": "classification", "price": "regression", "tags": "multilabel"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "text", "monitor", "reason"),
+    [
+        ("regression", "error=mse,mae", "val_loss", "error changes val_loss .* --monitor val_mae"),
+        ("regression", "delta=0.5:2", "val_loss", "delta changes val_loss"),
+        ("regression", "objective.columns=[a],[b]", "val_mae", "predict something else"),
+        ("multilabel", "label_smoothing=0:0.2", "val_loss", "Add --monitor val_pr_auc"),
+        ("multilabel", "imbalance=none,pos_weight", "val_loss", "imbalance changes val_loss"),
+        (TASKS, "objective.price.error=mse,mae", "val_loss", "val_kind_accuracy or val_price_mae"),
+        (TASKS, "objective.price.error=mse,mae", "val_price_loss", "error changes val_price_loss"),
+        (TASKS, "objective.kind.imbalance=none,focal", "val_loss", "draws examples|changes"),
+        (TASKS, "objective.price.weight=0.1:1.0", "val_loss", "weight changes val_loss"),
+        ("regression", "head.dropout=0:0.5", "mae", "--monitor val_loss or val_mae"),
+    ],
+)
+def test_trials_of_another_loss_are_not_compared_by_it(objective, text, monitor, reason):
+    """The mean absolute error of 3 standard deviations is 3, the mean squared error is 9."""
+    with pytest.raises(BadConfiguration, match=reason):
+        objectives(text, objective=objective, monitor=monitor)
+
+
+def test_trials_of_another_loss_are_compared_by_a_metric():
+    assert objectives("error=mse,mae", objective="regression", monitor="val_mae")
+    assert objectives("label_smoothing=0:0.2", objective="multilabel", monitor="val_pr_auc")
+    assert objectives("objective.price.weight=0.1:1.0", objective=TASKS, monitor="val_price_mae")
+    assert objectives("objective.price.weight=0.1:1.0", objective=TASKS, monitor="val_kind_loss")
+    for objective in ("regression", "multilabel"):  # without label_smoothing
+        paths = [setting.path for setting in objectives(objective=objective)]
+        assert paths == ["lr", "head.dropout"]
+
+
+@pytest.mark.parametrize("monitor", ["val_mae", "val_loss"])
+def test_the_best_trial_of_a_regression_has_the_smallest_error(tmp_path, monitor):
+    recipe = FineTune(
+        data="nowhere", backbone="convnet_small", objective="regression", monitor=monitor
+    )
+    search = Search(
+        recipe, "some", objectives("lr=1e-4:1e-2", objective="regression"), tmp_path / "t"
+    )
+    search.record.trials = [
+        Trial(number, {"lr": 1e-3}, {"lr": 1e-3}, COMPLETE, metrics, search.better(metrics))
+        for number, metrics in enumerate([[9.0, 4.0], [3.0, 5.0], [8.0, 8.0]])
+    ]
+
+    assert search._study(3).direction.name == "MINIMIZE"
+    assert (search.best.number, search.best.value) == (1, 3.0)
+
+
+def test_the_better_epoch_is_that_which_the_objective_says():
+    """``training.monitors`` goes by names; each objective's own word has to agree."""
+    monitors = [pair for row in OBJECTIVES.values() for pair in row.monitors.items()]
+    assert {mode(f"val_price_{name.removeprefix('val_')}") == how for name, how in monitors} == {
+        True
+    }
+    assert {mode(name) == how for name, how in monitors} == {True}

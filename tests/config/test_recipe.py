@@ -68,7 +68,40 @@ def test_epochs_and_rate_reach_the_stages():
             {"resize": "strech"},
             "No value of input.resize is called 'strech'. Did you mean 'stretch'?",
         ),
-        ({"monitor": "val_acc"}, "No monitor is called 'val_acc'. Did you mean 'val_accuracy'?"),
+        (
+            {"monitor": "val_acc"},
+            "monitor: No metric of classification is called 'val_acc'. Did you mean "
+            "'val_accuracy'? There are: val_loss, val_accuracy, loss, accuracy.",
+        ),
+        (
+            {"monitor": "val_accuracy", "objective": "regression"},
+            "monitor: No metric of regression is called 'val_accuracy'. There are: val_loss, "
+            "val_mae, loss, mae.",
+        ),
+        (
+            {"monitor": "val_a_mea", "objective": {"a": "regression", "b": "multilabel"}},
+            "Did you mean 'val_a_mae'? There are: val_loss, loss, val_a_loss, val_a_mae",
+        ),
+        (
+            {"stages": [{"name": "a"}, {"name": "b", "optimizer": "sdg"}]},
+            "stages.1.optimizer.name: No optimizer is called 'sdg'. Did you mean 'sgd'?",
+        ),
+        (
+            {"objective": {"a": {"type": "regression", "error": "msee"}, "b": "multilabel"}},
+            "No value of objective.a.error is called 'msee'. Did you mean 'mse'?",
+        ),
+        (
+            {"objective": {"a": {"type": "regression", "eror": "mse"}, "b": "multilabel"}},
+            "No setting is called 'objective.a.eror'. Did you mean 'objective.a.error'?",
+        ),
+        (
+            {"objective": {"type": "regression", "eror": "mse"}},
+            "No setting is called 'objective.eror'. Did you mean 'objective.error'?",
+        ),
+        (
+            {"augment": {"flip": True}},
+            "No setting is called 'input.augment.flip'. There are: input.augment.rotation_range, ",
+        ),
         ({"imbalance": "oversampl"}, "Did you mean 'oversample'"),
         ({"stages": [{"name": "a", "optimizer": "adm"}]}, "Did you mean 'adam'?"),
         ({"stages": [{"name": "a", "schedule": "cosin"}]}, "Did you mean 'cosine'?"),

@@ -94,7 +94,7 @@ def test_what_cannot_be_meant_is_refused(choice, error, message):
 
 @pytest.mark.parametrize("choice", ["class_weight", "effective_number"])
 def test_a_class_without_images_cannot_be_balanced(choice):
-    with pytest.raises(BadData, match="without training images:\n  dog"):
+    with pytest.raises(BadData, match="without training examples:\n  dog"):
         class_weights(choice, CLASSES, np.array([10, 0, 10]))
 
 
@@ -102,7 +102,7 @@ def test_the_table_for_the_log():
     table = weight_table(("cat", "guinea pig"), np.array([60, 5]), np.array([0.5417, 6.5]))
 
     assert table.splitlines() == [
-        "class       images  weight",
+        "class       examples  weight",
         "cat               60   0.542",
         "guinea pig         5   6.500",
     ]

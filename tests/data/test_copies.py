@@ -34,11 +34,11 @@ def test_each_split_with_copies_is_named(caplog):
         report_copies(samples(["test"] * 4 + ["val", "train"], ["a", "b", "a", "a", "c", "c"]))
 
     assert [record.message.split(";")[0] for record in caplog.records] == [
-        "Warning: of 4 images in the test split only 2 are distinct"
+        "Warning: of 4 examples in the test split only 2 are distinct"
     ]
 
 
 def test_data_without_splits_are_named_too(caplog):
     report_copies(samples(["", ""], ["a", "a"]))
 
-    assert "of 2 images in the data only 1 are distinct" in caplog.text
+    assert "of 2 examples in the data only 1 are distinct" in caplog.text

@@ -80,7 +80,7 @@ def test_a_sampling_of_a_bootstrap_draw_sees_drawn_images_only():
 
 
 def test_a_class_without_images_is_refused():
-    with pytest.raises(BadData, match="no training images:\n  fish"):
+    with pytest.raises(BadData, match="no training examples:\n  fish"):
         Sampling("oversample", LABELS, (*CLASSES, "fish"))
 
 

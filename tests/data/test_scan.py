@@ -252,7 +252,7 @@ def found():
 
 
 def test_fail_lists_them_and_names_the_way_out(found):
-    with pytest.raises(BadData, match=r"2 of 6 images cannot be used.*--on-bad skip") as error:
+    with pytest.raises(BadData, match=r"2 of 6 examples cannot be used.*--on-bad skip") as error:
         drop_invalid(*found, "fail")
     assert error.value.offenders == ["cat/1.png: is empty", "dog/0.png: is text"]
 
@@ -262,12 +262,12 @@ def test_skip_keeps_the_others_with_their_digests(found, caplog):
 
     assert list(kept.keys) == ["cat/0.png", "cat/2.png", "dog/1.png", "dog/2.png"]
     assert list(kept.digests) == ["a", "c", "e", "f"]
-    assert "Left out 2 of 6 images" in caplog.text
+    assert "Left out 2 of 6 examples" in caplog.text
 
 
 def test_skip_fails_where_a_class_would_be_empty(found):
     samples, seen = found
-    with pytest.raises(BadData, match="No image of 'dog' can be used"):
+    with pytest.raises(BadData, match="No example of 'dog' can be used"):
         drop_invalid(
             samples, Scan(seen.digests, np.array(["", "", "", "x", "x", "x"], object)), "skip"
         )

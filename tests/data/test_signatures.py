@@ -28,7 +28,7 @@ def test_what_pillow_writes_is_recognised(name, options):
 STARTS = {
     "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
     "AVIF": b"\0\0\0\x1cftypavif\0\0\0\0",
-    "CR3": b"\0\0\0\x18ftypcrx ",
+    "camera raw": b"\0\0\0\x18ftypcrx ",
     "TIFF": b"MM\0+\0\x08\0\0",  # BigTIFF, the other byte order
     "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n",
     "JPEG XL": b"\0\0\0\x0cJXL \r\n\x87\n",

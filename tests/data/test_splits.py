@@ -202,13 +202,13 @@ def test_duplicates_and_groups_are_joined_through_each_other():
 
 def test_a_class_that_is_too_small_is_named_with_its_count():
     samples = table([0] * 10 + [1] * 2 + [2] * 10)
-    with pytest.raises(BadData, match="leave these classes out:\n  dog: 2 images, none in train"):
+    with pytest.raises(BadData, match="leave these classes out:\n  dog: 2 examples, none in train"):
         split(samples, val=0.2, test=0.2, seed=0)
 
 
 def test_a_class_in_one_group_is_too_small():
     samples = table([0] * 10 + [1] * 10, groups=[""] * 10 + ["p1"] * 10)
-    with pytest.raises(BadData, match=r"dog: 10 images, none in (train|val)"):
+    with pytest.raises(BadData, match=r"dog: 10 examples, none in (train|val)"):
         split(samples, val=0.2, test=0.0, seed=0)
 
 
@@ -224,7 +224,7 @@ def test_a_split_of_the_data_may_lack_classes(own, other, caplog):
 
 def test_a_class_of_a_split_of_the_data_has_to_be_in_train():
     samples = table([0, 1] * 10 + [2] * 5, ["train"] * 20 + ["test"] * 5)
-    with pytest.raises(BadData, match="emu: 5 images, none in train and val"):
+    with pytest.raises(BadData, match="emu: 5 examples, none in train and val"):
         split(samples, val=0.2, test=0.2, seed=0)
 
 
@@ -237,19 +237,19 @@ def test_images_that_all_have_weight_0_are_refused():
     """Those of val and test do not help: they are not trained on."""
     splits = ["train"] * 12 + ["val"] * 4 + ["test"] * 4
     samples = weighted([0, 1] * 10, [0] * 12 + [1] * 8, splits)
-    with pytest.raises(BadData, match="All 12 images to train on have weight 0"):
+    with pytest.raises(BadData, match="All 12 examples to train on have weight 0"):
         split(samples, val=0.2, test=0.2, seed=0)
 
 
 def test_a_class_of_weight_0_is_named(caplog):
     split(weighted([0, 1] * 10, [1, 0] * 10), val=0.2, test=0.2, seed=0)
 
-    assert "all images of dog to train on have weight 0" in caplog.text
+    assert "all examples of dog to train on have weight 0" in caplog.text
 
 
 def test_data_without_an_image_to_train_on():
     samples = table([0, 1] * 4, ["val"] * 4 + ["test"] * 4)
-    with pytest.raises(BadData, match="cat: 4 images, none in train"):
+    with pytest.raises(BadData, match="cat: 4 examples, none in train"):
         split(samples, val=0.2, test=0.2, seed=0)
 
 
@@ -258,9 +258,9 @@ def test_data_without_an_image_to_train_on():
     [
         ({"val": 1.5, "test": 0.1}, "val=1.5 should be a share between 0 and 1"),
         ({"val": 0.1, "test": -0.1}, "test=-0.1 should be a share"),
-        ({"val": 1, "test": 0.1}, "val=1 cannot hold an image of each of 2 classes"),
-        ({"val": 0.6, "test": 0.4}, "test=0.4 and val=0.6 of 20 images leave fewer than one"),
-        ({"val": 10, "test": 12}, "test=12 and val=10 of 20 images leave"),
+        ({"val": 1, "test": 0.1}, "val=1 cannot hold an example of each of 2 classes"),
+        ({"val": 0.6, "test": 0.4}, "test=0.4 and val=0.6 of 20 examples leave fewer than one"),
+        ({"val": 10, "test": 12}, "test=12 and val=10 of 20 examples leave"),
         ({"val": 4, "test": 4, "train": 1}, "train=1 cannot hold"),
     ],
 )

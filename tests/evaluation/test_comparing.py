@@ -1,20 +1,31 @@
-"""Comparisons of models, against numbers worked out by hand."""
+"""Comparisons of models and exact tests, against numbers worked out by hand."""
+
+import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, norm, rankdata
 from sklearn.metrics import f1_score
 
-from keras_transfer.errors import BadData
-from keras_transfer.evaluation.comparing import align, compare, mcnemar, resampled, spread
-from keras_transfer.evaluation.predictions import Predictions
+from keras_transfer.data.copies import families
+from keras_transfer.evaluation.comparing import distinct, mcnemar, signed_rank, spread
+from keras_transfer.evaluation.paired import align_predictions, resampled_metrics
+from keras_transfer.evaluation.prediction_files import Predicted
+from keras_transfer.objectives.classification import Classification
 
 
-def says(keys, true, predicted, classes=("a", "b")):
+def says(keys, true, decided, classes=("a", "b")):
     """Predictions that are sure of what they say."""
-    return Predictions(
-        np.array(list(keys), object), np.array(true), np.eye(len(classes))[predicted], classes
-    )
+    decided = np.asarray(decided)
+    keys = np.array(list(keys), object)
+    return Predicted(keys, np.array(true), np.eye(len(classes))[decided], decided, tuple(classes))
+
+
+def compare(models, digests=None, resamples=2000):
+    """Compare the second model with the first, as the command does."""
+    aligned = align_predictions(models)
+    copies = families(np.array([(digests or {}).get(key, "") for key in aligned.keys], object))
+    return Classification().compare(aligned, 0, 1, draws=resamples, families=copies)
 
 
 def test_mcnemar_by_hand():
@@ -26,12 +37,14 @@ def test_mcnemar_by_hand():
     first = np.array([0, 1, 1, 1, 1, 1, 1, 0, 0, 1])
     second = np.array([1, 0, 0, 0, 0, 0, 0, 0, 0, 1])
 
-    assert mcnemar(true, first, second) == {"only_first": 1, "only_second": 6, "p": 0.125}
+    found = mcnemar(first == true, second == true)
+
+    assert found == {"only_first": 1, "only_second": 6, "p": 0.125}
 
 
 def test_mcnemar_of_models_that_agree_says_nothing():
-    same = np.array([0, 1])
-    assert mcnemar(np.array([0, 0]), same, same) == {"only_first": 0, "only_second": 0, "p": 1.0}
+    same = np.array([True, False])
+    assert mcnemar(same, same) == {"only_first": 0, "only_second": 0, "p": 1.0}
 
 
 def test_the_interval_of_a_difference_is_that_of_the_binomial():
@@ -41,9 +54,9 @@ def test_the_interval_of_a_difference_is_that_of_the_binomial():
     """
     true = np.arange(100) % 2
     first = np.where(np.arange(100) < 10, 1 - true, true)
-    answers = align([[says(map(str, range(100)), true, one)] for one in (first, true)])
+    models = [[says(map(str, range(100)), true, one)] for one in (first, true)]
 
-    found = compare(answers, 0, 1, resamples=5000)["accuracy"]
+    found = compare(models, resamples=5000)["accuracy"]
 
     assert [binom.ppf(q, 100, 0.1) for q in (0.025, 0.975)] == [5, 16]
     assert (found["first"], found["second"]) == (0.9, 1.0)
@@ -61,14 +74,14 @@ def test_copies_are_drawn_together_and_tested_once():
     first = np.where(np.arange(200) < 40, 1 - true, true)
     keys = [str(n) for n in range(200)]
     digests = {key: str(int(key) // 10) for key in keys}
-    answers = align([[says(keys, true, one)] for one in (first, true)], digests)
+    models = [[says(keys, true, one)] for one in (first, true)]
 
-    found = compare(answers, 0, 1, resamples=5000)
+    found = compare(models, digests, resamples=5000)
 
     assert [binom.ppf(q, 20, 0.2) for q in (0.025, 0.975)] == [1, 8]
     assert found["accuracy"]["difference"] == pytest.approx(0.2)
     assert found["accuracy"]["interval"] == pytest.approx([0.05, 0.4], abs=0.051)
-    assert found["mcnemar"] == [{"only_first": 0, "only_second": 4, "p": 0.125}]
+    assert found["mcnemar"] == [{"pair": 1, "only_first": 0, "only_second": 4, "p": 0.125}]
 
 
 def test_without_copies_digests_change_nothing():
@@ -76,27 +89,23 @@ def test_without_copies_digests_change_nothing():
     one, other = np.roll(true, 5), np.where(np.arange(60) < 9, 0, true)
     models = [[says(map(str, range(60)), true, said, "abc")] for said in (one, other)]
 
-    alone = compare(align(models), 0, 1, resamples=200)
+    alone = compare(models, resamples=200)
 
-    assert (
-        compare(align(models, {str(n): f"d{n}" for n in range(60)}), 0, 1, resamples=200) == alone
-    )
+    assert compare(models, {str(n): f"d{n}" for n in range(60)}, resamples=200) == alone
 
 
 def test_a_copy_with_another_label_is_another_case_of_the_test():
     keys, true = "abcd", np.array([0, 1, 0, 0])
-    answers = align(
-        [[says(keys, true, said)] for said in ([1, 1, 1, 0], [0, 0, 0, 0])],
-        dict(zip(keys, "xxyy", strict=True)),
-    )
+    models = [[says(keys, true, said)] for said in ([1, 1, 1, 0], [0, 0, 0, 0])]
 
-    assert list(answers.families) == [0, 0, 1, 1]
-    assert compare(answers, 0, 1, resamples=100)["mcnemar"][0]["only_first"] == 1
+    found = compare(models, dict(zip(keys, "xxyy", strict=True)), resamples=100)
+
+    assert found["mcnemar"][0]["only_first"] == 1
 
 
 def test_the_same_model_differs_by_nothing_whatever_is_drawn():
     one = says("abcd", [0, 1, 0, 1], [0, 1, 1, 1])
-    found = compare(align([[one], [one]]), 0, 1, resamples=100)
+    found = compare([[one], [one]], resamples=100)
     for name in ("accuracy", "macro_f1"):
         assert (found[name]["difference"], found[name]["interval"]) == (0, [0, 0])
 
@@ -106,9 +115,9 @@ def test_macro_f1_is_scikit_learns():
     true, one, other = rng.integers(0, 4, (3, 50))
     other[other == 3] = 2  # a class that is never predicted
     classes = ("a", "b", "c", "d")
-    answers = align([[says(map(str, range(50)), true, p, classes)] for p in (one, other)])
+    models = [[says(map(str, range(50)), true, p, classes)] for p in (one, other)]
 
-    found = compare(answers, 0, 1, resamples=100)["macro_f1"]
+    found = compare(models, resamples=100)["macro_f1"]
 
     assert found["first"] == pytest.approx(f1_score(true, one, average="macro"))
     assert found["second"] == pytest.approx(f1_score(true, other, average="macro"))
@@ -118,9 +127,7 @@ def test_a_model_of_several_runs_has_their_mean_and_a_test_each():
     """Runs right on 4 and 2 of 4 images: 0.75 on average."""
     true = [0, 1, 0, 1]
     runs = [says("abcd", true, true), says("abcd", true, [1, 0, 0, 1])]
-    answers = align([runs, runs[::-1]])
-
-    found = compare(answers, 0, 1, resamples=200)
+    found = compare([runs, runs[::-1]], resamples=200)
 
     assert found["accuracy"]["first"] == found["accuracy"]["second"] == 0.75
     assert [(one["only_first"], one["only_second"]) for one in found["mcnemar"]] == [(2, 0), (0, 2)]
@@ -129,39 +136,61 @@ def test_a_model_of_several_runs_has_their_mean_and_a_test_each():
     assert high > 0.2
 
 
-def test_pairs_are_made_by_key_and_class_name_not_by_place():
-    first = says(["x", "y", "z"], [0, 1, 1], [0, 1, 0], ("a", "b"))
-    second = says(["z", "w", "x"], [0, 0, 1], [0, 1, 1], ("b", "a"))
-
-    answers = align([[first], [second]])
-
-    # x is an a, z is a b; the second says a of x, b of z
-    assert answers.true.tolist() == [0, 1]
-    assert [one.tolist() for one in answers.predicted] == [[[0, 0]], [[0, 1]]]
-    assert answers.left_out == 2
-
-
-@pytest.mark.parametrize(
-    ("other", "said"),
-    [
-        (says("xy", [0, 1], [0, 1], ("a", "c")), "different classes"),
-        (says("vw", [0, 1], [0, 1]), "share no test image"),
-        (says("xy", [1, 1], [0, 1]), "different true labels"),
-    ],
-)
-def test_what_cannot_be_paired_is_refused(other, said):
-    with pytest.raises(BadData, match=said):
-        align([[says("xy", [0, 1], [0, 1])], [other]])
-
-
 def test_resamples_are_as_many_as_asked_for_and_repeatable():
-    true, said = np.array([0, 1, 1]), np.array([[0, 1, 0]])
+    aligned = align_predictions([[says("abc", [0, 1, 1], [0, 1, 0])]])
+    metrics = Classification().paired_metrics("ab")
     draws = [
-        np.concatenate([one["accuracy"][0] for one in resampled(true, [said], 2, 120, seed)])
+        resampled_metrics(aligned, metrics, draws=120, seed=seed)["accuracy"][0]
         for seed in (0, 0, 1)
     ]
     assert len(draws[0]) == 120
     assert draws[0].tolist() == draws[1].tolist() != draws[2].tolist()
+
+
+def test_what_counts_in_a_test():
+    """Copies with one true value count once, with two true values twice."""
+    assert distinct(np.array([0, 0, 1, 1]), np.array([5, 5, 5, 7])).tolist() == [0, 2, 3]
+    values = np.array([[1.5, 2], [1.5, 2], [1.5, 3]])
+    assert distinct(values, np.array([0, 0, 0])).tolist() == [0, 2]
+    assert distinct(values, None).tolist() == [0, 1, 2]
+
+
+def test_the_signed_rank_test_is_its_exact_law():
+    """All 2^8 signs of the ranks 1 to 8, counted: as far from the middle as found or farther."""
+    first = np.array([3, 1, 4, 9, 5, 9.5, 2, 6])
+    second = first - np.array([0.1, 0.7, -0.3, 1.2, 0.9, 2.1, 0.4, -0.2])
+
+    found = signed_rank(first, second)
+
+    difference = second - first
+    ranks = rankdata(np.abs(difference))
+    seen = abs(ranks[difference > 0].sum() - ranks.sum() / 2)
+    sums = [np.dot(signs, ranks) for signs in itertools.product((0, 1), repeat=8)]
+    expected = np.mean([abs(total - ranks.sum() / 2) >= seen for total in sums])
+    assert found["p"] == pytest.approx(expected)
+    assert (found["closer_first"], found["closer_second"], found["law"]) == (2, 6, "exact")
+
+
+def test_equal_errors_are_left_out_and_ties_have_no_exact_law():
+    same = np.array([1.0, 2.0])
+    assert signed_rank(same, same)["p"] == 1
+    first = np.array([1, 2, 3, 4.0])
+    assert signed_rank(first, np.array([1, 1.5, 3.5, 3.5]))["law"] == "normal"
+
+
+def test_the_normal_law_of_many_errors():
+    """z = (W - n (n + 1) / 4) / sqrt(n (n + 1) (2 n + 1) / 24), by hand."""
+    rng = np.random.default_rng(0)
+    n = 200
+    first, second = rng.random(n), 0.9 * rng.random(n)
+    ranks = rankdata(np.abs(second - first))
+    z = ranks[second > first].sum() - n * (n + 1) / 4
+    z /= (n * (n + 1) * (2 * n + 1) / 24) ** 0.5
+
+    found = signed_rank(first, second)
+
+    assert found["law"] == "normal"
+    assert found["p"] == pytest.approx(2 * norm.sf(abs(z)))
 
 
 def test_spread_by_hand():

@@ -94,7 +94,7 @@ def test_copies_count_once_for_the_interval():
     assert metrics["accuracy_interval"] == pytest.approx([0.0945, 0.9055], abs=1e-4)
     alone = classification_metrics(*outcomes(1, 1), "ab")["accuracy_interval"]
     assert metrics["accuracy_interval"] == pytest.approx(alone)
-    assert "0.095 to 0.905, 20 images, 2 distinct)" in summary(metrics).splitlines()[0]
+    assert "0.095 to 0.905, 20 examples, 2 distinct)" in summary(metrics).splitlines()[0]
 
 
 def test_families_of_several_sizes_count_as_kishs_number():
@@ -277,7 +277,7 @@ def test_the_summary():
     lines = summary(classification_metrics(TRUE, PROBABILITIES, CLASSES)).splitlines()
 
     assert lines == [
-        "accuracy           0.667  (95 % interval 0.300 to 0.903, 6 images)",
+        "accuracy           0.667  (95 % interval 0.300 to 0.903, 6 examples)",
         "balanced accuracy  0.722",
         "macro F1           0.656",
         "rarest class       1.000  (recall of bird)",
@@ -285,10 +285,10 @@ def test_the_summary():
         "PR AUC             0.650",
         "log loss           0.774",
         "",
-        "class  precision  recall     F1  images",
-        "cat        1.000   0.667  0.800       3",
-        "dog        0.500   0.500  0.500       2",
-        "bird       0.500   1.000  0.667       1",
+        "class  precision  recall     F1  examples",
+        "cat        1.000   0.667  0.800         3",
+        "dog        0.500   0.500  0.500         2",
+        "bird       0.500   1.000  0.667         1",
         "",
         "true \\ predicted  cat  dog  bird",
         "cat                 2    1     0",
@@ -304,7 +304,7 @@ def test_the_summary_leaves_out_a_matrix_too_wide_for_a_terminal_and_shows_gaps(
 
     assert "true \\ predicted" not in text
     assert "ROC AUC            -" in text
-    assert "c12            -       -      -       0" in text
+    assert "c12            -       -      -         0" in text
 
 
 def test_the_summary_of_one_class_alone_shows_gaps():

@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 from scipy.stats import binom
+from sklearn.metrics import average_precision_score, f1_score, hamming_loss
 
 from keras_transfer.errors import BadData
-from keras_transfer.evaluation.comparing import align, compare
 from keras_transfer.evaluation.paired import (
     align_predictions,
     paired_differences,
     resampled_metrics,
 )
 from keras_transfer.evaluation.prediction_files import Predicted
-from keras_transfer.evaluation.predictions import Predictions
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
 from keras_transfer.objectives.regression import Regression
@@ -29,23 +28,11 @@ def labels(keys, true, scores, names):
     return Predicted(np.array([*keys], object), true, scores, scores >= 0.5, tuple(names))
 
 
-def classifiers(rng, runs, n=60, k=4):
-    """Random predictions of two models with several runs each, in both forms."""
-    names = tuple("abcd"[:k])
+def classifier(rng, n=60, k=4):
+    """Random predictions of n examples of k classes."""
     keys, true = np.array([f"{i}.jpg" for i in range(n)], object), rng.integers(0, k, n)
-    chances = rng.dirichlet(np.ones(k), (2, runs, n))
-    old = [[Predictions(keys, true, p, names) for p in model] for model in chances]
-    new = [[Predicted(keys, true, p, p.argmax(axis=1), names) for p in model] for model in chances]
-    return old, new
-
-
-@pytest.mark.parametrize("runs", [1, 3])
-def test_classification_gives_the_numbers_that_compare_gives(runs):
-    old, new = classifiers(np.random.default_rng(runs), runs)
-
-    found = Classification().compare(align_predictions(new), 0, 1, draws=300)
-
-    assert found == compare(align(old), 0, 1, resamples=300)
+    scores = rng.dirichlet(np.ones(k), n)
+    return Predicted(keys, true, scores, scores.argmax(axis=1), tuple("abcd"[:k]))
 
 
 def test_the_interval_of_a_difference_is_that_of_the_binomial():
@@ -65,7 +52,7 @@ def test_the_interval_of_a_difference_is_that_of_the_binomial():
 OBJECTIVES = {
     "classification": (
         Classification(),
-        classifiers(np.random.default_rng(0), 1)[1][0][0],
+        classifier(np.random.default_rng(0)),
     ),
     "multilabel": (
         MultiLabel(),
@@ -139,14 +126,67 @@ def test_an_unknown_class_stays_unknown_when_classes_are_reordered():
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (values("ab", [1, 2], [1, 2], ("y",)), "different outputs: x; y"),
+        (values("ab", [1, 2], [1, 2], ("y",)), "different labels or targets: x; y"),
         (values("vw", [1, 2], [1, 2]), "share no test example"),
-        (values("ab", [1, 2.5], [1, 2]), "have different true values for these examples:\n  b"),
+        (
+            values("ab", [1, 2.5], [1, 2]),
+            "different true values for 1 of 2 examples. Compare .*:\n  b: x = 2; x = 2.5",
+        ),
+        (values("ab", [100, 200], [1, 2]), r"they are 100 times as large, as in another unit"),
     ],
 )
 def test_what_cannot_be_paired_is_refused(other, said):
     with pytest.raises(BadData, match=said):
         align_predictions([[values("ab", [1, 2], [1, 2])], [other]])
+
+
+def test_classes_that_cannot_be_paired_are_refused():
+    first, other = classifier(np.random.default_rng(0)), classifier(np.random.default_rng(1))
+    with pytest.raises(BadData, match=r"different true values for \d+ of 60 .*\n  0.jpg: d; b"):
+        align_predictions([[first], [other]])
+    with pytest.raises(BadData, match="different classes: a, b, c, d; a, b, c"):
+        align_predictions([[first], [classifier(np.random.default_rng(0), k=3)]])
+
+
+def test_labels_against_scikit_learn_and_mcnemar_by_hand():
+    """All labels of an example are right: only in the first in two, only in the second in one."""
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 2, (40, 3))
+    first, second = rng.random((2, 40, 3))
+    runs = [labels(map(str, range(40)), true, scores, "abc") for scores in (first, second)]
+
+    found = MultiLabel().compare(align_predictions([[run] for run in runs]), 0, 1, draws=100)
+
+    for place, scores in (("first", first), ("second", second)):
+        decided = scores >= 0.5
+        expected = {
+            "mean_average_precision": average_precision_score(true, scores),
+            "macro_f1": f1_score(true, decided, average="macro"),
+            "micro_f1": f1_score(true, decided, average="micro"),
+            "hamming_loss": hamming_loss(true, decided),
+        }
+        assert {name: found[name][place] for name in expected} == pytest.approx(expected)
+    right = [((scores >= 0.5) == true).all(axis=1) for scores in (first, second)]
+    (test,) = found["mcnemar"]
+    assert test["only_first"] == sum(right[0] & ~right[1])
+    assert test["only_second"] == sum(right[1] & ~right[0])
+
+
+def test_each_target_has_its_own_metrics_and_test():
+    """The second is closer by 1 to the first target, and off by 2 of the other."""
+    true = np.arange(20.0).reshape(10, 2)
+    first, second = (true + np.array(step) for step in ([1, 0], [0, 2]))
+    runs = [[values("abcdefghij", true, said, ("x", "y"))] for said in (first, second)]
+
+    found = Regression().compare(align_predictions(runs), 0, 1, draws=100)
+
+    assert found["mae"]["difference"] == 0.5
+    assert found["per_target"]["x"]["mae"]["difference"] == -1
+    assert found["per_target"]["y"]["rmse"]["second"] == 2
+    closer = [
+        (row["target"], row["closer_first"], row["closer_second"]) for row in found["wilcoxon"]
+    ]
+    assert closer == [("x", 0, 10), ("y", 10, 0)]
 
 
 def test_a_resample_without_positives_is_left_out_of_the_interval():

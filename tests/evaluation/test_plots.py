@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from keras_transfer.evaluation.plots import plot_sweep, plot_trials
-from keras_transfer.studies.series import _write_curve
+from keras_transfer.studies.curves import _write_curve
 
 POINTS = [
-    {"images": n, "accuracy": one, "low": one - 0.05, "high": one + 0.05}
+    {"examples": n, "accuracy": one, "accuracy_interval": [one - 0.05, one + 0.05], "macro_f1": one}
     for n, one in ((10, 0.6), (20, 0.7), (40, 0.8))
 ]
 
@@ -19,7 +19,8 @@ POINTS = [
 @pytest.mark.parametrize("doubling", [{"refused": "few"}, {"law": {"a": 1, "b": 0.5, "c": 0}}])
 def test_an_image_is_drawn(tmp_path, doubling):
     pytest.importorskip("matplotlib")
-    _write_curve(tmp_path, {"points": POINTS, "doubling": doubling})
+    found = {"points": POINTS, "baselines": {"majority": {"accuracy": 0.5}}, "doubling": doubling}
+    _write_curve(tmp_path, "curve", found)
     assert Image.open(tmp_path / "curve.png").size == (720, 480)
 
 
@@ -32,7 +33,7 @@ def test_without_matplotlib_the_table_is_there_and_the_log_says_what_to_install(
     logger = logging.getLogger("keras_transfer")
     monkeypatch.setattr(logger, "propagate", True)
     with caplog.at_level(logging.INFO, "keras_transfer"):
-        _write_curve(tmp_path, {"points": POINTS, "doubling": {"refused": "few"}})
+        _write_curve(tmp_path, "curve", {"points": POINTS, "doubling": {"refused": "few"}})
 
     assert [path.name for path in tmp_path.iterdir()] == ["curve.csv"]
     assert "keras_transfer[plots]" in caplog.text

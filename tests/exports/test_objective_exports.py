@@ -270,7 +270,7 @@ def test_every_format_answers_as_the_run_does(
             assert decided(ours) == decided(theirs)
     parity = done.metadata["parity"]
     for found in parity.values() if name == "tasks" else [parity]:
-        assert found["images"] == 24
+        assert found["examples"] == 24
         assert found["largest_difference"] < near
         if quantize == "none":
             assert found["changed"] == 0

@@ -29,13 +29,13 @@ def test_changes_differences_and_accuracies():
     compared = compare(CLASSES, MODEL, Given(export), np.array([0, 1, 0, 0]))
 
     assert compared.found == {
-        "images": 4,
+        "examples": 4,
         "changed": 1,
         "largest_difference": pytest.approx(0.15),
         "accuracy": 0.5,  # right on the first and the third
         "model_accuracy": 0.75,
     }
-    assert compared.text.startswith("another class for 1 of 4 images")
+    assert compared.text.startswith("another class for 1 of 4 examples")
 
 
 def test_a_tie_is_no_change():
@@ -59,14 +59,14 @@ def test_decisions_for_labels_that_change():
     compared = compare(LABELS, LABEL_MODEL, Given(export), LABEL_TRUE)
 
     assert compared.found == {
-        "images": 4,
+        "examples": 4,
         "decisions": 8,
         "changed": 1,
         "largest_difference": pytest.approx(0.2),
         "hamming_loss": pytest.approx(1 / 6),  # old of the second
         "model_hamming_loss": pytest.approx(1 / 6),  # big of the third
     }
-    assert compared.text.startswith("another decision for 1 of 8 labels of 4 images")
+    assert compared.text.startswith("another decision for 1 of 8 labels of 4 examples")
 
 
 def test_what_the_graph_decides_counts_not_what_follows_from_its_probabilities():
@@ -85,7 +85,7 @@ def test_values_are_compared_by_the_spread_of_their_target():
     compared = compare(VALUES, VALUE_MODEL, Given(export), VALUE_TRUE)
 
     assert compared.found == {
-        "images": 3,
+        "examples": 3,
         "values": 6,
         "spread": [1.0, 200.0],
         "changed": 1,
@@ -113,7 +113,7 @@ def test_a_target_without_a_spread(true, spread):
 
 
 def comparison(changed, difference):
-    found = {"images": 100, "changed": changed, "largest_difference": difference}
+    found = {"examples": 100, "changed": changed, "largest_difference": difference}
     return Comparison(found, 100, f"another class for {changed} of 100")
 
 

@@ -29,7 +29,7 @@ def test_every_export_answers_as_the_model_does(run, tmp_path, form, quantize):
     """500 test images; what is quantized may lose a point and a half."""
     found = keras_transfer.export(run, tmp_path, format=form, quantize=quantize).metadata["parity"]
 
-    assert found["images"] == 500
+    assert found["examples"] == 500
     assert found["accuracy"] >= found["model_accuracy"] - (0.0 if quantize == "none" else 0.015)
     if quantize == "none":
         assert found["changed"] == 0

@@ -35,7 +35,7 @@ def test_it_lies_where_a_server_looks_for_it(run, saved):
         "saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb", "export.json",
     }  # fmt: skip
     assert saved.classes == run.classes == ("blue", "red")
-    assert saved.metadata["parity"]["images"] == 48  # all that the run has are fewer than 64
+    assert saved.metadata["parity"]["examples"] == 48  # all that the run has are fewer than 64
     assert saved.metadata["parity"]["changed"] == 0
 
 
@@ -280,4 +280,4 @@ def test_images_that_have_changed_are_not_compared_with(run, tmp_path):
 def test_other_images_may_be_named(run, odd, tmp_path):
     done = keras_transfer.export(run, tmp_path, data=str(run.folder.parent / "images"))
 
-    assert done.metadata["parity"]["images"] == 48
+    assert done.metadata["parity"]["examples"] == 48

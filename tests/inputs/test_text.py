@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 from pydantic import ValidationError
 
-from keras_transfer.errors import BadData
 from keras_transfer.inputs.base import Input
 from keras_transfer.inputs.text import BoundText, Text
 from keras_transfer.inputs.texts.vocabulary import SPECIAL_TOKENS, Vocabulary
@@ -115,13 +114,6 @@ def test_checks(raw, reason):
 
     assert found.reason == reason
     assert found.digest == hashlib.sha256(raw).hexdigest()
-
-
-def test_a_served_text_may_not_be_too_long():
-    bound().guard(b"12345", 5)
-
-    with pytest.raises(BadData, match="has 6 bytes, over 5"):
-        bound().guard(b"123456", 5)
 
 
 def test_a_survey_by_hand():

@@ -155,7 +155,7 @@ GOOD = {"instances": [b64(encoded(20, 20))]}
         ("POST", ASK, {"instances": [b64(b"no image")]}, 400, "The file is text, not an image"),
         ("POST", ASK, {"instances": [b64(encoded(20, 20)[:-30])]}, 400, ""),
         ("POST", ASK, {"instances": [b64(encoded(500, 500))]}, 400, "pixels, over 200,000"),
-        ("POST", ASK, {"instances": [b64(encoded(2, 2))] * 257}, 400, "hold 256 images"),
+        ("POST", ASK, {"instances": [b64(encoded(2, 2))] * 257}, 400, "hold 256 examples"),
         ("POST", ASK, {"instances": [b64(b"x" * 300_000)]}, 413, "more than 300,000 bytes"),
         (
             "POST",

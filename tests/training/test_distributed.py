@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -94,6 +95,101 @@ def test_two_devices_train_as_one_does(trained, n):
     for a, b in zip(one["rows"], two["rows"], strict=True):
         assert a["val_loss"] == pytest.approx(b["val_loss"], abs=1e-5)
         assert a["val_accuracy"] == pytest.approx(b["val_accuracy"], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory):
+    """What came of each case of ``device_runs.py``, on one device and on two."""
+    script = Path(__file__).with_name("device_runs.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path_factory.mktemp("settled"))],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("global_clipnorm", "clipnorm", "clipvalue", "penalties"),
+        *("accumulate", "batch_norm", "head_batch_norm"),
+    ],
+)
+def test_sample_two_devices_clip_normalise_and_penalise_as_one_does(settled, case):
+    """The weights and moving statistics after 6 or 9 updates, also with a padded last batch."""
+    one, two = settled[f"{case} one_device"], settled[f"{case} mirrored"]
+
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    for a, b in zip(one["weights"], two["weights"], strict=True):
+        assert np.allclose(a, b, rtol=1e-5, atol=1e-5)
+    assert two["losses"] == pytest.approx(one["losses"], abs=1e-4)
+
+
+GRADIENTS = """
+import json, sys
+import keras, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from keras_transfer.training.distributed import strategy
+from keras_transfer.training.optimizers import build_optimizer
+from keras_transfer.training.replicas import loss_scaling
+
+devices = strategy("mirrored", 4)
+
+def updated(batches, wrap=lambda optimizer: optimizer, rows=False, **settings):
+    with devices.scope():
+        weight = keras.Variable([[1.0], [2.0]])
+        optimizer = wrap(build_optimizer("sgd", learning_rate=0.5, momentum=0.0, **settings))
+        optimizer.build([weight])
+
+    @tf.function
+    def step(values):
+        def one():
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            grad = tf.gather(values, replica)[:, None] * getattr(optimizer, "dynamic_scale", 1.0)
+            if rows:
+                grad = tf.IndexedSlices(grad, tf.range(2), tf.constant([2, 1]))
+            optimizer.apply([grad], [weight])
+        devices.run(one)
+
+    seen = []
+    for values in batches:
+        step(tf.constant(values, tf.float32))
+        seen.append(weight.numpy()[:, 0].tolist())
+    return seen
+
+inf = float("inf")
+whole, first, second = [[1, 1], [1, 1]], [[inf, 1], [1, 1]], [[1, 1], [inf, 1]]
+print(json.dumps({
+    "scaled": updated([whole, second, first, [[0, 0], [1, 0]]], loss_scaling),
+    "rows": updated([whole, [[0, 0], [2, 0]]], rows=True, gradient_accumulation_steps=2),
+    "clipped": updated([[[3, 0], [0, 4]]], global_clipnorm=1.0),
+    "one_clipped": updated([[[3, 0], [0, 4]]], clipnorm=1.0),
+    "clipped_rows": updated([[[3, 0], [0, 4]]], rows=True, global_clipnorm=1.0),
+    "values": updated([[[3, -3], [-3, -4]]], clipvalue=1.0),
+}))
+"""
+
+
+def test_gradients_of_two_devices():
+    """From (1, 2) at a rate of 0.5, computed by hand."""
+    done = subprocess.run([sys.executable, "-c", GRADIENTS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+
+    # An infinite gradient on either device: no update of any.
+    assert found["scaled"] == [[0, 1], [0, 1], [0, 1], [-0.5, 1]]
+    # After two batches by the mean of their sums, (2, 2) and (2, 0): (2, 1).
+    assert found["rows"] == [[1, 2], [0, 1.5]]
+    # The sum (3, 4) is scaled to a norm of 1: (0.6, 0.8).
+    assert found["clipped"] == found["one_clipped"] == found["clipped_rows"]
+    assert found["clipped"][0] == pytest.approx([0.7, 1.6])
+    # The sum (0, -7) is cut to (0, -1).
+    assert found["values"] == [[1, 2.5]]
 
 
 def test_precision_holds_within_a_session_only():

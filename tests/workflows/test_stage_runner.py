@@ -149,7 +149,10 @@ AUGMENTED = loading(16, batch_size=4, horizontal_flip=True)
         (AUGMENTED, Stage("head", views="clean"), 1),
         (AUGMENTED, Stage("head", views="fresh"), 0),
         (AUGMENTED, Stage("head", views=3), 3),
-        (AUGMENTED, Stage("tune", epochs=9, unfreeze="block3"), 1),  # one for 5 epochs each
+        (AUGMENTED, Stage("tune", epochs=1, unfreeze="block3"), 2),  # half of the images each
+        (AUGMENTED, Stage("tune", epochs=4, unfreeze="block3"), 2),  # as mobilenet_v2_catsdogs
+        (AUGMENTED, Stage("tune", epochs=14, unfreeze="block3"), 2),  # one for 5 epochs each
+        (AUGMENTED, Stage("tune", epochs=4, unfreeze="block3", views="clean"), 1),
         (AUGMENTED, Stage("tune", epochs=15, unfreeze="block3"), 3),
         (AUGMENTED, Stage("tune", epochs=100, unfreeze="block3"), 4),  # at most
     ],
@@ -161,6 +164,40 @@ def test_how_many_views_of_an_image_are_kept(make, how, stage, views):
     assert [view.number for view in found] == list(range(views))
     assert [view.augment is None for view in found] == [number == 0 for number in range(views)]
     assert {view.seed for view in found[1:]} <= {3}
+
+
+class Stop(logging.Handler):
+    """Interrupts when a line begins with these words, as Ctrl-C does."""
+
+    def __init__(self, words):
+        super().__init__(logging.INFO)
+        self.words = words
+
+    def emit(self, record):
+        if record.getMessage().startswith(self.words):
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_stage_sees_the_views_of_an_unstopped_one(make, tmp_path, caplog):
+    """A clean and an augmented one of each image, in turn over three epochs."""
+    stages = HEAD, Stage("tune", epochs=3, unfreeze="block3", learning_rate=1e-3)
+    caplog.set_level(logging.INFO, "keras_transfer")
+    whole = make(*stages, how=AUGMENTED)
+    whole.run()
+    (tmp_path / "run").rename(tmp_path / "whole")
+    stop = Stop("tune 2/3")
+    logging.getLogger("keras_transfer").addHandler(stop)
+    with pytest.raises(KeyboardInterrupt):
+        make(*stages, how=AUGMENTED).run()
+    logging.getLogger("keras_transfer").removeHandler(stop)
+
+    resumed = make(*stages, how=AUGMENTED)
+    assert resumed.trainer.done["epoch"] == 1
+    resumed.run()
+
+    assert values(resumed.network.model.layers) == values(whole.network.model.layers)
+    assert "Stage 'head' trains on features of images without augmentation" in caplog.text
+    assert "Stage 'tune' trains on features of 2 views of each image, 1 of them" in caplog.text
 
 
 def test_cutmix_keeps_no_views(make):

@@ -163,7 +163,7 @@ class TestSoftTargets:
         train = samples(**{**full, missing: {"kind": KIND, "price": PRICE}[missing]})
 
         assert targets_of(objectives, samples(**full), **{way: 0.5}).mix is not None
-        with pytest.raises(BadConfiguration, match=f"1 of 4 training images have no {name}"):
+        with pytest.raises(BadConfiguration, match=f"1 of 4 training examples have no {name}"):
             targets_of(objectives, train, **{way: 0.5})
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.batches import Tensors
@@ -93,3 +96,21 @@ class BoundImage:
     def check(self, raw: bytes, name: str = "") -> CheckResult:
         """Digest the bytes of an image, and check them."""
         return image_checks.check(raw, name)
+
+    def example(self) -> bytes:
+        """A JPEG file of noise, of the network's own size."""
+        noise = np.random.default_rng(0).integers(0, 256, (self.size, self.size, 3), "uint8")
+        return tf.io.encode_jpeg(noise).numpy()
+
+    def write_assets(self, folder: Path) -> list[Path]:
+        """Write ``preprocessing.json``."""
+        file = folder / "preprocessing.json"
+        content = {
+            "decoded": "RGB, EXIF orientation of a JPEG applied",
+            "image_size": self.size,
+            "resize": self.resize,
+            "range": [0, 255],
+            "normalising": "in the graph",
+        }
+        file.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        return [file]

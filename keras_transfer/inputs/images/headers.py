@@ -5,35 +5,14 @@ The scan before training, ``predict`` and the server ask the same function. Noth
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from keras_transfer.data.signatures import file_format
 from keras_transfer.inputs.images import tiff
 
-__all__ = ["Header", "format_of", "image_data", "read_header"]
-
-_SIGNS = {
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "GIF": rb"GIF8[79]a",
-    "BMP": rb"BM(?=.{,28}\0)",
-    "WebP": rb"RIFF.{4}WEBP",
-    "camera raw": rb"II\*\0.{4}CR|II(U\0|RO|RS)|MMOR|FUJIFILMCCD-RAW",
-    "TIFF": rb"II[*+]\0|MM\0[*+]",
-    "HEIC": rb".{4}ftyp(hei|hev|mif1|msf1)",
-    "AVIF": rb".{4}ftypavi",
-    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
-    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
-    "DICOM": rb".{128}DICM",
-    "PSD": rb"8BPS",
-    "SVG": rb"(?i)\s*(<\?xml.{,200})?<svg",
-    "PDF": rb"%PDF",
-    "HTML": rb"(?i)\s*<(!doctype|html|head|body|\?xml)",
-    "text": rb"[\t\n\f\r\x20-\x7e\x80-\xff]+\Z",
-}
-"""First bytes of a file by format; the first match counts."""
+__all__ = ["Header", "image_data", "read_header"]
 
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of JPEG: SOF0, SOF1, ...
 _MOST_SCANS = 200  # of a JPEG: encoders write about ten, and each is a pass over all pixels
@@ -60,13 +39,6 @@ class Header(NamedTuple):
     flaw: str = ""
 
 
-def format_of(content: bytes) -> str:
-    """File format by the first bytes, independent of the name; "" if unknown."""
-    start = content[:256]
-    fits = (name for name, sign in _SIGNS.items() if re.match(sign, start, re.DOTALL))
-    return next(fits, "")
-
-
 def read_header(content: bytes) -> Header:
     """Read the header of an image.
 
@@ -76,7 +48,7 @@ def read_header(content: bytes) -> Header:
     Raises:
         ValueError: It is of no format that can be decoded, or its header is broken.
     """
-    format_name = format_of(content)
+    format_name = file_format(content)
     if format_name not in _READERS:
         raise ValueError(f"is {format_name or 'of an unknown format'}")
     try:
@@ -229,7 +201,9 @@ def _webp(content: bytes) -> Header:
 def _tiff(content: bytes) -> Header:
     pages = tiff.pages(content)
     width, height = (pages[0].get(tag, (0,))[0] for tag in (256, 257))
-    return Header("TIFF", width, height, width * height, flaw=tiff.flaw(pages))
+    return Header(
+        "TIFF", width, height, width * height, flaw=tiff.flaw(pages, tiff.below(content, pages[0]))
+    )
 
 
 _READERS: dict[str, Callable[[bytes], Header]] = {

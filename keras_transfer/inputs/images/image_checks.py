@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_transfer.data.samples import CheckResult
+from keras_transfer.data.signatures import RAW_SUFFIXES, file_format
 from keras_transfer.inputs.images import decode, headers, tiff
 
 __all__ = ["MAX_FRAMES", "MAX_PIXELS", "check", "flaw"]
@@ -35,7 +36,7 @@ _OTHER_THAN_IMAGE = {
     "text": "is text, not an image",
     "HEIC": "is HEIC; convert it to JPEG, e.g. by 'magick FILE.heic FILE.jpg' (ImageMagick)",
     "DICOM": "is DICOM; convert it to PNG, e.g. by 'dcm2pnm --write-png FILE.dcm FILE.png' (DCMTK)",
-    "camera raw": "is a camera raw file; develop it to JPEG or PNG",
+    "camera raw": tiff.RAW,
 }
 
 
@@ -70,8 +71,10 @@ def flaw(content: bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:
     """
     if not content:
         return "is empty (0 bytes)"
-    format_name = headers.format_of(content)
+    format_name = file_format(content)
     ending = os.path.splitext(name)[1].lower()
+    if format_name == "TIFF" and ending in RAW_SUFFIXES:
+        format_name = "camera raw"
     if format_name not in decode.EXTENSIONS.values():
         return _OTHER_THAN_IMAGE.get(format_name, f"is {format_name}; convert it to JPEG or PNG")
     if format_name != decode.EXTENSIONS.get(ending, format_name):

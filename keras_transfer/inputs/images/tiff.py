@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 
-__all__ = ["flaw", "pages", "readable", "to_bmp"]
+__all__ = ["RAW", "below", "flaw", "pages", "readable", "to_bmp"]
 
 Tags = dict[int, tuple[int, ...]]
 
@@ -15,6 +16,9 @@ _MOST_PAGES, _MOST_VALUES = 1000, 16
 
 _COLOURS = (0, 1, 2, 3, 6)  # grey, inverted or not; RGB; palette; YCbCr
 _DEPTHS = (1, 2, 4, 8, 16)
+
+RAW = "is a camera raw file; develop it to JPEG, e.g. by 'darktable-cli FILE.nef FILE.jpg'"
+"""Why a camera raw file is refused, many of which are TIFFs."""
 
 
 def pages(content: bytes) -> list[Tags]:
@@ -62,16 +66,32 @@ def _directory(content: bytes, at: int, order: str, word: str) -> tuple[Tags, in
     return tags, struct.unpack_from(order + word, content, at + count * width)[0]
 
 
-def flaw(pages: Sequence[Tags]) -> str:
+def below(content: bytes, page: Tags) -> list[Tags]:
+    """Read the tags of the pages below a page (SubIFDs), where cameras put what they measured.
+
+    Args:
+        content: The bytes of the file.
+        page: The tags of the page.
+    """
+    order, word = ("<" if content[:2] == b"II" else ">"), "Q" if b"+" in content[2:4] else "I"
+    found = []
+    for at in page.get(330, ()):
+        with suppress(struct.error):  # a broken one is not needed to decode the page
+            found.append(_directory(content, at, order, word)[0])
+    return found
+
+
+def flaw(pages: Sequence[Tags], inner: Sequence[Tags] = ()) -> str:
     """Why a TIFF cannot be read as an image of 8 bits per channel; empty if it can.
 
     Args:
         pages: As ``pages`` reads them.
+        inner: Pages below the first one, as ``below`` reads them.
     """
     first = pages[0]
     colours, depths = first.get(262, (1,))[0], set(first.get(258, (1,)))
-    if 50706 in first or colours == 32803 or first.get(254, (0,))[0] & 1:  # or a preview first
-        return "is a camera raw file; develop it to JPEG or PNG"
+    if first.get(254, (0,))[0] & 1 or any(map(_is_raw, (*pages, *inner))):  # or a preview
+        return RAW
     count = sum(not page.get(254, (0,))[0] & 1 for page in pages)  # others are previews
     if count > 1:
         return f"is a TIFF of {count:,} pages; save each as a file of its own"
@@ -84,6 +104,11 @@ def flaw(pages: Sequence[Tags]) -> str:
     if len(depths) > 1 or not depths <= set(_DEPTHS):
         return f"is a TIFF with {max(depths)} bits a channel; scale it to 8"
     return ""
+
+
+def _is_raw(page: Tags) -> bool:
+    """Whether a page is a DNG's, or holds what a sensor measured: a mosaic, or linear colours."""
+    return 50706 in page or page.get(262, (0,))[0] in (32803, 34892)
 
 
 def readable(content: bytes) -> bytes:

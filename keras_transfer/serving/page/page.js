@@ -2,9 +2,9 @@
 
 const $ = (id) => document.getElementById(id);
 const SHOWN = 5;
-let about = { name: "", resize: "", outputs: [], examples: [] };
+let about = { name: "", input: "image", resize: "", outputs: [], examples: [] };
 let token = "";
-let turn = 0; // an answer to an earlier image is not shown for a later one
+let turn = 0; // an answer to an earlier example is not shown for a later one
 
 async function ask(path, body) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
@@ -26,6 +26,7 @@ async function ask(path, body) {
   return document;
 }
 
+const takesText = () => about.input === "text";
 const model = () => `/v1/models/${encodeURIComponent(about.name)}`;
 
 function say(text, wrong = false) {
@@ -42,20 +43,25 @@ function base64(file) {
   });
 }
 
-async function classify(file) {
+function classify(file) {
+  clearHeat();
+  show(file);
+  return answered("Looking at it …", async () => ({ image_bytes: { b64: await base64(file) } }));
+}
+
+/* Ask about one example, and show the answer. */
+async function answered(working, instance) {
   const mine = ++turn;
   $("answer").replaceChildren();
   $("more").hidden = true;
-  clearHeat();
-  show(file);
-  say("Looking at it …");
+  say(working);
   try {
-    const instances = [{ image_bytes: { b64: await base64(file) } }];
+    const instances = [await instance()];
     const answer = await ask(`${model()}:predict`, { instances });
     if (mine !== turn) return;
     say("");
     list(answer.predictions[0]);
-    const heats = await explained(instances);
+    const heats = takesText() ? [] : await explained(instances);
     if (mine === turn && heats.length) keepHeats(heats);
   } catch (error) {
     if (mine === turn) say(error.message, true);
@@ -261,16 +267,20 @@ function snippets() { // they name the variable that holds the token, never the 
   const url = `${location.origin}${model()}:predict`;
   const header = token ? `-H "Authorization: Bearer $KT_SERVE_TOKEN" ` : "";
   const headers = token ? `{"Authorization": "Bearer " + os.environ["KT_SERVE_TOKEN"]}` : "{}";
-  $("curl").textContent = [
+  const imported = token ? "json, os, urllib.request" : "json, urllib.request";
+  const text = '{"instances": [{"text": "a sentence to try"}]}';
+  $("curl").textContent = (takesText() ? [`curl -s ${header}--data-binary '${text}' ${url}`] : [
     `base64 < photo.jpg | tr -d '\\n' \\`,
     `  | sed 's/.*/{"instances": [{"image_bytes": {"b64": "&"}}]}/' \\`,
     `  | curl -s ${header}--data-binary @- ${url}`,
-  ].join("\n");
+  ]).join("\n");
   $("python").textContent = [
-    `import base64, json, ${token ? "os, " : ""}urllib.request`,
-    "",
-    'image = base64.b64encode(open("photo.jpg", "rb").read()).decode()',
-    'body = json.dumps({"instances": [{"image_bytes": {"b64": image}}]}).encode()',
+    ...(takesText() ? [`import ${imported}`, "", `body = json.dumps(${text}).encode()`] : [
+      `import base64, ${imported}`,
+      "",
+      'image = base64.b64encode(open("photo.jpg", "rb").read()).decode()',
+      'body = json.dumps({"instances": [{"image_bytes": {"b64": image}}]}).encode()',
+    ]),
     `request = urllib.request.Request("${url}", body, ${headers})`,
     "answer = json.load(urllib.request.urlopen(request))",
     about.outputs.every((output) => output.prefix === "" && output.activation === "softmax")
@@ -295,6 +305,8 @@ async function start() {
     about = await ask("/page/about.json");
     $("name").textContent = about.name;
     document.title = about.name;
+    $("text-input").hidden = !takesText();
+    $("image-input").hidden = takesText();
     snippets();
     listExamples();
     const status = await ask(model());
@@ -312,14 +324,19 @@ function take(files) {
 }
 
 $("file").addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
-document.addEventListener("paste", (event) => take(event.clipboardData.files));
+document.addEventListener("paste", (event) => { if (!takesText()) take(event.clipboardData.files); });
 for (const kind of ["dragover", "dragenter"]) {
-  document.addEventListener(kind, (event) => { event.preventDefault(); $("drop").classList.add("over"); });
+  document.addEventListener(kind, (event) => {
+    if (takesText()) return; // the browser drops text into the field
+    event.preventDefault();
+    $("drop").classList.add("over");
+  });
 }
 document.addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) $("drop").classList.remove("over");
 });
 document.addEventListener("drop", (event) => {
+  if (takesText()) return;
   event.preventDefault();
   $("drop").classList.remove("over");
   take(event.dataTransfer.files);
@@ -336,6 +353,14 @@ $("more").addEventListener("click", () => {
 for (const button of document.querySelectorAll("[data-copies]")) {
   button.addEventListener("click", () => copy(button));
 }
+$("write").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("text").value;
+  answered("Reading it …", async () => ({ text }));
+});
+$("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("write").requestSubmit();
+});
 $("access").addEventListener("submit", (event) => {
   event.preventDefault();
   token = $("token").value;

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_transfer.inputs.images.headers import Header, format_of, read_header
+from keras_transfer.data.signatures import file_format
+from keras_transfer.inputs.images.headers import Header, read_header
 
 IMAGE = Image.effect_mandelbrot((37, 21), (-3, -2, 2, 2), 9).convert("RGB")
 
@@ -43,7 +44,7 @@ def test_a_plain_image_costs_its_own_pixels(name):
     found = read_header(CASES[name])
 
     assert found == Header(found.format, 37, 21, 37 * 21)
-    assert found.format == format_of(CASES[name])
+    assert found.format == file_format(CASES[name])
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_broken_headers_are_an_error_and_no_other(name, end, rest):
     ],
 )
 def test_formats_are_known_by_their_first_bytes(start, name):
-    assert format_of(start) == name
+    assert file_format(start) == name
 
 
 def test_many_segments_do_not_hide_the_size():

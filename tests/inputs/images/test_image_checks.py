@@ -93,7 +93,7 @@ UNSOUND = {
     ),
     "raw.cr2": (
         b"II*\0\x10\0\0\0CR\2\0",
-        "is a camera raw file; develop it to JPEG or PNG",
+        "is a camera raw file; develop it to JPEG, e.g. by 'darktable-cli FILE.nef FILE.jpg'",
     ),
     "masks.bmp": (
         bmp(32, 4, 4, masks=(0xFF000000, 0xFF0000, 0xFF00)),

@@ -114,6 +114,17 @@ def camera_raw():
     return raw(PIXELS, _254=1)
 
 
+CAMERA_RAW = "is a camera raw file; develop it to JPEG, e.g. by 'darktable-cli FILE.nef FILE.jpg'"
+
+
+def with_page_below(order="<", **tags):
+    """A plain TIFF, and below its page another one with these tags (a SubIFD)."""
+    end = len(raw(PIXELS, order, _330=0))
+    entries = [struct.pack(order + "HHII", int(tag[1:]), 4, 1, tags[tag]) for tag in sorted(tags)]
+    below = struct.pack(order + "H", len(tags)) + b"".join(entries) + struct.pack(order + "I", 0)
+    return raw(PIXELS, order, _330=end) + below
+
+
 REFUSED = {
     "pages": (
         saved(PIXELS, save_all=True, append_images=[Image.fromarray(PIXELS)] * 2),
@@ -144,8 +155,10 @@ REFUSED = {
         raw(DEEP_RGB >> 4),
         "has 16 bits a channel, of which only the lowest 12 are used; scale it to 8 bits",
     ),
-    "camera raw": (camera_raw(), "is a camera raw file; develop it to JPEG or PNG"),
-    "DNG": (raw(PIXELS, _50706=1), "is a camera raw file; develop it to JPEG or PNG"),
+    "camera raw": (camera_raw(), CAMERA_RAW),
+    "DNG": (raw(PIXELS, _50706=1), CAMERA_RAW),
+    "mosaic below": (with_page_below(_254=0, _262=32803), CAMERA_RAW),  # as NEF has it
+    "linear below": (with_page_below(">", _254=0, _262=34892), CAMERA_RAW),
     "large": (
         raw(PIXELS, _256=40_000, _257=40_000),
         "has 40000 x 40000 pixels, over 89,478,485; shrink it",
@@ -164,6 +177,19 @@ def test_what_would_be_read_wrongly_is_refused(name):
     content, reason = REFUSED[name]
 
     assert image_checks.check(content, "any.tif").reason.split(", or compressed")[0] == reason
+
+
+@pytest.mark.parametrize("name", ["a.NEF", "a.arw", "a.dng", "a.pef"])
+def test_a_tiff_named_like_a_camera_raw_file_is_one(name):
+    assert image_checks.check(saved(PIXELS), name).reason == CAMERA_RAW
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_preview_below_a_plain_tiff_does_not_matter(order):
+    content = with_page_below(order, _254=1, _262=2)
+
+    assert image_checks.check(content, "any.tif").reason == ""
+    np.testing.assert_array_equal(pixels_of(content), PIXELS)
 
 
 def test_previews_behind_the_image_are_no_pages():

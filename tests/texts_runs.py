@@ -1,0 +1,95 @@
+"""Fixtures: finished runs on texts, one for each objective, and their exports."""
+
+import csv
+import random
+
+import pytest
+
+import keras_transfer
+from keras_transfer import FineTune, Stage, Text
+from keras_transfer.objectives.regression import Regression
+
+SPLITS = 24 * ["train"] + 6 * ["val"] + 10 * ["test"]
+STARS = "stars-of.5"
+"""Name of an output that is no name of a tensor."""
+
+GOOD = ("good", "lovely", "bright", "tender")
+BAD = ("bad", "dull", "noisy", "cold")
+OTHER = ("a", "film", "and", "plot", "cast", "it", "is", "the")
+
+
+def write_table(folder):
+    """40 made-up reviews, and what is said of each.
+
+    The columns: ``label`` (good or bad), ``about`` (of plot and cast those that occur), ``praise``
+    and ``blame`` (numbers of such words), and stars with empty cells.
+    """
+    rng = random.Random(0)
+    rows = []
+    for place, split in enumerate(SPLITS):
+        said = rng.sample(GOOD if place % 2 else BAD, 3)
+        words = said + rng.sample(OTHER, 5)
+        rng.shuffle(words)
+        about = "|".join(word for word in ("cast", "plot") if word in words)
+        praise = sum(word in GOOD for word in words)
+        stars = "" if place % 6 == 5 else 1 + praise + len(about) / 10
+        label = "good" if place % 2 else "bad"
+        rows.append([" ".join(words), split, label, about, praise, 3 - praise, stars])
+    file = folder / "reviews.csv"
+    with file.open("w", newline="", encoding="utf-8") as table:
+        columns = ["text", "split", "label", "about", "praise", "blame", STARS]
+        csv.writer(table).writerows([columns, *rows])
+    return file
+
+
+TEXT_OBJECTIVES = {
+    "classes": "classification",
+    "about": {"about": "multilabel"},
+    "values": Regression(columns=("praise", "blame")),
+    "tasks": {"label": "classification", STARS: "regression"},
+}
+
+
+@pytest.fixture(scope="session")
+def text_run(tmp_path_factory):
+    """A function that gives the run of a row of ``TEXT_OBJECTIVES``, trained once."""
+    work = tmp_path_factory.mktemp("texts")
+    table, done = write_table(work), {}
+
+    def train(name):
+        recipe = FineTune(
+            data=str(table),
+            input=Text(length=12, vocabulary_size=80),
+            objective=TEXT_OBJECTIVES[name],
+            backbone="transformer_tiny",
+            weights="none",
+            batch_size=8,
+            stages=(Stage("all", epochs=4, unfreeze="all", learning_rate=3e-3),),
+            baselines=(),
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KT_CACHE_DIR", str(work / "cache"))
+            return recipe.run(name=name, out=work / name)
+
+    def run(name="classes"):
+        if name not in done:
+            done[name] = train(name)
+        return done[name]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def text_export(text_run, tmp_path_factory):
+    """A function that gives the export of a row of ``TEXT_OBJECTIVES``, written once."""
+    folder, done = tmp_path_factory.mktemp("text_exports"), {}
+
+    def export(name="classes", form="saved_model", quantize="none"):
+        limits = {} if quantize == "none" else {"max_changed": 1.0, "max_difference": 10.0}
+        if (name, form, quantize) not in done:
+            done[name, form, quantize] = keras_transfer.export(
+                text_run(name), folder, format=form, quantize=quantize, **limits
+            )
+        return done[name, form, quantize]
+
+    return export
