@@ -28,7 +28,7 @@ class Run(NamedTuple):
     decided: np.ndarray
 
     def of(self, places: np.ndarray) -> Run:
-        """The predictions of some of the examples."""
+        """The predictions of some of the examples, whose places are (m,) int."""
         return Run(self.scores[places], self.decided[places])
 
 

@@ -154,6 +154,7 @@ def macro_f1(
 
     ones = np.ones(len(true))
     both = sums(true, ones) + sums(predicted, ones)
+    # Weights are counts, so a sum is 0 or at least 1.
     f1 = 2 * sums(predicted, predicted == true) / np.maximum(both, 1)
     return f1.sum(axis=0) / (both > 0).sum(axis=0)
 

@@ -122,7 +122,7 @@ class Objective(Group, ABC):
         return len(names)
 
     def output(self, train: Labels) -> Callable[[keras.KerasTensor], keras.KerasTensor] | None:
-        """What follows the last Dense layer: a function of its output; None: nothing."""
+        """What follows the last Dense layer: from and to (batch, units); None: nothing."""
         return None
 
     @abstractmethod
@@ -145,7 +145,12 @@ class Objective(Group, ABC):
         """
 
     def decision(self, true: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
-        """What is fitted on the val split to decide by, as JSON can hold it; empty: nothing."""
+        """What is fitted on the val split to decide by, as JSON can hold it; empty: nothing.
+
+        Args:
+            true: True values as in ``Labels.values``.
+            scores: (n, units) float, as ``scores`` gives them.
+        """
         return {}
 
     @abstractmethod
@@ -181,7 +186,13 @@ class Objective(Group, ABC):
 
     @abstractmethod
     def baseline(self, train: Labels, true: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-        """Metrics of the best prediction that looks at no input, fitted on the train split."""
+        """Metrics of the best prediction that looks at no input, fitted on the train split.
+
+        Args:
+            train: Labels of the train split.
+            true: True values of n other examples, as in ``Labels.values``: (n,) or (n, units).
+            names: Names of the units.
+        """
 
     @abstractmethod
     def summary(self, metrics: dict[str, Any]) -> str:
@@ -198,7 +209,10 @@ class Objective(Group, ABC):
         *,
         decision: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write ``predictions.csv``; arrays as for ``evaluate``; ``true`` None: not known."""
+        """Write ``predictions.csv``; ``true`` None: not known.
+
+        Arrays are as for ``evaluate``: true values (n,) or (n, units), scores (n, units) float.
+        """
 
     @abstractmethod
     def read_predictions(self, path: str | Path) -> Predicted:
@@ -240,6 +254,7 @@ class Objective(Group, ABC):
         sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
         report: dict[str, Any] = paired_differences(aligned, metrics, first, second, **sampling)
         places = distinct(aligned.true, families)
+        # Series may have different numbers of runs; a test needs pairs.
         pairs = zip(aligned.models[first], aligned.models[second], strict=False)
         for pair, (a, b) in enumerate(pairs, 1):
             once = (a.of(places), b.of(places))

@@ -90,7 +90,7 @@ class Classification(Objective):
         return np.where(known, values, 0).astype("int32"), known.astype("float32")
 
     def strata(self, labels: Labels) -> tuple[np.ndarray, tuple[str, ...]]:
-        """The classes; a further stratum holds the examples whose class is not known."""
+        """(n,) int32 classes; a further stratum holds the examples whose class is not known."""
         values, names = np.asarray(labels.values, "int32"), labels.names
         if self.known(values).all():
             return values, names
@@ -192,7 +192,10 @@ class Classification(Objective):
     def tests(
         self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """``mcnemar``: McNemar's exact test of the examples that only one run gets right."""
+        """``mcnemar``: McNemar's exact test of the examples that only one run gets right.
+
+        ``true`` is (n,) int: the class of each example.
+        """
         from keras_transfer.evaluation.comparing import mcnemar
 
         return {"mcnemar": [mcnemar(first.decided == true, second.decided == true)]}

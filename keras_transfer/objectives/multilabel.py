@@ -255,7 +255,10 @@ class MultiLabel(Objective):
     def tests(
         self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """``mcnemar``: McNemar's exact test of the examples all of whose labels are right."""
+        """``mcnemar``: McNemar's exact test of the examples all of whose labels are right.
+
+        ``true`` is (n, labels) float, 0 or 1.
+        """
         from keras_transfer.evaluation.comparing import mcnemar
 
         right = [(run.decided == (true > 0)).all(axis=1) for run in (first, second)]

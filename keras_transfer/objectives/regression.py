@@ -241,7 +241,10 @@ class Regression(Objective):
         seed: int = 0,
         families: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """As all objectives do; of several targets also ``per_target``, the metrics of each."""
+        """As all objectives do; of several targets also ``per_target``, the metrics of each.
+
+        ``families`` is (n,) int: copies of an example have the same value.
+        """
         from keras_transfer.evaluation.paired import paired_differences
 
         sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
@@ -258,7 +261,10 @@ class Regression(Objective):
     def tests(
         self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """``wilcoxon``: for each target the signed-rank test of the absolute errors."""
+        """``wilcoxon``: for each target the signed-rank test of the absolute errors.
+
+        ``true`` is (n, targets) float in the units of the data.
+        """
         from keras_transfer.evaluation.comparing import signed_rank
 
         errors = [np.abs(run.decided - true).T for run in (first, second)]

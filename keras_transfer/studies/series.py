@@ -67,6 +67,7 @@ def repeat(
 def with_data(recipe: FineTune, data: Any, name: str | None) -> tuple[FineTune, str, Any]:
     """The recipe with its data, its name, and where examples come from."""
     name = name or catalog.name_of(recipe)
+    # Arrays are described in the settings, so that a resumed series can be compared with them.
     changed = (
         recipe
         if data is None
@@ -133,6 +134,7 @@ def _spreads(done: Sequence[runs.Run], output: str) -> dict[str, Any]:
     return {
         name: spread(numbers)
         for name, numbers in values.items()
+        # A mean over the runs that define a metric would be of fewer runs than the others.
         if all(isinstance(number, float) for number in numbers)
     }
 

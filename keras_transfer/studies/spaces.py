@@ -114,6 +114,7 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
     space = [_setting(text) for text in texts]
     paths = [setting.path for setting in space]
     twice = sorted({path for path in paths if paths.count(path) > 1})
+    # The second range would silently replace the first.
     if twice:
         raise BadConfiguration(f"--search names {', '.join(twice)} more than once.")
     for setting in space:

@@ -117,6 +117,7 @@ def _check_class_weight(samples: Samples, output: str, objectives: Mapping[str, 
     path = ["objective", *([] if output == LABEL else [output]), "class_weight"]
     names = labels_of(samples, output).names
     with in_setting(".".join(path)):
+        # Called for its check only.
         class_weights(weights, names, np.zeros(len(names)))
 
 
