@@ -19,6 +19,7 @@ from keras_transfer.config.shorthand import SHORTHAND
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.group import Group
 from keras_transfer.methods.table import from_text
+from keras_transfer.objectives.table import several
 
 __all__ = [
     "Leaf",
@@ -156,7 +157,8 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
         if isinstance(old, Mapping) and isinstance(value, Mapping) and name not in USER_NAMES:
             # Settings of another type must not survive: those of bagging would be refused in
             # distill.
-            value = merged(old, value) if _same_type(old, value) else value
+            replaces = name == "objective" and "type" not in value and several(value)
+            value = merged(old, value) if not replaces and _same_type(old, value) else value
         result[name] = value
     return result
 
@@ -165,9 +167,7 @@ def _same_type(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
     """Whether a mapping changes some settings of a group instead of replacing it."""
     if "type" not in old:
         return "type" not in value
-    if "type" in value:
-        return value["type"] == old["type"]
-    return set(value) <= set(old) or not any(isinstance(v, Mapping) for v in value.values())
+    return value.get("type", old["type"]) == old["type"]
 
 
 def differences(one: Any, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:

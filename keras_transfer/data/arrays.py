@@ -50,6 +50,7 @@ class Arrays:
 
     def check(self, row: int, judge: Judge) -> CheckResult:
         """Digest the RGB pixels of image ``row``; an array that was accepted has none broken."""
+        # As RGB, so that grey and RGB copies of an image are duplicates.
         rgb = np.broadcast_to(self._pixels[row][..., :3], self._shape)
         return CheckResult(hashlib.sha256(rgb.tobytes()).hexdigest())
 
@@ -73,6 +74,7 @@ def _pixels(x: np.ndarray) -> np.ndarray:
     if x.dtype.kind not in "uif":
         raise BadData(f"Pixels should be uint8, or floats in 0..1 or 0..255; found {x.dtype}.")
     if x.dtype != np.uint8:
+        # astype cuts decimals off: 253.9999 would become 253.
         x = np.round(x * to_255(x)).astype(np.uint8)
     return x if x.ndim == 4 else x[..., np.newaxis]
 
@@ -248,6 +250,7 @@ def _classes(
 
 
 def _name(row: int, label: Any) -> str:
+    # NaN is the only value that differs from itself.
     if label is None or isinstance(label, list | tuple | dict | np.ndarray) or label != label:
         raise BadData(f"Labels should be one name for each image; found {label!r} in row {row}.")
     return label.decode() if isinstance(label, bytes) else str(label)
@@ -270,6 +273,7 @@ def read_npz(path: Path, known: Collection[str] = (), columns: tuple[str, ...] =
             plain arrays.
     """
     try:
+        # Not np.load, which takes any file by its content, a single array too.
         with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             splits = _npz_splits(path, archive.files)
             classes = [*archive["class_names"]] if "class_names" in archive.files else None
@@ -328,7 +332,7 @@ def _digits() -> Samples:
     from sklearn.datasets import load_digits  # here: it takes a second
 
     x, y = load_digits(return_X_y=True)
-    return read_arrays(x.reshape(-1, 8, 8) / 16, y)
+    return read_arrays(x.reshape(-1, 8, 8) / 16, y)  # pixels of 0..16
 
 
 _SKLEARN = Table[Callable[[], Samples]]("scikit-learn data set", {"digits": _digits})

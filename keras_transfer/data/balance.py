@@ -34,6 +34,7 @@ def choose_strategy(imbalance: str, counts: np.ndarray) -> tuple[str, str]:
     """
     if imbalance != "auto":
         return imbalance, "requested"
+    # An empty class is refused later, with its name, not by a division by 0.
     ratio = counts.max() / max(1, counts.min())
     reason = f"the largest class has {ratio:.1f} times the examples of the smallest"
     if ratio <= UNEVEN:
@@ -76,7 +77,13 @@ def class_weights(
 
 
 def weight_table(classes: Sequence[str], counts: np.ndarray, weights: np.ndarray) -> str:
-    """Lay out class, training examples and weight, a line each, for people to read."""
+    """Lay out class, training examples and weight, a line each, for people to read.
+
+    Args:
+        classes: Class names in label order.
+        counts: (classes,) int, training examples of each class.
+        weights: (classes,) float32, as ``class_weights`` gives them.
+    """
     width = max(len(name) for name in ("class", *classes))
     lines = [f"{'class':<{width}}  examples  weight"]
     for name, count, weight in zip(classes, counts, weights, strict=True):
@@ -125,4 +132,4 @@ def _by_name(weights: Mapping[str, float], classes: Sequence[str]) -> np.ndarray
 
 
 def _is_weight(weight: object) -> bool:
-    return isinstance(weight, Real) and 0 <= float(weight) < float("inf")
+    return isinstance(weight, Real) and 0 <= float(weight) < float("inf")  # not NaN

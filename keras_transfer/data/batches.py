@@ -51,11 +51,11 @@ class Preparer(Protocol):
     """Turns raw examples into network inputs; see ``inputs.base.BoundInput``."""
 
     def load(self, raw: tf.Tensor) -> Tensors:
-        """Prepare a single raw example, inside a graph."""
+        """Prepare a raw example, () string or (height, width, 3) uint8 pixels, inside a graph."""
         ...
 
     def collate(self, batch: Tensors) -> Tensors:
-        """Turn a batch of loaded examples into network inputs."""
+        """Turn a batch of loaded examples, (batch, ...) by name, into network inputs."""
         ...
 
 
@@ -64,7 +64,7 @@ class Prepared(Protocol):
     """A store whose examples are prepared already."""
 
     def prepared(self, row: tf.Tensor) -> Tensors:
-        """Example number ``row`` as ``Preparer.load`` returns it, inside a graph."""
+        """Example number ``row``, () int64, as ``Preparer.load`` returns it, inside a graph."""
         ...
 
 
@@ -91,7 +91,7 @@ class Loading:
         return -(-n // self.batch_size)
 
     def example(self, samples: Samples, row: tf.Tensor) -> Tensors:
-        """Read and load example ``row``."""
+        """Read and load example ``row``, () int64: for images {"pixels": (size, size, 3) uint8}."""
         if isinstance(samples.store, Prepared):
             return samples.store.prepared(row)
         return self.input.load(samples.store.read(row))
@@ -182,6 +182,7 @@ def training_batches(  # noqa: PLR0913
         batch = (augment(inputs, seeds) if augment else inputs), targets, weights
         return mix(*batch, seeds[0], epoch) if mix else batch
 
+    # flat_map takes one epoch after the other, so no batch holds examples of two.
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -197,6 +198,7 @@ def epoch_order(
     """
     if sampling is None:
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        # Not Dataset.shuffle, whose order depends on the epochs that came before.
         order = tf.random.experimental.stateless_shuffle(tf.range(n, dtype=tf.int64), seed=key)
         times = tf.zeros_like(order)
     else:
@@ -234,7 +236,10 @@ def training_table(
 
 
 def gathered(table: Table, positions: tf.Tensor, places: tf.Tensor) -> tuple[Tensors, Tensors]:
-    """Targets and weights of examples, by their positions in the table and in the epoch."""
+    """Targets, (batch, ...), and weights, (batch,) float32, of examples in training.
+
+    ``positions`` in the table and ``places`` in the epoch are (batch,) int64, or () for one.
+    """
     targets, weights, factors = table
     factor = tf.gather(factors, places)
     return (
@@ -290,7 +295,12 @@ def evaluation_batches(
 def evaluation_table(
     samples: Samples, loading: Loading, columns: Columns | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Columns of evaluation, padded to full batches: places in the table, targets, weights."""
+    """Columns of evaluation, padded by ``loading.padding`` so that devices can share each batch.
+
+    Returns:
+        (n + padding,) int64 places in the table; (n + padding, ...) targets and (n + padding,)
+        float32 weights by output.
+    """
     targets, given = columns or Columns({LABEL: samples.labels}, {})
     n, pad = len(samples), loading.padding(len(samples))
     order = np.arange(n + pad) % n

@@ -84,9 +84,12 @@ def _spellings(classes: Iterable[str]) -> list[list[str]]:
 
 def _spoken(name: str) -> str:
     """Normalized form of a name, equal for all of its spellings."""
+    # NFKC joins composed and decomposed letters, and full-width ones with plain ones.
     plain = unicodedata.normalize("NFKC", name)
+    # Cf: zero-width spaces and joiners, marks of writing direction.
     visible = "".join(letter for letter in plain if unicodedata.category(letter) != "Cf")
     text = " ".join(visible.split())
     if _NUMBER.fullmatch(text):
         return str(float(text))
+    # Folding of case may leave the normal form, so it is restored.
     return text if len(text) == 1 else unicodedata.normalize("NFKC", text.casefold())

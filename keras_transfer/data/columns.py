@@ -53,6 +53,7 @@ def check_columns(file: Path, names: Sequence[str], required: Sequence[str] = RE
                 "group and weight. "
                 + (f"Rename the column {meant!r} to {name!r}." if meant else str(cure))
             )
+    # A dict of columns would silently keep the last one.
     if twice := [name for name in COLUMNS if names.count(name) > 1]:
         raise BadData(f"{file} has several columns called {twice[0]}.")
 
@@ -101,5 +102,6 @@ def _near(name: str, missing: Sequence[str]) -> str:
 
 
 def _holds_splits(cells: Sequence[str]) -> bool:
+    # A set first: a table of a million rows has few different splits.
     values = {cell.strip() for cell in set(cells)} - {""}
     return len(values) > 1 and all(map(split_of, values))

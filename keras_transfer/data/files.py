@@ -52,6 +52,7 @@ class Files:
         path, expected = self.paths[row], self.digests[row]
         try:
             with open(path, "rb") as file:
+                # Of the open file, because the path may name another one a moment later.
                 content, current = file.read(), version(os.fstat(file.fileno()))
         except OSError as error:
             raise BadData(f"{path} cannot be read ({error.strerror}).") from None
@@ -63,6 +64,7 @@ class Files:
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
         """Read file number ``row``: a scalar string of its bytes."""
+        # Not tf.io.read_file, which could not notice that a file has changed.
         content = tf.numpy_function(lambda row: self.content(int(row)), [row], tf.string)
         return tf.ensure_shape(content, ())
 
@@ -100,5 +102,6 @@ class Files:
 def version(status: os.stat_result) -> int:
     """A 63-bit number that changes when the file's content does, and differs between files."""
     facts = (status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
-    packed = b"".join(struct.pack("<Q", fact % 2**64) for fact in facts)
+    packed = b"".join(struct.pack("<Q", fact % 2**64) for fact in facts)  # times may be negative
+    # 63 bits, because integers of SQLite and int64 are signed.
     return int.from_bytes(hashlib.sha256(packed).digest()[:8], "little") >> 1

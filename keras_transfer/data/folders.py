@@ -99,6 +99,7 @@ def _classes(split: str, folders: Plan, ignored: Ignored, evaluated: bool) -> _C
     if not classes:
         raise BadData(_without_classes(split, folders) + EXAMPLE.format(home))
     paths = [*classes.values()]
+    # A link from one class folder to another must not list its images twice.
     seen = {identity(path) for path in (home, *map(os.path.dirname, paths), *paths)}
     below = [images_below(path, seen) for path in paths]
     images = {name: images for name, (images, _) in zip(classes, below, strict=True)}

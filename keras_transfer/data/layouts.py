@@ -80,6 +80,7 @@ def _folders_in(home: str, names: list[str]) -> SplitFolders:
 def _split_class(root: str, names: list[str], known: Collection[str]) -> Plan:
     """Splits by their names; where the user says that they are, ``seg_train`` is one too."""
     clear = {name: split for name in names if (split := split_of(name))}
+    # A clear name wins: with test/ beside it, seg_test/ is no split.
     probable = {
         name: split for name, split in _probable(names).items() if split not in clear.values()
     }
@@ -140,6 +141,7 @@ def _auto(root: str, names: list[str], known: Collection[str]) -> Plan:
     below = {name: outline(os.path.join(root, name)) for name in names}
     if _splits_inside(below):
         return _class_split(root, names, known)
+    # Before names of splits: a model may know a class called test.
     if known and set(names) <= set(known):
         return _class(root, names, known)
     if _splits_outside(names):

@@ -132,6 +132,7 @@ def _sort_in(entry: os.DirEntry[str], listing: Listing) -> None:
 
 def _is_image(path: str) -> bool:
     try:
+        # Unbuffered: Python would read thousands of bytes ahead, of every file without a suffix.
         with open(path, "rb", buffering=0) as file:
             return image_format(file.read(START)) != ""
     except OSError:
@@ -203,6 +204,7 @@ def expanded(paths: Sequence[str | Path]) -> list[str]:
     for path in map(str, paths):
         if not path:
             raise BadData("A path is empty; name files, folders or patterns.")
+        # A file may be called photo[1].jpg.
         pattern = glob.has_magic(path) and not os.path.exists(path)
         matches = sorted(glob.glob(path, recursive=True)) if pattern else []
         # A path without images stays in the list, so that a row reports it.

@@ -136,7 +136,7 @@ def _group(cell: str) -> str:
 def _path(root: str, cell: str) -> str:
     """The file of a cell, with the spaces around its name where it has any."""
     for name in (cell, cell.strip()):
-        path = os.path.join(root, name)
+        path = os.path.join(root, name)  # root is ignored where name is absolute
         if name and "\0" not in name and os.path.exists(path):
             return path
     raise ValueError
@@ -162,7 +162,7 @@ def _split(cell: str) -> str:
 
 def _weight(cell: str) -> float:
     weight = float(cell.strip() or 1)
-    if not (weight >= 0 and math.isfinite(weight)):
+    if not (weight >= 0 and math.isfinite(weight)):  # float() reads nan too
         raise ValueError
     return weight
 
@@ -182,6 +182,7 @@ def _report_weights(file: Path, weights: np.ndarray) -> None:
 def _classes(file: Path, labels: list[str], splits: list[str], min_classes: int) -> list[str]:
     """Names of the classes: those that may be trained on, or all where no row says train."""
     by_split: dict[str, set[str]] = {split: set() for split in (*SPLITS, "")}
+    # A set first: millions of rows have few different pairs.
     for label, split in set(zip(labels, splits, strict=True)):
         by_split[split].add(label)
     train = by_split["train"] | by_split.pop("")
@@ -195,4 +196,5 @@ def _classes(file: Path, labels: list[str], splits: list[str], min_classes: int)
 def _order(splits: list[str], keys: list[str]) -> np.ndarray:
     """(n,) int64: rows by split, and by path in each split."""
     ranks = {split: rank for rank, split in enumerate((*SPLITS, ""))}
+    # The order of the rows in the table must not change what is drawn.
     return np.array(sorted(range(len(keys)), key=lambda i: (ranks[splits[i]], keys[i])))

@@ -35,6 +35,7 @@ def available() -> int:
     free = []
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        # Not MemFree: the kernel gives up the cache of files when memory is needed.
         free.append(1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1]))
     free += _left_to_container(Path("/sys/fs/cgroup"))
     if not free:
@@ -75,11 +76,11 @@ class Held:
         self.inputs, self.store, self.rows = inputs, store, rows
 
     def prepared(self, row: tf.Tensor) -> Tensors:
-        """Example number ``row``, from memory."""
+        """Example number ``row``, () int64, from memory; e.g. {"pixels": (size, size, 3) uint8}."""
         return {name: tf.gather(values, row) for name, values in self.inputs.items()}
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
-        """Read the original."""
+        """Read the original of example number ``row``, () int64; see ``Store.read``."""
         return self.store.read(tf.gather(tf.constant(self.rows), row))
 
     def check(self, row: int, judge: Judge) -> CheckResult:

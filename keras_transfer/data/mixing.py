@@ -96,6 +96,7 @@ class Mixing:
 
     def _blended(self, batch: Batch, seed: tf.Tensor) -> Batch:
         # Not the seed itself: the augmentation of an example has drawn from that.
+        # way=way, because a closure would see the last way in all of them.
         ways = [lambda way=way: way(*batch, fold_in(seed, -1)) for way in self.ways]
         if len(ways) == 1:
             return ways[0]()
@@ -106,6 +107,7 @@ Way = Callable[[Tensors, Tensors, Tensors, tf.Tensor], Batch]
 
 
 def _mixup(alpha: float) -> Way:
+    # float32 under any policy: half precision would round pixels and shares of labels.
     layer = keras.layers.MixUp(alpha, dtype="float32")
 
     def blend(inputs: Tensors, targets: Tensors, weights: Tensors, key: tf.Tensor) -> Batch:

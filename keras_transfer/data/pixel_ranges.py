@@ -45,6 +45,7 @@ def check_ranges(splits: Mapping[str, np.ndarray]) -> None:
     Raises:
         BadData: Names the range of each split.
     """
+    # Arrays of other types are refused where they are read.
     pixels = {split: x for split, x in splits.items() if x.size and x.dtype.kind in "uif"}
     factors = {split: to_255(x) for split, x in pixels.items()}
     highest = {split: float(x.max()) * factors[split] for split, x in pixels.items()}

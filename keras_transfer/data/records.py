@@ -58,6 +58,7 @@ class Records:
         return f"{path}@{self.offsets[row]}", int(self.lengths[row]), version(os.stat(path))
 
     def _read(self, row: int) -> bytes:
+        # Opened for each record: threads must not share a position. Unbuffered: one record only.
         with open(self.paths[self.files[row]], "rb", buffering=0) as file:
             file.seek(self.offsets[row])
             return file.read(self.lengths[row])
@@ -100,6 +101,7 @@ def _lengths_and_labels(path: str, label: str) -> tuple[np.ndarray, np.ndarray]:
             lengths.append(tf.strings.length(batch).numpy().astype("int64"))
             labels.append(tf.io.parse_example(batch, spec)[label].numpy())
     except tf.errors.OpError as error:
+        # TensorFlow puts names of nodes of its graph into messages.
         cause = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", error.message)
         raise BadData(
             f"{path} is missing or broken ({cause}). Delete its folder, and have the data set "

@@ -63,6 +63,7 @@ class Store(Protocol):
         ...
 
 
+# Compared by identity: == of arrays gives arrays, which have no truth value.
 @dataclass(frozen=True, eq=False)
 class Samples:
     """A table of n labelled images; sorted by key within each split, as its source lists them.
@@ -108,7 +109,15 @@ class Samples:
         labels: Sequence[int] | np.ndarray,
         **columns: Any,
     ) -> Samples:
-        """Make a table from plain sequences; ``columns`` are any of the others."""
+        """Make a table from plain sequences.
+
+        Args:
+            store: Turns row numbers into images.
+            classes: Class names in label order.
+            keys: (n,) path or record name of each image.
+            labels: (n,) int, index into ``classes``.
+            **columns: (n,) each: rows, splits, groups, weights, digests; cells by name.
+        """
         n = len(keys)
         values = {
             "rows": np.arange(n),
@@ -121,6 +130,7 @@ class Samples:
         return cls(
             store,
             tuple(classes),
+            # In NumPy's fixed-width strings each would take as much as the longest.
             np.asarray(keys, object),
             np.asarray(labels, "int32"),
             np.asarray(values["rows"], "int64"),
@@ -135,7 +145,11 @@ class Samples:
         return len(self.keys)
 
     def take(self, where: np.ndarray) -> Samples:
-        """Keep some images, by boolean mask or by index, in the order given."""
+        """Keep some images, in the order given.
+
+        Args:
+            where: (n,) bool, or (m,) int indices, which may repeat.
+        """
         columns = ("keys", "labels", "rows", "splits", "groups", "weights", "digests")
         more: dict[str, Any] = {
             name: {key: values[where] for key, values in getattr(self, name).items()}

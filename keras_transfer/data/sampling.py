@@ -117,6 +117,7 @@ class Bootstrap(Sampling):
 
 def _times(rows: np.ndarray) -> np.ndarray:
     """(n,) int64: how often the same row occurs earlier."""
+    # Stable: draws of one image stay in their order.
     order = np.argsort(rows, kind="stable")
     ranked = rows[order]
     times = np.empty(len(rows), "int64")

@@ -58,6 +58,7 @@ def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
         A row for each of ``samples``.
     """
     store, rows, file = samples.store, samples.rows.tolist(), (cache or Path()) / _FILE
+    # As many as in Python's ThreadPoolExecutor: threads wait for the disk, too.
     with ThreadPool(min(32, (os.cpu_count() or 1) + 4)) as threads:
         stamps: list[Any] = threads.map(store.stamp, rows) if cache else [None] * len(rows)
         results = [CheckResult(digest) for digest in scan_cache.recall(file, stamps)]
@@ -70,6 +71,7 @@ def scan(samples: Samples, judge: Judge, cache: Path | None) -> Scan:
         )
         for start in range(0, len(unknown), _PIECE):
             piece = unknown[start : start + _PIECE]
+            # piece comes first: in the other order zip would take one result more, and lose it.
             for i, checked in zip(piece, looks, strict=False):
                 results[i] = checked
             keep = [i for i in piece if stamps[i] and not results[i].reason]
@@ -93,6 +95,7 @@ def drop_invalid(samples: Samples, found: Scan, on_bad: str) -> Samples:
     act = ON_BAD[on_bad]
     samples = replace(samples, digests=found.digests)
     if isinstance(samples.store, Files):
+        # Later reads compare the digest, so nobody trains on files that were not checked.
         store = samples.store.expecting(samples.rows, found.digests)
         samples = replace(samples, store=store)
     bad = found.reasons != ""

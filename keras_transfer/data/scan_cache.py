@@ -47,6 +47,7 @@ def recall(file: Path, stamps: Sequence[Stamp | None]) -> list[str]:
         The digest of each image, "" where it is not known to be valid.
     """
 
+    # One join with a temporary table instead of a query for each image.
     def find(scan_cache: sqlite3.Connection) -> list[tuple[int, str]]:
         scan_cache.execute(_WANTED)
         scan_cache.executemany(_ASK, [(i, *_row(stamp)) for i, stamp in enumerate(stamps) if stamp])
@@ -74,6 +75,7 @@ def remember(file: Path, stamps: Sequence[Stamp], digests: Sequence[str]) -> Non
 
 def _row(stamp: Stamp) -> tuple[bytes, int, int]:
     name, size, changed = stamp
+    # Names of files may be no UTF-8, which SQLite requires of texts.
     return os.fsencode(name), size, changed
 
 
@@ -81,6 +83,7 @@ def _on(file: Path, work: Callable[[sqlite3.Connection], Result]) -> Result:
     """Do ``work`` in one transaction."""
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
+        # The connection's own context commits, but does not close.
         with closing(sqlite3.connect(file, timeout=_PATIENCE)) as scan_cache, scan_cache:
             scan_cache.execute(_TABLE)
             return work(scan_cache)

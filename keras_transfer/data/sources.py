@@ -156,6 +156,7 @@ def _named(data: Any, reading: Reading) -> Samples:
             f"layout = {reading.layout} is for folders of classes, but {str(data)!r:.200} is no "
             "folder. Leave layout at auto."
         )
+    # A file that has such a name comes first.
     if scheme and not exists:
         return SCHEMES[scheme[1]](scheme[2], reading)
     if not os.path.exists(path):

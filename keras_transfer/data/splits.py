@@ -101,6 +101,7 @@ def _by_key(samples: Samples, mask: np.ndarray) -> np.ndarray:
 
 def _stream(seed: int, purpose: str) -> np.random.Generator:
     """A separate random stream for each purpose."""
+    # Not hash(purpose), which differs between processes.
     return np.random.default_rng([seed, *purpose.encode()])
 
 
@@ -142,6 +143,7 @@ def split(
     order = _by_key(samples, np.ones(len(samples), bool))
     families = _families(samples.digests[order], samples.groups[order])
     splits = np.empty(len(samples), object)
+    # test before val: an undecided relative of both joins the test split.
     splits[order] = _decide(samples.take(order), families, {"test": test, "val": val}, seed)
     result = replace(samples, splits=splits)
     given = {name for name in ("val", "test") if (samples.splits == name).any()}
@@ -210,6 +212,7 @@ def _sizes(requested: dict[str, float | int], labels: np.ndarray) -> dict[str, i
 
 def _count(name: str, requested: float | int, n: int, classes: int) -> int:
     """Number of examples for a share or count of n; at least one per class."""
+    # By type, because 1 is a count and 1.0 a share.
     if isinstance(requested, float):
         if not 0 < requested < 1:
             raise BadConfiguration(
@@ -317,6 +320,7 @@ def _duplicates(samples: Samples) -> Iterable[np.ndarray]:
     rows: dict[str, list[int]] = {}
     for i, digest in enumerate(samples.digests):
         rows.setdefault(digest, []).append(i)
+    # Images without a digest are no copies of each other.
     rows.pop("", None)
     copies = [group for group in rows.values() if len(group) > 1]
     for group in copies:

@@ -45,6 +45,7 @@ def _award(
 ) -> np.ndarray:
     """Give out ``size`` units by falling ``priority(class, units it has)``, ties to the larger."""
     owner = np.repeat(np.arange(len(counts)), counts)
+    # lexsort sorts by its last key first.
     order = np.lexsort((-counts[owner], -priority(owner, _rank(owner))))
     return np.bincount(owner[order[:size]], minlength=len(counts))
 
@@ -66,6 +67,7 @@ def choose(labels: np.ndarray, quota: np.ndarray, rng: np.random.Generator) -> n
         Sorted int64 positions in ``labels``, as many as ``quota`` says.
     """
     order = rng.permutation(len(labels))
+    # Stable: within a class the random order stays.
     order = order[np.argsort(labels[order], kind="stable")]
     return np.sort(order[_rank(labels[order]) < quota[labels[order]]])
 
@@ -92,6 +94,7 @@ def deal(
         every split, and one in a few families of many classes may miss one.
     """
     order = rng.permutation(len(labels))  # so that ties are broken by chance
+    # Families get numbers without gaps, by which `_Deal` indexes its arrays.
     state = _Deal(labels[order], np.unique(families[order], return_inverse=True)[1], sizes)
     state.spread()
     state.deal_families()
@@ -117,12 +120,14 @@ class _Deal:
         self.by_family = np.argsort(families, kind="stable")
 
     def members(self, family: int) -> np.ndarray:
+        """(m,) int64: positions of the examples of a family."""
         start = self.family_start[family]
         return self.by_family[start : start + self.family_size[family]]
 
     def give(self, family: int, split: int) -> None:
         members = self.members(family)
         self.splits[members] = split
+        # Not +=, which would count several images of one class once.
         np.add.at(self.has[split], self.labels[members], 1)
 
     def spread(self) -> None:
@@ -153,6 +158,7 @@ class _Deal:
         free = np.flatnonzero(self.splits < 0)
         free = free[np.argsort(self.labels[free], kind="stable")]
         labels = self.labels[free]
+        # The last part takes what the others leave, so it has no bound.
         lack = np.maximum(self.wanted - self.has, 0)[:-1]
         full = np.cumsum(lack, axis=0)[:, labels]
         self.splits[free] = (_rank(labels) >= full).sum(axis=0)

@@ -64,12 +64,15 @@ _SEPARATOR = re.compile(r'"?sep=(.)"?\s*')
 
 def _read_text(file: Path, check: Callable[[Path, Sequence[str]], None]) -> TableRows:
     try:
+        # Excel writes a byte order mark, which would become part of the first name.
+        # newline="": cells in quotes may hold line ends, which the csv module reads itself.
         with file.open(encoding="utf-8-sig", newline="") as text:
             first = text.readline()
             declared = _SEPARATOR.fullmatch(first)
             if not declared:
                 text.seek(0)
             delimiter = declared[1] if declared else max(",;\t", key=first.count)
+            # strict: an open quote raises an error instead of swallowing the rest of the file.
             reader = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=True)
             return _parsed(file, reader, 1 if declared else 0, check)
     except UnicodeDecodeError as error:
@@ -87,6 +90,7 @@ def _parsed(
     columns: list[list[str]] = [[] for _ in names]
     numbers, ragged = [], []
     for row in reader:
+        # Lines, not rows: a cell in quotes may span several.
         number = reader.line_num + before
         if len(row) == len(names):
             numbers.append(number)
@@ -137,6 +141,7 @@ def _text(cell: Any) -> str:
     """
     if cell is None:
         return ""
+    # pandas stores whole numbers as floats where one of them is missing.
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)

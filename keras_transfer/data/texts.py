@@ -40,11 +40,11 @@ class Texts:
         self.texts = texts
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
-        """Give texts inside a graph: row numbers of any shape to strings (UTF-8) of that shape."""
+        """Give texts inside a graph: () or (batch,) int64 row numbers to as many UTF-8 strings."""
         return tf.gather(self._tensor, row)
 
     def raw(self, rows: np.ndarray) -> list[str]:
-        """Texts by their row numbers."""
+        """Texts by their row numbers, (n,) int."""
         return [self.texts[row] for row in rows]
 
     def check(self, row: int, judge: Judge) -> CheckResult:
@@ -308,10 +308,12 @@ def _is_quoted(cell: str) -> bool:
 
 def _quoted_rows(file: Path, text: str, delimiter: str) -> _NumberedRows:
     before = csv.field_size_limit(_LONGEST_CELL)
+    # newline="" keeps the line ends inside of texts.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         return [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise BadData(f"{file} cannot be read: {error} (line {reader.line_num:,}).") from error
     finally:
+        # The limit belongs to the process, not to this reader.
         csv.field_size_limit(before)

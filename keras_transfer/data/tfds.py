@@ -90,6 +90,7 @@ def _prepare(builder: Any) -> None:
         builder.data_path,
     )
     try:
+        # Files that were fetched before need no server.
         if not [*(builder.data_dir_root / "downloads" / builder.name).glob("*.INFO.json")]:
             _reach(urls)
         if not sys.stderr.isatty():
@@ -138,6 +139,7 @@ def _samples(info: Any) -> Samples:
         labels,
         splits=np.array([splits[split] for split, _ in files], object)[store.files],
     )
+    # tensorflow-datasets writes -1 where an example has no label.
     if (labels < 0).any():
         logger.warning("Leaving out %d images without a label", (labels < 0).sum())
     return samples.take(labels >= 0)

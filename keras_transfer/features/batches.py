@@ -66,6 +66,7 @@ def training_features(  # noqa: PLR0913
     """
     side_inputs = {name: tf.constant(values) for name, values in (sides or {}).items()}
     n, table = len(samples), training_table(len(samples), loading, columns, sampling)
+    # Each example starts at a view of its own, so that an epoch mixes all views.
     first_view = np.random.default_rng(seeds[1]).integers(len(views), size=n)
 
     def take(positions: np.ndarray, times: np.ndarray, epoch: np.ndarray) -> np.ndarray:
@@ -85,6 +86,7 @@ def training_features(  # noqa: PLR0913
     @as_written
     def load(positions: tf.Tensor, times: tf.Tensor, places: tf.Tensor, epoch: tf.Tensor) -> tuple:
         features = tf.numpy_function(take, [positions, times, epoch], tf.float32, stateful=False)
+        # numpy_function forgets shapes, and Keras builds layers by them.
         features = tf.ensure_shape(features, (None, *views[0].shape))
         inputs = {FEATURES: features} | {
             name: tf.gather(values, positions) for name, values in side_inputs.items()
@@ -92,6 +94,7 @@ def training_features(  # noqa: PLR0913
         batch = inputs, *gathered(table, positions, places)
         if mix is None:
             return batch
+        # The seed of the batch's first example, as training_batches takes it: the same mixes.
         seed = tf.stack(
             [epoch_fold(seeds[1], epoch), tf.cast(positions[0] + n * times[0], tf.int32)]
         )
@@ -125,7 +128,12 @@ def evaluation_features(
 
 
 def given(batch: Mapping[str, np.ndarray], names: Sequence[str]) -> Batch:
-    """The inputs of a batch for an engine: one array, or one for each name."""
+    """The inputs of a batch for an engine: one array, or one for each name.
+
+    Args:
+        batch: (batch, ...) arrays by the name of the input.
+        names: Names of the engine's inputs, in its order.
+    """
     arrays = tuple(batch[name] for name in names)
     return arrays if len(arrays) > 1 else arrays[0]
 
@@ -146,6 +154,7 @@ def streamed(
     """
 
     def generate() -> Iterator[tuple[Any, ...]]:
+        # An engine may read several batches ahead; their targets wait here in the same order.
         pending: deque[tuple[Any, ...]] = deque()
 
         def examples() -> Iterator[Batch]:

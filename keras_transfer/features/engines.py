@@ -46,6 +46,7 @@ def build_engine(name: str, precision: str, prefix: keras.Model) -> Engine:
         UnknownName: No engine is called so.
         BadConfiguration: OpenVINO is asked for and not installed.
     """
+    # Engines lower the precision themselves, so they start from float32 under any policy.
     return ENGINES[name](in_precision(prefix, "float32"), precision)
 
 
@@ -98,6 +99,7 @@ def in_precision(model: keras.Model, precision: str) -> keras.Model:
     Returns:
         The model itself where all its layers do so already; else a copy with equal weights.
     """
+    # Weights stay in float32 under a mixed policy; only the computation is in half precision.
     policy = precision if precision == "float32" else f"mixed_{precision}"
     layers = [layer for layer in model._flatten_layers() if not layer._layers]
     if all(layer.dtype_policy.name == policy for layer in layers):
@@ -111,7 +113,7 @@ def in_precision(model: keras.Model, precision: str) -> keras.Model:
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=recast, recursive=True)
-    copy.set_weights(model.get_weights())
+    copy.set_weights(model.get_weights())  # clone_model draws new ones
     return copy
 
 
@@ -119,6 +121,7 @@ def _keras(prefix: keras.Model, precision: str) -> Engine:
     model = in_precision(prefix, precision)
 
     # XLA is faster on GPUs; on a CPU its convolutions are slower than oneDNN's.
+    # The last batch is often smaller; it should not be traced again for each length.
     @tf.function(jit_compile=_gpus(), reduce_retracing=True)
     def forward(inputs: Any) -> tf.Tensor:
         return tf.cast(model(inputs, training=False), tf.float32)
@@ -146,6 +149,7 @@ def _graph(prefix: keras.Model, precision: str) -> Engine:
     )
     fetched = meta_graph_pb2.CollectionDef()
     fetched.node_list.value.extend([inputs, outputs])
+    # Grappler removes what no result needs, and looks for the results in this collection.
     meta.collection_def["train_op"].CopyFrom(fetched)
     config = config_pb2.ConfigProto()
     rewriting = config.graph_options.rewrite_options
@@ -189,6 +193,7 @@ def _openvino_precisions() -> list[str]:
 
 
 def _openvino(prefix: keras.Model, precision: str) -> Engine:
+    # Precision is chosen at compile time only, so both share one conversion.
     if prefix not in _CONVERTED:
         _CONVERTED[prefix] = openvino_network(_traced(prefix), _CHUNK)
     return openvino_engine(_CONVERTED[prefix], precision)
@@ -259,14 +264,17 @@ def _chunks(batches: Iterable[np.ndarray], lengths: deque[int], chunk: int) -> I
 
 def _in_flight(compiled: Any, chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """Run several requests at once; results are yielded in the order of the chunks."""
+    # Two more than run at once, so that the next inputs are there when one ends.
     count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 2
     idle = [compiled.create_infer_request() for _ in range(count)]
     busy: deque[tuple[Any, int]] = deque()
     for chunk in chunks:
         if not idle:
             yield _answer(busy, idle)
+        # The network is compiled for full chunks; `_answer` drops the rows of the padding.
         missing = size - len(chunk)
         padding = ((0, missing), (0, 0), (0, 0), (0, 0))
+        # Inputs are copied: the array may be reused before the request has run.
         idle[-1].start_async({0: np.pad(chunk, padding) if missing else chunk}, share_inputs=False)
         busy.append((idle.pop(), len(chunk)))
     while busy:

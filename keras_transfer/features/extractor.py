@@ -54,6 +54,7 @@ class View:
 
     def seeds(self, digests: np.ndarray) -> np.ndarray:
         """(n, 2) int32: by the content of an image, whatever table it stands in."""
+        # Seeds are int32: one bit less than the words of SeedSequence.
         own = np.random.SeedSequence([self.seed, self.number]).generate_state(1)[0] >> 1
         seeds = [(own, crc32(digest.encode()) >> 1) for digest in digests]
         return np.array(seeds, "int32").reshape(-1, 2)
@@ -199,7 +200,7 @@ class FeatureExtractor:
         Args:
             cut: Of a network that is the same up to its boundary, which is this one's.
         """
-        other = copy.copy(self)
+        other = copy.copy(self)  # tables, engines and counts are shared
         other.cut = cut
         return other
 
@@ -344,4 +345,4 @@ def _first_of_each(digests: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Places of the missing images, exact duplicates once."""
     places = np.flatnonzero(missing)
     _, first = np.unique(digests[places].astype(str), return_index=True)
-    return places[np.sort(first)]
+    return places[np.sort(first)]  # np.unique gives the order of digests

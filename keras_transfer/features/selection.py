@@ -118,6 +118,7 @@ class EngineSelector:
     def _prove(self, choice: EngineChoice) -> None:
         """Build the cached choice, if it is exact enough on these images too."""
         engine = build_engine(choice.engine, choice.precision, self.prefix)
+        # How much a lower precision loses depends on the images, which may be others this time.
         if choice.precision != "float32":
             pixels = self.sample()
             features = np.concatenate(list(engine([pixels])))
@@ -179,6 +180,7 @@ def _rates(engines: list[Engine], pixels: Batch) -> list[float]:
     batches = max(2, (os.cpu_count() or 1) // 2) * [pixels]
     best = [float("inf")] * len(engines)
     for _ in range(TURNS):
+        # Engines take turns, so that other load on the machine hits all of them.
         for number, engine in enumerate(engines):
             began = time.perf_counter()
             for _ in engine(batches):
@@ -191,21 +193,32 @@ def _rates(engines: list[Engine], pixels: Batch) -> list[float]:
 
 
 def reference(prefix: keras.Model, batch: Batch) -> np.ndarray:
-    """Features by Keras in float32, without a graph, which is faster for few images."""
+    """Features by Keras in float32, without a graph, which is faster for few images.
+
+    Args:
+        prefix: The frozen part.
+        batch: Its inputs, e.g. (batch, size, size, 3) float32 pixels, 0..255.
+
+    Returns:
+        (batch, ...) float32.
+    """
     model = in_precision(prefix, "float32")
     return keras.ops.convert_to_numpy(model(as_tensors(batch), training=False))
 
 
 def _judged(name: str, precision: str, features: np.ndarray, expected: np.ndarray) -> EngineChoice:
     """Store as float16 if the error is negligible."""
+    # Above 65,504 float16 is infinite, and so is the error then: float32 is taken.
     with np.errstate(over="ignore"):
         short = features.astype("float16").astype("float32")
+    # Half, so that the error of the engine itself still fits into EXACT.
     dtype = "float16" if _error(short, features) <= EXACT / 2 else "float32"
     error = _error(short if dtype == "float16" else features, expected)
     return EngineChoice(name, precision, dtype, error, rate=0.0)
 
 
 def _error(features: np.ndarray, expected: np.ndarray) -> float:
+    # In float64: float32 loses digits in sums over millions of squares.
     norm = float(np.linalg.norm(expected.astype("float64")))
     error = float(np.linalg.norm(features.astype("float64") - expected)) / (norm or 1.0)
     return error if np.isfinite(error) else float("inf")
@@ -240,9 +253,11 @@ def _recall(memory: Path) -> dict[str, dict[str, Any]]:
 
 def _remember(memory: Path, key: str, choice: EngineChoice) -> None:
     """Cache a choice for the next run."""
+    # Runs share this file: each writes its own copy, and renaming replaces it at once.
     unfinished = memory.with_name(f"{memory.name}.{os.getpid()}.tmp")
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
+        # Read again here: another run may have added its choice since.
         known = {**_recall(memory), key: asdict(choice)}
         unfinished.write_text(json.dumps(known, indent=1), encoding="utf-8")
         os.replace(unfinished, memory)

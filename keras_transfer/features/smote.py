@@ -59,9 +59,11 @@ def smote(table: Table, samples: Samples, seed: int) -> tuple[Table, Samples]:
             f"smote would need {2 * size / 1e9:.1f} GB of memory. Use --imbalance oversample."
         )
     features = table.take(np.arange(len(table))).reshape(len(table), -1)
+    # A class has one neighbour less than images; imbalanced-learn fails if asked for more.
     sampler = import_smote()(random_state=seed, k_neighbors=int(min(NEIGHBOURS, counts.min() - 1)))
     drawn, labels = sampler.fit_resample(features, samples.labels)
     first = np.unique(samples.labels, return_index=True)[1]
+    # fit_resample returns the given rows first, then the new ones.
     more = samples.take(np.r_[np.arange(len(table)), first[labels[len(table) :]]])
     means = np.bincount(samples.labels, samples.weights) / counts
     weights = np.r_[samples.weights, means[labels[len(table) :]]].astype("float32")

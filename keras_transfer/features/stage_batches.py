@@ -147,6 +147,7 @@ def from_features(
             )
         logger.info("The frozen layers run in every epoch")
         how = {"epochs": epochs, "first_epoch": first_epoch, **more}
+        # A stage that asks for clean features gets clean examples when they are streamed too.
         fresh = None if clean else augment
         return extractor.stream(_examples(train, loading, augment=fresh, **how))
 

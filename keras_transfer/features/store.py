@@ -63,11 +63,11 @@ class Table:
         return self.segments[0].shape[1:]
 
     def rows(self, places: np.ndarray) -> Table:
-        """The table of these rows, in this order; rows may repeat."""
+        """The table of the rows ``places``, (n,) int, in this order; rows may repeat."""
         return Table(self.segments, self.segment[places], self.row[places])
 
     def take(self, places: np.ndarray) -> np.ndarray:
-        """Features of some images, (len(places), ...) float32."""
+        """Features of the rows ``places``, (n,) int: (n, ...) float32, whatever lies on disk."""
         features = np.empty((len(places), *self.shape), "float32")
         segment, row = self.segment[places], self.row[places]
         for number in np.unique(segment):
@@ -76,6 +76,7 @@ class Table:
         return features
 
 
+# Compared and hashed by identity: spaces are keys of dicts, and metadata has no hash.
 @dataclass(frozen=True, eq=False)
 class Space:
     """One folder of features.
@@ -97,6 +98,7 @@ class Space:
         Returns:
             The table of all of them, if all are there, and (n,) bool: which are missing.
         """
+        # SHA-256 in hex has 64 digits; arrays of fixed width are searched without Python objects.
         requested = np.array(digests, "S64")
         names = sorted(path.name[: -len(".keys.npy")] for path in self.folder.glob("*.keys.npy"))
         segment, row = np.full(len(requested), -1), np.zeros(len(requested), int)
@@ -104,12 +106,14 @@ class Space:
             keys = np.load(self.folder / f"{name}.keys.npy")
             order = np.argsort(keys)
             at = np.searchsorted(keys, requested, sorter=order)
+            # searchsorted gives len(keys) for what sorts after all keys.
             at = order[np.minimum(at, len(keys) - 1)]
             stored = keys[at] == requested
             segment[stored], row[stored] = number, at[stored]
         missing = segment < 0
         if missing.any() or not len(requested):
             return None, missing
+        # Memory-mapped: features may exceed the memory, and runs share the pages.
         segments = [np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in names]
         return Table(segments, segment, row), missing
 
@@ -127,17 +131,20 @@ class Space:
             OSError: The disk is full, or the folder is gone.
         """
         size = max(1, SEGMENT // max(1, row.nbytes))
+        # One by one, because a segment may end within a batch.
         rows = (features for batch in batches for features in batch.astype(row.dtype))
         for start in range(0, len(digests), size):
             keys = np.array(digests[start : start + size], "S64")
             self._add_segment(keys, rows, row)
 
     def _add_segment(self, keys: np.ndarray, rows: Iterator[np.ndarray], row: np.ndarray) -> None:
+        # A unique name: several runs may add to one space at the same time.
         name = uuid.uuid4().hex
         unfinished = self.folder / f"{name}.tmp"
         header = {"descr": row.dtype.str, "fortran_order": False, "shape": (len(keys), *row.shape)}
         try:
             with unfinished.open("wb") as file:
+                # The header alone: np.save would need the entire segment in memory.
                 np.lib.format.write_array_header_1_0(file, header)
                 if hasattr(os, "posix_fallocate"):  # a full disk shows now, not in the middle
                     os.posix_fallocate(file.fileno(), 0, file.tell() + len(keys) * row.nbytes)
@@ -206,13 +213,16 @@ def open_space(cache: Path, metadata: dict[str, Any]) -> Iterator[Space]:
     text = json.dumps(metadata, sort_keys=True)
     space = Space(cache / FOLDER / hashlib.sha256(text.encode()).hexdigest()[:32], metadata)
     space.folder.mkdir(parents=True, exist_ok=True)
+    # "a+" neither fails where there is no file nor truncates that of another run.
     with (space.folder / METADATA).open("a+", encoding="utf-8") as file:
+        # Unfinished files may be removed only while nobody else writes here.
         if _locked(file, alone=True):
             _sweep(space.folder)
         _locked(file, alone=False)
         if file.tell() == 0:
             file.write(text)
             file.flush()
+        # The time of the last use decides which space is evicted first.
         os.utime(space.folder / METADATA)
         yield space
 

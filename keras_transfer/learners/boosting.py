@@ -36,6 +36,7 @@ def boosted(
         which the log loss on val was lowest.
     """
     features, labels, weights = train
+    # Its own early stopping would hold out training images; here val decides.
     trees = HistGradientBoostingClassifier(
         max_iter=ROUNDS, early_stopping=False, random_state=seed
     ).fit(features, labels, sample_weight=weights)
@@ -46,6 +47,7 @@ def boosted(
         return every
 
     losses = [
+        # val may lack classes, which log_loss would otherwise take for a mistake.
         log_loss(val[1], spread(probabilities), labels=range(classes))
         for probabilities in trees.staged_predict_proba(val[0])
     ]

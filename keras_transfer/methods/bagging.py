@@ -32,6 +32,7 @@ class Bagging(Method):
     @classmethod
     def from_word(cls, more: str) -> dict[str, Any]:
         """The number of heads."""
+        # int() alone would also read 1_0 and "+10".
         if not more.isdecimal() or not MIN_MEMBERS <= int(more) <= MAX_MEMBERS:
             raise BadConfiguration(
                 f"method = {f'bagging:{more}'!r}: bagging needs the number of heads, {MIN_MEMBERS} "

@@ -38,11 +38,13 @@ def from_text(text: str) -> dict[str, Any]:
 def _read(value: Any) -> Any:
     value = from_text(value) if isinstance(value, str) else value
     if isinstance(value, dict) and "type" in value:
+        # Raises UnknownName with near misses, where pydantic would list the types only.
         assert METHODS[value["type"]]
     return value
 
 
 if TYPE_CHECKING:
+    # Type checkers cannot follow a union that is built from a table.
     AnyMethod = Method
 else:
     AnyMethod = Annotated[

@@ -58,6 +58,7 @@ _VGG = Marks(r"(block\d+)_")
 _RESNET = Marks(r"(conv\d)_")
 _INCEPTION = Marks(r"(mixed\d+)$", ends=True)
 _INCEPTION_RESNET = Marks(r"(mixed_\d[ab]|block\d+_\d+|conv_7b)(?:_|$)", ends=True)
+# Groups are joined: conv_dw_3 and conv_pw_3 are both in the block conv_3.
 _MOBILENET = Marks(r"(conv)(?:_(?:pad|dw|pw)(_\d+)|(1)(?:_|$))")
 _MOBILENET_V2 = Marks(r"(Conv1|expanded_conv|block_\d+|Conv_1)(?:_|$)")
 _MOBILENET_V3 = Marks(r"(conv_1|expanded_conv(?:_\d+)?|conv)(?:_[a-z]|$)")
@@ -91,9 +92,11 @@ BACKBONES: Table[BackboneSpec] = Table(
         "inception_resnet_v2": _keras(
             "InceptionResNetV2", "tf", _INCEPTION_RESNET, 54_336_736, size=299, least=75
         ),
+        # Keras names Xception's layers as VGG's, and DenseNet's as ResNet's.
         "xception": _keras("Xception", "tf", _VGG, 20_861_480, size=299, least=71),
         "mobilenet": _keras("MobileNet", "tf", _MOBILENET, 3_228_864, variants=_V1),
         "mobilenet_v2": _keras("MobileNetV2", "tf", _MOBILENET_V2, 2_257_984, variants=_V2),
+        # "none": the network has Rescaling or Normalization layers of its own.
         "mobilenet_v3_small": _keras(
             "MobileNetV3Small", "none", _MOBILENET_V3, 939_120, variants=_V3
         ),
@@ -179,16 +182,19 @@ def build_backbone(
     """
     row = BACKBONES[name]
     size = _checked_size(name, row.size if image_size is None else image_size)
+    # Checks come before the import: a wrong name is reported without waiting for Keras.
     options = checked_variant(name, variant)
     import keras
 
     module, _, constructor = row.constructor.partition(":")
+    # Never weights="imagenet": Keras would then add a Rescaling layer to EfficientNets.
     network = getattr(import_module(module), constructor)(
         include_top=False, weights=None, input_shape=(size, size, 3), **options
     )
     for layer in network.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
+    # A fixed name, by which `Network.of` finds the backbone of a model from a file.
     return keras.Model(network.input, network.output, name="backbone")
 
 

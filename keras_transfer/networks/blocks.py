@@ -47,6 +47,7 @@ def _is_input(layer: keras.Layer) -> bool:
 
 
 def _block_of_each(names: list[str]) -> list[str]:
+    # Not a set: its order differs between processes, and max takes the first of equals.
     families = dict.fromkeys(row.marks for row in BACKBONES.values())
     families |= dict.fromkeys(row.marks for row in TEXT_BACKBONES.values())
     marks = max(families, key=lambda family: sum(map(bool, _marked(names, family))))

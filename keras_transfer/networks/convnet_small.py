@@ -46,7 +46,7 @@ def _block(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
             width,
             3,
             padding="same",
-            use_bias=False,
+            use_bias=False,  # batch normalisation would subtract it again
             kernel_initializer="he_normal",
             name=f"{name}_conv{number}",
         )(x)

@@ -38,6 +38,7 @@ class Cut:
     inputs: tuple[str, ...] = ("pixels",)
     passthrough: tuple[str, ...] = ()
 
+    # Cached: what OpenVINO makes of the model is remembered by this object.
     @cached_property
     def frozen(self) -> keras.Model:
         """From the inputs, in their order, to features; nothing in it trains or draws numbers."""
@@ -92,6 +93,7 @@ def _cut(graphs: tuple[keras.Model, ...], inputs: tuple[str, ...]) -> Cut | None
         tensor = last.output_tensors[0]
         before = (*before, keras.Model(graph.input, tensor))
         graph = keras.Model(tensor, graph.output)
+    # Without a kernel the frozen part is too cheap to be worth a cache of its output.
     if not any(len(weight.shape) > 1 for part in before for weight in part.weights):
         return None
     boundary = (last or _in_order(before[-1])[-1]).operation.name
@@ -167,6 +169,7 @@ def fingerprint(model: keras.Model) -> str:
     """
     digest = hashlib.sha256(json.dumps(_structure(model), default=str).encode())
     for weight in model.weights:
+        # A hash reads raw memory, which has to be contiguous.
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).data)
     return digest.hexdigest()[:32]
 
@@ -194,7 +197,9 @@ def _nameless(config: Any) -> Any:
         return [_nameless(value) for value in config]
     if not isinstance(config, dict):
         return config
+    # Private attributes are Keras's bookkeeping, such as the nodes of other graphs.
     public = {key: value for key, value in config.items() if not str(key).startswith("_")}
+    # `trainable` differs between stages and changes nothing in inference.
     return {key: _nameless(public[key]) for key in public if key not in ("name", "trainable")}
 
 
@@ -217,6 +222,7 @@ def _last_cut(graph: keras.Model, sides: Collection[int] = ()) -> Any | None:
             continue
         if _acts_in_training(node.operation):
             break
+        # No earlier output is used after this node, so its own carries everything that follows.
         if last <= place and not node.is_input:
             cut = node
         last = max(last, *(last_use.get(id(tensor), 0) for tensor in node.output_tensors))
@@ -241,6 +247,9 @@ def _acts_in_training(operation: Any) -> bool:
 
 def _acts(layer: keras.Layer) -> bool:
     if isinstance(layer, keras.layers.BatchNormalization):
+        # In Keras a batch normalization that is not trainable runs in inference mode.
         return layer.trainable
+    # Dropout of rate 0 draws nothing; random layers that have no rate always count.
     random = getattr(layer, "seed_generator", None) is not None and getattr(layer, "rate", 1) > 0
+    # Weights of a container are those of its layers, which are asked one by one.
     return random or (not layer._layers and bool(layer.trainable_weights))

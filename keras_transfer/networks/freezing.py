@@ -38,6 +38,7 @@ def freeze(
 
     trained = _trained(backbone, unfreeze)
     backbone.trainable = True  # of a frozen model nothing would train, whatever its layers say
+    # The setter above has set all layers inside too, so each of them needs its own value.
     for layer in backbone.layers:
         frozen = batch_norm == "frozen" and isinstance(layer, BatchNormalization)
         layer.trainable = id(layer) in trained and not frozen

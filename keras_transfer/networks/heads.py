@@ -82,6 +82,7 @@ def build_head(  # noqa: PLR0913
     def answer(x: keras.KerasTensor, whose: str = "") -> keras.KerasTensor:
         for number, width in enumerate(units, start=1):
             name = f"{whose}hidden{number}"
+            # Batch normalization subtracts the mean, and with it any bias.
             x = dense(width, name, use_bias=not batch_normalization)(x)
             if batch_normalization:
                 x = layers.BatchNormalization(name=f"{name}_bn")(x)
@@ -90,6 +91,7 @@ def build_head(  # noqa: PLR0913
                 x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
         if dropout and not units:
             x = layers.Dropout(dropout, name=f"{whose}dropout")(x)
+        # float32 under mixed precision too: in float16 the loss may overflow.
         x = dense(outputs, f"{whose}logits", dtype="float32")(x)
         return x if finish is None else finish(x)
 

@@ -72,10 +72,12 @@ def check_hash(path: Path, digest: str) -> None:
     Raises:
         BadWeights: It has another hash.
     """
+    # Keras publishes MD5 for most files and SHA-256 for ConvNeXt; the length tells which.
     algorithm = "sha256" if len(digest) == 64 else "md5"
+    # Systems in FIPS mode refuse MD5 unless it is declared as no security measure.
     hasher = hashlib.new(algorithm, usedforsecurity=False)
     with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(1 << 20):  # convnext_xlarge has 1.4 GB
             hasher.update(chunk)
     if digest and hasher.hexdigest() != digest:
         raise BadWeights(
@@ -116,7 +118,7 @@ def _download(file: Location) -> None:
             file.path.name,
             file.url,
             file_hash=file.hash or None,
-            cache_dir=str(file.path.parents[1]),
+            cache_dir=str(file.path.parents[1]),  # not the folder that Keras set at import
             cache_subdir="models",
         )
 

@@ -149,6 +149,7 @@ def with_extra_outputs(network: Network, output: str, names: Sequence[str]) -> N
         names: Names of the copies.
     """
     given = network.model.output
+    # Keras takes one loss for each output, so each further term needs an output of its own.
     copies = {n: keras.layers.Identity(dtype="float32", name=n)(given[output]) for n in names}
     model = keras.Model(network.model.input, {**given, **copies})
     return Network(model, network.predictor, network.backbones, network.passthrough)

@@ -39,6 +39,7 @@ PREPROCESSINGS: Table[Preprocessing] = Table(
     {
         "none": Preprocessing(),
         "tf": Preprocessing(1 / 127.5, -1.0),
+        # The offsets are those of blue, green and red, so the channels are reversed first.
         "caffe": Preprocessing(offset=(-103.939, -116.779, -123.68), bgr=True),
         "torch": Preprocessing(
             tuple(1 / (255 * std) for std in STD),

@@ -73,6 +73,7 @@ def build_text_backbone(
         BadConfiguration: It cannot take sequences so long.
     """
     row = TEXT_BACKBONES[name]
+    # Two tokens are [CLS] and [SEP], without which no text is encoded.
     if not 2 <= length <= row.positions:
         raise BadConfiguration(
             f"{name} takes sequences of 2 to {row.positions} tokens, not {length}. "

@@ -60,6 +60,8 @@ def transformer(
         changed = _feed_forward(_normalised(x, f"{name}_feed_forward"), name)
         changed = _dropped(changed, dropout, f"{name}_feed_forward_dropout")
         x = layers.Add(name=f"{name}_feed_forward_add")([x, changed])
+    # With the normalisation before each block, the sum of all blocks is not normalised yet.
+    # Its name puts this layer into the last block, so that it is unfrozen with it.
     x = _normalised(x, f"layer_{depth - 1}_output")
     return keras.Model(
         {"token_ids": token_ids, "padding_mask": padding_mask}, x, name="transformer"
@@ -86,6 +88,7 @@ def _attention(
     x: keras.KerasTensor, padding_mask: keras.KerasTensor, name: str, heads: int, dropout: float
 ) -> keras.KerasTensor:
     width, length = x.shape[-1], padding_mask.shape[1]
+    # (batch, 1, length): all queries share one mask, which Keras broadcasts.
     mask = layers.Reshape((1, length), name=f"{name}_mask")(padding_mask)
     attention = layers.MultiHeadAttention(
         heads,

@@ -64,12 +64,15 @@ def opened(path: Path) -> Iterator[h5py.Group]:
         try:
             source: Any = path
             if path.suffix == ".keras":
+                # h5py reads the member of the archive in place; nothing is unpacked to disk.
                 archive = stack.enter_context(zipfile.ZipFile(path))
                 source = stack.enter_context(archive.open("model.weights.h5"))
             file = stack.enter_context(h5py.File(source, "r"))
+            # Keras 2 puts the weights of a complete model into a group of this name.
             root = file.get("model_weights", file)
             if not _names(root, "layer_names") and "layers" not in root:
                 raise BadWeights(f"{path} is an HDF5 file, but not one of weights saved by Keras.")
+            # Inside the try: HDF5 data that break off show only when the arrays are read.
             yield root
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise BadWeights(_unreadable(path, error)) from None
@@ -161,10 +164,12 @@ def _counterparts(leaves: Sequence[keras.Layer], owners: Iterable[str]) -> dict[
                 found[kind].append((int(number), name))
         return {kind: [name for _, name in sorted(pairs)] for kind, pairs in found.items()}
 
+    # Keras numbers layers as they are made, but the numbers need not start at 0.
     kinds_here, kinds_in_file = by_kind(leaf.name for leaf in leaves), by_kind(owners)
     numbered = {
         leaf_name: owner
         for kind in kinds
+        # Not strict: the network in the file may have a top.
         for leaf_name, owner in zip(kinds_here[kind], kinds_in_file[kind], strict=False)
     }
     same = set(owners).difference(*kinds_in_file.values())
@@ -182,6 +187,7 @@ def _networks(root: h5py.Group) -> Iterator[h5py.Group]:
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
     """Read a list of names; long ones are stored in numbered pieces."""
+    # Keras 2 divides a list that exceeds the 64 kB that HDF5 has for an attribute.
     pieces = [attribute] if attribute in group.attrs else []
     while (piece := f"{attribute}{len(pieces)}") in group.attrs:
         pieces.append(piece)
@@ -212,6 +218,7 @@ def _keys(layers: Sequence[keras.Layer]) -> list[str]:
 
 
 def _snake(name: str) -> str:
+    # The same patterns as in Keras, whose files name their groups by them.
     words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
@@ -222,6 +229,7 @@ def _held_by(group: h5py.Group | None, layer: keras.Layer) -> Held:
 
 def _arrays(group: h5py.Group, layer: keras.Layer) -> Iterator[h5py.Dataset]:
     variables = group.get("vars", {})
+    # As text, "10" would come before "2".
     yield from (variables[key] for key in sorted(variables, key=int))
     inner = getattr(layer, "layers", ())  # ConvNeXt's stem is a Sequential
     for key, inner_layer in zip(_keys(inner), inner, strict=True):

@@ -64,6 +64,7 @@ def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | Non
         BadWeights: It does not, or cannot be read.
     """
     path = Path(file).expanduser()
+    # Kernels do not depend on the image size, and the smallest network is built fastest.
     backbone = build_backbone(name, image_size=BACKBONES[name].least, variant=variant)
     with opened(path) as root:
         _fitting(path, root, backbone, name)
@@ -112,6 +113,7 @@ def _fitting(path: Path, root: h5py.Group, backbone: keras.Model, name: str) -> 
             return layout
         away = abs(layout.parameters - backbone.count_params())
         misfits.append((-fitting, away, problem, layout))
+    # Only two items: ties must not compare layouts, which hold arrays.
     _, _, problem, nearest = min(misfits, key=lambda misfit: misfit[:2])
     raise BadWeights(f"{path} does not fit {name}: {problem}.{_likely(nearest.parameters, name)}")
 

@@ -17,7 +17,7 @@ from keras_transfer.objectives.multilabel import MultiLabel
 from keras_transfer.objectives.regression import Regression
 from keras_transfer.tables import Table
 
-__all__ = ["OBJECTIVES", "AnyObjective", "read_objective"]
+__all__ = ["OBJECTIVES", "AnyObjective", "read_objective", "several"]
 
 OBJECTIVES: Table[type[Objective]] = Table(
     "objective",
@@ -45,7 +45,7 @@ def read_objective(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     # First: a column may be called like a setting.
-    if _several(value):
+    if several(value):
         return {str(column): _of_column(str(column), inner) for column, inner in value.items()}
     settings = dict(value)
     return OBJECTIVES[settings.pop("type", "classification")](**settings)
@@ -70,7 +70,12 @@ def _of_column(column: str, value: Any) -> Any:
         raise ValidationError.from_exception_data(error.title, details) from None
 
 
-def _several(value: Mapping[str, Any]) -> bool:
+def several(value: Mapping[str, Any]) -> bool:
+    """Whether a mapping has objectives by their column, instead of the settings of one.
+
+    Raises:
+        BadConfiguration: It is empty.
+    """
     if not value:
         raise BadConfiguration("objective = {}: name a column and what is predicted of it.")
     # A column that is called like a setting is told apart by what it maps to.

@@ -37,6 +37,7 @@ def callback_state(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, L
     memories = {type(callback).__name__: vars(callback) for callback in callbacks}
     return {
         who: {
+            # NumPy's numbers are not JSON.
             name: None if memory[name] is None else float(memory[name])
             for name in STATE_ATTRIBUTES
             if name in memory
@@ -85,6 +86,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         value = float((logs or {})[self.monitor])
         if better(self.monitor, value, self.best):
             self.best = value
+            # The metric is that of the averages, so these are written.
             swap_ema_weights(self.model)
             save_state(self.path, self.kept, {self.monitor: value})
             swap_ema_weights(self.model)

@@ -42,6 +42,7 @@ class DistillationLoss(keras.losses.Loss):
         student = y_pred / self.temperature
         if self.activation == "softmax":
             p = ops.softmax(teacher, axis=-1)
+            # Not log(softmax): it is -inf where a share is rounded to 0.
             log_ratio = ops.log_softmax(teacher, axis=-1) - ops.log_softmax(student, axis=-1)
             return self.temperature**2 * ops.sum(p * log_ratio, axis=-1)
         p = ops.sigmoid(teacher)

@@ -31,6 +31,7 @@ def session(
         deterministic: Make TensorFlow choose repeatable GPU kernels, at some cost in speed.
             It stays so for the rest of the process: TensorFlow cannot turn it off.
     """
+    # The policy belongs to the process: a later session, or a notebook, must not inherit it.
     before = keras.config.dtype_policy()
     keras.utils.set_random_seed(seed)
     if deterministic:

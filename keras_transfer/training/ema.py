@@ -39,6 +39,7 @@ def with_warm_ema(optimizer: Any) -> Any:
             if self.gradient_accumulation_steps:
                 updated = (self._iterations + 1) % self.gradient_accumulation_steps == 0
                 momentum = keras.ops.where(updated, momentum, 1.0)
+            # Keras reads this attribute while it traces the update, so a tensor can replace it.
             self.ema_momentum = momentum
             super()._update_model_variables_moving_average(variables)
             self.ema_momentum = target
@@ -58,6 +59,7 @@ def swap_ema_weights(model: keras.Model) -> None:
         return
     averages = optimizer._model_variables_moving_average
     for variable, average in zip(model.trainable_variables, averages, strict=True):
+        # `value` is the variable itself, so without a copy its old numbers would be lost.
         value = keras.ops.copy(variable.value)
         variable.assign(average.value)
         average.assign(value)

@@ -62,6 +62,7 @@ class Sweep(NamedTuple):
         """
         curve, still = self.smoothed, self.losses[:STILL]
         chance = float(np.std(still)) if still else 0.0
+        # At the first rates nothing is learned: a minimum there is noise.
         later = curve[STILL:]
         # Rounding of a constant loss is no decrease.
         if not len(later) or np.mean(still) - later.min() <= max(chance, 1e-6 * np.mean(still)):
@@ -107,6 +108,7 @@ def diverged(losses: Sequence[float]) -> bool:
     average, lowest = 0.0, math.inf
     for step, loss in enumerate(losses, 1):
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        # As in Adam: the average starts at 0, so the first values would be too low.
         unbiased = average / (1 - SMOOTHING**step)
         lowest = min(lowest, unbiased)
     return unbiased > DIVERGED * lowest
@@ -116,19 +118,33 @@ def three_quarters(rates: Sequence[float], curve: np.ndarray) -> float:
     """The lowest rate at which the smoothed loss has made three quarters of its decrease.
 
     A level is read off a noisy curve more surely than a slope: ``benchmarks/lr_find.py`` has both.
+
+    Args:
+        rates: (steps,) growing rates.
+        curve: (steps,) float64, the smoothed loss at each.
     """
     start, lowest = float(np.mean(curve[:STILL])), float(np.min(curve))
     return float(rates[int(np.argmax(curve <= start - 0.75 * (start - lowest)))])
 
 
 def steepest(rates: Sequence[float], curve: np.ndarray) -> float:
-    """The rate where the smoothed loss falls fastest per decade, before its minimum."""
+    """The rate where the smoothed loss falls fastest per decade, before its minimum.
+
+    Args:
+        rates: (steps,) growing rates.
+        curve: (steps,) float64, the smoothed loss at each.
+    """
     slopes = np.gradient(curve, np.log10(rates))[: int(np.argmin(curve)) + 1]
     return float(rates[int(np.argmin(slopes))])
 
 
 def minimum(rates: Sequence[float], curve: np.ndarray) -> float:
-    """A tenth of the rate where the smoothed loss is lowest."""
+    """A tenth of the rate where the smoothed loss is lowest.
+
+    Args:
+        rates: (steps,) growing rates.
+        curve: (steps,) float64, the smoothed loss at each.
+    """
     return float(rates[int(np.argmin(curve))]) / 10
 
 

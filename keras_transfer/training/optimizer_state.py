@@ -34,6 +34,7 @@ def per_variable_steps(optimizer: Any) -> Any:
     """
 
     class Aged(optimizer):
+        # None outside of an update: the rate's schedule has to see the steps of the stage alone.
         _age: Any = None
 
         def build(self, variables: list[Any]) -> None:

@@ -45,6 +45,7 @@ def _constant(rate: float, steps: int, warmup: int, decay: float) -> Any:
 
     if not warmup:
         return rate
+    # Keras has no warm-up alone; a linear "decay" from 0 up to the rate stays there afterwards.
     return keras.optimizers.schedules.PolynomialDecay(0.0, warmup, end_learning_rate=rate)
 
 
@@ -169,6 +170,7 @@ def build_optimizer(
     optimizer = _extended(optimizer_class, arguments, factor_of, carry)(
         SCHEDULES[schedule](learning_rate, steps, warmup_steps, decay), **arguments
     )
+    # Keras's normalization layers call their weights gamma and beta.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 

@@ -19,6 +19,7 @@ Origin = dict[int, Any]
 def origin(network: Network) -> Origin:
     """Copy the initial kernels of the backbones, for ``l2_sp``."""
     return {
+        # A copy: `value` is the variable itself, which training changes.
         id(kernel): keras.ops.copy(kernel.value)
         for backbone in network.backbones.values()
         for kernel in _kernels(backbone)
@@ -48,6 +49,7 @@ def l2_sp(network: Network, start: Origin, *, backbone: float, head: float) -> I
         if strength and kernel.trainable:
             kept.append((kernel, kernel.regularizer))
             target = start[id(kernel)] if pretrained else 0.0
+            # Set on the variable, so that the layer's own setting is saved with the model.
             kernel.regularizer = _Pull(kernel.regularizer, strength, target)
     try:
         yield

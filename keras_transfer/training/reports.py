@@ -11,6 +11,7 @@ __all__ = ["listening", "report"]
 
 Listener = Callable[[list[dict[str, Any]]], None]
 
+# A plain global would also send the runs of other threads to this listener.
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 

@@ -40,7 +40,9 @@ def save_state(path: Path, model: keras.Model, progress: dict[str, Any]) -> None
     arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
     # NumPy stores bfloat16 as raw bytes; float32 holds every bfloat16 exactly.
     arrays = {k: v.astype("float32") if v.dtype.kind == "V" else v for k, v in arrays.items()}
+    # np.savez would append .npz to any other name.
     unfinished = path.with_suffix(".tmp.npz")
+    # In the same file, so that variables and position are always of one moment.
     arrays[PROGRESS] = np.array(json.dumps(progress))
     np.savez(unfinished, allow_pickle=False, **arrays)
     os.replace(unfinished, path)
@@ -72,7 +74,11 @@ def read_progress(path: Path) -> dict[str, Any] | None:
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:
-    """The variables in a state file, in order."""
+    """The variables in a state file, in order.
+
+    Returns:
+        Arrays of any shape, (), (n,), (n, m), ...; bfloat16 comes back as float32.
+    """
     with np.load(path) as arrays:
         return [arrays[f"v{i}"] for i in range(len(arrays.files) - 1)]
 

@@ -49,6 +49,7 @@ def ranked(folder: Path, monitor: str) -> list[tuple[Path, float]]:
     """The epochs that are kept in a folder with their metrics, best first."""
     epochs = [(path, read_progress(path) or {}) for path in folder.glob("epoch_*.npz")]
     sign = -1 if mode(monitor) == "max" else 1
+    # Of equal metrics the earlier epoch comes first, as in BestCheckpoint.
     epochs.sort(key=lambda epoch: (sign * epoch[1]["value"], epoch[1]["epoch"]))
     return [(path, metadata["value"]) for path, metadata in epochs]
 
@@ -84,6 +85,7 @@ def greedy_soup(
     for path, _ in epochs[1:]:
         tried = [*soup, read_arrays(path)]
         _assign(part, _mean(tried))
+        # evaluate() gives the names without val_.
         value = float(fitted.evaluate(val, return_dict=True, verbose=0)[monitor[len("val_") :]])
         if value == best or better(monitor, value, best):
             soup, best = tried, value
@@ -97,6 +99,7 @@ def greedy_soup(
 
 def _mean(soup: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
     return [
+        # In float64: a sum of float16 or float32 arrays loses digits.
         np.mean(values, axis=0, dtype="float64").astype(values[0].dtype)
         if values[0].dtype.kind == "f"
         else values[0]

@@ -76,7 +76,9 @@ class _Rise(keras.callbacks.Callback):
 @contextmanager
 def _put_back(model: keras.Model) -> Iterator[None]:
     variables = list(model.variables)
+    # np.array copies: what Keras gives may share the memory of the variable.
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    # Keras draws seeds that nobody set from Python's generator.
     python, numpy = random.getstate(), np.random.get_state()
     try:
         yield

@@ -34,5 +34,6 @@ def compile_arguments(terms: Sequence[Term]) -> dict[str, Any]:
     return {
         "loss": {term.output: term.loss for term in terms},
         "loss_weights": weights if set(weights.values()) != {1.0} else None,
+        # Not metrics: these ignore weights, and so would count examples that only pad a batch.
         "weighted_metrics": {term.output: list(term.metrics) for term in terms if term.metrics},
     }

@@ -144,6 +144,7 @@ class Trainer:
         if self.predictor is self.model:
             self.model.load_weights(self.folder / "best.keras")
         else:
+            # best.keras holds the predictor, which lacks outputs that a method adds.
             restore_variables(self.folder / "best_all.npz", self.model)
 
     def sweep(
@@ -166,6 +167,7 @@ class Trainer:
                 self.load_best()
             restore_variables(self.state, fitted)
             return
+        # A run that was killed in its first epoch may have left these.
         self.best.unlink(missing_ok=True)
         clear_epochs(self.epochs)
         if self.state.exists():
@@ -187,6 +189,7 @@ class Trainer:
             jit_compile="auto" if tf.config.list_logical_devices("GPU") else False,
             **compile_arguments(self.terms),
         )
+        # Built now: variables that do not exist yet cannot be restored.
         fitted.optimizer.build(fitted.trainable_variables)
         return fitted
 
@@ -206,6 +209,7 @@ class Trainer:
             )
         if plan.patience is not None:
             callbacks.append(
+                # No restore_best_weights: BestCheckpoint has them on disk, also after a kill.
                 keras.callbacks.EarlyStopping(self.monitor, patience=plan.patience, mode=direction)
             )
         return callbacks
@@ -224,10 +228,12 @@ class Trainer:
             self.done["rows"].append({"stage": name, "epoch": epoch + 1, **metrics})
             self.done.update(
                 epoch=epoch + 1,
+                # A resumed fit would not know that early stopping has ended the stage.
                 ended=fitted.stop_training or epoch + 1 == epochs,
                 best=stateful[0].best,
                 memory=callback_state(stateful),
             )
+            # The state first: it holds all rows, so a kill after it loses nothing.
             save_state(self.state, fitted, self.done)
             write_history(self.folder / "history.csv", self.done["rows"])
             report(self.done["rows"])
@@ -242,6 +248,7 @@ class Trainer:
                 verbose=0,
                 shuffle=False,  # the batches come shuffled
                 callbacks=[
+                    # First: BestCheckpoint would take a NaN for the best of the first epoch.
                     StopOnNaN(name),
                     SwapEMAWeights(),
                     *stateful,
@@ -256,6 +263,7 @@ class Trainer:
 
     def _greedy_soup(self, fitted: keras.Model, part: keras.Model, val: tf.data.Dataset) -> None:
         """Make a soup of the stage's epochs, and keep it if it is the best so far."""
+        # last.keras is written later, and holds the last epoch, not the soup.
         last = [keras.ops.convert_to_numpy(variable) for variable in part.variables]
         metric = greedy_soup(self.epochs, fitted, part, val, self.monitor)
         if metric is not None and better(self.monitor, metric, self.done["best"]):
@@ -285,6 +293,7 @@ class Trainer:
             if not self._keep_best(part):  # an earlier stage was better
                 self.load_best()
         self.done.update(stage=index + 1, epoch=0, ended=False, memory={})
+        # The files go after this: a run that is killed before repeats the end of the stage.
         save_state(self.state, self.model, self.done)
         self.best.unlink(missing_ok=True)
         clear_epochs(self.epochs)
