@@ -58,7 +58,6 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
         metrics[name] = _metrics(alone, folder / name, samples)
     if len(recipe.objectives) > 1:
         for name, objective in recipe.objectives.items():
-            # Not `changed`, which would keep the other objectives too.
             alone = type(recipe)(**recipe.settings() | {"objective": {name: objective}, **plain})
             known = samples.take(objective.known(labels_of(samples, name).values))
             metrics[f"single_task_{name}"] = _metrics(alone, folder / f"single_{name}", known)
