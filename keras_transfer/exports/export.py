@@ -175,7 +175,7 @@ def _representative(run: Run) -> Iterator[Mapping[str, np.ndarray]]:
     from keras_transfer.data.batches import plain_batches
 
     train = run.samples(("train",))
-    # A fixed seed: int8 takes its ranges from the same images every time.
+    # A fixed seed: int8 takes its ranges from the same examples every time.
     some = np.random.default_rng(0).permutation(len(train))[:REPRESENTATIVE]
     return plain_batches(train.take(np.sort(some)), run.loading).as_numpy_iterator()
 

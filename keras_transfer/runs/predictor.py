@@ -195,7 +195,7 @@ class Predictor:
         Returns:
             As ``Objective.evaluate`` gives them, by output.
         """
-        # Copies of an image are no independent evidence, so intervals resample them together.
+        # Copies of an example are no independent evidence, so intervals resample them together.
         copies = families(samples.digests)
         return {
             name: output.objective.evaluate(
@@ -214,7 +214,7 @@ class Predictor:
         if self.split is None or not self._single_class:
             return None
         counts = read_train_counts(self.split, self.classes)
-        # The metrics need counts only, and an export has no training images.
+        # The metrics need counts only, and an export has no training examples.
         return Labels(np.repeat(np.arange(len(counts), dtype="int32"), counts), self.classes)
 
     def _write_predictions(
@@ -261,7 +261,7 @@ class Predictor:
         from keras_transfer.data import splits
 
         samples = self._with_targets(data, data_dir)
-        # Train and val images of the same data would flatter the metrics.
+        # Train and val examples of the same data would flatter the metrics.
         if (samples.splits == "test").any():
             samples = samples.split("test")
             logger.info("The data have splits; these are the metrics of their test split.")

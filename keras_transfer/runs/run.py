@@ -213,7 +213,7 @@ class Run(Predictor):
         if gone:
             raise BadData(f"{len(gone)} examples of the run are missing. {cure}", gone)
         found = found.take(np.array([places[row["path"]] for row in rows], int))
-        # By content: a file of the same name may hold another image by now.
+        # By content: a file of the same name may hold another example by now.
         digests = scan(found, self.loading.input.check, cache_dir()).digests
         other = [
             row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
