@@ -11,6 +11,8 @@ def cache_dir() -> Path:
 
     The folder need not exist yet.
     """
+    # Read at each call, not at import, so that a test or a notebook can still set it.
     own = os.environ.get("KT_CACHE_DIR")
+    # The XDG specification treats an empty variable like an unset one, hence `or`.
     shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(own or os.path.join(shared, "keras_transfer")).expanduser()

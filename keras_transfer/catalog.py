@@ -30,9 +30,11 @@ def modules() -> Table[str]:
         BadConfiguration: Two packages have a recipe of one name.
     """
     by_name: dict[str, str] = {}
+    # importlib.metadata promises no order; sorted, a clash always names the same package first.
     for entry in sorted(entry_points(group=GROUP), key=lambda point: point.value):
         for name in _modules_of(entry):
             full = f"{entry.value}.{name}"
+            # Two distributions may declare the same package; that is no clash.
             if by_name.setdefault(name, full) != full:
                 raise BadConfiguration(
                     f"Two recipes are called {name!r}: {by_name[name]} and {full}. "
@@ -47,6 +49,7 @@ def _modules_of(entry: EntryPoint) -> list[str]:
     except Exception as error:  # errors in other packages must not break this command
         logger.warning("Warning: recipes of %r cannot be loaded: %s", entry.name, error)
         return []
+    # iter_modules reads names only: a broken recipe must not keep another one from being found.
     return [module.name for module in pkgutil.iter_modules(home) if module.name[0] != "_"]
 
 
@@ -79,6 +82,7 @@ def load_file(path: Path) -> ModuleType:
     """
     if not path.is_file():
         raise BadConfiguration(f"There is no file {path}; a recipe's file ends in .py.")
+    # The prefix keeps a file such as json.py from replacing a module of that name in sys.modules.
     spec = importlib.util.spec_from_file_location(f"recipe_files.{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -91,6 +95,8 @@ def load_file(path: Path) -> ModuleType:
         raise BadConfiguration(
             f"{path} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+    # After a successful load only: a file that fails leaves no half-made module. name_of looks
+    # here.
     sys.modules[module.__name__] = module
     return _checked(module)
 
@@ -105,6 +111,7 @@ def _import(full: str) -> ModuleType:
 
 
 def _checked(module: ModuleType) -> ModuleType:
+    # Not isinstance: workflows.recipe imports this module, and a cycle is not allowed.
     if not hasattr(getattr(module, "recipe", None), "run"):
         raise BadConfiguration(
             f"{module.__file__} defines no recipe: it should contain `recipe = Classify(...)`."
@@ -119,7 +126,10 @@ def summary(module: ModuleType) -> str:
 
 def name_of(recipe: Any) -> str:
     """Name of the module that holds this recipe, or of its kind where none does."""
+    # A copy, since another thread may import while this iterates.
     for name, module in list(sys.modules.items()):
+        # vars, not getattr: some packages load modules lazily in __getattr__. Values may also be
+        # None.
         if vars(module).get("recipe") is recipe if module else False:
             if name == "__main__" and getattr(module, "__file__", None):
                 return Path(str(module.__file__)).stem

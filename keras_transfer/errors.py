@@ -37,6 +37,7 @@ class BadConfiguration(TransferError):
     exit_code = 2
 
 
+# Also a KeyError, so that a Table behaves like a dict for `except KeyError`.
 class UnknownName(BadConfiguration, KeyError):
     """No item has this name; the message suggests the nearest one.
 
@@ -57,6 +58,7 @@ class UnknownName(BadConfiguration, KeyError):
     def within(self, setting: str) -> "UnknownName":
         """The same error, which names the setting that the name stands in."""
         error = UnknownName(self.what, self.name, self.known, all_names=self.all_names)
+        # Through args, since __init__ composes the message from its arguments.
         error.args = (f"{setting}: {error}",)
         return error
 
@@ -66,6 +68,7 @@ class UnknownName(BadConfiguration, KeyError):
             return f"Did you mean {near!r}?"
         if not self.known:
             return "There are none."
+        # A model may know thousands of classes.
         listed = ", ".join(self.known[:30]) + (", ..." if len(self.known) > 30 else "")
         return (f"Did you mean {near!r}? " if near else "") + f"There are: {listed}."
 
@@ -89,6 +92,7 @@ def in_setting(name: str) -> Iterator[None]:
     try:
         yield
     except UnknownName as error:
+        # Without a cause: the user should see one message, not two.
         raise error.within(name) from None
 
 
@@ -105,6 +109,7 @@ class BadData(TransferError):
 
     def __init__(self, message: str, offenders: Iterable[str] = ()):
         self.offenders = list(offenders)
+        # A data set may have a million bad files; all of them stay in `offenders`.
         shown = [f"\n  {offender}" for offender in self.offenders[:10]]
         rest = len(self.offenders) - len(shown)
         super().__init__(message + "".join(shown) + (f"\n  ... and {rest} more" if rest else ""))

@@ -45,6 +45,7 @@ class Group(BaseModel):
         section: Heading under which the command line lists the settings; "": it does not.
     """
 
+    # Infinity and NaN are refused: the JSON files of a run cannot hold them.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     primary: ClassVar[str] = ""
@@ -63,6 +64,7 @@ class Group(BaseModel):
     @classmethod
     def _in_groups(cls, given: Any) -> Any:
         """Use a string as the primary setting, and nest lifted settings in their groups."""
+        # mode="before": pydantic would refuse a plain string for a model before fields are read.
         if isinstance(given, str) and cls.primary:
             return {cls.primary: given}
         if not isinstance(given, Mapping):
@@ -73,9 +75,11 @@ class Group(BaseModel):
                 result[new] = result.pop(old)
         for name in cls.lifted:
             group: Any = cls.model_fields[name].annotation
+            # A name that both have, such as `name`, means the outer one.
             group_settings = set(group.model_fields) - set(cls.model_fields)
             inner = {key: result.pop(key) for key in [*result] if key in group_settings}
             if inner:
+                # Settings given directly win over those of the group.
                 result[name] = {**_plain(result.get(name), group), **inner}
         return result
 
@@ -88,6 +92,7 @@ def _plain(value: Any, group: type[Group]) -> dict[str, Any]:
 
 def _class_name(value: Any) -> Any:
     """Convert 5 to "5", as YAML reads class names; refuse yes and no, whose text is lost."""
+    # bool before int: True is an int in Python, and would become the class "True".
     if isinstance(value, bool):
         raise ValueError("should be the name of a class; put yes, no, true and false in quotes")
     return str(value) if isinstance(value, int | float) else value
@@ -106,6 +111,7 @@ def row_of(table: Any) -> AfterValidator:
         try:
             table[name]
         except KeyError as error:  # an UnknownName
+            # Pydantic does not catch a KeyError, so it would surface without the setting's name.
             raise PydanticCustomError("unknown_name", "{error}", {"error": error}) from None
         return name
 

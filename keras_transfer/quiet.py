@@ -18,7 +18,9 @@ def silenced() -> Iterator[None]:
     if os.environ.get("KT_VERBOSE"):
         yield
         return
+    # Python's buffered text must go out first, or it would appear after the C++ output is hidden.
     sys.stderr.flush()
+    # contextlib.redirect_stderr changes sys.stderr only; C++ writes to the descriptor.
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -54,6 +56,7 @@ def import_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules or os.environ.get("KT_VERBOSE"):
         return
+    # setdefault: a level that the user has set is kept.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with silenced(), _without_collections():
         import keras  # noqa: F401

@@ -18,5 +18,7 @@ def stream(seed: int, name: str) -> int:
     Returns:
         A seed in [0, 2**31).
     """
+    # seed + index would give seed 0's second stream to seed 1's first; SeedSequence mixes both.
     state = np.random.SeedSequence([seed, STREAMS.index(name)]).generate_state(1)
+    # 31 bits: seeds are put into int32 tensors.
     return int(state[0] >> 1)

@@ -25,4 +25,5 @@ class Table(dict[str, Row]):
         self.what = what
 
     def __missing__(self, name: str) -> Row:
+        # dict.get and `in` do not call __missing__, so they still work for unknown names.
         raise UnknownName(self.what, name, self)

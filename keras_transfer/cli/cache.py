@@ -53,4 +53,5 @@ def _row(space: store.Space) -> dict[str, Any]:
 def clear() -> None:
     """Remove all features except those in use by a run; later runs compute them again."""
     count, size = store.clear(cache_dir())
+    # On stderr, since stdout is for documents only.
     click.echo(f"Removed {count} sets of features, {size / 1e6:,.0f} MB.", err=True)

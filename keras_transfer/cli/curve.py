@@ -52,6 +52,7 @@ def _curve(name: str, recipe: Any, given: dict[str, Any]) -> None:
         given.pop(key) for key in ("sizes", "seeds", "out", "resume", "as_json")
     )
     values = [_size(size.strip()) for size in sizes.split(",")]
+    # Resumed from what is stored, so options need not be given again; others are refused.
     recipe = chosen(_stored(name, recipe, out) if resume else recipe, given)
     folder = learning_curve(recipe, values, seeds=seeds, out=out, resume=resume, name=name)
     metadata = json.loads((folder / "series.json").read_text(encoding="utf-8"))
@@ -72,6 +73,7 @@ def _stored(name: str, recipe: Any, out: str | None) -> Any:
 def _size(text: str) -> float | int:
     """0.05 for "5%", 20 for "20"."""
     try:
+        # The type tells them apart: 1.0 is all images, 1 is one of each class.
         return float(text[:-1]) / 100 if text.endswith("%") else int(text)
     except ValueError:
         raise BadConfiguration(

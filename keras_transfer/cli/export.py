@@ -39,6 +39,7 @@ def export(run: Path, form: str, quantize: str, as_json: bool, **options: Any) -
     written, and the exit code is 4. Answers are best classes, decisions for labels, or values of
     a regression.
     """
+    # Before TensorFlow loads, so that a wrong name or a missing package shows at once.
     check_format(form, quantize)
     import_tensorflow()
     from keras_transfer.exports import export as write

@@ -41,6 +41,7 @@ def show(name: str, as_json: bool) -> None:
             json.dumps({**document, "settings": module.recipe.settings()}, ensure_ascii=False)
         )
         return
+    # As YAML comments, so that the output is a file for -c.
     for line in (module.__doc__ or "").strip().splitlines():
         click.echo(f"# {line}".rstrip())
     settings = versioned(module.recipe.settings())
@@ -58,6 +59,7 @@ def copy(name: str, file: Path) -> None:
     if file.suffix != ".py":
         raise BadConfiguration(f"{file} should end in .py, so that `kt-recipe run` takes it.")
     try:
+        # "x" never overwrites, even if another process makes the file just now.
         with file.open("x", encoding="utf-8") as copied:
             copied.write(inspect.getsource(module))
     except FileExistsError:

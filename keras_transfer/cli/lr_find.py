@@ -50,6 +50,7 @@ def lr_find() -> None:
 def _find(name: str, base: Any, given: dict[str, Any]) -> None:
     out, as_json = given.pop("out"), given.pop("as_json")
     recipe: Any = chosen(base, given)
+    # These have no option here, but -c and --set can still name them.
     if recipe.baselines != base.baselines:
         raise BadConfiguration(f"baselines: {MEANINGLESS['baselines']}, so leave it out.")
     if recipe.stages[0].learning_rate != base.stages[0].learning_rate:

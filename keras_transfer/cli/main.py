@@ -55,6 +55,7 @@ class Root(click.Group):
         except TransferError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        # Handled here: click would turn it into Abort, whose exit code is 1.
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
@@ -62,6 +63,7 @@ class Root(click.Group):
             if error.errno == errno.ENAMETOOLONG:
                 click.echo(f"Error: A path is too long: {error.filename!r:.200}...", err=True)
                 ctx.exit(2)
+            # EDQUOT: the user's quota is used up, which feels like a full disk.
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             click.echo(
@@ -120,7 +122,9 @@ def _interrupted(number: int, frame: Any) -> None:
 
 
 def _stopped(number: int, frame: Any) -> None:
+    # os.write: inside a signal handler print could meet its own half-finished call.
     os.write(2, b"Stopped at once. A run resumes from its last saved epoch with --resume.\n")
+    # Not sys.exit: its exception would run the saving that this signal should stop.
     os._exit(INTERRUPTED)
 
 
@@ -135,6 +139,7 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("keras_transfer")
+    # Replaced, not added: in tests and notebooks the command runs several times in one process.
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False  # some package may set up the root logger
@@ -143,6 +148,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, _interrupted)
 
 
+# None of them imports TensorFlow or SciPy at the top of its module: `--help` should be instant.
 COMMANDS = (
     list_,
     show,

@@ -47,6 +47,7 @@ class Recipes(click.Group):
         Raises:
             UnknownName: There is no such recipe.
         """
+        # The stem of a file names its runs, as the module's name does for an installed recipe.
         return (self.make or _command)(Path(cmd_name).stem, catalog.find(cmd_name))
 
 
@@ -103,6 +104,7 @@ def setting_options(recipe: Recipe) -> list[click.Parameter]:
             owner = getattr(owner, part, None)
         # Alternatives, such as objectives, may mean different things by one name.
         field = getattr(type(owner), "model_fields", {}).get(name, leaf.field)
+        # Help shows the recipe's own values: the defaults of the class may differ.
         default = "required" if leaf.field.is_required() else leaf.field.default
         text = f"{field.description}  [{_shown(getattr(owner, name, default))}]"
         options.append(_option(name, field.annotation, text, leaf.section))
@@ -119,6 +121,7 @@ def _main_option(name: str, recipe: Recipe) -> click.Option | None:
         inner = type(value).model_fields[main]
         text, value, annotation = inner.description, getattr(value, main), inner.annotation
         if main == "type":
+            # By type all alternatives can be chosen, not just the one that the recipe has.
             names = tuple(group.model_fields["type"].default for group in alternatives)
             text, annotation = field.description, Literal[names]
     else:
@@ -155,10 +158,12 @@ class SettingOption(click.Option):
 def _option(name: str, annotation: Any, text: str | None, section: str) -> click.Option | None:
     flag = "--" + name.replace("_", "-")
     if annotation is bool:
+        # default=None: an option that is not given must not override a file of settings.
         return SettingOption([f"{flag}/--no-{flag[2:]}"], default=None, help=text, section=section)
     metavar = _metavar(annotation)
     if not metavar:
         return None
+    # No click type: values stay text, which pydantic reads, so options and files are checked alike.
     return SettingOption([flag], metavar=metavar, help=text, section=section)
 
 
@@ -212,6 +217,7 @@ def chosen(base: Recipe, given: dict[str, Any]) -> Recipe:
     said = {setting: _value(text) for setting, text in given.items() if text is not None}
     baselines = getattr(base, "baselines", ())
     file = upgraded(read_options(Path(config)), baselines) if config else {}
+    # All together first: two settings may only be valid with each other.
     settings = {**base.settings(), **_short(file)}
     for changes in (file, said):
         settings = merged(settings, nested(type(base), _long(changes)))
@@ -235,6 +241,7 @@ def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
     if seeds is not None:
         _repeat(name, recipe, given, seeds, out=out, resume=resume, as_json=as_json)
         return
+    # The stored settings are the base: options that are not repeated keep their values.
     base = recipe.stored_in(interrupted(name, out)) if resume else recipe
     settings = chosen(base, given).settings()
     done = recipe.run(out=out, resume=resume, name=name, **settings)
@@ -314,6 +321,7 @@ def _value(text: Any) -> Any:
     if not isinstance(text, str) or not text.startswith("{"):
         return text
     try:
+        # BaseLoader keeps texts: a class called "no" must not become a bool.
         return yaml.load(text, yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise BadConfiguration(f"{text} is not a mapping such as {{cat: 2}}: {error}") from None

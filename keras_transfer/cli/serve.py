@@ -21,6 +21,7 @@ PORT = click.IntRange(0, 65535)
 
 @click.command()
 @click.argument("export", type=click.Path(path_type=Path))
+# Local by default, since the server does not encrypt.
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0: all interfaces."
 )
@@ -43,6 +44,7 @@ PORT = click.IntRange(0, 65535)
 @click.option("--max-pixels", type=COUNT, help="Pixels per image; default 89,478,485.")
 @click.option("--max-text", type=COUNT, help="Bytes per text; default 100,000.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, help="Seconds per request.")
+# Also from the environment: other users can see a command line, e.g. by ps.
 @click.option("--token", envvar="KT_SERVE_TOKEN", default="", help="Bearer token of requests.")
 @click.option(
     "--engine",
@@ -68,6 +70,7 @@ def serve(export: Path, **options: Any) -> None:
     The interface is TensorFlow Serving's: POST /v1/models/NAME:predict. New versions are switched
     to as they appear. Ends by Ctrl-C or SIGTERM, after the requests that have begun.
     """
+    # find_spec imports nothing, so this shows before TensorFlow loads.
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
         raise BadConfiguration(
@@ -84,6 +87,7 @@ def serve(export: Path, **options: Any) -> None:
     }
     if given.pop("no_grpc"):
         given["grpc_port"] = None
+    # Milliseconds on the command line, seconds in the code.
     given["max_wait"] /= 1000
     limits = Limits(body=body, seconds=seconds, **sizes)
     server.serve(export, server.Settings(limits=limits, **given))

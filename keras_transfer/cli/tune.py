@@ -72,8 +72,10 @@ def _tune(name: str, base: Any, given: dict[str, Any]) -> None:
         raise BadConfiguration(f"--trials {trials}: should be 1 or more.")
     seconds = _seconds(budget)
     recipe: Any = chosen(base, given)
+    # Only those that the user adds: the recipe's own are skipped by every trial anyway.
     if set(recipe.baselines) - set(base.baselines):
         raise BadConfiguration("baselines: trials train none for comparison, so leave it out.")
+    # The folder has no number, because the same command resumes the search.
     search = Search(recipe, name, read_space(texts, recipe, base), Path(out or f"runs/{name}/tune"))
     best = search.run(trials, seconds)
     metrics = {"trial": best.number, search.monitor: best.value, "settings": best.values}
@@ -100,6 +102,7 @@ def _table(path: Path) -> str:
 
 
 def _short(cell: str) -> str:
+    # Whole numbers, such as epochs, stay as they are.
     return f"{float(cell):.4g}" if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", cell) else cell
 
 

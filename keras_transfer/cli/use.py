@@ -53,9 +53,11 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Print the metrics of a finished run or an export, on its test split or on other data."""
+    # Before models load it themselves, with messages on stderr.
     import_tensorflow()
     done = _opened(run)
     if data is None and tta is None:
+        # Stored metrics need no images, which may be on another machine.
         metrics = done.metrics["test"]
     else:
         metrics = done.evaluate(data, data_dir=data_dir, on_bad=on_bad, strict=strict, tta=tta)
@@ -96,6 +98,7 @@ def _said(prediction: Prediction, output: str, k: int) -> str:
 
 
 def _csv(predictions: list[Prediction], k: int) -> None:
+    # csv ends lines by \r\n unless told otherwise, which other tools show as ^M.
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if _answered(predictions):
         _csv_answers(writer, predictions)
@@ -186,6 +189,7 @@ def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form
     done = _opened(run)
     predictions = done.predict(_given(done, paths), tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
+    # Printed before the exit code says that files are bad: the others have their answers.
     FORMATS[form](predictions, min(top_k, units))
     bad = [f"{one.path}: {one.error}" for one in predictions if one.error]
     if bad and form == "table":  # which people read: it says why

@@ -25,6 +25,7 @@ def _variant(text: str) -> dict[str, Any]:
     try:
         variant = yaml.safe_load(text)
     except yaml.YAMLError:
+        # A wrong YAML text and a text that is no mapping get the same message below.
         variant = None
     if not isinstance(variant, dict):
         raise BadConfiguration(f"--variant {text}: should be a mapping such as '{{alpha: 0.35}}'.")

@@ -16,17 +16,20 @@ from keras_transfer.tables import Table
 __all__ = ["Backbone", "Batches", "Data", "Head", "Runtime", "Split"]
 
 
+# One table for both: a near miss is suggested whatever the modality.
 ALL_BACKBONES: Table[object] = Table("backbone", {**BACKBONES, **TEXT_BACKBONES})
 
 
 class Split(Group):
     """Splits of data that have none; shares, or numbers of examples."""
 
+    # 0.5 is a share and 1 a number of examples; Share excludes 1, so no value means both.
     val: Share | Count = Field(0.15, description="validation split: chooses the best epoch")
     test: Share | Count = Field(0.15, description="test split: evaluated once, at the end")
     train: Share | Count | None = Field(
         None, description="class-balanced subset of the remaining examples; None: all of them"
     )
+    # Own seed: a study over seeds can hold val and test fixed while everything else varies.
     seed: Annotated[int, Field(ge=0)] | None = Field(
         None, description="random seed of limit, val and test; None: the recipe's seed"
     )
@@ -46,6 +49,7 @@ class Data(Group):
     layout: Layout = Field(
         "auto", description="which folders of the data are splits, and which are classes"
     )
+    # A tuple, like all sequences here: a frozen model does not freeze a list inside it.
     classes: tuple[ClassName, ...] | None = Field(
         None, description="keep only these classes, in this order"
     )
@@ -69,6 +73,8 @@ class Backbone(Group):
     variant: dict[str, float | bool] = Field(
         {}, description="options of the network, e.g. {alpha: 0.35} for a MobileNet"
     )
+    # Free text: whether a file or run exists is checked when the run starts, not when it is
+    # written.
     weights: str = Field("imagenet", description="imagenet, none, a file, run:DIR or recipe:NAME")
     batch_norm: Literal["frozen", "train"] = Field(
         "frozen", description="whether batch normalization trains in unfrozen blocks"
@@ -78,6 +84,7 @@ class Backbone(Group):
 class Head(Group):
     """Layers on top of the backbone: pooling, hidden layers, and the output layer."""
 
+    # Renamed because Backbone has batch_norm too, and a leaf's name is an option of its own.
     old_names: ClassVar[Mapping[str, str]] = {"batch_norm": "batch_normalization"}
     section: ClassVar[str] = "Network"
 
@@ -86,6 +93,7 @@ class Head(Group):
     )
     units: tuple[Count, ...] = Field((), description="widths of the hidden layers, e.g. [256]")
     activation: str = Field("relu", description="Keras activation of the hidden layers")
+    # Below 1: Keras accepts a rate of 1, which drops every feature.
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="dropout rate after each hidden layer, or after pooling if there is none"
     )
@@ -94,6 +102,7 @@ class Head(Group):
     l2: NonNegative = Field(0.0, description="L2 penalty on the head's kernels")
 
     @model_validator(mode="after")
+    # A setting without effect is refused: whoever writes it expects one.
     def _something_to_normalize(self) -> Head:
         if self.batch_normalization and not self.units:
             raise ValueError(
@@ -107,6 +116,7 @@ class Batches(Group):
 
     section: ClassVar[str] = "Training"
 
+    # Over all devices, so that the same recipe trains alike on one GPU and on four.
     batch_size: Count = Field(32, description="examples per step, over all devices")
     mixup: NonNegative = Field(
         0.0,
@@ -139,6 +149,7 @@ class Runtime(Group):
     engine: Literal["auto", "keras", "openvino", "none"] = Field(
         "auto", description="computes frozen layers once; none runs them in every epoch"
     )
+    # 1 % leaves room for bfloat16, whose features differ by 0.3 to 0.5 % from float32.
     engine_error: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.01, description="largest relative error of features; 0 allows float32 only"
     )

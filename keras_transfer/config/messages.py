@@ -32,8 +32,10 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
     path, groups = _followed(model, first["loc"])
     where = ".".join(map(str, path))
     error_type, context = first["type"], first.get("ctx", {})
+    # Pydantic's own text suggests no near miss.
     if error_type == "extra_forbidden":
         others = _types_with(model, path)
+        # The name is right but for another type, so a near miss would mislead.
         if others:
             return BadConfiguration(
                 f"{where} = {first['input']!r}: only the {path[0]} {' or '.join(others)} has a "
@@ -49,6 +51,7 @@ def readable(error: ValidationError, model: type[BaseModel]) -> BadConfiguration
         return UnknownName(
             f"value of {where}.type", context["tag"], _listed(context["expected_tags"])
         )
+    # Pydantic calls these "model" and "tag", words that no user knows.
     if error_type in ("union_tag_not_found", "model_type", "model_attributes_type"):
         return BadConfiguration(f"{where} = {first['input']!r}: {_wanted(groups)}.")
     if error_type == "missing":
@@ -78,6 +81,7 @@ def _followed(
     """The user's path of a setting, and the groups at its end; none for a plain value."""
     path: list[str | int] = []
     inside = [model]
+    # loc mixes fields with names of types and validators inside unions, which no user has written.
     for node in nodes:
         holder = next((group for group in inside if node in group.model_fields), None)
         tagged = next((group for group in inside if node == _tag(group)), None)
@@ -86,6 +90,7 @@ def _followed(
             inside = [*_groups_below(holder.model_fields[str(node)].annotation)]
         elif tagged is not None:
             inside = [tagged]
+        # Nodes such as "function-before[...]" are no identifiers.
         elif not path or isinstance(node, int) or (node.isidentifier() and node not in TYPES):
             path.append(node)
     return path, inside
@@ -109,6 +114,7 @@ def _types_with(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
 def _groups_below(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
+    # Annotated, Optional, tuple and union all keep their parts in __args__.
     for part in getattr(annotation, "__args__", ()):
         yield from _groups_below(part)
 
@@ -126,6 +132,7 @@ def _names_beside(
     """Valid names in place of a path's last part, with the path before them."""
     before = "".join(f"{part}." for part in path[:-1])
     own = [before + name for name in (*group.model_fields, *_lifted(group))]
+    # At the top a leaf or a shorthand is valid too; inside a group it is not.
     if len(path) > 1 or not issubclass(model, Group):
         return own
     return [*own, *SHORTHAND, *leaves(model)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
+# No import of Keras or TensorFlow here: recipes are checked in `list` and `show` as well.
 from keras_transfer.errors import UnknownName
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
@@ -54,6 +55,8 @@ def carry_first(recipe: Any) -> str:
     for stage in recipe.stages:
         name = stage.optimizer.name
         if stage.carry and (before is None or before.optimizer.name != name):
+            # Only the neighbour counts: each stage builds a new optimizer, and older state is
+            # dropped.
             problem = "is the first" if before is None else f"comes after {before.optimizer.name}"
             return (
                 f"The stage {stage.name!r} {problem}, so its {name} has no state to start from; "
@@ -65,6 +68,7 @@ def carry_first(recipe: Any) -> str:
 
 def layer_decay_frozen(recipe: Any) -> str:
     decays = any(stage.layer_decay < 1 for stage in recipe.stages)
+    # BiT-HyperRule unfreezes all blocks, whatever `unfreeze` says.
     if not decays or not all(stage.frozen for stage in recipe.stages) or hyperrule(recipe):
         return ""
     return (
@@ -111,6 +115,7 @@ def two_weights(recipe: Any) -> str:
 def zero_weights(recipe: Any) -> str:
     for objective in classifications(recipe):
         class_weight = objective.class_weight
+        # An empty mapping means no weights; zeros for some classes are allowed.
         if isinstance(class_weight, dict) and class_weight and not any(class_weight.values()):
             return "class_weight has no weight above 0, so nothing would be learnt."
     return ""
@@ -167,6 +172,7 @@ def smote(recipe: Any) -> str:
             return f"{SMOTE}views = {stage.views} changes the images: leave it out."
     if recipe.batches.cutmix:
         return f"{SMOTE}cutmix needs pixels: leave it out, or use mixup."
+    # Looked up, not imported: imbalanced-learn would load scikit-learn and SciPy.
     if find_spec("imblearn") is None:
         return (
             "imbalance = smote needs imbalanced-learn: pip install 'keras_transfer[smote]', or "
@@ -196,6 +202,7 @@ def distill(recipe: Any) -> str:
         return ""
     if len(recipe.objectives) > 1:
         return "method = distill has one teacher for one output, and objective names several."
+    # The teacher's outputs are computed once per image; a blend would need a pass in every step.
     if blends(recipe):
         return (
             "method = distill: the teacher has seen each image, not the blends of mixup and "
@@ -233,6 +240,7 @@ def text_only(recipe: Any) -> str:
         return "pooling = token is for texts; use avg." if pooling == "token" else ""
     if pooling not in ("avg", "max", "token"):
         return f"pooling = {pooling} is for images; use avg, max or token for texts."
+    # Files are refused as well: embeddings are useless without the vocabulary of their run.
     source = recipe.backbone.weights.partition(":")[0]
     if source not in ("none", "run", "recipe"):
         return (

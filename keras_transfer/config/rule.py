@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 __all__ = ["Rule", "broken"]
 
 
+# Data, not code in a validator: checks, documentation and tests read the same table.
 class Rule(NamedTuple):
     """Settings that exclude each other.
 

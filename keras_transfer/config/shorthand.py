@@ -48,6 +48,7 @@ def _lr(stages: Stages, rate: Any) -> Stages:
 def _schedule(stages: Stages, name: str) -> Stages:
     if name != "bit":
         return _every("schedule")(stages, name)
+    # One stage without warm-up and carry: the rule sets its own, and there is no stage before.
     return [{**stages[0], "name": "bit", "schedule": "bit", "warmup_epochs": 0.0, "carry": False}]
 
 
@@ -70,6 +71,7 @@ SHORTHAND: Table[Shorthand] = Table(
     },
 )
 
+# A model, so that shorthand is checked and reported like any other setting.
 _FIELDS: dict[str, Any] = {name: (row.type | None, None) for name, row in SHORTHAND.items()}
 _Given = create_model("Given", __base__=Group, **_FIELDS)
 
@@ -95,6 +97,7 @@ def apply(stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Stag
         BadConfiguration: BiT-HyperRule would set these itself.
     """
     settings = [dict(stage) for stage in stages]
+    # Before anything is applied: the order of the options must not decide what is refused.
     bit = given.get("schedule", settings[0]["schedule"]) == "bit"
     for name in ("epochs", "lr"):
         if bit and name in given:

@@ -45,6 +45,7 @@ def _ftrl_layer_decay(stage: Any) -> str:
 
 
 def _ftrl_warmup(stage: Any) -> str:
+    # one_cycle starts above rate 0, so FTRL can divide by it.
     warm = stage.warmup_epochs and stage.schedule != "one_cycle"
     if not warm or stage.optimizer.name != "ftrl":
         return ""

@@ -25,6 +25,7 @@ StageSchedule = Annotated[str, row_of(STAGE_SCHEDULES)]
 
 def _rate(value: Any) -> Any:
     """Refuse words other than auto."""
+    # Before pydantic: its union error would list two failures, for float and for the literal.
     if isinstance(value, str) and value != "auto":
         try:
             float(value)
@@ -33,6 +34,7 @@ def _rate(value: Any) -> Any:
     return value
 
 
+# YAML reads 1e-4 as text, so texts that are numbers pass.
 Rate = Annotated[Positive | Literal["auto"], BeforeValidator(_rate)]
 
 
@@ -47,6 +49,7 @@ class Optimizer(Group):
         None,
         description="decoupled weight decay on kernels; None: 0.004 for adamw and muon, else none",
     )
+    # Keras's global_clipnorm: its own `clipnorm` clips each variable, which turns the direction.
     clipnorm: Positive | None = Field(None, description="largest norm of all gradients together")
     clipvalue: Positive | None = Field(None, description="largest absolute value in a gradient")
     accumulate: Count = Field(1, description="batches whose mean gradient makes one update")
@@ -72,6 +75,7 @@ class Stage(Group):
     primary: ClassVar[str] = "name"
     lifted: ClassVar[tuple[str, ...]] = ("optimizer", "average")
 
+    # The name becomes part of file names and of columns in tables.
     name: str = Field("head", pattern=r"^[\w.-]+$", description="name in logs and tables")
     epochs: Count = Field(10, description="number of epochs, at most")
     learning_rate: Rate = Field(
@@ -102,6 +106,7 @@ class Stage(Group):
         None, description="stop after N epochs without improvement; None: never"
     )
 
+    # Spelled out for editors and type checkers, which do not know Group's positional argument.
     def __init__(self, name: str = "head", **settings: Any):
         super().__init__(**{"name": name, **settings})
 

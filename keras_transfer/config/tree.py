@@ -55,11 +55,13 @@ def groups_in(annotation: Any) -> list[type[Group]]:
     """The groups that a field may hold: a single one, or those of a union; none for a tuple."""
     if isinstance(annotation, type):
         return [annotation] if issubclass(annotation, Group) else []
+    # A tuple of groups (stages) has no fixed leaves; its items are addressed by number.
     if getattr(annotation, "__origin__", None) in (tuple, dict, list):
         return []
     return [group for part in getattr(annotation, "__args__", ()) for group in groups_in(part)]
 
 
+# Every recipe that is created asks for it, and a class's fields never change.
 @cache
 def leaves(model: type[Group]) -> dict[str, Leaf]:
     """Settings of a model's groups by name; those of a group without a section are left out."""
@@ -74,6 +76,7 @@ def leaves(model: type[Group]) -> dict[str, Leaf]:
 def _leaves_of(group: type[Group], path: tuple[str, ...]) -> dict[str, Leaf]:
     result: dict[str, Leaf] = {}
     for name, field in group.model_fields.items():
+        # `type` and the primary setting are given by the group's own name, as in --backbone vgg16.
         if name in ("type", group.primary):
             continue
         more = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
@@ -102,6 +105,7 @@ def nested(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in settings.items():
         if isinstance(value, BaseModel):
             value = value.model_dump(mode="json")
+        # Unknown names pass: pydantic reports them with the valid ones.
         if name in model.model_fields or name not in known:
             value = _as_mapping(model, name, value)
             result[name] = _joined(result.get(name), value, name)
@@ -128,6 +132,7 @@ def _as_mapping(model: type[Group], name: str, value: Any) -> Any:
 def _joined(first: Any, second: Any, name: str) -> Any:
     if first is None:
         return second
+    # Silently taking one of two values would hide a mistake.
     if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
         raise BadConfiguration(f"{name} is given twice, in its group and without it.")
     result = dict(first)
@@ -150,6 +155,8 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             value = value.model_dump(mode="json")
         old = result.get(name)
         if isinstance(old, Mapping) and isinstance(value, Mapping) and name not in USER_NAMES:
+            # Settings of another type must not survive: those of bagging would be refused in
+            # distill.
             replaces = name == "objective" and "type" not in value and several(value)
             value = merged(old, value) if not replaces and _same_type(old, value) else value
         result[name] = value
@@ -190,9 +197,12 @@ def with_setting(settings: dict[str, Any], assignment: str) -> dict[str, Any]:
     if not equals:
         raise BadConfiguration(f"--set {assignment}: should be KEY=VALUE, e.g. head.dropout=0.5.")
     try:
+        # YAML, so that numbers, lists and null need no rule of their own; safe_load builds no
+        # objects.
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BadConfiguration(f"--set {assignment}: the value is not YAML: {error}") from None
+    # Shorthand is applied later, to all stages at once.
     if path.strip() in SHORTHAND:
         return {**settings, path.strip(): value}
     return _placed(settings, path.strip().split("."), value, assignment)
@@ -213,6 +223,7 @@ def _placed(tree: Any, path: list[str], value: Any, assignment: str) -> Any:
         ]
     if not isinstance(tree, dict):
         tree = {}  # such as class_weight.cat=2 where there was none; the type is checked later
+    # An empty mapping, such as class_weight, may get any name.
     if tree and first not in tree:
         hidden = _find(tree, first)
         if hidden:
@@ -243,6 +254,7 @@ def full_path(settings: Mapping[str, Any], path: str) -> list[str]:
 def _find(tree: Mapping[str, Any], name: str) -> list[str]:
     """Path to a setting inside the groups of a tree; empty where there is none."""
     for key, value in tree.items():
+        # Names that users choose are no settings; those of Split keep their group, as in `leaves`.
         if isinstance(value, dict) and key not in (*USER_NAMES, "split"):
             if name in value:
                 return [key, name]
@@ -264,6 +276,7 @@ def read_options(path: Path) -> dict[str, Any]:
         raise BadConfiguration(f"{path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadConfiguration(f"{path} is not YAML: {error}") from None
+    # YAML reads `on:` and `1:` as a bool and a number.
     if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
         raise BadConfiguration(
             f"{path} should hold `setting: value` lines, as `kt-recipe show` prints."

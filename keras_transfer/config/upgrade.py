@@ -58,7 +58,9 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     values = upgraded(settings)
     for group, added in ADDED_SINCE_VERSION_1.items():
+        # A default that changes later must not change what an old run did.
         values[group] = {**added, **values.get(group, {})}
+    # Version 1 stored shorthand next to the stages; now it is applied and forgotten.
     short = {name: values.pop(name) for name in shorthand.SHORTHAND if name in values}
     return {**values, "stages": shorthand.apply(values["stages"], short)} if short else values
 
@@ -77,6 +79,7 @@ def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict
     """
     found = dict(settings)
     version = found.pop("version", 1)
+    # A later version may mean something else by the same name, so guessing is worse than stopping.
     if not isinstance(version, int) or version > VERSION:
         raise BadConfiguration(
             f"These settings are of version {version}, and this keras_transfer reads versions up "
@@ -89,6 +92,7 @@ def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict
         found["head"] = {Head.old_names.get(name, name): v for name, v in found["head"].items()}
     if isinstance(found.get("stages"), Sequence):
         found["stages"] = [_stage(stage) for stage in found["stages"]]
+    # Version 1 wrote null for shorthand that was not given.
     for name in shorthand.SHORTHAND:
         if found.get(name, "") is None:
             del found[name]
@@ -120,6 +124,7 @@ def renamed(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[
     """
     result = dict(settings)
     ensemble, scratch = result.pop("ensemble", None), result.pop("baseline", None)
+    # True adds a baseline and False removes it; one that is not named stays.
     asked: dict[str, bool] = {}
     if scratch is not None:
         asked["scratch"] = bool(scratch)

@@ -51,6 +51,7 @@ def to_measure(true: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
         CheckFailed: A score is NaN or infinite.
     """
     true, scores = np.asarray(true, float), np.asarray(scores, float)
+    # Broadcasting (n, 1) against (n, units) would give a wrong metric without an error.
     if true.shape != scores.shape:
         raise ValueError(f"true values {true.shape} and scores {scores.shape} differ in shape")
     known = known_rows(true)

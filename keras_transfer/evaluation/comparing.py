@@ -26,6 +26,7 @@ def distinct(true: np.ndarray, families: np.ndarray | None) -> np.ndarray:
     """
     if families is None:
         return np.arange(len(true))
+    # With the true value: copies with different labels are different cases.
     cases = np.column_stack([families, true])
     return np.sort(np.unique(cases, axis=0, return_index=True)[1])
 
@@ -42,6 +43,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
         correctly, and ``p``, two-sided; 1 where both are 0.
     """
     only = int(np.sum(first & ~second)), int(np.sum(second & ~first))
+    # Exact, since the chi-square form is wrong for few disagreements.
     p = binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
     return {"only_first": only[0], "only_second": only[1], "p": float(p)}
 
@@ -62,10 +64,12 @@ def signed_rank(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
         closer; ``p``, two-sided, 1 where all are equal; ``law``, "exact" or "normal".
     """
     difference = second - first
+    # Left out as Wilcoxon did, since a zero has no sign.
     difference = difference[difference != 0]
     sizes = np.abs(difference)
     exact = len(sizes) <= MAX_EXACT and len(np.unique(sizes)) == len(sizes)
     p = 1.0
+    # SciPy refuses an empty sample.
     if len(sizes):
         p = wilcoxon(difference, method="exact" if exact else "approx").pvalue
     return {
@@ -80,6 +84,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     """Mean of two or more metrics, standard deviation (n - 1), and 95 % t interval of the mean."""
     numbers = np.asarray(values, float)
     mean, std = numbers.mean(), numbers.std(ddof=1)
+    # Student's t, since a few seeds estimate the deviation badly.
     margin = t.ppf(0.975, len(numbers) - 1) * std / np.sqrt(len(numbers))
     return {
         "mean": float(mean),

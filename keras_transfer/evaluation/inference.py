@@ -21,6 +21,7 @@ ACTIVATIONS: Table[Callable[[np.ndarray], np.ndarray]] = Table(
     "activation",
     {
         "softmax": lambda outputs: softmax(outputs, axis=-1),
+        # SciPy's forms do not overflow for large logits.
         "sigmoid": expit,
         "linear": lambda outputs: outputs,
     },
@@ -42,12 +43,15 @@ def predict(
     Returns:
         (n, ...) float64 outputs by name: logits, before any activation.
     """
+    # Not model.predict, which keeps a graph on the model and shows a progress bar of its own.
     forward = functools.partial(model, training=False)
     forward = tf.function(forward) if graph else forward
+    # disable=None: no bar where stderr is no terminal.
     bar = tqdm(batches, desc=title, leave=False, disable=None, file=sys.stderr)
     first = (batch[0] if isinstance(batch, tuple) else batch for batch in bar)
     collected = [{name: x.numpy() for name, x in forward(inputs).items()} for inputs in first]
     return {
+        # float64, so that metrics of the arrays equal those of the file.
         name: np.concatenate([outputs[name] for outputs in collected]).astype("float64")
         for name in collected[0]
     }

@@ -28,8 +28,10 @@ def draw_weights(
     Returns:
         (draws, n) float64 counts.
     """
+    # Counts instead of drawn rows: a metric of all resamples is then one matrix product.
     if families is None:
         return rng.multinomial(n, np.full(n, 1 / n), draws).astype(float)
+    # Whole families are drawn: copies are no further evidence.
     number = np.unique(families, return_inverse=True)[1]
     k = int(number.max()) + 1
     return rng.multinomial(k, np.full(k, 1 / k), draws).astype(float)[:, number]
@@ -39,6 +41,7 @@ def resamples(
     n: int, draws: int = DRAWS, seed: int = 0, families: np.ndarray | None = None
 ) -> Iterator[np.ndarray]:
     """Yield (chunk, n) weights from ``draw_weights``, ``draws`` rows in total."""
+    # A fixed seed: the same predictions always have the same interval.
     rng = np.random.default_rng(seed)
     for start in range(0, draws, CHUNK):
         yield draw_weights(rng, n, min(CHUNK, draws - start), families)

@@ -18,6 +18,7 @@ TRAINING = 0.01
 """Standard deviation of the error over training sets of one size and over seeds."""
 LIKELY = 0.001
 """Smallest p value of the chi-square goodness-of-fit test; a law below it is rejected."""
+# Each resample is a curve fit, so there are fewer than elsewhere.
 RESAMPLES = 200
 
 
@@ -34,7 +35,9 @@ def power_law(sizes: np.ndarray, errors: np.ndarray, examples: int) -> np.ndarra
     """
     deviations = _deviations(errors, examples)
     start = [max(errors[-1], 0.01) / 2, 0.5, errors[-1] / 2]
+    # With b at 0 the first term would be a constant, which cannot be told from c.
     bounds = ([0, 0.01, 0], [1, 2, 1])
+    # Scaled sizes: a is then an error, and has the same bounds for all data.
     return curve_fit(
         _law, sizes / sizes[-1], errors, p0=start, sigma=deviations, bounds=bounds, maxfev=5000
     )[0]
@@ -94,6 +97,7 @@ def doubling(
         if not _describes(law, sizes, errors, n):
             return {"refused": "no power law fits these errors; more seeds per size may help"}
         gains = [_gain(*power_law(sizes, 1 - row, n)) for row in np.stack(draws, axis=1)]
+    # curve_fit raises it where it does not converge.
     except RuntimeError:
         return {"refused": "no power law can be fitted to these errors"}
     low, high = np.quantile(gains, [0.025, 0.975])

@@ -78,6 +78,7 @@ def classification_metrics(
         "per_class": _per_class(true, predicted, classes),
         "confusion_matrix": {
             "classes": list(classes),
+            # labels: without them classes that do not occur would have no row.
             "counts": sklearn_metrics.confusion_matrix(
                 true, predicted, labels=range(len(classes))
             ).tolist(),
@@ -141,6 +142,7 @@ class ClassMetric(NamedTuple):
     title: str = ""
 
 
+# zero_division: scikit-learn would warn for each class that is never predicted.
 METRICS = {
     "accuracy": ClassMetric(sklearn_metrics.accuracy_score, "accuracy"),
     "balanced_accuracy": ClassMetric(_mean_recall, "balanced accuracy"),
@@ -156,6 +158,7 @@ METRICS = {
 
 def _wilson(share: float, sizes: np.ndarray) -> list[float]:
     """95 % interval of a share (Wilson 1927), from families of ``sizes`` copies."""
+    # Wilson's, because the normal interval of an accuracy of 1 has no width.
     n, z = sizes.sum() ** 2 / np.sum(sizes**2), norm.ppf(0.975)
     middle = share + z**2 / (2 * n)
     margin = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -171,6 +174,7 @@ def _rarest(
 ) -> dict[str, Any]:
     labels, counts = np.unique(true, return_counts=True)
     before = np.zeros(len(labels)) if trained is None else np.asarray(trained)[labels]
+    # lexsort sorts by its last key first.
     rarest = labels[np.lexsort((counts, before))[0]]
     recall = float(np.mean(predicted[true == rarest] == rarest))
     return {"minority_class": classes[rarest], "minority_recall": recall}
@@ -227,6 +231,7 @@ def _log_loss(true: np.ndarray, probabilities: np.ndarray) -> float:
 def _per_class(
     true: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
 ) -> dict[str, dict[str, float | int | None]]:
+    # NaN becomes None: 0 would look like a measured result.
     columns = sklearn_metrics.precision_recall_fscore_support(
         true, predicted, labels=range(len(classes)), zero_division=np.nan
     )

@@ -97,6 +97,7 @@ def multilabel_metrics(
         CheckFailed: A score is NaN or infinite.
     """
     if families is not None:
+        # to_measure drops the rows that are not known, so families must lose them too.
         families = np.asarray(families)[~np.isnan(np.asarray(true, float)).any(axis=1)]
     values, scores = to_measure(true, scores)
     truth = values > 0
@@ -112,9 +113,11 @@ def multilabel_metrics(
 
 def _overall(true: np.ndarray, scores: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     ones = np.ones((1, len(true)))
+    # NaN, not 0, for a label that neither occurs nor is predicted: the mean leaves it out.
     per_label = sklearn_metrics.f1_score(
         *map(_indicator, (true, predicted)), average=None, zero_division=np.nan
     )[: true.shape[1]]
+    # log(0) would be infinite; log1p keeps the digits of small probabilities.
     certain = np.clip(scores, np.finfo(float).eps, 1 - np.finfo(float).eps)
     log_loss = -np.mean(np.where(true, np.log(certain), np.log1p(-certain)))
     return {
@@ -196,6 +199,7 @@ def prevalence_baseline(
     """
     known = to_measure(train, np.zeros(np.shape(train)))[0]
     shares = known.mean(axis=0)
+    # Constant scores rank nothing, so the mean average precision is the share of positives.
     scores = np.tile(shares, (len(true), 1))
     metrics = multilabel_metrics(true, scores, labels, intervals=False)
     del metrics["n"], metrics["per_label"]

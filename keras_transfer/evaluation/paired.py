@@ -28,7 +28,7 @@ class Run(NamedTuple):
     decided: np.ndarray
 
     def of(self, places: np.ndarray) -> Run:
-        """The predictions of some of the examples."""
+        """The predictions of some of the examples, whose places are (m,) int."""
         return Run(self.scores[places], self.decided[places])
 
 
@@ -76,6 +76,7 @@ def align_predictions(models: Sequence[Sequence[Predicted]]) -> Aligned:
     ends = np.cumsum([len(runs) for runs in models])[:-1]
     runs = [_in_order(run, names) for group in models for run in group]
     tables = [_places(run) for run in runs]
+    # In the order of the first run, so that the draws do not depend on hashes.
     keys = [key for key in tables[0] if all(key in table for table in tables)]
     if not keys:
         raise BadData(
@@ -196,6 +197,7 @@ def _drawn(
     rng = np.random.default_rng(seed)
     for start in range(0, total, CHUNK):
         size = min(CHUNK, total - start)
+        # One resample for all models: what makes an example hard cancels out in the difference.
         weights = draw_weights(rng, n, size, families)
         shares = [
             rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size)
@@ -219,6 +221,7 @@ def _of_runs(
 
 def _mean(values: np.ndarray, share: np.ndarray) -> np.ndarray:
     """(draws,) means over the runs, weighted by how often each was drawn."""
+    # NaN times 0 is NaN, so a run that was not drawn is set to 0 first.
     return (np.where(share > 0, values, 0) * share).sum(axis=1) / values.shape[1]
 
 

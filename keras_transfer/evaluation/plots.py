@@ -44,6 +44,7 @@ def plot_curve(path: Path, found: Mapping[str, Any]) -> None:
         axes.plot(sizes, predicted, "--", label="power law, to twice the examples")
     axes.set_xscale("log")
     axes.set_xticks(n, [f"{point:,}" for point in n])
+    # The minor ticks of a logarithmic axis would lie between the labelled sizes.
     axes.minorticks_off()
     axes.set(xlabel="examples trained on", ylabel=f"{title(metric)} on the test split")
     axes.legend(loc="best")
@@ -104,6 +105,7 @@ def plot_trials(
     columns = min(3, 1 + len(settings))
     rows = -(-(1 + len(settings)) // columns)
     figure = Figure(figsize=(4 * columns, 3.2 * rows), dpi=110, layout="constrained")
+    # squeeze=False: a single plot would come without an array around it.
     first, *rest = figure.subplots(rows, columns, squeeze=False).ravel()
     for curve in curves:
         first.plot(range(1, len(curve) + 1), curve, marker=".", alpha=0.6)

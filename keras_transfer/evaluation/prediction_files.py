@@ -36,6 +36,7 @@ __all__ = [
 
 LABEL_COLUMNS = ["path", "true", "predicted"]
 NOT_KNOWN = "?"
+# DOTALL: a name may hold a line break.
 NAME = re.compile(r"(?:[^|\\]|\\.)+", re.DOTALL)
 JOINED = re.compile(rf"{NAME.pattern}(?:\|{NAME.pattern})*", re.DOTALL)
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -109,6 +110,7 @@ def _parsed_set(text: str, index: dict[str, int]) -> np.ndarray:
     row = np.zeros(len(index))
     if text == NOT_KNOWN:
         return np.full(len(index), np.nan)
+    # findall would skip over what it cannot read.
     if text and not JOINED.fullmatch(text):
         raise ValueError
     for name in NAME.findall(text):
@@ -190,6 +192,7 @@ def read_value_predictions(path: str | Path) -> Predicted:
 
     def parse(row: list[str]) -> tuple[str, np.ndarray]:
         key, *cells = row
+        # Only a true value may be empty; float("") makes the row a wrong one.
         values = [float(cell) if cell or i % 2 else np.nan for i, cell in enumerate(cells)]
         return key, np.array(values).reshape(len(targets), 2)
 
@@ -230,6 +233,7 @@ def _parsed(
     parse: Callable[[list[str]], tuple[str, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keys and numbers of all rows; BadData lists the rows that cannot be parsed."""
+    # All wrong rows are collected, so that a file is mended in one go.
     keys, values, wrong = [], [], []
     for number, row in enumerate(rows, start=1):
         try:

@@ -83,6 +83,7 @@ def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str | 
         header: Names of the columns.
         rows: Texts, which are quoted, and numbers, which keep all their digits.
     """
+    # With the process id, since two processes may evaluate the same run.
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         # File names that are not UTF-8 are read as surrogates and written back unchanged.
@@ -115,6 +116,7 @@ def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
     path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            # An empty file has no header either.
             header, *rows = [*csv.reader(file)] or [[]]
             return header, rows
     except (OSError, UnicodeError, csv.Error) as error:

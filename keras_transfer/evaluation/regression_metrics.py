@@ -75,6 +75,7 @@ def regression_metrics(
         CheckFailed: A prediction is NaN or infinite.
     """
     if families is not None:
+        # to_measure drops the rows that are not known, so families must lose them too.
         families = np.asarray(families)[~np.isnan(np.asarray(true, float)).any(axis=1)]
     true, predicted = to_measure(true, predicted)
     rows = [_target(*columns) for columns in zip(true.T, predicted.T, strict=True)]
@@ -87,6 +88,7 @@ def regression_metrics(
 
 
 def _target(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    # Not std > 0: rounding of the mean leaves a tiny deviation of equal values.
     varies = [np.ptp(true) > 0, np.ptp(predicted) > 0]
     return {
         name: float(metric.compute(true, predicted)) if all(varies[: metric.varying]) else None
@@ -96,6 +98,7 @@ def _target(true: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
 
 def _mean(values: list[float | None]) -> float | None:
     defined = [value for value in values if value is not None]
+    # A mean over some of the targets would not be comparable between runs.
     return float(np.mean(defined)) if len(defined) == len(values) else None
 
 

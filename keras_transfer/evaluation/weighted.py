@@ -32,7 +32,7 @@ RELATIVE = 1e-12
 
 
 def mean_defined(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of the values that are not NaN; NaN if all are NaN."""
+    """Mean of (..., k) over the last axis, NaN left out; NaN where all k are NaN."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # "Mean of empty slice" gives NaN, as meant
         return np.nanmean(values, axis=-1)
@@ -40,6 +40,7 @@ def mean_defined(values: np.ndarray) -> np.ndarray:
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """Divide; NaN where the denominator is 0."""
+    # `out`, since `where` leaves the other places uninitialized.
     return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
 
 
@@ -63,6 +64,7 @@ def average_precisions(weights: np.ndarray, true: np.ndarray, scores: np.ndarray
 
 def _average_precision(weights: np.ndarray, true: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """(draws,) of one label; examples between two positives count by the sum of their weights."""
+    # Without positives there are no ends to search below.
     if not true.any():
         return np.full(len(weights), np.nan)
     rank = np.unique(-scores, return_inverse=True)[1]
@@ -78,6 +80,7 @@ def _average_precision(weights: np.ndarray, true: np.ndarray, scores: np.ndarray
 def _sums(group: np.ndarray, weights: np.ndarray, groups: int) -> np.ndarray:
     """(groups, draws) sums of weights (draws, n) by group (n,)."""
     n = len(group)
+    # Sparse: a dense matrix of groups by examples would not fit into memory.
     chosen = csr_array((np.ones(n), (group, np.arange(n))), shape=(groups, n))
     return chosen @ weights.T
 
@@ -151,6 +154,7 @@ def macro_f1(
 
     ones = np.ones(len(true))
     both = sums(true, ones) + sums(predicted, ones)
+    # Weights are counts, so a sum is 0 or at least 1.
     f1 = 2 * sums(predicted, predicted == true) / np.maximum(both, 1)
     return f1.sum(axis=0) / (both > 0).sum(axis=0)
 

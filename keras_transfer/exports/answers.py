@@ -102,6 +102,9 @@ class Answer:
     def read(self, found: Mapping[str, np.ndarray]) -> Given:
         """Find the scores in what ``served``, ``by_unit`` or ``forward`` returned.
 
+        Args:
+            found: (n, ...) arrays by name; scores are (n, units) float32.
+
         Raises:
             BadData: They are not there.
         """
@@ -115,9 +118,11 @@ class Answer:
         return Given(np.asarray(scores, "float64"), self._decided(own["decided"], own["labels"]))
 
     def _decided(self, decided: np.ndarray | None, labels: np.ndarray | None) -> np.ndarray | None:
+        # Without names the decisions are in the order of the labels already.
         if decided is None or labels is None:
             return decided
         place = {name.encode(): number for number, name in enumerate(self.output.names)}
+        # Served labels come best first, so each row has an order of its own.
         found = np.zeros(decided.shape, bool)
         columns = np.array([[place[label] for label in row] for row in labels.tolist()])
         np.put_along_axis(found, columns, decided, axis=1)
@@ -186,6 +191,7 @@ class Answers:
         """Write what travels inside a SavedModel; returns the files."""
         contents: dict[str, Any] = {ASSET: self.to_json()}
         if self.classes is not None:
+            # Also by itself, for clients that read exports of version 1.
             contents[CLASSES] = self.classes
         for name, content in contents.items():
             text = json.dumps(content, ensure_ascii=False, indent=1)
@@ -213,13 +219,16 @@ def _prefixes(outputs: Outputs) -> dict[str, str]:
 
     None ends as another one and a word of ``TENSORS``, for these words have no _ inside.
     """
+    # No prefix for a single output: `probabilities`, as in version 1.
     if [*outputs] == [LABEL]:
         return {LABEL: ""}
     found: dict[str, str] = {}
     for name in outputs:
+        # Names of columns may be any text; those of tensors in a signature may not.
         safe = re.sub(r"[^A-Za-z0-9_]", "_", name)
         safe = safe if re.match(r"[A-Za-z]", safe) else f"output_{safe.strip('_')}".rstrip("_")
         number, prefix = 1, f"{safe}_"
+        # "size (m)" and "size [m]" would become the same name.
         while prefix in found.values():
             number += 1
             prefix = f"{safe}_{number}_"

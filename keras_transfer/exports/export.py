@@ -89,8 +89,10 @@ def export(
         row.write(folder, source, quantize)
         if not row.assets:
             source.loading.input.write_assets(folder)
+        # Read back from the files, since a conversion may fail without an error.
         predict = row.load_predictor(folder, replace(run.loading, batch_size=32, replicas=1))
         metadata = source.metadata | _checked(predict, source.answers, run, samples, limits)
+        # Before `publish`, so that a version is never seen without it.
         write_json(folder / METADATA, metadata)
         version = publish(folder, base)
     logger.info("Written to %s", version)
@@ -111,6 +113,7 @@ def _checked(
         logger.info(
             "Held against the model on %s examples: %s%s", len(samples), before, comparison.text
         )
+    # Before the metrics: those of an export that is refused are of no use.
     gate(compared, limits)
     metrics = run.metrics_of(samples, {name: given.scores for name, given in ours.items()})
     found = {name: one.found | {"limits": limits._asdict()} for name, one in compared.items()}
@@ -172,6 +175,7 @@ def _representative(run: Run) -> Iterator[Mapping[str, np.ndarray]]:
     from keras_transfer.data.batches import plain_batches
 
     train = run.samples(("train",))
+    # A fixed seed: int8 takes its ranges from the same examples every time.
     some = np.random.default_rng(0).permutation(len(train))[:REPRESENTATIVE]
     return plain_batches(train.take(np.sort(some)), run.loading).as_numpy_iterator()
 

@@ -39,6 +39,7 @@ class Export(Predictor):
 
     def __init__(self, folder: str | Path):
         self.folder = _version_in(Path(folder))
+        # A missing runtime is reported here, not at the first prediction.
         self.format = check_format(self.metadata["format"])
 
     def __repr__(self) -> str:
@@ -77,6 +78,7 @@ class Export(Predictor):
     @property
     def split(self) -> Path | None:
         """The table of the run that this comes from, if that is still where it was."""
+        # An export may have been copied to another machine, where there is no run.
         split = Path(self.metadata["run"]) / "split.csv"
         return split if split.is_file() else None
 

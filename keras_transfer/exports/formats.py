@@ -39,6 +39,7 @@ class Format:
         assets: Folder of the files of ``BoundInput.write_assets``, inside the version's.
     """
 
+    # A name, imported on use: a missing package of one format must not break the others.
     module: str
     quantizations: tuple[str, ...] = ("none",)
     packages: tuple[str, ...] = ()

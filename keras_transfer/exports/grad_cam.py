@@ -43,10 +43,12 @@ def explained(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
 def _heat(maps: tf.Tensor, value: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
     """(n, height, width) float32 of (n,) values, a function of the maps."""
     with tf.GradientTape() as tape:
+        # A tape watches variables only unless it is told.
         tape.watch(maps)
         values = value(maps)
     factors = tf.reduce_mean(tape.gradient(values, maps), (1, 2), keepdims=True)
     heat = tf.nn.relu(tf.reduce_sum(factors * maps, axis=-1))
+    # A map without positive places has the maximum 0.
     return tf.math.divide_no_nan(heat, tf.reduce_max(heat, (1, 2), keepdims=True))
 
 
@@ -56,6 +58,7 @@ def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
 
     def one(unit: tf.Tensor) -> tf.Tensor:
         asked = wanted[:, unit]
+        # A gradient per label is expensive, and of many labels few are asked for.
         heat = tf.cond(
             tf.reduce_any(asked),
             lambda: _heat(maps, lambda maps: tf.gather(head(maps), unit, axis=1)),
@@ -69,6 +72,7 @@ def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
 
 
 def _of_best_class(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
+    # The gradient of the maximum is that of the best class alone.
     heat = _heat(maps, lambda maps: tf.reduce_max(head(maps), axis=1))
     best = tf.argmax(head(maps), axis=1)
     return {"heat": heat, "classes": tf.gather(tf.constant(answer.output.names), best)}

@@ -37,6 +37,7 @@ def with_answers(source: Source) -> keras.Model:
     given = {name: keras.Input(one.shape[1:]) for name, one in model.output.items()}
     activations = keras.Model(given, answers.by_unit(answers.scores(given)), name="answers")
     found: Mapping[str, Any] = activations(model.output)
+    # A single output has no key; Keras then calls it by its last layer.
     named = {name: keras.layers.Identity(name=name)(tensor) for name, tensor in found.items()}
     return keras.Model(_alone(model.input), _alone(named), name="classifier")
 

@@ -22,6 +22,7 @@ Layout = Callable[[Output, Any], Tensors]
 def _decided(output: Output, scores: Any) -> Any:
     """(n, labels) bool by the thresholds; for Keras's symbolic tensors too."""
     thresholds = output.decision.get("thresholds", [0.5] * len(output.names))
+    # float32 like the scores: a float64 threshold could lie between two of them.
     return keras.ops.greater_equal(scores, np.array(thresholds, "float32"))
 
 

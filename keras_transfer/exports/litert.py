@@ -63,6 +63,7 @@ def _label_files(answers: Answers) -> dict[str, str]:
 def _save(source: Source, folder: str) -> None:
     """By way of a SavedModel: only so inputs and outputs keep their names."""
     module = tf.Module()
+    # A variable that no module tracks makes tf.saved_model.save fail.
     module.weights = [variable.value for variable in source.model.variables]
 
     @tf.function(autograph=False)
@@ -81,7 +82,10 @@ def _converter(source: Source, quantize: str, saved: str) -> tf.lite.TFLiteConve
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
         converter.representative_dataset = lambda: _one_by_one(source.representative())
+        # No float fallback: an operation without int8 form should fail here, not slow a device
+        # down.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        # Pixels as cameras give them; int8 would make every app subtract 128.
         converter.inference_input_type = tf.uint8
     return converter
 
@@ -117,6 +121,7 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
         try:
             interpreter = Interpreter(str(folder / FILE), num_threads=os.cpu_count())
             interpreter.allocate_tensors()
+            # By signature, which keeps the names of inputs and outputs.
             ask = interpreter.get_signature_runner()
         except (OSError, ValueError, RuntimeError) as error:
             raise BadData(f"{folder / FILE} cannot be loaded: {error}") from None

@@ -40,6 +40,7 @@ def with_metadata(content: bytes, name: str, size: int | None, labels: Mapping[s
     buffer = schema.BufferT()
     buffer.data = list(_described(name, size, inputs, outputs))
     entry = schema.MetadataT()
+    # The number that the buffer gets by the append below.
     entry.name, entry.buffer = METADATA, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [one for one in model.metadata or [] if one.name != METADATA.encode()]
@@ -125,6 +126,7 @@ class _Tables:
         return self.builder.EndObject()
 
     def vector(self, tables: Sequence[int]) -> int:
+        # flatbuffers are written back to front, hence `reversed`.
         self.builder.StartVector(4, len(tables), 4)
         for one in reversed(tables):
             self.builder.PrependUOffsetTRelative(one)

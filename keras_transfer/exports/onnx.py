@@ -32,6 +32,7 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
     ``outputs`` and ``input`` (JSON, as in ``export.json``), of a classification ``classes``
     (JSON, by index), of images ``image_size`` and ``resize`` are inside.
     """
+    # Imported on use, since ONNX is an extra.
     import onnx
     import tf2onnx
 

@@ -118,6 +118,7 @@ def _labels(output: Output, model: np.ndarray, export: Given, true: np.ndarray) 
     ours = objective.decide(export.scores, decision) if export.decided is None else export.decided
     theirs = objective.decide(model, decision)
     thresholds = np.array(decision.get("thresholds", 0.5))
+    # Nearness is measured by the model's scores, since the export's are what is tested.
     changed = (ours != theirs) & (np.abs(model - thresholds) > TIE)
     known = objective.known(true)
     found = {
@@ -144,6 +145,7 @@ def _values(output: Output, model: np.ndarray, export: Given, true: np.ndarray) 
         "examples": len(model),
         "values": model.size,
         "spread": spread.tolist(),
+        # Not `apart > NEAR`, which would not count NaN.
         "changed": int((~(apart <= NEAR)).sum()),
         "largest_difference": _largest(apart),
         "mae": _errors(export.scores[known], true[known]),
@@ -172,6 +174,7 @@ _COMPARED: Table[Callable[[Output, np.ndarray, Given, np.ndarray], Comparison]] 
 
 def _spread(true: np.ndarray, model: np.ndarray) -> np.ndarray:
     """(targets,) float64 above 0."""
+    # float64: a float32 sum of large values loses the deviation.
     known = np.asarray(true if len(true) else model, "float64")
     spread, largest = known.std(axis=0), np.abs(known).max(axis=0)
     return np.where(spread > 0, spread, np.where(largest > 0, largest, 1.0))

@@ -17,7 +17,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def joined(answers: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Concatenate the tensors of several batches, by name; there is at least one batch."""
+    """Join (batch, ...) tensors of one or more batches to (n, ...) arrays, by name."""
     found = [{name: np.asarray(x) for name, x in answer.items()} for answer in answers]
     return {name: np.concatenate([answer[name] for answer in found]) for name in found[0]}
 

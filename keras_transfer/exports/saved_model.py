@@ -110,4 +110,5 @@ def _field(number: int, content: bytes) -> bytes:
 
 def _varint(number: int) -> bytes:
     low, rest = number & 0x7F, number >> 7
+    # Seven bits a byte, the lowest first; the eighth says that more follow.
     return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])

@@ -47,6 +47,7 @@ class ServingModule(tf.Module):
     def signatures(self) -> dict[str, Callable]:
         """The functions by the names that requests give them."""
         return {
+            # No Python control flow depends on tensors here, so AutoGraph has nothing to convert.
             name: tf.function(function, autograph=False).get_concrete_function(**specs)
             for name, (function, specs) in self._functions().items()
         }
@@ -67,6 +68,7 @@ class ServingModule(tf.Module):
         if PADDING_MASK in self._input.spec:
             found["tokenize"] = (self._each, raw)
         if self._answers.classes is not None:
+            # TensorFlow Serving's Classify API sends serialized examples by this name.
             examples = tf.TensorSpec([None], tf.string, name="inputs")
             found["classify"] = (self._classify, {"inputs": examples})
         return found
@@ -115,6 +117,7 @@ class ServingModule(tf.Module):
         (batch,) = raw.values()
         if self._input.batched:
             return self._input.prepare(batch)
+        # One by one, since encoded images have different sizes.
         return tf.map_fn(self._input.prepare, batch, fn_output_signature=self._input.spec)
 
 

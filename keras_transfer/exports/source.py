@@ -51,7 +51,7 @@ class Source:
         return self.answers.scores(self.model(dict(inputs), training=False))
 
     def inputs(self, batch: int | None = None) -> dict[str, tf.TensorSpec]:
-        """What the network takes, by name, for batches of this size; of any if None."""
+        """(batch, ...) specs of what the network takes, by name; batches of any size if None."""
         return {
             name: tf.TensorSpec([batch, *tensor.shape[1:]], tensor.dtype, name=name)
             for name, tensor in self.model.input.items()

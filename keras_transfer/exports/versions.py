@@ -51,6 +51,7 @@ def unfinished(base: Path) -> Iterator[Path]:
         BadConfiguration: ``base`` is a file, or cannot be written to.
     """
     _check(base)
+    # The same file system as `base`, so that the rename is atomic; the dot hides it.
     part = base.parent / f".{base.name}.{os.getpid()}.part"
     made = [one for one in (base.parent, *base.parent.parents) if not one.exists()]
     try:
@@ -100,9 +101,11 @@ def _sweep(base: Path) -> None:
 
 def _alive(process: int) -> bool:
     try:
+        # Signal 0 only asks whether the process exists.
         os.kill(process, 0)
     except ProcessLookupError:
         return False
+    # PermissionError: it exists and belongs to another user.
     except (PermissionError, OverflowError):
         return True
     return True

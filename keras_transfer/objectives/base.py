@@ -13,6 +13,7 @@ from pydantic import Field
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.group import Group, Positive
 
+# Recipes are read without Keras and SciPy, so types and functions that need them come late.
 if TYPE_CHECKING:
     import keras
 
@@ -60,12 +61,14 @@ class Objective(Group, ABC):
     baseline_name: ClassVar[str]
     """What ``baseline`` predicts: majority, prevalence or mean."""
 
+    # ClassVar, or pydantic would make fields of these.
     section: ClassVar[str] = "Training"
     primary: ClassVar[str] = "type"
 
     weight: Positive = Field(
         1.0,
         description="factor of this loss if there are several objectives",
+        # No option of its own: with one objective a factor has no meaning.
         json_schema_extra={"section": ""},
     )
 
@@ -119,7 +122,7 @@ class Objective(Group, ABC):
         return len(names)
 
     def output(self, train: Labels) -> Callable[[keras.KerasTensor], keras.KerasTensor] | None:
-        """What follows the last Dense layer: a function of its output; None: nothing."""
+        """What follows the last Dense layer: from and to (batch, units); None: nothing."""
         return None
 
     @abstractmethod
@@ -142,7 +145,12 @@ class Objective(Group, ABC):
         """
 
     def decision(self, true: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
-        """What is fitted on the val split to decide by, as JSON can hold it; empty: nothing."""
+        """What is fitted on the val split to decide by, as JSON can hold it; empty: nothing.
+
+        Args:
+            true: True values as in ``Labels.values``.
+            scores: (n, units) float, as ``scores`` gives them.
+        """
         return {}
 
     @abstractmethod
@@ -178,7 +186,13 @@ class Objective(Group, ABC):
 
     @abstractmethod
     def baseline(self, train: Labels, true: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-        """Metrics of the best prediction that looks at no input, fitted on the train split."""
+        """Metrics of the best prediction that looks at no input, fitted on the train split.
+
+        Args:
+            train: Labels of the train split.
+            true: True values of n other examples, as in ``Labels.values``: (n,) or (n, units).
+            names: Names of the units.
+        """
 
     @abstractmethod
     def summary(self, metrics: dict[str, Any]) -> str:
@@ -195,7 +209,10 @@ class Objective(Group, ABC):
         *,
         decision: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write ``predictions.csv``; arrays as for ``evaluate``; ``true`` None: not known."""
+        """Write ``predictions.csv``; ``true`` None: not known.
+
+        Arrays are as for ``evaluate``: true values (n,) or (n, units), scores (n, units) float.
+        """
 
     @abstractmethod
     def read_predictions(self, path: str | Path) -> Predicted:
@@ -237,6 +254,7 @@ class Objective(Group, ABC):
         sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
         report: dict[str, Any] = paired_differences(aligned, metrics, first, second, **sampling)
         places = distinct(aligned.true, families)
+        # Series may have different numbers of runs; a test needs pairs.
         pairs = zip(aligned.models[first], aligned.models[second], strict=False)
         for pair, (a, b) in enumerate(pairs, 1):
             once = (a.of(places), b.of(places))
@@ -265,6 +283,7 @@ def only_column(cells: Cells) -> tuple[str, np.ndarray]:
         BadConfiguration: There are several columns, or none.
     """
     if len(cells) != 1:
+        # Taking the first of several columns would train on the wrong one without a word.
         raise BadConfiguration(
             f"This objective reads one column; it was given {len(cells)}: {', '.join(cells)}."
         )
@@ -305,6 +324,7 @@ def check_same_columns(columns: Sequence[str], names: Sequence[str] | None) -> N
 
 def stripped(column: Sequence[str] | np.ndarray) -> np.ndarray:
     """(n,) object array of the texts without blanks around them."""
+    # object: NumPy's own strings drop trailing null characters and pad every cell to the longest.
     return np.array([str(cell).strip() for cell in column], object)
 
 
@@ -322,6 +342,7 @@ def refuse(
     if not wrong.any():
         return
     shown = [
+        # From 1, as spreadsheets and editors count.
         f"{f'row {row + 1}' if keys is None else keys[row]}: {texts[row]!r}"
         for row in np.flatnonzero(wrong).tolist()
     ]

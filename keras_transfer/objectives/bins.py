@@ -30,6 +30,7 @@ def value_strata(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, 
     Returns:
         (n,) int32 strata, rising with the values, and their names, such as "price 3 to 7.5".
     """
+    # NaN sorts above all numbers, so unknown rows would join the last bin.
     known = ~np.isnan(values).any(axis=1)
     strata = np.zeros(len(values), "int32")
     title, along = names[0], np.zeros(0)
@@ -54,6 +55,7 @@ def _along(values: np.ndarray) -> np.ndarray:
         return values[:, 0]
     centred = values - values.mean(axis=0)
     std = centred.std(axis=0)
+    # A constant target would give 0 / 0. Scaling: no target may win by its unit.
     scaled = centred / np.where(std > 0, std, 1)
     direction = np.linalg.svd(scaled, full_matrices=False)[2][0]
     # Either sign is a principal direction: let the largest coefficient be positive.
@@ -64,8 +66,10 @@ def _bins(values: np.ndarray) -> np.ndarray:
     """(n,) int bin of each value, without gaps."""
     bins = min(MAX_BINS, max(1, len(values) // PER_BIN))
     edges = np.quantile(values, np.arange(1, bins) / bins, method="higher")
+    # Repeated values leave bins empty; strata need numbers without gaps.
     number = np.unique(np.searchsorted(edges, values, side="right"), return_inverse=True)[1]
     sizes = np.bincount(number)
+    # Smallest first: two small neighbours may be enough together.
     while len(sizes) > 1 and sizes.min() < MIN_STRATUM:
         small = int(sizes.argmin())
         neighbours = [place for place in (small - 1, small + 1) if 0 <= place < len(sizes)]

@@ -65,12 +65,14 @@ class Classification(Objective):
         empty = texts == ""
         if not missing:
             refuse(empty, texts, keys, f"have no class in the column {column}")
+        # Sorted: the order of rows must not decide which number a class has.
         classes = tuple(sorted(set(texts[~empty].tolist())) if names is None else names)
         if len(classes) < 2:
             present = repr(classes[0]) if classes else "none"
             raise BadData(
                 f"Classification takes two or more classes; the column {column} has {present}."
             )
+        # -1 is an empty cell, -2 a word that is no class.
         number = {name: index for index, name in enumerate(classes)} | {"": -1}
         values = np.array([number.get(text, -2) for text in texts.tolist()], "int32")
         known = f"have a class in the column {column} that is none of {', '.join(classes[:30])}"
@@ -84,10 +86,11 @@ class Classification(Objective):
     def targets(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n,) int32 classes, 0 where not known, and (n,) float32 weights."""
         known = self.known(values)
+        # Sparse cross-entropy of class -1 fails on a CPU and is NaN on a GPU, whatever its weight.
         return np.where(known, values, 0).astype("int32"), known.astype("float32")
 
     def strata(self, labels: Labels) -> tuple[np.ndarray, tuple[str, ...]]:
-        """The classes; a further stratum holds the examples whose class is not known."""
+        """(n,) int32 classes; a further stratum holds the examples whose class is not known."""
         values, names = np.asarray(labels.values, "int32"), labels.names
         if self.known(values).all():
             return values, names
@@ -106,12 +109,14 @@ class Classification(Objective):
         """
         import keras
 
+        # alpha=1: Keras's default of 0.25 would scale the loss, and so the rate.
         if focal_gamma:
             return keras.losses.CategoricalFocalCrossentropy(
                 alpha=1.0, gamma=focal_gamma, from_logits=True
             )
         if soft:
             return keras.losses.CategoricalCrossentropy(from_logits=True)
+        # From logits, since the log of a softmax underflows for confident classes.
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def training_metrics(self, names: Sequence[str]) -> list[Any]:
@@ -122,6 +127,7 @@ class Classification(Objective):
         """(batch, classes) float32 softmax."""
         from keras import ops
 
+        # Cast first: in bfloat16 a softmax has three digits.
         return ops.softmax(ops.cast(outputs, "float32"), axis=-1)
 
     def decide(self, scores: np.ndarray, decision: Mapping[str, Any] | None = None) -> np.ndarray:
@@ -186,12 +192,16 @@ class Classification(Objective):
     def tests(
         self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """``mcnemar``: McNemar's exact test of the examples that only one run gets right."""
+        """``mcnemar``: McNemar's exact test of the examples that only one run gets right.
+
+        ``true`` is (n,) int: the class of each example.
+        """
         from keras_transfer.evaluation.comparing import mcnemar
 
         return {"mcnemar": [mcnemar(first.decided == true, second.decided == true)]}
 
 
 def _counts(train: Labels) -> np.ndarray:
+    # bincount refuses -1. minlength: a class may have no training example.
     known = train.values[train.values >= 0]
     return np.bincount(known, minlength=len(train.names))

@@ -33,6 +33,7 @@ def combination_strata(
         (n,) int32 strata and their names, in order of name.
     """
     known = ~np.isnan(values).any(axis=1)
+    # object: a string array of NumPy would cut names at its width.
     owner = np.full(len(values), "(not known)", object)
     owner[known] = _owners(values[known] > 0, names)
     strata, number = np.unique(owner.astype(str), return_inverse=True)
@@ -44,13 +45,16 @@ def _owners(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
     owner = np.array(
         ["|".join(np.array(names, object)[row]) or "(no label)" for row in values], object
     )
+    # Before any merging, so that only combinations that are rare themselves change.
     rare = _rare(owner)
+    # Labels that an example does not have must never be its rarest one.
     counts = np.where(values, values.sum(axis=0), len(values) + 1)
     rarest = counts.argmin(axis=1)
     some = rare & values.any(axis=1)
     owner[some] = [f"{names[label]}|..." for label in rarest[some]]
     owner[_rare(owner)] = "(other)"
     ambiguous = _rare(owner)
+    # With fewer than 3 examples in all there is nothing to join.
     if ambiguous.any() and not ambiguous.all():
         kept, sizes = np.unique(owner[~ambiguous].astype(str), return_counts=True)
         owner[ambiguous] = kept[sizes.argmax()]
@@ -59,5 +63,6 @@ def _owners(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 def _rare(owner: np.ndarray) -> np.ndarray:
     """(n,) bool: the examples of groups that are too small."""
+    # As str: NumPy sorts an object array by slow Python comparisons.
     number, sizes = np.unique(owner.astype(str), return_inverse=True, return_counts=True)[1:]
     return sizes[number] < MIN_STRATUM

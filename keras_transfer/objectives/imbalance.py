@@ -18,6 +18,7 @@ def _own_weights(text: str) -> Any:
     )
 
 
+# Scikit-learn users write class_weight="balanced"; a type error would not help them.
 OwnWeights = Annotated[str, AfterValidator(_own_weights)]
 """Refuses all, and says what to say instead; makes an option of the mapping that it stands by."""
 

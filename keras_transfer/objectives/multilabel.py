@@ -33,6 +33,7 @@ __all__ = ["MultiLabel"]
 
 WORDS = {
     **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), 1.0),
+    # An empty cell is a 0: people leave cells without a label empty.
     **dict.fromkeys(("0", "0.0", "false", "f", "no", "n", ""), 0.0),
 }
 MAX_POS_WEIGHT = 100.0
@@ -71,9 +72,11 @@ class MultiLabel(Objective):
     )
 
     @model_validator(mode="after")
+    # A label that is named twice would count twice in the loss.
     def _different_columns(self) -> MultiLabel:
         if len(set(self.columns)) < len(self.columns):
             raise ValueError(f"columns should name each label once; found {list(self.columns)}")
+        # A tab is blank too, but no part of a name.
         if not self.separator.strip() and self.separator != "\t":
             raise ValueError("separator should not be blank: blanks around a label are removed")
         return self
@@ -100,6 +103,7 @@ class MultiLabel(Objective):
         else:
             labels, empty = self._from_names(cells, names, keys)
         if missing:
+            # NaN marks the row: 0 would claim that it has no label.
             labels.values[empty] = np.nan
         return labels
 
@@ -119,6 +123,7 @@ class MultiLabel(Objective):
         self, cells: Cells, names: Sequence[str] | None, keys: Sequence[str] | None
     ) -> tuple[Labels, np.ndarray]:
         column, texts = only_column(cells)
+        # Without "": "cat|" has one label.
         sets = [{part.strip() for part in text.split(self.separator)} - {""} for text in texts]
         labels = tuple(sorted(set().union(*sets)) if names is None else names)
         if not labels:
@@ -127,6 +132,7 @@ class MultiLabel(Objective):
         known = f"have a label in the column {column} that is none of {', '.join(labels[:30])}"
         refuse(strange, texts, keys, known)
         values = np.array([[name in present for name in labels] for present in sets], "float32")
+        # Without examples the array is (0,), which has no second axis.
         return Labels(values.reshape(-1, len(labels)), labels), texts == ""
 
     def known(self, values: np.ndarray) -> np.ndarray:
@@ -149,6 +155,7 @@ class MultiLabel(Objective):
             BadData: A label has no positives in the train split, so nothing can be learnt of it.
         """
         values = train.values[self.known(train.values)]
+        # A float32 sum of ones stops at 16,777,216.
         positives = values.sum(axis=0, dtype="float64")
         if lacking := [n for n, count in zip(train.names, positives, strict=True) if not count]:
             raise BadData("No pos_weight balances a label without training examples:", lacking)
@@ -187,6 +194,7 @@ class MultiLabel(Objective):
 
     def decide(self, scores: np.ndarray, decision: Mapping[str, Any] | None = None) -> np.ndarray:
         """(n, labels) bool: scores at their label's threshold or above; 0.5 by default."""
+        # >= as in `best_thresholds`, whose thresholds are fitted for it.
         return np.asarray(scores) >= np.array((decision or {}).get("thresholds", 0.5))
 
     def evaluate(
@@ -247,7 +255,10 @@ class MultiLabel(Objective):
     def tests(
         self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """``mcnemar``: McNemar's exact test of the examples all of whose labels are right."""
+        """``mcnemar``: McNemar's exact test of the examples all of whose labels are right.
+
+        ``true`` is (n, labels) float, 0 or 1.
+        """
         from keras_transfer.evaluation.comparing import mcnemar
 
         right = [(run.decided == (true > 0)).all(axis=1) for run in (first, second)]

@@ -43,7 +43,12 @@ class Output:
     decision: Mapping[str, Any] = field(default_factory=dict)
 
     def decided(self, true: np.ndarray, scores: np.ndarray) -> Output:
-        """The same output with a decision that was fitted on true values and scores."""
+        """The same output with a decision that was fitted on true values and scores.
+
+        Args:
+            true: True values as in ``Labels.values``.
+            scores: (n, units) float: probabilities in [0, 1], or values in the data's units.
+        """
         return replace(self, decision=self.objective.decision(true, scores))
 
 
@@ -94,9 +99,11 @@ def encode(
             {name: samples.cells[name] for name in columns},
             names=None if names is None else names[output],
             keys=samples.keys.tolist(),
+            # With one output an example without its value is useless; with several it has others.
             missing=len(objectives) > 1,
         )
         targets[output], known[output] = labels.values, labels.names
+        # One stratification must serve all, so the first objective is the main one.
         strata = strata or objective.strata(labels)
     assert strata is not None
     return replace(samples, labels=strata[0], classes=strata[1], targets=targets, names=known)
@@ -135,4 +142,5 @@ def read_outputs(path: Path) -> dict[str, Output]:
     if path.exists():
         return from_json(json.loads(path.read_text(encoding="utf-8")))
     classes = json.loads(path.with_name("classes.json").read_text(encoding="utf-8"))
+    # Version 1 had classifications only.
     return {LABEL: Output(Classification(), tuple(classes))}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Regression"]
 
+# A larger value would become infinite in the float32 labels.
 MAX_FLOAT32 = float(np.finfo("float32").max)
 RESOLUTION = 1e-3
 """Largest step between float32 values, as a share of a target's standard deviation."""
@@ -85,11 +86,13 @@ class Regression(Objective):
     ) -> Labels:
         """See ``Objective.encode``; with ``missing`` all cells of an example may be empty."""
         targets = self.columns or (only_column(cells)[0],)
+        # A single target may stand in a column of another name.
         if self.columns or len(names or targets) > 1:
             check_same_columns(targets, names)
         texts = several_columns(cells, targets)
         empty = texts == ""
         shown = [dict(zip(targets, row, strict=True)) for row in texts.tolist()]
+        # A row has one weight for all of its targets, so a part of them cannot be left out.
         if missing:
             incomplete = empty.any(axis=1) & ~empty.all(axis=1)
             refuse(
@@ -124,11 +127,13 @@ class Regression(Objective):
         Raises:
             BadData: A target is constant, or varies by less than float32 can tell apart.
         """
+        # float64: for large values a float32 sum of squares loses the deviation.
         values = train.values[self.known(train.values)].astype(float)
         if not len(values):
             raise BadData("No example of the train split has known targets.")
         mean, std = values.mean(axis=0), values.std(axis=0)
         for name, column, deviation in zip(train.names, values.T, std, strict=True):
+            # Not std == 0: rounding of the mean leaves a tiny deviation of equal values.
             if np.ptp(column) == 0:
                 raise BadData(
                     f"The target {name} is {column[0]:g} in all {len(column)} examples of the "
@@ -142,7 +147,7 @@ class Regression(Objective):
         return mean, std
 
     def output(self, train: Labels) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
-        """A fixed layer back to the units of the data: outputs times deviation plus mean."""
+        """A fixed layer back to the data's units: (batch, targets) times deviation plus mean."""
         import keras
 
         mean, std = self.moments(train)
@@ -236,7 +241,10 @@ class Regression(Objective):
         seed: int = 0,
         families: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """As all objectives do; of several targets also ``per_target``, the metrics of each."""
+        """As all objectives do; of several targets also ``per_target``, the metrics of each.
+
+        ``families`` is (n,) int: copies of an example have the same value.
+        """
         from keras_transfer.evaluation.paired import paired_differences
 
         sampling: dict[str, Any] = {"draws": draws, "seed": seed, "families": families}
@@ -253,7 +261,10 @@ class Regression(Objective):
     def tests(
         self, true: np.ndarray, first: Run, second: Run, names: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """``wilcoxon``: for each target the signed-rank test of the absolute errors."""
+        """``wilcoxon``: for each target the signed-rank test of the absolute errors.
+
+        ``true`` is (n, targets) float in the units of the data.
+        """
         from keras_transfer.evaluation.comparing import signed_rank
 
         errors = [np.abs(run.decided - true).T for run in (first, second)]
@@ -271,4 +282,5 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         return np.nan
+    # float() reads "inf" and "nan" too; both end here as NaN.
     return value if abs(value) <= MAX_FLOAT32 else np.nan

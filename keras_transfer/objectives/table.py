@@ -44,6 +44,7 @@ def read_objective(value: Any) -> Any:
         return OBJECTIVES[value]()
     if not isinstance(value, Mapping):
         return value
+    # First: a column may be called like a setting.
     if several(value):
         return {str(column): _of_column(str(column), inner) for column, inner in value.items()}
     settings = dict(value)
@@ -77,6 +78,7 @@ def several(value: Mapping[str, Any]) -> bool:
     """
     if not value:
         raise BadConfiguration("objective = {}: name a column and what is predicted of it.")
+    # A column that is called like a setting is told apart by what it maps to.
     known = set().union(*(row.model_fields for row in OBJECTIVES.values()))
     inner = [x for x in value.values() if isinstance(x, Mapping | Objective)]
     if len(inner) == len(value):
@@ -89,9 +91,11 @@ def several(value: Mapping[str, Any]) -> bool:
     return right == len(value) or (right > 0 and "type" not in value)
 
 
+# Type checkers cannot follow a union that is built from a table.
 if TYPE_CHECKING:
     AnyObjective = Objective | dict[str, Objective]
 else:
     _One = reduce(or_, OBJECTIVES.values())
+    # Read before validation: pydantic would try every type and report the failures of all.
     AnyObjective = Annotated[_One | dict[str, _One], BeforeValidator(read_objective)]
     """One objective, whose name alone is enough; or several by column."""

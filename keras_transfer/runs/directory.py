@@ -57,6 +57,7 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
     Raises:
         BadConfiguration: ``out`` is there already and not empty, or lies inside the data folder.
     """
+    # Resolved, since a symbolic link or ".." would hide that one folder lies in the other.
     home = Path(out or ROOT).resolve()
     data = Path(not_inside).expanduser().resolve() if isinstance(not_inside, str | Path) else None
     if data and os.path.isdir(data) and home.is_relative_to(data):
@@ -73,10 +74,12 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
             )
         _make(folder, exist_ok=True)
         return folder
+    # After the highest number, not the first gap: a removed run's number never means another run.
     n = 1 + max((_number(folder) for folder in _runs_of(name)), default=0)
     while True:
         folder = ROOT / name / str(n)
         try:
+            # mkdir is atomic, so two runs that start together cannot get the same folder.
             _make(folder)
         except FileExistsError:  # another run has just taken this number
             n += 1
@@ -96,6 +99,7 @@ def _make(folder: Path, exist_ok: bool = False) -> None:
 def discard(folder: Path) -> None:
     """Remove the folder of a run that did not start, and empty parents in ``runs``."""
     shutil.rmtree(folder)
+    # rmdir removes empty folders only, so earlier runs are safe.
     with contextlib.suppress(OSError):  # not empty
         for above in folder.parents:
             if not above.resolve().is_relative_to(ROOT.resolve()):
@@ -112,6 +116,7 @@ def _runs_of(name: str) -> list[Path]:
     home = ROOT / name
     if not home.is_dir():
         return []
+    # By number: as text, 10 would come before 9. Other folders are lr_find and tune.
     return sorted((path for path in home.iterdir() if path.name.isdecimal()), key=_number)
 
 
@@ -133,6 +138,7 @@ def interrupted(name: str, out: str | Path | None = None) -> Path:
         raise BadConfiguration(f"{out} is no run folder, so there is nothing to resume.")
     if _status(Path(out)) == "done":
         raise BadConfiguration(f"{out} is finished; there is nothing to resume.")
+    # Another recipe's state would not fit its network, or worse, would fit and be continued.
     began = json.loads((Path(out) / "run.json").read_text(encoding="utf-8"))["recipe"]
     if began != name:
         raise BadConfiguration(f"{out} is a run of recipe {began!r}, not of {name!r}.")
@@ -168,6 +174,7 @@ def _status(folder: Path) -> str | None:
 def _begun(folder: Path) -> Path:
     """The folder of the command: the run's, or that of its series."""
     around = [run_folder for run_folder in folder.parents if (run_folder / SERIES).exists()]
+    # The outermost series: --resume belongs to the command that the user gave.
     return around[-1] if around else folder
 
 
@@ -190,14 +197,18 @@ def recording(
     metadata.update(
         cwd=os.getcwd(), versions=_versions(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z")
     )
+    # perf_counter: the wall clock may be set back during a run. A resumed run is never discarded.
     began, fresh = time.perf_counter(), not (folder / "run.json").exists()
+    # The lock comes first: files of a run that another process is writing stay untouched.
     handler = locked_log(folder)
     text = yaml.safe_dump(versioned(settings), sort_keys=False)
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+    # Written before training, so that a run that is killed is found as unfinished.
     write_json(folder / "run.json", metadata)
     try:
         yield metadata
         metadata["status"] = "done"
+    # Not an Exception, so it needs its own branch; the training has saved its state by now.
     except KeyboardInterrupt:
         metadata["status"] = "interrupted"
         logger.warning(
@@ -206,6 +217,7 @@ def recording(
         raise
     except Exception as error:
         metadata.update(status="failed", error=f"{type(error).__name__}: {error}")
+        # Only what the user can correct; after a bug the folder holds the evidence.
         fresh = fresh and isinstance(error, BadConfiguration | BadData | BadWeights)
         raise
     finally:
@@ -223,11 +235,15 @@ def locked_log(folder: Path) -> logging.FileHandler:
     Raises:
         BadConfiguration: Another process is running in this folder.
     """
+    # Appends, so opening it before the lock is taken harms no other run, and a resumed run adds to
+    # it.
     handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
     assert handler.stream is not None
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     if fcntl is not None:
         try:
+            # The kernel drops a flock with its process, so SIGKILL leaves no stale lock. LOCK_NB:
+            # do not wait.
             fcntl.flock(handler.stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             handler.close()
@@ -249,6 +265,8 @@ def _versions() -> dict[str, str]:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file atomically."""
     unfinished = path.with_suffix(".tmp")
+    # NaN is no JSON: browsers and most parsers refuse it. Text first: an error leaves no file.
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     unfinished.write_text(text + "\n", encoding="utf-8")
+    # In the same folder, since a rename is atomic only within one file system.
     os.replace(unfinished, path)

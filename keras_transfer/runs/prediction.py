@@ -13,6 +13,7 @@ from keras_transfer.objectives.outputs import Output
 __all__ = ["Prediction"]
 
 
+# eq=False: comparing arrays gives an array, whose truth value raises.
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What a network says of one example.
@@ -75,6 +76,7 @@ class Prediction:
         names, scores = self.outputs[name].names, self.scores[name]
         if self.outputs[name].objective.activation == "linear":
             return [(unit, float(value)) for unit, value in zip(names, scores, strict=True)]
+        # Stable on the negated scores: of equal scores the first unit comes first, as in argmax.
         best = np.argsort(-scores, kind="stable")[:k]
         return [(names[i], float(scores[i])) for i in best]
 

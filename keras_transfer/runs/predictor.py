@@ -103,9 +103,11 @@ class Predictor:
         from keras_transfer.runs.given import store_of
 
         self._check_tta(tta)
+        # A string is a sequence of characters, and a single array one of rows.
         alone = isinstance(images, str | Path) or in_memory(images)
         given = [images] if alone else list(images)
         files, store = store_of(given, column=read_input(self.settings["input"]).text_column)
+        # Samples need a class; there are no labels here, so one nameless class stands for all.
         samples = Samples.of(store, [""], files, [0] * len(files))
         reasons = scan(samples, self.loading.input.check, None).reasons  # all are read anyway
         scores = _mean(self._views(samples.take(reasons == ""), tta))
@@ -193,6 +195,7 @@ class Predictor:
         Returns:
             As ``Objective.evaluate`` gives them, by output.
         """
+        # Copies of an example are no independent evidence, so intervals resample them together.
         copies = families(samples.digests)
         return {
             name: output.objective.evaluate(
@@ -211,6 +214,7 @@ class Predictor:
         if self.split is None or not self._single_class:
             return None
         counts = read_train_counts(self.split, self.classes)
+        # The metrics need counts only, and an export has no training examples.
         return Labels(np.repeat(np.arange(len(counts), dtype="int32"), counts), self.classes)
 
     def _write_predictions(
@@ -257,11 +261,13 @@ class Predictor:
         from keras_transfer.data import splits
 
         samples = self._with_targets(data, data_dir)
+        # Train and val examples of the same data would flatter the metrics.
         if (samples.splits == "test").any():
             samples = samples.split("test")
             logger.info("The data have splits; these are the metrics of their test split.")
         if not self._single_class:
             return samples
+        # The run chose some of the data's classes, so the same choice is made again.
         if self.settings["data"].get("classes") and set(self.classes) < set(samples.classes):
             samples = splits.keep_classes(samples, self.classes)
         return self._relabelled(samples)
@@ -285,6 +291,7 @@ class Predictor:
         if unknown:
             cure = UnknownName("class", unknown[0], self.classes)
             raise BadData(f"The data have a class that the model does not know. {cure}")
+        # Other data may lack a class; numbering by their own names would shift all labels.
         places = np.array([self.classes.index(name) for name in samples.classes], "int32")
         return Samples.of(
             samples.store,
@@ -298,6 +305,7 @@ class Predictor:
     def _check_unseen(self, digests: np.ndarray, strict: bool) -> None:
         if self.split is None:
             return
+        # val too: the best epoch was chosen on it. By content, since files are renamed and copied.
         trained_on = read_digests(self.split, ["train", "val"])
         seen = sum(digest in trained_on for digest in digests)
         if not seen:
@@ -314,6 +322,7 @@ class Predictor:
         home = self.folder / "evaluations"
         taken = [int(one.name) for one in home.glob("*") if one.name.isdecimal()]
         folder = home / str(1 + max(taken, default=0))
+        # No exist_ok: two evaluations at the same time must not share a folder.
         folder.mkdir(parents=True)
         return folder
 

@@ -141,6 +141,8 @@ class Run(Predictor):
         import keras
 
         try:
+            # compile=False: the file holds no optimizer, and losses of ours would need to be
+            # registered.
             return keras.models.load_model(self.folder / "best.keras", compile=False)
         except (ValueError, OSError) as error:
             raise BadWeights(f"{self.folder / 'best.keras'} cannot be read: {error}") from None
@@ -157,6 +159,7 @@ class Run(Predictor):
         """Settings of loading this run's examples."""
         from keras_transfer.data.batches import Loading
 
+        # The size comes from the model: image_size may be None in the settings.
         first, *_ = self.network.predictor.inputs
         given = read_input(self.settings["input"])
         bound = given.bind(given.load(self.folder), first.shape[1])
@@ -210,6 +213,7 @@ class Run(Predictor):
         if gone:
             raise BadData(f"{len(gone)} examples of the run are missing. {cure}", gone)
         found = found.take(np.array([places[row["path"]] for row in rows], int))
+        # By content: a file of the same name may hold another example by now.
         digests = scan(found, self.loading.input.check, cache_dir()).digests
         other = [
             row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
@@ -223,6 +227,7 @@ class Run(Predictor):
                 "groups": np.array(table[1], object),
             }
             return replace(found, digests=digests, **more)
+        # From the table, not from the folders: files may have been moved to another class since.
         labels = [self.classes.index(row["label"]) for row in rows]
         return Samples.of(
             found.store,

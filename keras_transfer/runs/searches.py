@@ -57,6 +57,7 @@ class Record:
     """
 
     def __init__(self, folder: Path, asked: dict[str, Any]):
+        # Through JSON, so that tuples and lists compare equal to what the file holds.
         self.path, self.asked = folder / "search.json", json.loads(json.dumps(asked))
         self.trials: list[Trial] = []
         if self.path.exists():
@@ -70,6 +71,7 @@ class Record:
         write_json(self.path, {"asked": self.asked, "trials": [asdict(t) for t in self.trials]})
 
     @property
+    # A running trial of the file is one that was killed; it is resumed, not counted.
     def over(self) -> list[Trial]:
         """Trials that have ended."""
         return [trial for trial in self.trials if trial.state != RUNNING]
@@ -87,6 +89,7 @@ class Record:
     def _check_same(self, before: dict[str, Any]) -> None:
         changed = [
             f"{path.removeprefix('recipe.')} = {began!r}, not {value!r}"
+            # Both in the current format: a search may continue after an upgrade of the package.
             for path, began, value in differences(_read(before), _read(self.asked))
         ]
         if changed:

@@ -39,6 +39,7 @@ def recorded_series(
     try:
         yield metadata
         metadata["status"] = "done"
+    # BaseException: Ctrl-C must be recorded too, as interrupted rather than failed.
     except BaseException as error:
         metadata["status"] = "failed" if isinstance(error, Exception) else "interrupted"
         raise
@@ -69,6 +70,7 @@ def interrupted_series(name: str, kind: str, out: str | Path | None = None) -> P
     expected = {"recipe": name, "kind": kind}
     for folder in reversed(folders):
         metadata = stored_series(folder)
+        # "running" counts as unfinished: after SIGKILL nobody changes the status.
         if metadata and metadata["status"] != "done" and metadata.items() >= expected.items():
             return folder
     raise BadConfiguration(
@@ -91,6 +93,7 @@ def runs_of(folder: str | Path) -> list[Run]:
             f"The series in {folder} is not finished (it is {metadata['status']!r}). Finish it: "
             f"the command that began it, with --out {folder} --resume."
         )
+    # Runs of a curve differ in their training images, so their mean says nothing.
     if metadata["kind"] != "seeds":
         raise BadConfiguration(
             f"{folder} is a {metadata['kind']} of runs on different examples; name one of its "

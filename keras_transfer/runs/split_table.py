@@ -39,6 +39,7 @@ def write_split(path: Path, samples: Samples) -> None:
     """
     unfinished = path.with_suffix(".tmp")
     _write(unfinished, COLUMNS, _rows_of(samples))
+    # A resumed run on other data would mix two data sets without any sign of it.
     if path.exists() and _content(path) != _content(unfinished):
         unfinished.unlink()
         raise BadData(
@@ -97,6 +98,7 @@ def _rows_of(samples: Samples) -> Iterator[tuple[Any, ...]]:
 
 
 def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    # newline="": csv writes its own line ends, and a path may contain one.
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
@@ -104,5 +106,6 @@ def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> 
 
 
 def _content(path: Path) -> str:
+    # Bytes: text mode would translate line ends inside quoted paths.
     text = path.read_bytes().decode()
     return text.replace(OLD_HEADER, ",".join(COLUMNS), 1)

@@ -65,6 +65,7 @@ def write_sweep(folder: Path, seen: Sweep) -> dict[str, Any]:
     rule = next(iter(RULES))
     suggestions = {"learning_rate": rules[rule], "rule": rule, "rules": rules}
     _plot(folder / "lr_find.png", seen, rules)
+    # Last: the file marks a finished sweep, which a resumed run does not repeat.
     write_json(folder / FILE, suggestions)
     return suggestions
 
@@ -72,6 +73,7 @@ def write_sweep(folder: Path, seen: Sweep) -> dict[str, Any]:
 def _plot(path: Path, seen: Sweep, rules: dict[str, float]) -> None:
     try:
         from keras_transfer.evaluation.plots import plot_sweep
+    # Matplotlib is an extra; a missing plot must not end a run.
     except ImportError:
         logger.info("No lr_find.png: pip install 'keras_transfer[plots]' brings Matplotlib")
         return

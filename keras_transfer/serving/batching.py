@@ -27,6 +27,7 @@ class _Request:
     signature: str
     inputs: Tensors
     deadline: float
+    # monotonic: a clock that is set back or forward must not change a wait.
     arrival: float = field(default_factory=time.monotonic)
     answer: Future = field(default_factory=Future)
 
@@ -38,9 +39,11 @@ class _Request:
     @property
     def kind(self) -> object:
         """Requests of one kind can be put together."""
+        # The request itself is unlike any other, so it stays alone.
         if not self.model.signature(self.signature).batched:
             return self
         shapes = tuple((name, one.shape[1:]) for name, one in sorted(self.inputs.items()))
+        # By identity: while versions are switched, two models have the same name.
         return id(self.model), self.signature, shapes
 
 
@@ -61,12 +64,15 @@ class Batcher:
         self._waiting: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        # A daemon, so that a server that fails to start can still exit.
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
         """Examples in the queue."""
+        # A copy: the metrics read it without the lock, and a deque must not change while it is
+        # iterated.
         return sum(one.size for one in list(self._waiting))
 
     def submit(self, model: Model, signature: str, inputs: Tensors, timeout: float) -> Future:
@@ -86,6 +92,8 @@ class Batcher:
         """
         request = _Request(model, signature, inputs, time.monotonic() + timeout)
         with self._changed:
+            # An empty queue takes any request: the service limits its size, and waiting would not
+            # help.
             if self._closed or (self._waiting and self.waiting + request.size > self.max_queue):
                 raise RequestError("UNAVAILABLE", "Too many requests are waiting; try again later")
             self._waiting.append(request)
@@ -101,6 +109,8 @@ class Batcher:
 
     def _work(self) -> None:
         while batch := self._next():
+            # Requests whose client has gone are dropped; the others cannot be cancelled from here
+            # on.
             alive = [one for one in batch if one.answer.set_running_or_notify_cancel()]
             now = time.monotonic()
             late = [one for one in alive if one.deadline < now]

@@ -29,6 +29,7 @@ from keras_transfer.serving.service import PendingRequest, Service
 
 __all__ = ["build_grpc"]
 
+# More than cores: a worker mostly waits for the batcher.
 WORKERS = 64
 
 
@@ -46,6 +47,8 @@ def build_grpc(service: Service, address: str, *, token: str = "") -> tuple[grpc
     options = [
         ("grpc.max_receive_message_length", service.limits.body),
         ("grpc.max_send_message_length", -1),
+        # Otherwise a second server could take the same port, and each would get some of the
+        # requests.
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.server(ThreadPoolExecutor(WORKERS, "grpc"), options=options)
@@ -131,11 +134,13 @@ class _Models(model_service_pb2_grpc.ModelServiceServicer):
 def _told(context: grpc.ServicerContext, token: str) -> Iterator[None]:
     """Refuse without the token; turn refusals into gRPC's statuses."""
     given = dict(context.invocation_metadata()).get("authorization", "")
+    # Takes equally long whatever differs, so that a token cannot be guessed letter by letter.
     if token and not hmac.compare_digest(str(given).encode(), f"Bearer {token}".encode()):
         context.abort(grpc.StatusCode.UNAUTHENTICATED, "A bearer token is wanted")
     try:
         yield
     except RequestError as error:
+        # abort raises, so nothing after it runs.
         context.abort(grpc.StatusCode[error.code], str(error))
 
 
@@ -157,6 +162,7 @@ def _array(tensor: Any, most: int) -> np.ndarray:
     shape = [side.size for side in tensor.tensor_shape.dim]
     try:
         # A message may stand for more values than it holds: the last one counts for all others.
+        # As float: an integer product of large sides could overflow and look small.
         if np.prod(shape, dtype=float) > most:
             raise ValueError(f"its shape is {shape}, more than the message can hold")
         return np.asarray(tf.make_ndarray(tensor))

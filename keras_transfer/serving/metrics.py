@@ -23,6 +23,8 @@ class Metrics:
     """
 
     def __init__(self, model: str):
+        # A registry of its own: a second server in the process would clash with names in the global
+        # one.
         self.model, self.registry = model, CollectorRegistry()
         self._counts = Counter(
             ":tensorflow:serving:request_count",
@@ -55,6 +57,7 @@ class Metrics:
             api: "Predict", "Classify" or such.
             entrypoint: "REST" or "GRPC".
         """
+        # Counted in `finally`, so that failed requests appear too.
         began, status = time.perf_counter(), "OK"
         try:
             yield

@@ -62,12 +62,16 @@ class Model:
     def __init__(self, name: str, version: int, folder: Path):
         self.name, self.version, self.folder = name, version, folder
         try:
+            # Kept, because its signatures do not keep the variables alive.
             self._loaded = tf.saved_model.load(str(folder))
+            # From the file: the loaded functions do not know their method names.
             definitions = _definitions(folder / "saved_model.pb")
             self.signatures = {
                 name: _signature(function, definitions[name])
                 for name, function in self._loaded.signatures.items()
             }
+            # The first call of each shape is slow, and a broken model shows before it replaces
+            # another.
             for signature, inputs in warmup_requests(folder / WARMUP):
                 self.run(signature, inputs)
         except (
@@ -99,7 +103,11 @@ class Model:
 
         Args:
             signature: Name of one.
-            inputs: Arrays by name; object arrays of bytes for strings.
+            inputs: (batch, ...) arrays by name, as the signature says; object arrays of bytes for
+                strings.
+
+        Returns:
+            (batch, ...) arrays by name.
 
         Raises:
             Refused: The graph cannot take these values.
@@ -127,6 +135,7 @@ def _definitions(file: Path) -> Mapping[str, meta_graph_pb2.SignatureDef]:
 
 def warmup_requests(file: Path) -> list[tuple[str, Tensors]]:
     """The requests that a model brings along, as far as they are for Predict."""
+    # Only `serve` needs this package.
     from tensorflow_serving.apis import prediction_log_pb2
 
     if not file.is_file():

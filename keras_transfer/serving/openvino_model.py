@@ -62,6 +62,7 @@ class OpenVinoModel(Model):
 
     def _take_over(self) -> None:
         requests = [one for which, one in warmup_requests(self.folder / WARMUP) if which == DEFAULT]
+        # super() without arguments does not work inside a comprehension.
         wanted = [super(OpenVinoModel, self).run(DEFAULT, one) for one in requests]
         try:
             self._answers = Answers.from_assets(self.folder / "assets")
@@ -73,6 +74,7 @@ class OpenVinoModel(Model):
             self._engine = None
             logger.warning("Warning: OpenVINO cannot run this model (%s); TensorFlow does.", error)
             return
+        # Not `apart > TOLERANCE`, which would let NaN through.
         if not apart <= TOLERANCE:
             self._engine = None
             text = "Warning: OpenVINO's answers are %.2g from TensorFlow's, which answers."

@@ -128,6 +128,7 @@ def _strings(value: Any) -> np.ndarray:
         shape = shape_of(value)
     except RecursionError:
         raise _bad("JSON Parse error: Nested too deeply") from None
+    # np.array(flat) would make fixed-width bytes and drop their trailing zeros.
     found = np.empty(len(flat), object)
     found[:] = flat
     return found.reshape(shape)
@@ -149,6 +150,7 @@ def _bytes(value: Any) -> bytes:
         raise _bad(f"JSON Value: {_shown(value)} not formatted correctly for base64 data")
     text = "".join(value["b64"].split()).rstrip("=").replace("-", "+").replace("_", "/")
     try:
+        # Without validate=True, characters outside of the alphabet are skipped.
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise _bad("Unable to base64 decode") from None
@@ -243,6 +245,7 @@ def _feature(name: str, values: list[Any]) -> tf.train.Feature:
     if all(isinstance(one, str | dict) for one in values):
         return tf.train.Feature(bytes_list={"value": [_bytes(one) for one in values]})
     try:
+        # True is an int in Python, and no number in JSON.
         if all(isinstance(one, int) and not isinstance(one, bool) for one in values):
             return tf.train.Feature(int64_list={"value": values})
         if all(isinstance(one, float) for one in values):

@@ -25,6 +25,7 @@ __all__ = ["METRICS", "build_app"]
 
 METRICS = "/monitoring/prometheus/metrics"
 
+# At most 18 digits, so that a version fits into an int64.
 _VERSION = r"(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
 ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<api>classify|regress|predict)", re.I)
 LOOK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}(?P<metadata>/metadata)?", re.I)
@@ -63,6 +64,7 @@ def build_app(service: Service, *, token: str = "", examples: Path | None = None
     async def v1(request: Request) -> Response:
         return await _v1(service, request)
 
+    # All methods, so that a wrong one gets TensorFlow Serving's message and not Starlette's.
     methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
     routes = [
         Route("/healthz", health, methods=["GET"]),
@@ -108,6 +110,7 @@ async def _ask(service: Service, request: Request, found: re.Match) -> Response:
     with service.metrics.request(api.capitalize(), "REST"):
         model = service.versions.get(found["name"], _version(found))
         body = await _in_time(_body(request, service.limits.body), seconds)
+        # In a thread: reading megabytes of JSON would hold up all other requests.
         asked, finish = await run_in_threadpool(_parsed, service, model, api, body)
         outputs = await _in_time(_answer(asked.answer), seconds)
         text = await run_in_threadpool(lambda: _text(finish(outputs)))
@@ -148,6 +151,7 @@ async def _answer(answer: Future) -> Any:
 
 
 async def _body(request: Request, most: int) -> bytes:
+    # Refused before it is read, where the header says so; chunks are counted, as it may be absent.
     said = request.headers.get("content-length", "0")
     content = bytearray()
     if not said.isdecimal() or int(said) <= most:

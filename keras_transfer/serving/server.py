@@ -88,6 +88,7 @@ def serve(export: Path, settings: Settings) -> None:
     try:
         _listen(service, settings)
     finally:
+        # Versions first, so that nothing is loaded while the last requests are answered.
         versions.close()
         batcher.close()
 
@@ -108,10 +109,12 @@ def _listen(service: Service, settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        # Otherwise uvicorn would replace the configuration of logging.
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
+        # A second longer than the slowest answer, so that none is cut off.
         timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
     )
     grpc_server, grpc_port = None, None

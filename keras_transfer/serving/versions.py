@@ -112,11 +112,13 @@ class Versions:
             self.states[number] = State("END", f"{type(error).__name__}: {error}")
             logger.warning("Warning: version %s cannot be served: %s", number, error)
             return False
+        # One assignment: a request sees the old model or the new one, and needs no lock.
         before, self._model = self._model, model
         self.states[number] = State("AVAILABLE")
         logger.info("Version %s of %s answers now", number, self.name)
         if before is not None:
             self.states[before.version] = State("END")
+            # Forgotten, so that it is loaded again if the newer version is removed.
             self._stamps.pop(before.version)
         return True
 
@@ -141,6 +143,7 @@ class Versions:
         """Look again every so often, in a thread of its own, until ``close``."""
 
         def watching() -> None:
+            # Unlike sleep, it ends at once when `close` is called.
             while not self._stop.wait(seconds):
                 try:
                     self.look()

@@ -68,6 +68,7 @@ def align_runs(
     Raises:
         BadData: As ``align_predictions`` raises it.
     """
+    # Imported here, so that `--help` does not wait for SciPy.
     from keras_transfer.evaluation.paired import align_predictions
 
     file = prediction_file("test", output)
@@ -75,7 +76,9 @@ def align_runs(
     try:
         aligned = align_predictions(read)
     except BadData as error:
+        # Several outputs have a file each, so the message says which one differs.
         raise error if output == LABEL else BadData(f"Output {output}: {error}") from None
+    # One table is enough: only examples that all runs share are compared.
     digests = digests_by_path(models[0][0].split)
     return aligned, families(np.array([digests.get(key, "") for key in aligned.keys], object))
 
@@ -93,6 +96,7 @@ def _check_objectives(models: Sequence[Sequence[Run]]) -> None:
 
 
 def _predicts(run: Run) -> dict[str, str]:
+    # By type alone: a loss weight or a class weight does not change what is predicted.
     return {name: output.objective.type for name, output in run.outputs.items()}
 
 

@@ -81,6 +81,7 @@ def learning_curve(
     folder = series_folder(recipe, name, requested, out, resume)
     with recorded_series(folder, {"recipe": name, **requested}, recipe.settings()) as metadata:
         full = [(f"all/{place}", run) for place, run in by_seed(recipe, seeds)]
+        # The full size first: its cached features hold those of all subsets.
         first = run_all(folder, name, full, source)
         counts = _train_counts(first[0])
         done = {sum(counts): first}
@@ -103,6 +104,7 @@ def learning_curve(
 
 def _train_counts(run: runs.Run) -> list[int]:
     """Examples of each class, or of each stratum, in the train split."""
+    # classes.json holds the strata of other objectives too.
     strata = json.loads((run.folder / "classes.json").read_text(encoding="utf-8"))
     return read_train_counts(run.split, strata)
 
@@ -137,6 +139,7 @@ def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
     """Examples of each size, ascending, without sizes that reach the full split."""
     n = sum(counts)
     sized = {
+        # At least one example of each class or stratum.
         max(round(size * n), len(counts))
         if isinstance(size, float)
         else sum(min(count, size) for count in counts)
@@ -147,12 +150,14 @@ def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
 
 def _smaller(recipe: FineTune, size: int, full: int) -> FineTune:
     """The recipe on a subset, with more epochs for as many steps."""
+    # Compared at the full size only, as it would double every point.
     baselines = [name for name in recipe.baselines if name != "scratch"]
     only: dict[str, Any] = {"split": {"train": size}, "baselines": baselines}
     if recipe.stages[0].schedule == "bit":  # finds them itself
         return recipe.changed(**only)
     batches = recipe.batches
     steps = [math.ceil(n / batches.batch_size) for n in (size, full)]
+    # By steps, not examples: an epoch's last batch may be a part of one.
     factor = min(steps[1] / steps[0], MOST)
 
     def more(value: int | None) -> int | None:
@@ -190,6 +195,7 @@ def _curve(
 
     aligned, copies = align_runs([*done.values()], output, objective)
     metrics = objective.paired_metrics(aligned.names)
+    # One resample for all sizes, so that the curve's points differ by training alone.
     drawn = resampled_metrics(aligned, metrics, draws=DRAWS, families=copies)
     points = []
     for place, (size, members) in enumerate(done.items()):
@@ -217,6 +223,7 @@ def _doubling(
 ) -> dict[str, Any]:
     from keras_transfer.evaluation.learning_curve import doubling
 
+    # Other errors have no upper bound of 1, which the fit assumes.
     if objective.type != "classification":
         return {"refused": "the power law describes the accuracy of a classification"}
     return doubling(np.array(sizes), aligned, copies)

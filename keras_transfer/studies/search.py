@@ -92,9 +92,11 @@ class Search:
         handler = locked_log(self.folder)
         try:
             quiet.import_tensorflow()
+            # Once: a resumed search has built its networks before.
             if not self.record.trials:
                 self._check_networks()
             self.record.write()
+            # monotonic: the budget must not depend on changes of the clock.
             began = time.monotonic()
             while len(self.record.over) < trials and not _late(began, budget):
                 self._try(self._next())
@@ -130,6 +132,7 @@ class Search:
         drawn = self._study(number).ask(self._distributions()).params
         values = {setting.path: setting.value(drawn[setting.path]) for setting in self.space}
         self.record.trials.append(Trial(number, drawn, values))
+        # Before it runs, so that a trial that is killed is resumed with the same values.
         self.record.write()
         return self.record.trials[-1]
 
@@ -156,6 +159,7 @@ class Search:
 
     def _known(self, trial: Trial) -> bool:
         """Copy the result of an earlier trial with the same values."""
+        # Choices and whole numbers are often drawn twice; a second run would show nothing new.
         for earlier in self.record.over:
             if earlier.values == trial.values:
                 trial.state, trial.value, trial.metrics = (
@@ -170,6 +174,7 @@ class Search:
     def _run(self, trial: Trial) -> None:
         import keras
 
+        # Without models for comparison, which would multiply the time of each trial.
         recipe = with_values(self.recipe, trial.values).changed(baselines=())
         folder = self.folder / str(trial.number)
         if not runs.is_done(folder):  # it may have been cut off between its end and our note of it
@@ -181,6 +186,7 @@ class Search:
     def _running(self, trial: Trial) -> optuna.Trial:
         """Optuna's trial, for pruning."""
         study = self._study(trial.number)
+        # The next `ask` then returns the recorded values instead of new ones.
         study.enqueue_trial(trial.drawn)
         return study.ask(self._distributions())
 
@@ -193,6 +199,7 @@ class Search:
         """
         self._check_data(self.folder / str(trial.number) / "split.csv")
         metrics = [float(row[self.monitor]) for row in rows]
+        # Optuna warns of a step that is reported twice.
         for epoch in range(len(trial.metrics), len(metrics)):
             running.report(metrics[epoch], epoch + 1)
         trial.metrics = metrics
@@ -205,6 +212,7 @@ class Search:
         first = self.folder / "split.csv"
         if not first.exists():
             shutil.copyfile(split, first)
+        # shallow=True would compare sizes and times only.
         elif not filecmp.cmp(first, split, shallow=False):
             raise BadData(
                 f"The data are not those that the search in {self.folder} began with (see "
@@ -216,6 +224,7 @@ class Search:
         optuna = self.optuna
         study = optuna.create_study(
             direction={min: "minimize", max: "maximize"}[self.better],
+            # A seed per trial, so that no state of a sampler has to be stored.
             sampler=optuna.samplers.TPESampler(seed=1000 * self.recipe.seed + number),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=1),
         )
@@ -257,6 +266,7 @@ class Search:
         self._plot(over)
         if best is not None:
             settings = versioned(with_values(self.recipe, best.values).settings())
+            # All settings, so that a later default cannot change what best.yaml means.
             text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
             (self.folder / "best.yaml").write_text(text, encoding="utf-8")
         for trial in over:
@@ -298,5 +308,6 @@ def _optuna() -> Any:
         import optuna
     except ImportError:
         raise BadConfiguration("tune needs Optuna: pip install 'keras_transfer[tune]'.") from None
+    # Otherwise it logs every trial too, in words of its own.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

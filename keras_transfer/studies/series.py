@@ -67,6 +67,7 @@ def repeat(
 def with_data(recipe: FineTune, data: Any, name: str | None) -> tuple[FineTune, str, Any]:
     """The recipe with its data, its name, and where examples come from."""
     name = name or catalog.name_of(recipe)
+    # Arrays are described in the settings, so that a resumed series can be compared with them.
     changed = (
         recipe
         if data is None
@@ -97,6 +98,7 @@ def series_folder(
 def by_seed(recipe: FineTune, seeds: int) -> list[tuple[str, FineTune]]:
     """Folder and recipe of each seed; val and test are those of the first."""
     first = recipe.seed
+    # One split for all: the spread should be that of training alone.
     fixed = first if recipe.data.split.seed is None else recipe.data.split.seed
     return [
         (f"seed_{seed}", recipe.changed(seed=seed, split={"seed": fixed}))
@@ -108,6 +110,7 @@ def run_all(
     folder: Path, name: str, plan: Iterable[tuple[str, FineTune]], source: Any
 ) -> list[runs.Run]:
     """Run the unfinished recipes, each as in a fresh process."""
+    # Before Keras, whose import brings TensorFlow with all its messages.
     quiet.import_tensorflow()
     import keras
 
@@ -131,6 +134,7 @@ def _spreads(done: Sequence[runs.Run], output: str) -> dict[str, Any]:
     return {
         name: spread(numbers)
         for name, numbers in values.items()
+        # A mean over the runs that define a metric would be of fewer runs than the others.
         if all(isinstance(number, float) for number in numbers)
     }
 

@@ -61,6 +61,7 @@ class Setting(NamedTuple):
         )
 
         if self.how == "choice":
+            # By index: Optuna's categories may be scalars only, and a setting may be a list.
             return CategoricalDistribution(range(len(self.values)))
         integer = all(isinstance(value, int) for value in self.values)
         distribution_class: Any = IntDistribution if integer else FloatDistribution
@@ -76,6 +77,7 @@ class Setting(NamedTuple):
             return self.values
         low, high = self.values
         integer = isinstance(low, int) and isinstance(high, int)
+        # The value between is not whole, so a setting of whole numbers refuses the range.
         return (low, high) if integer else (low, low + 0.3717 * (high - low), high)
 
 
@@ -112,6 +114,7 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
     space = [_setting(text) for text in texts]
     paths = [setting.path for setting in space]
     twice = sorted({path for path in paths if paths.count(path) > 1})
+    # The second range would silently replace the first.
     if twice:
         raise BadConfiguration(f"--search names {', '.join(twice)} more than once.")
     for setting in space:
@@ -127,6 +130,7 @@ def with_values(recipe: FineTune, values: dict[str, Any]) -> FineTune:
     """The recipe with other values at some paths."""
     settings = recipe.settings()
     for path, value in values.items():
+        # Flow style: a mapping or a list in one line, as --set reads it.
         settings = with_setting(
             settings, f"{path}={yaml.safe_dump(value, default_flow_style=True)}"
         )
@@ -135,6 +139,7 @@ def with_values(recipe: FineTune, values: dict[str, Any]) -> FineTune:
 
 def _defaults(recipe: FineTune) -> list[str]:
     rate = recipe.stages[0].learning_rate
+    # There is no number to search around, so the default of a stage takes its place.
     rate = 1e-3 if rate == "auto" else rate
     return [
         f"lr=log:{rate / 10:.6g}:{rate * 10:.6g}",

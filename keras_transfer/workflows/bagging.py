@@ -58,11 +58,13 @@ class BaggingRunner(StageRunner):
         """Metrics of single members: their mean, and the one with the lowest val log loss."""
         features = keras.Input(self.shared.shape, name=FEATURES)
         logits = [member.head(features)[LABEL] for member in self.members]
+        # All members in one model, so that the features are read once.
         every = keras.Model({FEATURES: features}, {LABEL: keras.ops.stack(logits, axis=1)})
         setup, counts = self.setup, self.setup.train.counts()
         metrics: dict[str, list[dict[str, Any]]] = {}
         for name in ("val", "test"):
             split = setup.samples.split(name)
+            # Evaluation batches may be padded for several devices.
             scores = probabilities(every, self.batches.evaluation(split), name)[: len(split)]
             metrics[name] = [
                 classification_metrics(
@@ -72,6 +74,7 @@ class BaggingRunner(StageRunner):
             ]
         test = metrics["test"]
         mean = {name: float(np.mean([member[name] for member in test])) for name in MEAN_METRICS}
+        # By val: chosen on test, it would be judged by what it was chosen on.
         best = int(np.argmin([member["log_loss"] for member in metrics["val"]]))
         return {
             "members_mean": {**mean, "accuracies": [member["accuracy"] for member in test]},
@@ -95,6 +98,7 @@ class BaggingRunner(StageRunner):
             for row in member.trainer.done["rows"]
         ]
         write_history(self.folder / "history.csv", rows)
+        # best.keras second, since the network must end with the best weights.
         for name in ("last.keras", "best.keras"):
             for member in self.members:
                 member.head.load_weights(member.folder / name)
@@ -118,6 +122,7 @@ class Member(StageRunner):
         self.ensemble, self.number, self.head = ensemble, number, head
         setup = ensemble.setup
         seed = seeds.stream(setup.seed, "members") + number
+        # Not stored: a resumed run draws the same examples from the seed.
         self.drawn = bootstrap(setup.train.labels, seeds.stream(seed, "members"))
         folder = ensemble.folder / "members" / str(number)
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,6 +137,7 @@ class Member(StageRunner):
         distinct, examples = len(np.unique(self.drawn)), len(self.setup.train)
         logger.info(text, self.number, len(self.ensemble.members), distinct, examples)
         shared = self.ensemble.shared
+        # All members read the same features; only what follows the cut differs.
         extractor = shared.before(replace(shared.cut, after=(self.head,)))
         for index in range(len(self.stages)):
             self.batches = self._batches(index, extractor)

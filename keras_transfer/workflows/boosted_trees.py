@@ -49,6 +49,7 @@ class BoostedTrees:
         flattened: tuple[int, ...] | None = None,
     ):
         self.samples, self.strategy, self.flattened = samples, strategy, flattened
+        # Computed here, since fine-tuning changes the backbone later.
         self.tables = {
             name: extractor.table(samples.split(name)) for name in ("train", "val", "test")
         }
@@ -89,6 +90,7 @@ class BoostedTrees:
         if table is None:
             raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
         features = table.take(np.arange(len(table)))
+        # The flattened map of VGG16 has 25,088 columns; its mean has 512.
         if self.flattened is not None:
             features = features.reshape((-1, *self.flattened)).mean(axis=(1, 2))
         return features.reshape(len(table), -1)
@@ -96,6 +98,7 @@ class BoostedTrees:
     def _weights(self, train: Samples) -> np.ndarray:
         """(n,) float32; classes that an epoch would draw equally often weigh the same instead."""
         (of_class,) = self.strategy.weights.values()
+        # Trees see no batches, so weights take the place of sampling.
         if self.strategy.name in (*SAMPLINGS, "smote"):
             of_class = class_weights("class_weight", train.classes, train.counts())
         return train.weights * of_class[train.labels]

@@ -52,10 +52,12 @@ def build(
     """
     name, variant = backbone.name, backbone.variant
     if isinstance(given, Text):
+        # Settings are checked without data; then the largest vocabulary stands for the learnt one.
         size = given.vocabulary_size if learnt is None else len(learnt)
         network = build_text_backbone(name, vocabulary_size=size, length=given.length)
     else:
         network = build_backbone(name, image_size=given.image_size, variant=variant)
+    # Before the weights, which may be a download of hundreds of megabytes.
     for number, stage in enumerate(stages):
         try:
             freeze(network, stage.unfreeze, backbone.batch_norm)
@@ -85,12 +87,14 @@ def add_heads(
         method: May add heads or outputs.
     """
     several, text = len(objectives) > 1, backbone.name in TEXT_BACKBONES
+    # Heads that share a trunk share its pooling; texts are pooled with their padding mask.
     settings = head.model_dump() | ({"pooling": None} if several or text else {})
     heads = {
         name: build_head(
             objective.units(labels.names),
             members=method.members if isinstance(method, Bagging) else 1,
             finish=objective.output(labels),
+            # Keras wants every layer of a model to have its own name.
             prefix=f"output{number}_" if several else "",
             **settings,
         )

@@ -34,9 +34,11 @@ def from_scratch(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
     if getattr(recipe.objective, "imbalance", "") == "smote":
         # There are no features to make others up from while everything is trained.
         more["imbalance"] = "oversample"
+    # With one output less, Keras names the metrics differently; val_loss is always there.
     if recipe.method.outputs:
         more["monitor"] = "val_loss"
     plain = {"method": "supervised", "baselines": ("none",), "stages": [first], **more}
+    # Untrained moving averages normalize nothing, so batch normalization must train here.
     return _metrics(recipe.changed(weights="none", batch_norm="train", **plain), folder, source)
 
 
@@ -49,6 +51,7 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
         samples: With all their splits.
     """
     metrics: dict[str, Any] = {}
+    # "none": a comparison trains no comparisons of its own.
     plain: dict[str, Any] = {"monitor": "val_loss", "baselines": ("none",)}
     if recipe.method.outputs:
         alone, name = recipe.changed(method="supervised", **plain), recipe.method.baseline_name
@@ -64,6 +67,7 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
 def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
     """Test metrics of a recipe that runs inside another run's directory."""
     try:
+        # A resumed run does not repeat the comparisons that it finished.
         if not runs.is_done(folder):
             recipe.run_in(folder, folder.name, source)
     except CheckFailed as error:  # the run itself is done and must not be lost

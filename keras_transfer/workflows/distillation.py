@@ -56,9 +56,11 @@ class Teacher:
         table = self._extractor(samples).table(samples)
         if table is None:
             raise BadData("There is no room for the teacher's outputs. Free memory or disk space.")
+        # By name: the teacher may have been trained on classes in another order.
         return table.take(np.arange(len(table)))[:, self.order].astype("float32")
 
     def _loss(self) -> keras.losses.Loss:
+        # A temperature softens probabilities; values have none.
         if self.objective.activation == "linear":
             return self.objective.loss(self.labels)
         return DistillationLoss(self.method.temperature, self.objective.activation)

@@ -49,6 +49,7 @@ def evaluate(
     metrics: dict[str, dict[str, Any]] = {name: {} for name in (*FILES, "baselines")}
     for name, objective in objectives.items():
         val = labels_of(samples.split("val"), name)
+        # Decided on val: thresholds fitted on test would flatter its metrics.
         output = Output(objective, val.names).decided(val.values, predictions["val"][name])
         outputs[name] = output
         for split in FILES:
@@ -83,6 +84,7 @@ def _metrics(
 
 
 def _write_curves(path: Path, test: Any, scores: np.ndarray) -> None:
+    # Imported late: scikit-learn loads slowly, and `--help` imports this module.
     from keras_transfer.evaluation.metrics import precision_recall_curves
     from keras_transfer.evaluation.predictions import write_curves
 

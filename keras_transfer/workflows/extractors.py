@@ -56,6 +56,8 @@ class StageExtractors:
 
     def _made(self, index: int, earlier: FeatureExtractor | None = None) -> FeatureExtractor | None:
         cut = self.cuts[index]
+        # Not before its stage: the key of its features is a hash of the weights, which training
+        # changes.
         if cut is not None and self.config is not None and index not in self.made:
             self.made[index] = FeatureExtractor(
                 cut,

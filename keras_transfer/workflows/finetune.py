@@ -110,6 +110,7 @@ class FineTune(Recipe):
 
     def model_post_init(self, context: Any) -> None:
         """Refuse settings that exclude each other."""
+        # BadConfiguration is no ValueError, so pydantic passes it on as it is.
         reason = rules.broken(rules.RECIPE_RULES, self)
         if reason:
             raise BadConfiguration(reason)
@@ -117,9 +118,11 @@ class FineTune(Recipe):
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, train, evaluate; everything is written into the directory."""
         clock: dict[str, float] = {}
+        # Before the session: another recipe may run first, with its own seed and precision.
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
             recipe, samples, learnt = self, None, None
+            # Other networks are built first: their errors show before a long scan of the data.
             if self._needs_data():
                 with _timed(clock, "data"):
                     samples = self._samples(folder, source)
@@ -144,6 +147,7 @@ class FineTune(Recipe):
             with _timed(clock, "plain_models"):
                 metrics["baselines"] |= plain_models(self, folder, samples)
         runs.write_json(folder / "metrics.json", metrics)
+        # Only now: until metrics.json is there, a resumed run needs these states.
         for home in (folder, *folder.glob("members/*")):
             for name in ("state.npz", "best_all.npz"):
                 (home / name).unlink(missing_ok=True)
@@ -207,8 +211,10 @@ class FineTune(Recipe):
         if weights.startswith("run:"):  # its embeddings belong to its vocabulary
             learnt = self.input.load(Path(weights.removeprefix("run:")))
         else:
+            # Never from val or test: their words must be as unknown as those of new texts.
             train = samples.split("train")
             learnt = self.input.fit(train.store.raw(train.rows))
+        # Also if it comes from a run: predict and exports look for it in this folder.
         self.input.save(learnt, folder)
         return learnt
 
@@ -217,6 +223,7 @@ class FineTune(Recipe):
         from keras_transfer.networks.heads import build_head
         from keras_transfer.workflows.building import build
 
+        # For its errors only, since a large backbone takes seconds to build.
         build_head(2, **self.head.model_dump() | {"pooling": None})
         return build(self.backbone, self.input, self.stages, weights, learnt)
 

@@ -77,6 +77,7 @@ def hyperrule(
     """
     n, (updates, rising) = len(train), _updates(len(train))
     steps = math.ceil(length / batches.batch_size)
+    # Accumulated batches make one update, so rate and epochs count them as one batch.
     accumulate = first.optimizer.accumulate
     stage = Stage(
         **first.model_dump(exclude={"optimizer"})
@@ -92,6 +93,7 @@ def hyperrule(
             "carry": False,
         }
     )
+    # A batch of one has nothing to blend, and a given cutmix holds instead.
     blending = n >= MIXUP_FROM and batches.batch_size > 1 and not batches.cutmix
     rule = Rule(
         stage, image_size or _side(train, shapes), batches.mixup or (MIXUP if blending else 0.0)
@@ -113,6 +115,8 @@ def _updates(n: int) -> tuple[int, int]:
 
 def _side(train: Samples, shapes: Shapes) -> int:
     """Side in pixels for the median area of evenly spaced images."""
+    # Evenly spaced: tables are often sorted by class. unique: there may be fewer than 50.
     rows = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int))
     areas = [height * width for height, width, *_ in shapes(train.take(rows))]
+    # The median, since a few huge photos say nothing about the others.
     return SMALL_SIDE if np.median(areas) < SMALL_AREA else SIDE

@@ -61,10 +61,11 @@ class ImbalanceStrategy:
         """The same strategy on a bootstrap sample of the train split with equal class counts.
 
         Args:
-            drawn: As ``bootstrap`` gives it.
+            drawn: (n,) int64 rows of the train split, as ``bootstrap`` gives them.
             seed: Seed of further sampling.
         """
         other = replace(self, drawn=drawn, seed=seeds.stream(seed, "shuffle"))
+        # SMOTE resamples the drawn features itself; see `resample`.
         if self.name == "smote":
             return other
         return replace(other, sampling=Bootstrap(drawn, self.sampling))
@@ -79,6 +80,7 @@ class ImbalanceStrategy:
         """Resampling of features (SMOTE): maps features and samples to larger sets."""
         if self.name != "smote":
             return None
+        # imbalanced-learn is an extra, so it is imported only if it is used.
         from keras_transfer.features.smote import smote
 
         drawn = self.drawn
@@ -114,6 +116,7 @@ def strategy_for(
 
 def _of_classes(objective: Classification, train: Samples, seed: int) -> ImbalanceStrategy:
     counts, class_weight, requested = train.counts(), objective.class_weight, objective.imbalance
+    # The user's own weights are the strategy; a second one would count rare classes twice.
     name, reason = choose_strategy(
         "none" if class_weight and requested == "auto" else requested, counts
     )
@@ -138,6 +141,7 @@ def _of_classes(objective: Classification, train: Samples, seed: int) -> Imbalan
 def _weights(objective: Classification, train: Samples, name: str) -> np.ndarray:
     """Strategy for one of several objectives: weights only; "auto" means none."""
     labels = labels_of(train, name)
+    # Unknown classes are -1, which bincount refuses.
     known = labels.values[objective.known(labels.values)]
     requested = objective.imbalance if objective.imbalance in WEIGHTINGS else "none"
     weighting: Any = objective.class_weight or requested

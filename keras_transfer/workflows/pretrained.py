@@ -32,6 +32,7 @@ def load_pretrained(
         BadWeights: They cannot be found, read, or put into this network.
     """
     source, colon, location = weights.partition(":")
+    # A Windows path has a colon too, so the word before it decides.
     if colon and source == "run":
         _copy(runs.Run(location), backbone)
     else:

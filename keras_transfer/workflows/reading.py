@@ -54,18 +54,22 @@ def read_samples(
     stream = seeds.stream(seed, "split")
     split_seed = stream if data.split.seed is None else seeds.stream(data.split.seed, "split")
     samples = read_labelled(data, source, given, objectives)
+    # Before the scan, so that files that are left out are not read.
     if data.limit:
         val, test = data.split.val, data.split.test
         samples = splits.limit(samples, data.limit, split_seed, val=val, test=test)
     result = scan(samples, given.judge, cache_dir())
+    # Before drop_invalid, which may raise: the user needs the list then.
     runs.write_bad_files(folder / "bad_files.csv", samples, result.reasons)
     samples = drop_invalid(samples, result, data.on_bad)
     if (result.reasons != "").any():
         logger.warning("Their paths and reasons are in %s", folder / "bad_files.csv")
+    # Only splits that come with the data can leak; those drawn below keep copies together.
     _check_leaks(samples, data.strict)
     requested = data.split.model_dump(exclude={"seed"})
     samples = splits.split(samples, seed=split_seed, train_seed=stream, **requested)
     report_copies(samples)
+    # Raises if a resumed run finds other data than it began with.
     runs.write_split(folder / "split.csv", samples)
     runs.write_json(folder / "classes.json", samples.classes)
     return samples
@@ -113,6 +117,7 @@ def _check_class_weight(samples: Samples, output: str, objectives: Mapping[str, 
     path = ["objective", *([] if output == LABEL else [output]), "class_weight"]
     names = labels_of(samples, output).names
     with in_setting(".".join(path)):
+        # Called for its check only.
         class_weights(weights, names, np.zeros(len(names)))
 
 

@@ -38,6 +38,7 @@ class Recipe(Group):
     def __init__(self, **settings: Any):
         try:
             super().__init__(**self._complete(renamed(settings)))
+        # from None: pydantic's own message would be printed above ours.
         except ValidationError as error:
             raise readable(error, type(self)) from None
 
@@ -58,11 +59,13 @@ class Recipe(Group):
             BadConfiguration: A value that is not allowed.
         """
         given = renamed(settings, getattr(self, "baselines", ()))
+        # Shorthand is applied to the merged stages, so it must not be merged itself.
         short = {name: given.pop(name) for name in shorthand.SHORTHAND if name in given}
         return type(self)(**merged(self.settings(), nested(type(self), given)), **short)
 
     def settings(self) -> dict[str, Any]:
         """All settings with their values, nested, in plain JSON types."""
+        # JSON types, so that settings read back from YAML compare equal.
         return self.model_dump(mode="json")
 
     def run(
@@ -99,7 +102,9 @@ class Recipe(Group):
             changed.check_same(changed.changed(**settings))
         else:
             changed = self.changed(**settings)
+            # After the settings are checked: a recipe that is refused takes no number.
             folder = runs.new_folder(name, out, not_inside=changed.data.source)
+        # Arrays cannot be a setting; the setting holds their description.
         arrays = data is not None and not isinstance(data, str | Path | Mapping)
         changed.run_in(folder, name, data if arrays else changed.data.source)
         return runs.Run(folder)

@@ -82,8 +82,10 @@ class Scorer:
 
     def _confirmed(self, found: Scores, test: Samples) -> bool:
         """Whether the full network agrees on a few raw examples."""
+        # Evenly spaced: a test split may be sorted by class, or be smaller than PROBES.
         subset = np.unique(np.linspace(0, len(test) - 1, PROBES).astype(int))
         batches = evaluation_batches(test.take(subset), self.loading)
+        # No graph: tracing a network takes longer than eight examples.
         full = self._activated(predict(self.network.predictor, batches, graph=False), len(subset))
         return all(
             _alike(objective, found[name], subset, full[name])
@@ -94,5 +96,6 @@ class Scorer:
 def _alike(objective: Objective, cached: np.ndarray, subset: np.ndarray, full: np.ndarray) -> bool:
     if objective.activation == "softmax":
         return agree(cached[subset], full, TOLERANCE)
+    # Values have units of their own; probabilities do not.
     scale = cached.std(axis=0) if objective.activation == "linear" else 1.0
     return bool((np.abs(cached[subset] - full) <= TOLERANCE * scale).all())

@@ -35,8 +35,10 @@ def stage_optimizer(stage: Stage, network: Network, steps: int) -> keras.optimiz
         factor_of=None if stage.layer_decay == 1 else layer_factors(network, stage.layer_decay),
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
+        # Keras's clipnorm would clip each variable alone, and turn the direction of the update.
         global_clipnorm=settings.clipnorm,
         clipvalue=settings.clipvalue,
+        # Keras refuses 1.
         gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
         use_ema=stage.average.ema is not None,
         ema_momentum=stage.average.ema,
@@ -60,5 +62,6 @@ def stage_plan(stages: Sequence[Stage], index: int, steps: int) -> StagePlan:
         plateau=stage.decay if stage.schedule == "plateau" else None,
         soup=stage.average.soup,
         carry=stage.carry,
+        # Only if it is used: Adam's moments are twice the size of the weights.
         keep_optimizer_state=any(following.carry for following in later),
     )

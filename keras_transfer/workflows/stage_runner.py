@@ -100,6 +100,7 @@ class StageRunner:
         self.setup, self.stages, self.folder = setup, tuple(stages), folder
         self.network = setup.network
         self.trainer = Trainer(self.network, folder, setup.monitor, setup.targets.terms)
+        # A copy of all kernels, so only where a stage needs it, and before anything trains.
         pulled = any(stage.l2_sp for stage in stages)
         self.origin = origin(self.network) if pulled else {}
         _check_updates(stages, setup.steps)
@@ -107,6 +108,7 @@ class StageRunner:
     @cached_property
     def extractors(self) -> StageExtractors:
         """The feature extractors of the stages."""
+        # Cutting sets which layers train; `_begin` sets it again for each stage.
         return self._extractors([self._cut(stage) for stage in self.stages])
 
     def _extractors(self, cuts: Sequence[Cut | None]) -> StageExtractors:
@@ -117,6 +119,7 @@ class StageRunner:
 
     def run(self) -> None:
         """Train all stages, or the remaining ones; also write the preview."""
+        # The preview must not delay training; result() raises its errors.
         with ThreadPoolExecutor(1) as executor:
             preview = executor.submit(self._preview)
             self._stages()
@@ -193,6 +196,7 @@ class StageRunner:
         stage = self.stages[0].model_copy(update=STEADY)
         optimizer = stage_optimizer(stage, self.network, self.setup.steps)
         accumulate = stage.optimizer.accumulate
+        # With the stage's penalties, since they are part of the loss that will be trained.
         with self._pulled(stage):
             curve = self.trainer.sweep(self.batches, optimizer, accumulate=accumulate)
         sweep = write_sweep(self.folder, curve)
@@ -232,6 +236,7 @@ class StageRunner:
     def _seeds(self, index: int) -> tuple[int, int]:
         """Seeds of a stage: for the order of the examples and for their augmentation."""
         shuffle, augment = (seeds.stream(self.setup.seed, name) for name in ("shuffle", "augment"))
+        # Otherwise every stage would repeat the order of the first.
         return shuffle + index, augment + index
 
     def _streamed_augment(self, stage: Stage) -> Any:

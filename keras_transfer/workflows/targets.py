@@ -84,6 +84,7 @@ class Targets:
     def terms(self) -> tuple[Term, ...]:
         """The terms of the loss."""
         extra = self.extra
+        # The weight of a method's term is a share: the labels keep the rest.
         share = 1.0 if extra is None else 1 - extra.weight
         terms = [
             Term(
@@ -118,6 +119,7 @@ class Targets:
         """Validation batches with targets as the loss takes them; label smoothing is left out."""
         if self.mix is None:
             return batches
+        # Smoothed labels would raise the validation loss of a model that is right.
         hard = {name: self._soften(name) for name in self._outputs}
         soften = tf.autograph.experimental.do_not_convert(
             lambda x, y, weights: (x, {name: hard[name](y[name]) for name in y}, weights)
@@ -128,7 +130,7 @@ class Targets:
         """The same targets on a bootstrap sample of the train split.
 
         Args:
-            drawn: As ``bootstrap`` gives it.
+            drawn: (n,) int64 rows of the train split, as ``bootstrap`` gives them.
             seed: Seed of further sampling.
         """
         other = copy.copy(self)
@@ -152,8 +154,10 @@ class Targets:
         targets, weights = {}, {}
         for name, objective in self.objectives.items():
             targets[name], known = objective.targets(labels_of(samples, name).values)
+            # Weight 0 leaves an example out of the loss and of the weighted metrics.
             factors = samples.weights * known
             if name in self.strategy.weights:
+                # An unknown class is 0 here, and its weight is 0 already.
                 factors = factors * self._class_weights(name)[targets[name]]
             weights[name] = factors.astype("float32")
         if self.extra is not None:
@@ -161,6 +165,7 @@ class Targets:
             weights[self.extra.output] = samples.weights
         return Columns(targets, weights)
 
+    # A teacher answers the whole train split for it.
     @cached_property
     def _extra_values(self) -> np.ndarray:
         assert self.extra is not None
@@ -171,6 +176,7 @@ class Targets:
         weights = self.strategy.weights[name]
         if self.mix is None:
             return weights
+        # A soft target belongs to several classes, and so does its weight.
         return smoothed_weights(weights, _smoothing(self.objectives[name]))
 
     def _refuse_unknown(self) -> None:

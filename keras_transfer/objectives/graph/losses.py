@@ -33,6 +33,7 @@ class WeightedBinaryCrossentropy(keras.losses.Loss):
         **options: Any,
     ):
         super().__init__(name=name, **options)
+        # Plain floats: get_config must fit into JSON.
         self.pos_weight = [float(weight) for weight in pos_weight]
         self.label_smoothing = label_smoothing
 
@@ -86,6 +87,7 @@ class StandardisedError(keras.losses.Loss):
         size = ops.abs(e)
         if self.error == "huber":
             far = self.delta * (size - self.delta / 2)
+            # Both branches are finite, so the gradient of where has no NaN from the one not taken.
             size = ops.where(size <= self.delta, ops.square(e) / 2, far)
         return ops.mean(size, axis=-1)
 
@@ -97,5 +99,6 @@ class StandardisedError(keras.losses.Loss):
 
 def _like(y_true: Any, y_pred: Any) -> Any:
     """Labels with the type and rank of predictions: (n,) against (n, 1) would become (n, n)."""
+    # Labels of one target come as (n,) from tables.
     y = ops.cast(y_true, y_pred.dtype)
     return ops.expand_dims(y, -1) if len(y.shape) == len(y_pred.shape) - 1 else y
