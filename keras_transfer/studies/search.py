@@ -170,7 +170,7 @@ class Search:
     def _run(self, trial: Trial) -> None:
         import keras
 
-        recipe = with_values(self.recipe, trial.values).changed(baselines=())
+        recipe = with_values(self.recipe, trial.values).changed(baselines=("none",))
         folder = self.folder / str(trial.number)
         if not runs.is_done(folder):  # it may have been cut off between its end and our note of it
             keras.utils.clear_session()  # reset the counters of layer names
