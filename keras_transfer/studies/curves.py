@@ -150,8 +150,8 @@ def _subsets(sizes: Sequence[float | int], counts: list[int]) -> list[int]:
 
 def _smaller(recipe: FineTune, size: int, full: int) -> FineTune:
     """The recipe on a subset, with more epochs for as many steps."""
-    # Compared at the full size only, as it would double every point.
-    baselines = [name for name in recipe.baselines if name != "scratch"]
+    # Further trainings of each size, such as a network for each output, would not be shown.
+    baselines = ["none", *(name for name in recipe.baselines if name not in ("scratch", "none"))]
     only: dict[str, Any] = {"split": {"train": size}, "baselines": baselines}
     if recipe.stages[0].schedule == "bit":  # finds them itself
         return recipe.changed(**only)

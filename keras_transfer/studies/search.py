@@ -175,7 +175,7 @@ class Search:
         import keras
 
         # Without models for comparison, which would multiply the time of each trial.
-        recipe = with_values(self.recipe, trial.values).changed(baselines=())
+        recipe = with_values(self.recipe, trial.values).changed(baselines=("none",))
         folder = self.folder / str(trial.number)
         if not runs.is_done(folder):  # it may have been cut off between its end and our note of it
             keras.utils.clear_session()  # reset the counters of layer names

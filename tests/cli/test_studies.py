@@ -175,15 +175,17 @@ def test_a_curve_of_values_has_their_errors_and_the_mean(place):
     assert (place / "curve/curve.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "monitor", "best"),
     [
         ("values.py", "val_mae", min),
         ("values.py", "val_loss", min),
         ("labels.py", "val_pr_auc", max),
+        ("tasks.py", f"val_{PRICE}_mae", min),
     ],
 )
-def test_a_search_finds_the_best_by_the_objective(place, recipe, monitor, best):
+def test_sample_a_search_finds_the_best_by_the_objective(place, recipe, monitor, best):
     """A rate of 1e-7 learns nothing."""
     out = f"{recipe}_{monitor}"
     words = ["--search", "lr=1e-7,3e-3", "--trials", 3, "--monitor", monitor, "--out", out]
@@ -195,6 +197,19 @@ def test_a_search_finds_the_best_by_the_objective(place, recipe, monitor, best):
     assert found[monitor] == best(float(row[monitor]) for row in trials if row[monitor])
     history = rows(place / out / str(found["trial"]) / "history.csv")
     assert found[monitor] == best(float(row[monitor]) for row in history)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_sample_a_sweep_finds_a_rate_that_auto_takes(place, name):
+    words = [f"{name}.py", "--batch-size", 6]
+    found = json.loads(kt("lr-find", *words, "--json", cwd=place, check=0).stdout)
+    kt("run", *words, "--lr", "auto", "--out", f"auto_{name}", cwd=place, check=0)
+
+    stored = json.loads((place / f"auto_{name}/lr_find.json").read_text())
+    history = rows(place / f"auto_{name}/history.csv")
+    assert stored["learning_rate"] == found["suggested"]
+    assert float(history[0]["learning_rate"]) == pytest.approx(found["suggested"])
 
 
 @pytest.mark.parametrize(
