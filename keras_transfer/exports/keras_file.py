@@ -35,8 +35,9 @@ def with_answers(source: Source) -> keras.Model:
     model, answers = source.model, source.answers
     # A model of its own: Keras may give its operations names that the network's have already.
     given = {name: keras.Input(one.shape[1:]) for name, one in model.output.items()}
-    activations = keras.Model(given, answers.by_unit(answers.scores(given)), name="answers")
-    found: Mapping[str, Any] = activations(model.output)
+    tensors = answers.by_unit(answers.scores(given))
+    activations = keras.Model([*given.values()], tensors, name="answers")
+    found: Mapping[str, Any] = activations([model.output[name] for name in given])
     # A single output has no key; Keras then calls it by its last layer.
     named = {name: keras.layers.Identity(name=name)(tensor) for name, tensor in found.items()}
     return keras.Model(_alone(model.input), _alone(named), name="classifier")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keras_transfer.data.scan import drop_invalid, scan
 from keras_transfer.data.splits import conflicts, leaks
-from keras_transfer.data.texts import Texts, holds_texts, read_texts
+from keras_transfer.data.texts import Texts, holds_texts, read_column, read_texts
 from keras_transfer.errors import BadData, UnknownName
 from keras_transfer.inputs.text import Text
 
@@ -310,3 +310,22 @@ def test_real_sentences(shared_data):
     assert samples.keys[0] == "train.tsv:1"
     assert samples.store.texts[samples.rows[6920]] == "one long string of cliches"
     assert all(text == text.strip() and text for text in samples.store.texts)
+
+
+# --- without labels ---------------------------------------------------------------------------
+
+
+def test_a_column_of_texts_needs_no_labels(table):
+    file = table('id,Review\n1,"good, really"\n2,"two\nlines"\n3,\n')
+
+    found = read_column(file, "review")
+
+    assert found == (
+        ["reviews.csv:2", "reviews.csv:4", "reviews.csv:5"],
+        ["good, really", "two\nlines", ""],
+    )
+
+
+def test_a_column_that_is_not_there_is_said(table):
+    with pytest.raises(BadData, match="txt"):
+        read_column(table("id,txt\n1,good\n"))

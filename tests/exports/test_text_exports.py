@@ -279,10 +279,18 @@ def test_the_requests_for_warming_up_are_texts(text_export):
 WAYS = [("saved_model", "none"), ("keras", "none"), ("onnx", "none"), ("litert", "none")]
 WAYS += [("litert", "float16"), ("litert", "dynamic")]
 PACKAGES = {"litert": "ai_edge_litert", "onnx": "onnxruntime"}
+SLOW = [(way, "tasks") for way in WAYS if way[0] != "saved_model"]
+SLOW += [(("litert", "float16"), "classes"), (("litert", "dynamic"), "classes")]
 
 
-@pytest.mark.parametrize("name", ["classes", "tasks"])
-@pytest.mark.parametrize(("form", "quantize"), WAYS)
+@pytest.mark.parametrize(
+    ("form", "quantize", "name"),
+    [
+        pytest.param(*way, name, marks=pytest.mark.slow if (way, name) in SLOW else [])
+        for way in WAYS
+        for name in ("classes", "tasks")
+    ],
+)
 def test_it_predicts_and_evaluates_as_the_run_does(text_run, text_export, name, form, quantize):
     pytest.importorskip(PACKAGES.get(form, "keras"))
     run, done = text_run(name), keras_transfer.Export(text_export(name, form, quantize).folder)
