@@ -65,7 +65,7 @@ def accumulating(optimizer: Any) -> Any:
 
     class Accumulating(optimizer):
         def _backend_apply_gradients(self, grads: list[Any], trainable_variables: Any) -> None:
-            if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+            if not isinstance(tf.distribute.get_strategy(), tf.distribute.MirroredStrategy):
                 super()._backend_apply_gradients(grads, trainable_variables)
                 return
             values = [variable.value for variable in trainable_variables]

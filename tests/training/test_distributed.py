@@ -8,9 +8,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_transfer.errors import UnknownName
 from keras_transfer.training.distributed import session, strategy
+from keras_transfer.training.optimizers import build_optimizer
 
 TWO_DEVICES = """
 import json, sys
@@ -190,6 +192,28 @@ def test_gradients_of_two_devices():
     assert found["clipped"][0] == pytest.approx([0.7, 1.6])
     # The sum (0, -7) is cut to (0, -1).
     assert found["values"] == [[1, 2.5]]
+
+
+def test_one_mirrored_device_accumulates_too():
+    """From 3 at a rate of 0.5: by the mean of 1 and 2 after two batches."""
+    devices = strategy("mirrored", 4)
+    with devices.scope():
+        weight = keras.Variable([3.0])
+        optimizer = build_optimizer(
+            "sgd", learning_rate=0.5, momentum=0.0, gradient_accumulation_steps=2
+        )
+        optimizer.build([weight])
+
+    @tf.function
+    def step(grad):
+        devices.run(lambda: optimizer.apply([tf.identity(grad)], [weight]))
+
+    seen = []
+    for grad in (1.0, 2.0, 4.0):
+        step(tf.constant([grad]))
+        seen += weight.numpy().tolist()
+
+    assert seen == [3, 2.25, 2.25]
 
 
 def test_precision_holds_within_a_session_only():
