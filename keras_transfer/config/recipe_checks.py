@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from typing import Any
 
@@ -93,6 +94,17 @@ def auto_rate(recipe: Any) -> str:
     return (
         f"The stage {later[0]!r} has learning_rate = auto; a sweep finds the rate of the first "
         "stage only. Give it a number."
+    )
+
+
+def output_names(recipe: Any) -> str:
+    # A scope of TensorFlow gets this name, and so do files of the run folder.
+    wrong = [name for name in recipe.objectives if not re.fullmatch(r"[A-Za-z0-9_.>-]+", name)]
+    if not wrong:
+        return ""
+    return (
+        f"objective: the column {wrong[0]!r} cannot be the name of an output, which has letters "
+        "a to z, digits and _ . - only. Rename the column in the data."
     )
 
 

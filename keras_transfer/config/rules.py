@@ -26,6 +26,15 @@ RECIPE_RULES: tuple[Rule, ...] = (
         [{"monitor": "val_mae"}, {"monitor": "val_accuracy", "objective": "regression"}],
     ),
     Rule(
+        ("objective",),
+        "names of outputs are names in TensorFlow and of files",
+        checks.output_names,
+        [
+            {"objective": {name: {"type": "regression"}, "kind": {"type": "multilabel"}}}
+            for name in ("a/b", "größe", "in eur", "a:b")
+        ],
+    ),
+    Rule(
         ("objective", "method", "baselines", "schedule", "imbalance"),
         "bagging, boosted trees, BiT-HyperRule and sampling are for a single classification",
         checks.for_classes_only,
