@@ -2,7 +2,8 @@
 
 They were written by version 1 on another machine, in the folder /work/fix; the data are digits of
 scikit-learn. Features were kept in bfloat16, which has eight bits: what the full network predicts
-differs from the stored predictions by up to 0.0009, in version 1 as today.
+differs from the stored predictions by up to 0.0009, in version 1 as today. A new run keeps them in
+bfloat16 or float32, whichever a timing finds faster, so its numbers differ by as much.
 """
 
 import csv
@@ -23,8 +24,7 @@ from keras_transfer.evaluation.predictions import read_predictions
 
 FILES = Path(__file__).parent / "fixtures/version1.tar.xz"
 BFLOAT16 = 2e-3
-CPU = 1e-4
-"""How far the same training may lie apart on two processors."""
+"""How far the same network, or the same training, may lie apart on features of other types."""
 
 STAGES = [
     {"name": "head", "epochs": 3, "learning_rate": 0.01},
@@ -68,7 +68,7 @@ def numbers(history):
 def assert_same_history(one, other):
     (names, found), (known_names, known) = numbers(rows(one)), numbers(rows(other))
     assert names == known_names
-    np.testing.assert_allclose(found, known, atol=CPU)
+    np.testing.assert_allclose(found, known, atol=BFLOAT16)
 
 
 def assert_same_predictions(one, other, atol):
@@ -204,7 +204,7 @@ def test_an_interrupted_run_resumes_by_the_old_recipe(here):
     assert "version: 2" in (here / "interrupted/recipe.yaml").read_text(), done.stderr
     assert_same_history(here / "interrupted/history.csv", here / "done/history.csv")
     for name in ("predictions.csv", "predictions_val.csv"):
-        assert_same_predictions(here / "interrupted" / name, here / "done" / name, CPU)
+        assert_same_predictions(here / "interrupted" / name, here / "done" / name, BFLOAT16)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_what_version_1_was_told_runs_as_it_did(here, words):
 
     assert Run(here / "again").settings == Run(here / "done").settings
     assert_same_history(here / "again/history.csv", here / "done/history.csv")
-    assert_same_predictions(here / "again/predictions.csv", here / "done/predictions.csv", CPU)
+    assert_same_predictions(here / "again/predictions.csv", here / "done/predictions.csv", BFLOAT16)
 
 
 def test_weights_of_an_old_run(run):
