@@ -17,7 +17,7 @@ from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.tables import Table
 
-__all__ = ["describe", "read"]
+__all__ = ["check_there", "describe", "read"]
 
 
 class Reading(NamedTuple):
@@ -126,6 +126,30 @@ def read(
     return samples
 
 
+def check_there(data: Any) -> None:
+    """Refuse a path that does not exist and a scheme that is not known, without reading anything.
+
+    Args:
+        data: As for ``read``.
+
+    Raises:
+        BadData: The path does not exist.
+        UnknownName: There is no such scheme.
+    """
+    if not isinstance(data, str | Path) or os.path.exists(Path(data).expanduser()):
+        return
+    if scheme := _scheme(data):
+        _ = SCHEMES[scheme[1]]  # raises UnknownName
+    elif str(data):
+        raise BadData(_missing(Path(data).expanduser()))
+
+
+def _scheme(data: str | Path) -> re.Match[str] | None:
+    """The parts of a string such as tfds:NAME."""
+    # Two letters at least: C: is a disk.
+    return re.fullmatch(r"(\w\w+):(.*)", str(data), re.DOTALL)
+
+
 def _class_cells(samples: Samples, columns: tuple[str, ...]) -> Samples:
     """Offer the names of classes as the cells of a column called label."""
     strange = [name for name in columns if name != LABEL]
@@ -149,7 +173,7 @@ def _named(data: Any, reading: Reading) -> Samples:
             f"data should be a path, a string such as tfds:NAME, or (x, y); found {data!r:.80}."
         )
     exists = os.path.exists(data)  # unlike Path.exists, False for a name that is too long
-    scheme = re.fullmatch(r"(\w\w+):(.*)", str(data), re.DOTALL)  # two letters: C: is a disk
+    scheme = _scheme(data)
     path = Path(data).expanduser()
     if reading.layout != "auto" and not os.path.isdir(path):
         raise BadConfiguration(

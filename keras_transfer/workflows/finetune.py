@@ -17,6 +17,7 @@ from keras_transfer.config import rules, shorthand
 from keras_transfer.config.groups import Backbone, Batches, Head, Runtime
 from keras_transfer.config.stages import Stage
 from keras_transfer.config.tree import nested
+from keras_transfer.data import sources
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Group
@@ -118,6 +119,8 @@ class FineTune(Recipe):
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, train, evaluate; everything is written into the directory."""
         clock: dict[str, float] = {}
+        # Another recipe may train for hours before the data are read.
+        sources.check_there(source)
         # Before the session: another recipe may run first, with its own seed and precision.
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):

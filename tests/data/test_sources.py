@@ -11,7 +11,7 @@ from images import decoded
 
 from keras_transfer.data.arrays import Arrays
 from keras_transfer.data.samples import Samples
-from keras_transfer.data.sources import ENDINGS, SCHEMES, describe, read
+from keras_transfer.data.sources import ENDINGS, SCHEMES, check_there, describe, read
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
 X, Y = np.arange(48, dtype="uint8").reshape(4, 3, 4), [0, 1, 0, 1]
@@ -112,6 +112,15 @@ def test_what_cannot_be_read(images, monkeypatch, data, error, message):
         read(data)
 
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(("data", "error"), [("pet", BadData), ("tfd:cifar10", UnknownName)])
+def test_what_is_not_there_is_refused_without_reading(images, monkeypatch, data, error):
+    monkeypatch.chdir(images.parent)
+    with pytest.raises(error, match="Did you mean"):
+        check_there(data)
+    for there in ("pets", images, "tfds:cifar10", (X, X), None):
+        check_there(there)
 
 
 def test_every_source_is_documented():
