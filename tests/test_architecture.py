@@ -3,6 +3,7 @@
 import ast
 import configparser
 import graphlib
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -254,3 +255,24 @@ def test_all_of_a_module_exists(path):
         elif isinstance(node, ast.AnnAssign):
             defined.add(getattr(node.target, "id", ""))
     assert named <= defined
+
+
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(path for name in ("docs", "docker", "benchmarks") for path in ROOT.glob(f"{name}/*.md")),
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documentation_is_wrapped(path):
+    """Tables and blocks of code apart."""
+    text = re.sub(r"^\s*```.*?^\s*```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+    assert [line for line in text.splitlines() if len(line) > 100 and line[0] != "|"] == []
+
+
+def test_a_setting_says_what_it_is():
+    from keras_transfer import FineTune
+    from keras_transfer.config.tree import leaves
+
+    assert [name for name, leaf in leaves(FineTune).items() if not leaf.field.description] == []

@@ -106,7 +106,8 @@ def setting_options(recipe: Recipe) -> list[click.Parameter]:
         field = getattr(type(owner), "model_fields", {}).get(name, leaf.field)
         # Help shows the recipe's own values: the defaults of the class may differ.
         default = "required" if leaf.field.is_required() else leaf.field.default
-        text = f"{field.description}  [{_shown(getattr(owner, name, default))}]"
+        described = field.description or name.replace("_", " ")
+        text = f"{described}  [{_shown(getattr(owner, name, default))}]"
         options.append(_option(name, field.annotation, text, leaf.section))
     return [option for option in options if option is not None]
 

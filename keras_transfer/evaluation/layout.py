@@ -31,9 +31,14 @@ def title(metric: str) -> str:
     return TITLES.get(metric, metric.replace("_", " "))
 
 
+def in_units(metric: str) -> bool:
+    """Whether a metric is an error in the units of the data."""
+    return metric in IN_UNITS or metric.endswith("error")
+
+
 def is_better(metric: str) -> str:
     """Say "lower" of an error or a loss, "higher" of other metrics."""
-    return "lower" if metric in IN_UNITS or metric.endswith("loss") else "higher"
+    return "lower" if in_units(metric) or metric.endswith("loss") else "higher"
 
 
 def metric_text(metric: str, value: float | None, sign: str = "") -> str:
@@ -46,7 +51,7 @@ def metric_text(metric: str, value: float | None, sign: str = "") -> str:
     """
     if value is None:
         return "-"
-    return format(value, f"{sign}{'.4g' if metric in IN_UNITS else '.4f'}")
+    return format(value, f"{sign}{'.4g' if in_units(metric) else '.4f'}")
 
 
 def shown(metric: float | None) -> str:

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from sklearn import metrics as sklearn_metrics
 
 from keras_transfer.errors import BadData, CheckFailed
-from keras_transfer.evaluation.layout import aligned, shown
+from keras_transfer.evaluation.layout import aligned, shown, title
 
 __all__ = ["classification_metrics", "majority_baseline", "precision_recall_curves", "summary"]
 
@@ -135,22 +135,20 @@ class ClassMetric(NamedTuple):
 
     Attributes:
         compute: Maps (n,) true and (n,) predicted classes, int, to a number.
-        title: For people; "": it is only in the files.
+        printed: Whether the terminal shows it too, besides ``metrics.json``.
     """
 
     compute: Callable[[np.ndarray, np.ndarray], float]
-    title: str = ""
+    printed: bool = True
 
 
 # zero_division: scikit-learn would warn for each class that is never predicted.
 METRICS = {
-    "accuracy": ClassMetric(sklearn_metrics.accuracy_score, "accuracy"),
-    "balanced_accuracy": ClassMetric(_mean_recall, "balanced accuracy"),
-    "macro_f1": ClassMetric(
-        partial(sklearn_metrics.f1_score, average="macro", zero_division=0), "macro F1"
-    ),
+    "accuracy": ClassMetric(sklearn_metrics.accuracy_score),
+    "balanced_accuracy": ClassMetric(_mean_recall),
+    "macro_f1": ClassMetric(partial(sklearn_metrics.f1_score, average="macro", zero_division=0)),
     "weighted_f1": ClassMetric(
-        partial(sklearn_metrics.f1_score, average="weighted", zero_division=0)
+        partial(sklearn_metrics.f1_score, average="weighted", zero_division=0), printed=False
     ),
 }
 """Metrics of decided classes by name; baselines have them too."""
@@ -255,9 +253,9 @@ def summary(metrics: dict[str, Any]) -> str:
     overall = "\n".join(
         [
             *(
-                f"{metric.title:<18} {shown(metrics.get(name))}{interval * (name == 'accuracy')}"
+                f"{title(name):<18} {shown(metrics.get(name))}{interval * (name == 'accuracy')}"
                 for name, metric in METRICS.items()
-                if metric.title
+                if metric.printed
             ),
             f"rarest class       {shown(metrics.get('minority_recall'))}  "
             f"(recall of {metrics.get('minority_class')})",

@@ -11,7 +11,7 @@ from sklearn import metrics as sklearn_metrics
 
 from keras_transfer.evaluation.checks import to_measure
 from keras_transfer.evaluation.intervals import bootstrap_interval
-from keras_transfer.evaluation.layout import aligned, interval_text
+from keras_transfer.evaluation.layout import aligned, interval_text, title
 from keras_transfer.evaluation.weighted import target_errors
 
 __all__ = ["mean_baseline", "regression_metrics", "regression_summary"]
@@ -24,21 +24,19 @@ class TargetMetric(NamedTuple):
     """A metric of one target.
 
     Attributes:
-        title: For people.
         compute: Maps (n,) true and (n,) predicted values to a number.
         varying: What must vary for it to be defined: 0: nothing; 1: the true values; 2: both.
     """
 
-    title: str
     compute: Callable[[np.ndarray, np.ndarray], float]
     varying: int = 0
 
 
 METRICS = {
-    "mae": TargetMetric("MAE", sklearn_metrics.mean_absolute_error),
-    "rmse": TargetMetric("RMSE", sklearn_metrics.root_mean_squared_error),
-    "r2": TargetMetric("R2", sklearn_metrics.r2_score, varying=1),
-    "spearman": TargetMetric("rank correlation", lambda *both: spearmanr(*both).statistic, 2),
+    "mae": TargetMetric(sklearn_metrics.mean_absolute_error),
+    "rmse": TargetMetric(sklearn_metrics.root_mean_squared_error),
+    "r2": TargetMetric(sklearn_metrics.r2_score, varying=1),
+    "spearman": TargetMetric(lambda *both: spearmanr(*both).statistic, 2),
 }
 """The metrics of a target by name; of several targets the mean is shown too."""
 
@@ -155,12 +153,13 @@ def mean_baseline(train: np.ndarray, true: np.ndarray, targets: Sequence[str]) -
 
 def regression_summary(metrics: dict[str, Any]) -> str:
     """Format the metrics of :func:`regression_metrics` for the terminal."""
-    titles = {name: metric.title for name, metric in METRICS.items()}
+    titles = {name: title(name) for name in METRICS}
+    width = max(map(len, titles.values()))
     lines: list[str] = []
-    for key, title in titles.items():
+    for key, shown_as in titles.items():
         interval = metrics.get(f"{key}_interval")
         text = interval_text(interval, metrics["n"], ".4g") if interval or not lines else ""
-        lines.append(f"{title:<16}  {_shown(metrics[key])}{text}")
+        lines.append(f"{shown_as:<{width}}  {_shown(metrics[key])}{text}")
     if len(metrics["per_target"]) == 1:
         return "\n".join(lines)
     rows = [

@@ -161,7 +161,8 @@ def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
     leaf, fixed = (
         _at(other.settings(), full_path(other.settings(), path)) for other in (recipe, base)
     )
-    if leaf != fixed:
+    # A setting that the recipe got with another objective or method was not there to be fixed.
+    if fixed is not ABSENT and leaf != fixed:
         return "the setting is fixed by another option. Leave one of them out."
     return ""
 
@@ -213,8 +214,11 @@ def _fits(setting: Setting, recipe: FineTune) -> bool:
     return True
 
 
+ABSENT = object()
+
+
 def _at(tree: Any, path: Sequence[str]) -> Any:
-    """The value in nested settings at a path; None if there is none."""
+    """The value in nested settings at a path; ABSENT if there is none."""
     if not path:
         return tree
     first, *rest = path
@@ -222,8 +226,8 @@ def _at(tree: Any, path: Sequence[str]) -> Any:
         return [_at(key, rest) for key in tree]
     if isinstance(tree, list):
         within = first.isdecimal() and int(first) < len(tree)
-        return _at(tree[int(first)], rest) if within else None
-    return _at(tree.get(first), rest) if isinstance(tree, dict) else None
+        return _at(tree[int(first)], rest) if within else ABSENT
+    return _at(tree[first], rest) if isinstance(tree, dict) and first in tree else ABSENT
 
 
 def _setting(text: str) -> Setting:

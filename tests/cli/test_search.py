@@ -378,6 +378,12 @@ def test_a_setting_that_is_fixed_or_outweighed_is_not_searched():
     ]
 
 
+def test_a_setting_of_another_objective_is_not_fixed():
+    (setting,) = space("delta=0.5,1", objective="regression", monitor="val_mae")
+
+    assert setting.path == "delta"
+
+
 def test_ranges_and_choices():
     first, second, third = space("lr=log:1e-4:1e-2", "batch_size=8:64", "head.units=[],[64]")
     assert (first.values, first.how) == ((1e-4, 1e-2), "log")

@@ -32,7 +32,10 @@ def test_a_wrong_row_of_a_table_names_its_setting(settings, said):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"objective": {"delta": 2}}, "only the objective regression has a setting 'delta'."),
+        (
+            {"objective": {"delta": 2}},
+            "has a setting 'delta'. Give that too",
+        ),
         ({"method": {"temperature": 2}}, "such as --method distill."),
         ({"length": 20}, "input.length = 20: only the input text has a setting 'length'."),
         (

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import norm
 
 from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.evaluation.layout import is_better, metric_text
 from keras_transfer.evaluation.regression_metrics import (
     mean_baseline,
     regression_metrics,
@@ -186,3 +187,16 @@ def test_the_summary():
     assert len(regression_summary(regression_metrics(TRUE, PREDICTED, "xy")).splitlines()) == 8
     one = regression_metrics(TRUE[:, :1], PREDICTED[:, :1], ["x"])
     assert len(regression_summary(one).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("metric", "better", "text"),
+    [
+        ("mae", "lower", "1234"),
+        ("max_error", "lower", "1234"),
+        ("log_loss", "lower", "1234.4321"),
+        ("r2", "higher", "1234.4321"),
+    ],
+)
+def test_errors_are_better_if_lower_and_have_the_datas_units(metric, better, text):
+    assert (is_better(metric), metric_text(metric, 1234.4321)) == (better, text)
