@@ -1,11 +1,16 @@
-"""A server in this process, on the export of a small run."""
+"""A server in this process, on the export of a small run; a browser of the width of a phone."""
 
+import shutil
+import threading
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+import uvicorn
 
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.metrics import Metrics
+from keras_transfer.serving.rest import build_app
 from keras_transfer.serving.service import Limits, Service
 from keras_transfer.serving.versions import Versions
 
@@ -42,3 +47,45 @@ def images(odd, run):
         wanted=[one.probabilities for one in wanted],
         labels=[one.label for one in wanted],
     )
+
+
+WIDTH = 360
+"""Of the browser, in CSS pixels."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's chromium, if it is installed."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("chromium and chromedriver are not on this machine")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    phone = {"width": WIDTH, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope="session")
+def at_address():
+    """A context in which a service answers at an address; its arguments are those of the app."""
+
+    @contextmanager
+    def at_address(service, **options):
+        app = build_app(service, **options)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="error"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+        server.should_exit = True
+        thread.join()
+
+    return at_address

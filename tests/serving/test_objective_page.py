@@ -1,57 +1,26 @@
 """The page for several labels, values and two outputs, in a real browser if it is installed."""
 
-import shutil
-import threading
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
-import uvicorn
 from objectives_runs import OBJECTIVES, PRICE
 
-from keras_transfer.serving.rest import build_app
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 NAMES = list(OBJECTIVES)
-WIDTH = 360
+WIDTH = 360  # of the browser
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("chromium and chromedriver are not on this machine")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    phone = {"width": WIDTH, "height": 740, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    yield browser
-    browser.quit()
+def address(make_service, objective_export, at_address):
+    """A function that serves a row's export, and gives its address."""
+    with ExitStack() as stack:
 
-
-@pytest.fixture(scope="module")
-def address(make_service, objective_export):
-    """A function that serves a row's export in a thread, and gives its address."""
-    servers = {}
-
-    def address(name):
-        if name not in servers:
+        @cache
+        def address(name):
             service = make_service(objective_export(name).folder.parent, name=name)
-            config = uvicorn.Config(build_app(service), port=0, lifespan="off", log_level="error")
-            server = uvicorn.Server(config)
-            thread = threading.Thread(target=server.run, daemon=True)
-            thread.start()
-            while not server.started:
-                assert thread.is_alive()
-            servers[name] = server, thread
-        return f"http://127.0.0.1:{servers[name][0].servers[0].sockets[0].getsockname()[1]}/"
+            return stack.enter_context(at_address(service))
 
-    yield address
-    for server, thread in servers.values():
-        server.should_exit = True
-        thread.join()
+        yield address
 
 
 @pytest.fixture

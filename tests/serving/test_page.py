@@ -1,47 +1,18 @@
 """The page, in a real browser: Debian's chromium, if it is installed."""
 
 import json
-import shutil
-import threading
 
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 
 from keras_transfer.serving.rest import build_app
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
 
 @pytest.fixture(scope="module")
-def address(service, odd):
-    """A server in a thread, with a token and examples."""
-    app = build_app(service, token="sesame", examples=odd[0].parent)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("chromium and chromedriver are not on this machine")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    phone = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    yield browser
-    browser.quit()
+def address(service, odd, at_address):
+    """A server with a token and examples."""
+    with at_address(service, token="sesame", examples=odd[0].parent) as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,46 +1,14 @@
 """The page of a model for texts, in a real browser: Debian's chromium, if it is installed."""
 
-import shutil
-import threading
-
 import pytest
-import uvicorn
 
-from keras_transfer.serving.rest import build_app
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-WIDTH = 360
+WIDTH = 360  # of the browser
 
 
 @pytest.fixture(scope="module")
-def address(make_service, text_export):
-    service = make_service(text_export().folder.parent, name="classes")
-    config = uvicorn.Config(build_app(service), port=0, lifespan="off", log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("chromium and chromedriver are not on this machine")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    phone = {"width": WIDTH, "height": 740, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    yield browser
-    browser.quit()
+def address(make_service, text_export, at_address):
+    with at_address(make_service(text_export().folder.parent, name="classes")) as address:
+        yield address
 
 
 @pytest.fixture
