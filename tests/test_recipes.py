@@ -37,11 +37,14 @@ SMALL = (
 def test_sample_the_recipe_of_several_outputs_on_a_table(tmp_path):
     table = paint_table(tmp_path)
     document = run_in(
-        tmp_path, "efficientnet_b0_outputs", "--data", table, *SMALL, "--baselines", "none",
+        tmp_path, "efficientnet_b0_outputs", "--data", table, *SMALL,
         "--set", f"objective={{colour: classification, {PRICE}: {{type: regression}}}}",
     )  # fmt: skip
 
     assert set(document["metrics"]["test"]) >= {"colour", PRICE}
+    alone = document["baselines"][f"single_task_{PRICE}"]
+    assert alone["n"] == document["metrics"]["test"][PRICE]["n"]
+    assert set(document["baselines"]["single_task_colour"]) >= {"accuracy", "macro_f1"}
 
 
 @pytest.mark.slow

@@ -49,6 +49,12 @@ TEXT_OBJECTIVES = {
     "tasks": {"label": "classification", STARS: "regression"},
 }
 
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name in ("about", "values")))
+    for name in TEXT_OBJECTIVES
+]
+"""The rows as parameters; the ordinary suite trains a single objective and two."""
+
 
 @pytest.fixture(scope="session")
 def text_run(tmp_path_factory):
@@ -65,7 +71,7 @@ def text_run(tmp_path_factory):
             weights="none",
             batch_size=8,
             stages=(Stage("all", epochs=4, unfreeze="all", learning_rate=3e-3),),
-            baselines=(),
+            baselines=("none",),
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KT_CACHE_DIR", str(work / "cache"))

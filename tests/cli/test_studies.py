@@ -130,7 +130,8 @@ def test_runs_that_predict_something_else_are_refused(objective_run, tmp_path):
         compare_runs([str(run.folder), str(tmp_path / "cm")])
 
 
-def test_seeds_of_several_outputs_and_their_baselines(place):
+@pytest.mark.slow
+def test_sample_seeds_of_several_outputs_and_their_baselines(place):
     said = kt("run", "tasks.py", "--seeds", 2, "--out", "seeds", cwd=place, check=0).stdout
 
     outputs = json.loads((place / "seeds/series.json").read_text())["outputs"]
@@ -153,7 +154,8 @@ def test_seeds_of_several_outputs_and_their_baselines(place):
     assert "baseline (majority)" in said
 
 
-def test_a_curve_of_values_has_their_errors_and_the_mean(place):
+@pytest.mark.slow
+def test_sample_a_curve_of_values_has_their_errors_and_the_mean(place):
     said = kt("curve", "values.py", "--sizes", "50%", "--out", "curve", cwd=place, check=0).stdout
 
     points = rows(place / "curve/curve.csv")

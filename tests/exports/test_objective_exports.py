@@ -373,9 +373,9 @@ def test_onnx_says_what_its_outputs_are(objective_export):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("labels", "another decision for 0 of 72 labels of 24 images"),
+        ("labels", "another decision for 0 of 72 labels of 24 examples"),
         ("values", "0 of 48 values moved by more than 0.25 standard deviations"),
-        ("tasks", "output colour: another class for 0 of 24 images"),
+        ("tasks", "output colour: another class for 0 of 24 examples"),
     ],
 )
 def test_what_differs_from_the_model_is_not_written(objective_run, tmp_path, name, said):

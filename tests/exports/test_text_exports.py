@@ -13,12 +13,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow.core.protobuf import saved_model_pb2
-from texts_runs import STARS, TEXT_OBJECTIVES
+from texts_runs import NAMES, STARS
 
 import keras_transfer
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed
 
-NAMES = list(TEXT_OBJECTIVES)
 LENGTH = 12
 
 SENTENCES = ["a good film", "The plot is DULL, and cold!", "lovely", "noisy noisy noisy " * 9]
@@ -131,6 +130,7 @@ def test_names_come_best_first(text_run, ask):
         assert names == [name for name, _ in wanted.top(2)]
 
 
+@pytest.mark.slow
 def test_labels_come_with_what_is_decided(text_run, ask):
     found = {k: x.numpy() for k, x in ask("about")["serving_default"](text=raw(SENTENCES)).items()}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from encoded import png
 from starlette.testclient import TestClient
-from texts_runs import STARS, TEXT_OBJECTIVES
+from texts_runs import NAMES, STARS
 
 from keras_transfer.serving import openvino_model
 from keras_transfer.serving.errors import RequestError
@@ -76,7 +76,7 @@ def test_columns_hold_the_same(post):
     np.testing.assert_allclose(columns["outputs"]["scores"], scores, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [one for one in TEXT_OBJECTIVES if one != "classes"])
+@pytest.mark.parametrize("name", NAMES[1:])
 def test_other_objectives_are_answered_as_the_run_does(post, text_run, name):
     status, document = post({"instances": SENTENCES[:2]}, name=name)
 
