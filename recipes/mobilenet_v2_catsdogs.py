@@ -12,7 +12,7 @@ recipe = Classify(
     augment=Augment(horizontal_flip=True),
     stages=(
         Stage("head", epochs=5, learning_rate=1e-3),
-        Stage("tune", epochs=4, learning_rate=5e-5, unfreeze="block_13", schedule="cosine"),
+        Stage("tune", epochs=4, learning_rate=2e-5, unfreeze="block_13", schedule="cosine"),
     ),
 )
 run = recipe.run

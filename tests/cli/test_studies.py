@@ -203,7 +203,7 @@ def test_sample_a_search_finds_the_best_by_the_objective(place, recipe, monitor,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_sample_a_sweep_finds_a_rate_that_auto_takes(place, name):
+def test_a_sweep_finds_a_rate_that_auto_takes(place, name):
     words = [f"{name}.py", "--batch-size", 6]
     found = json.loads(kt("lr-find", *words, "--json", cwd=place, check=0).stdout)
     kt("run", *words, "--lr", "auto", "--out", f"auto_{name}", cwd=place, check=0)
