@@ -16,13 +16,13 @@ def predictor(request):
     return request.getfixturevalue(request.param)
 
 
-def picture(colour, size=(20, 24)):
+def painted(colour, size=(20, 24)):
     pixels = np.random.default_rng(0).integers(0, 120, (*size, 3))
     pixels[..., {"red": 0, "blue": 2}[colour]] += 130
     return pixels.astype("uint8")
 
 
-RED, BLUE = picture("red"), picture("blue", (30, 17))
+RED, BLUE = painted("red"), painted("blue", (30, 17))
 
 
 def probabilities(predictions):
@@ -88,11 +88,11 @@ def test_tiff_is_answered_as_png_is(options, predictor, wanted, tmp_path):
 
 def test_a_file_replaced_behind_its_time_and_size_is_answered_for_what_it_is_now(run, tmp_path):
     path = tmp_path / "image.bmp"
-    Image.fromarray(picture("red")).save(path)
+    Image.fromarray(painted("red")).save(path)
     status, first = os.stat(path), run.predict(path)[0]
     time.sleep(0.02)
 
-    Image.fromarray(picture("blue")).save(tmp_path / "other.bmp")
+    Image.fromarray(painted("blue")).save(tmp_path / "other.bmp")
     os.replace(tmp_path / "other.bmp", path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
