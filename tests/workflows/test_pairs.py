@@ -142,8 +142,8 @@ ROWS = [
         [numbered(combination) for combination, _ in REFUSED],
     )
 ]
-SOONEST = 1
-"""Rows in the ordinary suite: one in seven of all pairs."""
+SOONEST = 2
+"""Rows in the ordinary suite: three in ten of all pairs."""
 
 
 def recipe(**values):
@@ -176,7 +176,7 @@ def test_every_pair_stands_in_a_row_or_is_refused():
     listed = {numbered(one) for one, _ in REFUSED if len(one) == 2}
 
     assert pairs(ROWS) == every - listed
-    assert len(pairs(ROWS[:SOONEST])) > 0.15 * len(every)
+    assert len(pairs(ROWS[:SOONEST])) > 0.3 * len(every)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=map(str, range(len(ROWS))))
