@@ -1,4 +1,4 @@
-"""Images in TFRecord files, read in any order: the files are gone through once for an index."""
+"""Images in TFRecord files, read in any order: the files are read once for an index."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ __all__ = ["SAMPLINGS", "Bootstrap", "Sampling", "bootstrap"]
 class Sampling:
     """Draws equally many examples of each class, again in every epoch.
 
-    A class is gone through in rounds, each in another order: no example is drawn again before all
+    A class is drawn in rounds, each in another order: no example is drawn again before all
     others of its class were. What an epoch holds depends on the seed and its number alone.
 
     Args:

@@ -90,7 +90,7 @@ class FeatureExtractor:
         means: With what, and where to.
         backbone: Its name, for people.
         earlier: A frozen part that ends nearer to the pixels and whose features will be wanted
-            too: these are made from those, and the network is gone through once for both.
+            too: these are made from those, and the network runs once for both.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class FeatureExtractor:
                 f"{which} to {network}",
                 [(same.engine, same.precision)],
             )
-            with suppress(CheckFailed):  # then the whole prefix is gone through
+            with suppress(CheckFailed):  # then the whole prefix runs
                 if same.error + step.choice.error <= max(means.tolerance, EXACT):
                     self.step = earlier, step
 

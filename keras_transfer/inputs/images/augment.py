@@ -177,7 +177,7 @@ def _is_shift(value: Shift) -> bool:
 def _compiles() -> bool:
     """Whether XLA compiles for this CPU inside tf.data, which not every build can.
 
-    Compiled, the batch is gone through once instead of once an operation.
+    Compiled, the batch is read once instead of once for each operation.
     """
     with tf.init_scope():
         double = tf.function(lambda number: 2 * number, jit_compile=True)
