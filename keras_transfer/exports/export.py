@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.atomic import write_json
 from keras_transfer.config.upgrade import versioned
 from keras_transfer.data.samples import LABEL
 from keras_transfer.exports.answers import Answers
@@ -19,7 +20,7 @@ from keras_transfer.exports.formats import PredictFunction, check_format, check_
 from keras_transfer.exports.parity import LIMITS, Limits, compare, gate
 from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.objectives.outputs import labels_of
-from keras_transfer.runs import Run, write_json
+from keras_transfer.runs import Run
 
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from keras_transfer.atomic import synchronize
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["checked_name", "numbered", "publish", "unfinished"]
@@ -74,6 +75,9 @@ def publish(folder: Path, base: Path) -> Path:
         Where it lies now: ``base/<version>``.
     """
     base.mkdir(exist_ok=True)
+    # Else a power cut after the rename may leave a version of empty files.
+    for path in (*folder.rglob("*"), folder):
+        synchronize(path)
     while True:
         version = base / str(1 + max(numbered(base), default=0))
         try:

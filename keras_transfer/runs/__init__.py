@@ -8,7 +8,6 @@ from keras_transfer.runs.directory import (
     new_folder,
     recording,
     stored_settings,
-    write_json,
 )
 from keras_transfer.runs.prediction import Prediction
 from keras_transfer.runs.predictor import Predictor
@@ -34,6 +33,5 @@ __all__ = [
     "recording",
     "stored_settings",
     "write_bad_files",
-    "write_json",
     "write_split",
 ]

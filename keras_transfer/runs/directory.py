@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from keras_transfer.atomic import write_json, write_text
 from keras_transfer.config.upgrade import stored, versioned
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
 
@@ -34,7 +35,6 @@ __all__ = [
     "new_folder",
     "recording",
     "stored_settings",
-    "write_json",
 ]
 
 ROOT = Path("runs")
@@ -202,7 +202,7 @@ def recording(
     # The lock comes first: files of a run that another process is writing stay untouched.
     handler = locked_log(folder)
     text = yaml.safe_dump(versioned(settings), sort_keys=False)
-    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+    write_text(folder / "recipe.yaml", text)
     # Written before training, so that a run that is killed is found as unfinished.
     write_json(folder / "run.json", metadata)
     try:
@@ -260,13 +260,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return versions
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file atomically."""
-    unfinished = path.with_suffix(".tmp")
-    # NaN is no JSON: browsers and most parsers refuse it. Text first: an error leaves no file.
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    # In the same folder, since a rename is atomic only within one file system.
-    os.replace(unfinished, path)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_transfer.atomic import write_csv, write_json
 from keras_transfer.config.tree import differences
 from keras_transfer.config.upgrade import stored
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.runs.directory import write_json
 
 __all__ = ["COMPLETE", "FAILED", "PRUNED", "RUNNING", "Record", "Trial"]
 
@@ -78,13 +77,15 @@ class Record:
 
     def write_table(self, path: Path, monitor: str, settings: Sequence[str]) -> None:
         """Write one row per trial: number, state, metric, epochs, settings, reason of the end."""
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["trial", "state", monitor, "epochs", *settings, "reason"])
-            for trial in self.over:
-                values = [trial.values[setting] for setting in settings]
-                metadata = [trial.number, trial.state, trial.value, len(trial.metrics)]
-                writer.writerow([*metadata, *values, trial.reason])
+        rows = (
+            [
+                *(trial.number, trial.state, trial.value, len(trial.metrics)),
+                *(trial.values[setting] for setting in settings),
+                trial.reason,
+            ]
+            for trial in self.over
+        )
+        write_csv(path, ["trial", "state", monitor, "epochs", *settings, "reason"], rows)
 
     def _check_same(self, before: dict[str, Any]) -> None:
         changed = [

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
+from keras_transfer.atomic import write_json, write_text
 from keras_transfer.config.upgrade import versioned
 from keras_transfer.errors import BadConfiguration, TransferError
-from keras_transfer.runs.directory import ROOT, SERIES, discard, write_json
+from keras_transfer.runs.directory import ROOT, SERIES, discard
 from keras_transfer.runs.run import Run
 
 __all__ = ["interrupted_series", "recorded_series", "runs_of", "stored_series"]
@@ -34,7 +35,7 @@ def recorded_series(
     """
     metadata = {**metadata, "status": "running"}
     text = yaml.safe_dump(versioned(settings), sort_keys=False)
-    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+    write_text(folder / "recipe.yaml", text)
     write_json(folder / SERIES, metadata)
     try:
         yield metadata

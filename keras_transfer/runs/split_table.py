@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.atomic import replacing, write_csv
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
 
@@ -37,16 +37,14 @@ def write_split(path: Path, samples: Samples) -> None:
     Raises:
         BadData: The directory holds another table: the data have changed since the run began.
     """
-    unfinished = path.with_suffix(".tmp")
-    _write(unfinished, COLUMNS, _rows_of(samples))
-    # A resumed run on other data would mix two data sets without any sign of it.
-    if path.exists() and _content(path) != _content(unfinished):
-        unfinished.unlink()
-        raise BadData(
-            f"The data are not those that the run in {path.parent} began with (see {path}); "
-            "put them back, or start a new run without --resume."
-        )
-    os.replace(unfinished, path)
+    with replacing(path) as part:
+        _write(part, COLUMNS, _rows_of(samples))
+        # A resumed run on other data would mix two data sets without any sign of it.
+        if path.exists() and _content(path) != _content(part):
+            raise BadData(
+                f"The data are not those that the run in {path.parent} began with (see {path}); "
+                "put them back, or start a new run without --resume."
+            )
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -97,12 +95,8 @@ def _rows_of(samples: Samples) -> Iterator[tuple[Any, ...]]:
     return zip(*columns, strict=True)
 
 
-def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    # newline="": csv writes its own line ends, and a path may contain one.
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+def _write(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    write_csv(path, header, rows, lineterminator="\r\n")
 
 
 def _content(path: Path) -> str:
