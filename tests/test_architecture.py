@@ -116,7 +116,7 @@ def test_files_are_written_by_one_module(path):
     if str(own) in WRITERS or own.parts[0] in WRITERS:
         return
     written = re.compile(
-        r"""\.write_text\(|\.write_bytes\(|open\([^)]*["'][wax]b?\+?["']|os\.replace|copyfile"""
+        r"""\.write_text\(|\.write_bytes\(|open\([^)]*["'][wa]b?\+?["']|os\.replace|copyfile"""
     )
     found = [line for line in path.read_text().splitlines() if written.search(line)]
     assert not found, f"use keras_transfer.atomic: {found}"

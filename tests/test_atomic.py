@@ -13,10 +13,14 @@ from keras_transfer import atomic
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "run.json"
     atomic.write_json(path, {"status": "running"})
-    with pytest.raises(RuntimeError), atomic.replacing(path) as part:
-        part.write_text("half")
-        raise RuntimeError
 
+    def write():
+        with atomic.replacing(path) as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write()
     assert json.loads(path.read_text()) == {"status": "running"}
     assert os.listdir(tmp_path) == ["run.json"]
 
