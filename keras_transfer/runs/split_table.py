@@ -14,6 +14,7 @@ import numpy as np
 from keras_transfer.atomic import replacing, write_csv
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
+from keras_transfer.runs.records import damaged
 
 __all__ = [
     "digests_by_path",
@@ -48,10 +49,21 @@ def write_split(path: Path, samples: Samples) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table by the names of their columns, in its order."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [{"split" if key == "part" else key: row[key] for key in row} for row in rows]
+    """The rows of a table by the names of their columns, in its order.
+
+    Raises:
+        BadData: It cannot be read, or is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            header, *rows = [*csv.reader(file)]
+            table = [dict(zip(header, row, strict=True)) for row in rows]
+    except (OSError, ValueError, csv.Error) as error:
+        raise damaged(path, error) from None
+    columns = {"split" if name == "part" else name for name in header}  # of version 1
+    if not columns >= set(COLUMNS):
+        raise damaged(path, f"it lacks the column {min(set(COLUMNS) - columns)}")
+    return [{"split" if key == "part" else key: row[key] for key in row} for row in table]
 
 
 def read_train_counts(path: Path, classes: Sequence[str]) -> list[int]:
@@ -101,5 +113,5 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> 
 
 def _content(path: Path) -> str:
     # Bytes: text mode would translate line ends inside quoted paths.
-    text = path.read_bytes().decode()
+    text = path.read_bytes().decode(errors="surrogateescape")
     return text.replace(OLD_HEADER, ",".join(COLUMNS), 1)

@@ -151,10 +151,6 @@ class FineTune(Recipe):
             with _timed(clock, "plain_models"):
                 metrics["baselines"] |= plain_models(self, folder, samples)
         write_json(folder / "metrics.json", metrics)
-        # Only now: until metrics.json is there, a resumed run needs these states.
-        for home in (folder, *folder.glob("members/*")):
-            for name in ("state.npz", "best_all.npz"):
-                (home / name).unlink(missing_ok=True)
         reports = runner.reports()
         clock["features"] = sum(report["seconds"] for report in reports.values())
         data = runs.fingerprint(folder / "split.csv")
