@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import keras
 import numpy as np
@@ -21,6 +20,7 @@ import tensorflow as tf
 
 from keras_transfer.atomic import write_json
 from keras_transfer.cache import set_aside
+from keras_transfer.checksums import sha256_of_document
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.engines import (
     Batch,
@@ -256,7 +256,7 @@ def _recall(memory: Path) -> dict[str, dict[str, Any]]:
         return {}
     try:
         kept = json.loads(content)
-        if kept["crc32"] == _checksum(kept["choices"]):
+        if kept["sha256"] == sha256_of_document(kept["choices"]):
             return kept["choices"]
     except (ValueError, LookupError, TypeError, RecursionError):
         pass  # not even JSON, or not ours
@@ -272,10 +272,6 @@ def _remember(memory: Path, key: str, choice: EngineChoice) -> None:
         memory.parent.mkdir(parents=True, exist_ok=True)
         # Read again here: another run may have added its choice since.
         choices = {**_recall(memory), key: asdict(choice)}
-        write_json(memory, {"crc32": _checksum(choices), "choices": choices})
+        write_json(memory, {"sha256": sha256_of_document(choices), "choices": choices})
     except OSError as error:
         logger.debug("The choice of engine cannot be cached: %s", error)
-
-
-def _checksum(choices: Any) -> int:
-    return crc32(json.dumps(choices, sort_keys=True).encode())

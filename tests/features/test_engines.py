@@ -2,13 +2,13 @@
 
 import importlib.util
 import json
-from zlib import crc32
 
 import keras
 import numpy as np
 import pytest
 from damage import DAMAGES
 
+from keras_transfer.checksums import sha256_of_document
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
 from keras_transfer.features import engines, selection
 from keras_transfer.features.engines import build_engine, in_precision
@@ -129,10 +129,6 @@ class Made:
         return (selection.reference(self.network, one) * (1 + self.off) for one in batches)
 
 
-def checksum(choices):
-    return crc32(json.dumps(choices, sort_keys=True).encode())
-
-
 class TestSelector:
     @pytest.fixture
     def small(self):
@@ -198,7 +194,7 @@ class TestSelector:
         kept = json.loads(memory.read_text())["choices"]
         (key,) = kept
         kept[key].update(engine="keras", precision="bfloat16", error=1e-6)
-        memory.write_text(json.dumps({"crc32": checksum(kept), "choices": kept}))
+        memory.write_text(json.dumps({"sha256": sha256_of_document(kept), "choices": kept}))
 
         later = selector(pairs=pairs, tolerance=1e-5)
         assert later.choice.precision == "bfloat16"
