@@ -49,9 +49,10 @@ def replacing(path: Path) -> Iterator[Path]:
         # Else a power cut after the rename may leave an empty file under the final name.
         synchronize(part)
         os.replace(part, path)
-        synchronize(path.parent)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
+    synchronize(path.parent)
 
 
 def synchronize(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.atomic import replacing, write_csv
+from keras_transfer.atomic import write_bytes, write_csv
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
 from keras_transfer.runs.records import damaged
@@ -38,14 +39,15 @@ def write_split(path: Path, samples: Samples) -> None:
     Raises:
         BadData: The directory holds another table: the data have changed since the run began.
     """
-    with replacing(path) as part:
-        _write(part, COLUMNS, _rows_of(samples))
-        # A resumed run on other data would mix two data sets without any sign of it.
-        if path.exists() and _content(path) != _content(part):
-            raise BadData(
-                f"The data are not those that the run in {path.parent} began with (see {path}); "
-                "put them back, or start a new run without --resume."
-            )
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows((COLUMNS, *_rows_of(samples)))
+    # A resumed run on other data would mix two data sets without any sign of it.
+    if path.exists() and _content(path) != table.getvalue():
+        raise BadData(
+            f"The data are not those that the run in {path.parent} began with (see {path}); "
+            "put them back, or start a new run without --resume."
+        )
+    write_bytes(path, table.getvalue().encode(errors="surrogateescape"))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -98,17 +100,14 @@ def write_bad_files(path: Path, samples: Samples, reasons: np.ndarray) -> None:
     """
     bad = reasons != ""
     if bad.any():
-        _write(path, ("path", "reason"), zip(samples.keys[bad], reasons[bad], strict=True))
+        rows = zip(samples.keys[bad], reasons[bad], strict=True)
+        write_csv(path, ("path", "reason"), rows, lineterminator="\r\n")
 
 
 def _rows_of(samples: Samples) -> Iterator[tuple[Any, ...]]:
     names = np.asarray(samples.classes, object)[samples.labels]
     columns = (samples.keys, names, samples.splits, samples.groups, samples.digests)
     return zip(*columns, strict=True)
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    write_csv(path, header, rows, lineterminator="\r\n")
 
 
 def _content(path: Path) -> str:

@@ -134,10 +134,10 @@ class Recipe(Group):
         """Run in this directory, which is empty or holds an interrupted run of the same recipe."""
         with runs.recording(folder, name, type(self).__name__, self.settings()) as metadata:
             metadata.update(self.train(folder, source))
-        # Only now: until run.json says "done", a resumed run needs these states.
+        # Only now: until run.json says "done", a resumed run needs the states of training.
         for home in (folder, *folder.glob("members/*")):
-            for name in ("state.npz", "best_all.npz"):
-                (home / name).unlink(missing_ok=True)
+            for state in home.glob("*.npz"):
+                state.unlink()
 
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, train, evaluate, write.
