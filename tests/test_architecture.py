@@ -17,7 +17,7 @@ PACKAGE = ROOT / "keras_transfer"
 # From the bottom up. A module imports only from lines above its own, or from its own package.
 LAYERS = [
     {"errors", "seeds", "quiet", "cache", "group", "atomic"},
-    {"tables", "checksums"},
+    {"tables", "checksums", "clock"},
     {"data", "networks"},
     {"evaluation"},
     {"inputs", "objectives", "features"},
@@ -101,11 +101,12 @@ def test_a_module_imports_only_from_lower_layers(path):
 
 WRITERS = {
     "atomic.py": "the one module that replaces files",
+    "cache.py": "renames a damaged file",
     "cli/main.py": "standard streams",
-    "data/scan_cache.py": "renames a broken file",
     "exports": "writes into a folder that is published by one rename",
-    "features/store.py": "segments under names that are used once",
-    "features/selection.py": "a memory of choices",
+    "features/claims.py": "claims, which nobody reads after their process has ended",
+    "features/eviction.py": "opens a file to lock it",
+    "features/store.py": "the description of a space, which is also its lock",
 }
 """What opens files to write, besides the libraries that it calls, and why that is safe."""
 

@@ -14,6 +14,9 @@ from keras_transfer.errors import BadConfiguration
 
 __all__ = ["checked_name", "numbered", "publish", "unfinished"]
 
+MAX_NAME = 200
+"""Characters; file systems allow 255 bytes, and names of unfinished folders are longer."""
+
 
 def checked_name(name: str) -> str:
     """Give the name of a model back if it can stand in a path and in a URL.
@@ -21,6 +24,10 @@ def checked_name(name: str) -> str:
     Raises:
         BadConfiguration: It cannot.
     """
+    if len(name) > MAX_NAME:
+        raise BadConfiguration(
+            f"--name {name[:20]}...: has {len(name)} characters; at most {MAX_NAME} are allowed."
+        )
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name.isdecimal():
         raise BadConfiguration(
             f"--name {name!r}: should be letters, digits, '_', '-' and '.', and no bare number."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.atomic import is_unfinished, remove_unfinished
+from keras_transfer.clock import check_clock
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
 from keras_transfer.runs.records import (
     RUN,
@@ -60,8 +61,10 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
         not_inside: The data; if they are a folder, the run must not lie inside it.
 
     Raises:
-        BadConfiguration: ``out`` is there already and not empty, or lies inside the data folder.
+        BadConfiguration: ``out`` is there already and not empty, or lies inside the data folder;
+            or the system clock is not set.
     """
+    check_clock()
     # Resolved, since a symbolic link or ".." would hide that one folder lies in the other.
     home = Path(out or ROOT).resolve()
     data = Path(not_inside).expanduser().resolve() if isinstance(not_inside, str | Path) else None
@@ -203,7 +206,11 @@ def recording(
 
     Yields:
         What ``run.json`` will say; the run adds to it.
+
+    Raises:
+        BadConfiguration: The system clock is not set.
     """
+    check_clock()  # a resumed run has its folder already
     folder.mkdir(parents=True, exist_ok=True)
     metadata: dict[str, Any] = {"recipe": name, "kind": kind, "status": "running"}
     metadata.update(
