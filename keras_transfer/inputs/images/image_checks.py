@@ -16,7 +16,7 @@ from keras_transfer.data.samples import CheckResult
 from keras_transfer.data.signatures import RAW_SUFFIXES, file_format
 from keras_transfer.inputs.images import decode, headers, png_data, tiff
 
-__all__ = ["MAX_FRAMES", "MAX_PIXELS", "check", "flaw"]
+__all__ = ["MAX_FRAMES", "MAX_PIXELS", "check", "flaw", "tiff_flaw"]
 
 MAX_PIXELS = 89_478_485
 """Images with more pixels count as decompression bombs; Pillow's limit, a quarter of a GB."""
@@ -131,19 +131,19 @@ def _turn(header: headers.Header) -> AbstractContextManager:
 def _decoding_flaw(content: bytes) -> str:
     header = headers.read_header(content)
     with _turn(header):
-        return _tiff_flaw(content) if header.format == "TIFF" else _other_flaw(header, content)
+        if header.format != "TIFF":
+            return _other_flaw(header, content)
+        try:
+            tiff.to_bmp(content)
+        except Exception as error:  # any error of Pillow on hostile bytes
+            return tiff_flaw(error)
+    return ""
 
 
-def _tiff_flaw(content: bytes) -> str:
-    try:
-        tiff.to_bmp(content)
-    except ValueError as error:
-        if str(error).startswith("has "):
-            return str(error)
-    except Exception:  # any error of Pillow on hostile bytes
-        pass
-    else:
-        return ""
+def tiff_flaw(error: Exception) -> str:
+    """What ``tiff.to_bmp`` has raised, as the reason why a file is refused."""
+    if isinstance(error, ValueError) and str(error).startswith("has "):
+        return str(error)
     return "is a truncated or damaged TIFF, or compressed in a way that Pillow cannot read"
 
 
