@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from contextlib import contextmanager
@@ -17,14 +17,23 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from keras_transfer.quiet import silenced
 from keras_transfer.serving.errors import RequestError
-from keras_transfer.serving.models import Model
+from keras_transfer.serving.grpc_results import (
+    check_tasks,
+    classification_result,
+    inference_result,
+    regression_result,
+)
+from keras_transfer.serving.inference import CLASSIFY, REGRESS
+from keras_transfer.serving.models import DEFAULT, Model
 from keras_transfer.serving.service import PendingRequest, Service
 
 __all__ = ["build_grpc"]
@@ -69,20 +78,13 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _told(context, self.token), self.service.metrics.request("Predict", "GRPC"):
-            model = _model(self.service, request.model_spec)
+            model = _model(self.service, request)
+            wanted = _outputs(model, request)
             inputs = {
                 name: _array(one, self.service.limits.body) for name, one in request.inputs.items()
             }
             asked = self.service.predict(model, request.model_spec.signature_name, inputs)
             outputs = _wait(asked, self.service)
-            wanted = list(request.output_filter) or list(outputs)
-            unknown = [name for name in wanted if name not in outputs]
-            if unknown:
-                raise RequestError(
-                    "INVALID_ARGUMENT",
-                    f"output tensor alias not found in signature: {unknown[0]} Outputs expected to "
-                    f"be in the set {{{','.join(sorted(outputs))}}}.",
-                )
             response = predict_pb2.PredictResponse()
             _name(response.model_spec, asked)
             for name in wanted:
@@ -91,24 +93,48 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _told(context, self.token), self.service.metrics.request("Classify", "GRPC"):
-            model = _model(self.service, request.model_spec)
-            asked = self.service.classify(
-                model, request.model_spec.signature_name, _examples(request.input)
+            asked = _infer(self.service, request, CLASSIFY)
+            response = classification_pb2.ClassificationResponse(
+                result=classification_result(_wait(asked, self.service))
             )
-            outputs = _wait(asked, self.service)
-            response = classification_pb2.ClassificationResponse()
             _name(response.model_spec, asked)
-            for labels, scores in zip(outputs["classes"], outputs["scores"], strict=True):
-                row = response.result.classifications.add()
-                for label, score in zip(labels, scores, strict=True):
-                    row.classes.add(label=label.decode("utf-8", "replace"), score=score)
+            return response
+
+    def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
+        with _told(context, self.token), self.service.metrics.request("Regress", "GRPC"):
+            asked = _infer(self.service, request, REGRESS)
+            response = regression_pb2.RegressionResponse(
+                result=regression_result(_wait(asked, self.service))
+            )
+            _name(response.model_spec, asked)
+            return response
+
+    def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
+        with _told(context, self.token), self.service.metrics.request("MultiInference", "GRPC"):
+            if not request.tasks:
+                raise RequestError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
+            model = _model(self.service, request.tasks[0])
+            check_tasks(request, model)
+            pending = [
+                self.service.infer(
+                    model,
+                    task.method_name,
+                    task.model_spec.signature_name,
+                    _examples(request.input),
+                )
+                for task in request.tasks
+            ]
+            response = inference_pb2.MultiInferenceResponse()
+            for asked, task in zip(pending, request.tasks, strict=True):
+                result = inference_result(task.method_name, _wait(asked, self.service))
+                _name(result.model_spec, asked)
+                response.results.append(result)
             return response
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _told(context, self.token):
-            if list(request.metadata_field) != ["signature_def"]:
-                raise RequestError("INVALID_ARGUMENT", "metadata_field should be 'signature_def'")
-            model = _model(self.service, request.model_spec)
+            _check_fields(request.metadata_field)
+            model = _model(self.service, request)
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             response.model_spec.name = model.name
             response.model_spec.version.value = model.version
@@ -152,10 +178,48 @@ def _version(spec: Any) -> int | None:
     return spec.version.value if spec.HasField("version") else None
 
 
-def _model(service: Service, spec: Any) -> Model:
-    if not spec.name:
+def _model(service: Service, request: Any) -> Model:
+    if not request.HasField("model_spec"):
         raise RequestError("INVALID_ARGUMENT", "Missing ModelSpec")
+    spec = request.model_spec
+    if not spec.name:
+        raise RequestError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
     return service.versions.get(spec.name, _version(spec))
+
+
+def _outputs(model: Model, request: Any) -> list[str]:
+    """Names of the outputs that are asked for; judged before anything is computed."""
+    name = request.model_spec.signature_name or DEFAULT
+    if name not in model.signatures:
+        raise RequestError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
+    known = sorted(model.signatures[name].definition.outputs)
+    wanted = list(request.output_filter)
+    for place, one in enumerate(wanted):
+        if one not in known:
+            raise RequestError(
+                "INVALID_ARGUMENT",
+                f"output tensor alias not found in signature: {one} Outputs expected to "
+                f"be in the set {{{','.join(known)}}}.",
+            )
+        if one in wanted[:place]:
+            raise RequestError("INVALID_ARGUMENT", f"duplicate output tensor alias: {one}")
+    return wanted or known
+
+
+def _check_fields(fields: Sequence[str]) -> None:
+    if not fields:
+        raise RequestError(
+            "INVALID_ARGUMENT", "GetModelMetadataRequest must specify at least one metadata_field"
+        )
+    for field in fields:
+        if field != "signature_def":
+            raise RequestError("INVALID_ARGUMENT", f"Metadata field {field} is not supported")
+
+
+def _infer(service: Service, request: Any, method: str) -> PendingRequest:
+    model = _model(service, request)
+    signature = request.model_spec.signature_name
+    return service.infer(model, method, signature, _examples(request.input))
 
 
 def _array(tensor: Any, most: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from keras_transfer.serving import page, payload
 from keras_transfer.serving.errors import HTTP, RequestError
+from keras_transfer.serving.inference import CLASSIFY, REGRESS
 from keras_transfer.serving.service import PendingRequest, Service
 
 __all__ = ["METRICS", "build_app"]
@@ -29,6 +30,11 @@ METRICS = "/monitoring/prometheus/metrics"
 _VERSION = r"(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
 ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<api>classify|regress|predict)", re.I)
 LOOK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}(?P<metadata>/metadata)?", re.I)
+
+APIS = {
+    "classify": (CLASSIFY, payload.classify_outputs),
+    "regress": (REGRESS, payload.regress_outputs),
+}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -135,15 +141,9 @@ def _parsed(
         inputs, rows = payload.predict_inputs(document, specs)
         asked = service.predict(model, signature, inputs)
         return asked, lambda outputs: payload.predict_outputs(outputs, rows)
-    if api == "regress":
-        row = model.signature(signature)
-        raise RequestError(
-            "INVALID_ARGUMENT",
-            "Expected regression signature method_name to be tensorflow/serving/regress. "
-            f"Was: {row.method}",
-        )
-    asked = service.classify(model, signature, payload.examples(document))
-    return asked, payload.classify_outputs
+    method, laid_out = APIS[api]
+    asked = service.infer(model, method, signature, payload.examples(document))
+    return asked, laid_out
 
 
 async def _answer(answer: Future) -> Any:

@@ -13,14 +13,13 @@ from google.protobuf.json_format import MessageToDict
 
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.inference import check_signature
 from keras_transfer.serving.limits import CHECKS, Limits
 from keras_transfer.serving.metrics import Metrics
 from keras_transfer.serving.models import DEFAULT, Model, Tensors
 from keras_transfer.serving.versions import Versions
 
-__all__ = ["CLASSIFY", "Limits", "PendingRequest", "Service"]
-
-CLASSIFY = "tensorflow/serving/classify"
+__all__ = ["Limits", "PendingRequest", "Service"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,26 +86,27 @@ class Service:
         answer = self.batcher.submit(model, signature, inputs, self.limits.seconds)
         return PendingRequest(model, signature, answer)
 
-    def classify(
-        self, model: Model, signature: str, given: list[tf.train.Example]
+    def infer(
+        self, model: Model, method: str, signature: str, given: list[tf.train.Example]
     ) -> PendingRequest:
-        """Ask a signature of the Classify API.
+        """Ask a signature of the Classify or Regress API.
 
         Args:
             model: As ``versions`` gives it.
+            method: ``CLASSIFY`` or ``REGRESS``.
             signature: "" for the default one.
             given: At least one example.
 
         Raises:
             Refused: The signature is for something else, or the examples are not what it takes.
         """
-        row = model.signature(signature)
-        if row.method != CLASSIFY:
+        row = model.signatures.get(signature or DEFAULT)
+        if row is None:
             raise RequestError(
                 "INVALID_ARGUMENT",
-                f"Expected classification signature method_name to be {CLASSIFY}. "
-                f"Was: {row.method}",
+                f"No signature was found with the name: {signature or DEFAULT}",
             )
+        check_signature(row, method)
         if not given:
             raise RequestError("INVALID_ARGUMENT", "Input is empty.")
         self._check_count(len(given))
