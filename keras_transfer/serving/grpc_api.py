@@ -6,24 +6,29 @@ import hmac
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import grpc
 import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import ParseDict
+from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
+    model_management_pb2,
+    model_service_pb2,
     model_service_pb2_grpc,
     predict_pb2,
+    prediction_service_pb2,
     prediction_service_pb2_grpc,
     regression_pb2,
 )
 
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.quiet import silenced
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.grpc_results import (
@@ -33,6 +38,7 @@ from keras_transfer.serving.grpc_results import (
     regression_result,
 )
 from keras_transfer.serving.inference import CLASSIFY, REGRESS
+from keras_transfer.serving.model_config import model_configs
 from keras_transfer.serving.models import DEFAULT, Model
 from keras_transfer.serving.service import PendingRequest, Service
 
@@ -65,6 +71,14 @@ def build_grpc(service: Service, address: str, *, token: str = "") -> tuple[grpc
         _Prediction(service, token), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Models(service, token), server)
+    names = [
+        message.DESCRIPTOR.services_by_name[service].full_name
+        for message, service in (
+            (prediction_service_pb2, "PredictionService"),
+            (model_service_pb2, "ModelService"),
+        )
+    ]
+    reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
     try:
         with silenced():  # what it minds is said by the caller
             return server, server.add_insecure_port(address)
@@ -76,8 +90,11 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, service: Service, token: str):
         self.service, self.token = service, token
 
+    def _measured(self, api: str, request: Any) -> AbstractContextManager[None]:
+        return self.service.measured(api, "GRPC", request.model_spec.name)
+
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token), self.service.metrics.request("Predict", "GRPC"):
+        with _told(context, self.token), self._measured("Predict", request):
             model = _model(self.service, request)
             wanted = _outputs(model, request)
             inputs = {
@@ -92,7 +109,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token), self.service.metrics.request("Classify", "GRPC"):
+        with _told(context, self.token), self._measured("Classify", request):
             asked = _infer(self.service, request, CLASSIFY)
             response = classification_pb2.ClassificationResponse(
                 result=classification_result(_wait(asked, self.service))
@@ -101,7 +118,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token), self.service.metrics.request("Regress", "GRPC"):
+        with _told(context, self.token), self._measured("Regress", request):
             asked = _infer(self.service, request, REGRESS)
             response = regression_pb2.RegressionResponse(
                 result=regression_result(_wait(asked, self.service))
@@ -110,10 +127,10 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token), self.service.metrics.request("MultiInference", "GRPC"):
-            if not request.tasks:
-                raise RequestError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
-            model = _model(self.service, request.tasks[0])
+        # Counted under the first task's model; without a task, under none.
+        first = next(iter(request.tasks), inference_pb2.InferenceTask())
+        with _told(context, self.token), self._measured("MultiInference", first):
+            model = _model(self.service, first)
             check_tasks(request, model)
             pending = [
                 self.service.infer(
@@ -152,8 +169,23 @@ class _Models(model_service_pb2_grpc.ModelServiceServicer):
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
         with _told(context, self.token):
             spec = request.model_spec
-            found = self.service.status(spec.name, _version(spec))
+            found = self.service.status(spec.name, _version(self.service, spec))
             return ParseDict(found, get_model_status_pb2.GetModelStatusResponse())
+
+    def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:
+        with _told(context, self.token):
+            if request.config.WhichOneof("config") != "model_config_list":
+                raise RequestError(
+                    "INVALID_ARGUMENT",
+                    "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
+                    "ModelConfigList is currently supported",
+                )
+            try:
+                configs = model_configs(request.config, "The request")
+            except BadConfiguration as error:
+                raise RequestError("INVALID_ARGUMENT", str(error)) from None
+            self.service.versions.reload(configs, by_request=True)
+            return model_management_pb2.ReloadConfigResponse()
 
 
 @contextmanager
@@ -170,11 +202,9 @@ def _told(context: grpc.ServicerContext, token: str) -> Iterator[None]:
         context.abort(grpc.StatusCode[error.code], str(error))
 
 
-def _version(spec: Any) -> int | None:
-    if spec.version_label:
-        raise RequestError(
-            "INVALID_ARGUMENT", f"Unrecognized servable version label: {spec.version_label}"
-        )
+def _version(service: Service, spec: Any) -> int | None:
+    if spec.WhichOneof("version_choice") == "version_label":
+        return service.versions.labelled(spec.name, spec.version_label)
     return spec.version.value if spec.HasField("version") else None
 
 
@@ -184,7 +214,7 @@ def _model(service: Service, request: Any) -> Model:
     spec = request.model_spec
     if not spec.name:
         raise RequestError("INVALID_ARGUMENT", "ModelSpec has no name specified.")
-    return service.versions.get(spec.name, _version(spec))
+    return service.versions.get(spec.name, _version(service, spec))
 
 
 def _outputs(model: Model, request: Any) -> list[str]:

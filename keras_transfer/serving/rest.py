@@ -95,26 +95,24 @@ async def _v1(service: Service, request: Request) -> Response:
     if request.method == "POST" and ask:
         return await _ask(service, request, ask)
     if request.method == "GET" and look:
-        version = _version(look)
+        version = _version(service, look)
         if look["metadata"]:
             return _json(service.metadata(look["name"], version))
         return _json(service.status(look["name"], version))
     raise RequestError("INVALID_ARGUMENT", f"Malformed request: {request.method} {path}")
 
 
-def _version(found: re.Match) -> int | None:
+def _version(service: Service, found: re.Match) -> int | None:
     if found["label"]:
-        raise RequestError(
-            "INVALID_ARGUMENT", f"Unrecognized servable version label: {found['label']}"
-        )
+        return service.versions.labelled(found["name"], found["label"])
     return int(found["version"]) if found["version"] else None
 
 
 async def _ask(service: Service, request: Request, found: re.Match) -> Response:
     api = found["api"].lower()
     seconds = service.limits.seconds
-    with service.metrics.request(api.capitalize(), "REST"):
-        model = service.versions.get(found["name"], _version(found))
+    with service.measured(api.capitalize(), "REST", found["name"]):
+        model = service.versions.get(found["name"], _version(service, found))
         body = await _in_time(_body(request, service.limits.body), seconds)
         # In a thread: reading megabytes of JSON would hold up all other requests.
         asked, finish = await run_in_threadpool(_parsed, service, model, api, body)

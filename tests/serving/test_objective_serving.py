@@ -37,7 +37,7 @@ def paths(objective_run):
 
 def ask(service, path, **document):
     client = TestClient(build_app(service))
-    name = service.versions.name
+    name = service.versions.names[0]
     answer = client.post(f"/v1/models/{name}:{path}", json=document)
     return answer.status_code, answer.json()
 
