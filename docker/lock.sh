@@ -2,17 +2,19 @@
 # Write docker/requirements-*.txt: every package of the images with its version and hashes.
 #   docker/lock.sh              after setup.cfg has changed
 #   docker/lock.sh --upgrade    to take newer versions
-# It needs pip-tools, on Linux and the Python of the Dockerfile's base image: packages say what they
-# need by Python version.
+# It needs uv (pip install uv). The Python version is that of the Dockerfile's base image.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Run this with Python 3.11.")'
 more=("$@")
+limits=$(mktemp)
+trap 'rm -f "$limits"' EXIT
+# Its 1.3 is for Python below 3.11; uv does not look at upper bounds of Python, pip does.
+echo 'backports-strenum < 1.3' >"$limits"
 
 compile() {
-    python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras \
-        --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host \
-        --no-emit-find-links --no-emit-options "${more[@]}" "$@"
+    uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
+        --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c "$limits" \
+        "${more[@]}" "$@"
 }
 
 compile setup.cfg --extra openvino --extra serve --extra litert -o docker/requirements-cpu.txt
