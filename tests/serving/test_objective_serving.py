@@ -109,7 +109,7 @@ def test_classify_is_for_one_classification(serve, name):
     status, document = ask(
         serve(name), "classify", signature_name="classify", examples=[{"image_bytes": "x"}]
     )
-    assert (status, "not found in signature def" in document["error"]) == (400, True)
+    assert (status, document["error"]) == (400, "No signature was found with the name: classify")
     status, document = ask(serve(name), "classify", examples=[{"image_bytes": "x"}])
     assert (status, "Expected classification signature" in document["error"]) == (400, True)
 
