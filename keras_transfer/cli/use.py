@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from keras_transfer.csv_cells import write_cells
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports import Export
@@ -98,16 +98,17 @@ def _said(prediction: Prediction, output: str, k: int) -> str:
 
 
 def _csv(predictions: list[Prediction], k: int) -> None:
+    rows = _answer_rows(predictions) if _answered(predictions) else _class_rows(predictions, k)
     # csv ends lines by \r\n unless told otherwise, which other tools show as ^M.
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    if _answered(predictions):
-        _csv_answers(writer, predictions)
-        return
+    write_cells(sys.stdout, rows, lineterminator="\n")
+
+
+def _class_rows(predictions: list[Prediction], k: int) -> Iterator[list[Any]]:
     tops = [column for i in range(1, k + 1) for column in (f"class_{i}", f"probability_{i}")]
-    writer.writerow(["path", "error", *tops])
+    yield ["path", "error", *tops]
     for one in predictions:
         cells = [cell for pair in one.top(k) for cell in pair]
-        writer.writerow([one.path, one.error, *cells, *[""] * (2 * k - len(cells))])
+        yield [one.path, one.error, *cells, *[""] * (2 * k - len(cells))]
 
 
 def _answered(predictions: list[Prediction]) -> bool:
@@ -116,18 +117,18 @@ def _answered(predictions: list[Prediction]) -> bool:
     return [*outputs] != [LABEL] or outputs[LABEL].objective.activation != "softmax"
 
 
-def _csv_answers(writer: Any, predictions: list[Prediction]) -> None:
+def _answer_rows(predictions: list[Prediction]) -> Iterator[list[Any]]:
     """A column for each answer and each score."""
     outputs = predictions[0].outputs
     scores = [f"{name}:{unit}" for name, output in outputs.items() for unit in output.names]
-    writer.writerow(["path", "error", *outputs, *scores])
+    yield ["path", "error", *outputs, *scores]
     for one in predictions:
         if one.scores is None:
-            writer.writerow([one.path, one.error, *[""] * (len(outputs) + len(scores))])
+            yield [one.path, one.error, *[""] * (len(outputs) + len(scores))]
             continue
         answers = [_text(answer) for answer in one.answers().values()]
         values = [score for name in outputs for score in one.scores[name].tolist()]
-        writer.writerow([one.path, one.error, *answers, *values])
+        yield [one.path, one.error, *answers, *values]
 
 
 def _text(answer: Any) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.cache import cache_dir
+from keras_transfer.csv_cells import read_cells
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
 from keras_transfer.evaluation.layout import metric_text, title
@@ -138,7 +139,8 @@ class Run(Predictor):
         path = self.folder / "history.csv"
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                rows = [_epoch(row) for row in csv.DictReader(file)]
+                header, *lines = read_cells(file)
+                rows = [_epoch(dict(zip(header, row, strict=True))) for row in lines if row]
         except (*UNREADABLE, csv.Error) as error:
             raise damaged(path, error) from None
         if not rows:
