@@ -126,7 +126,9 @@ def _reload_on_signal(models: ServedModels, file: Path) -> None:
 
     if hasattr(signal, "SIGHUP"):  # not on Windows
         # In a thread: loading models would hold up the event loop.
-        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload).start())
+        signal.signal(
+            signal.SIGHUP, lambda *_: threading.Thread(target=reload, daemon=True).start()
+        )
 
 
 def _loader(engine: str) -> type[Model]:
