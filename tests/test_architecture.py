@@ -17,7 +17,7 @@ PACKAGE = ROOT / "keras_transfer"
 # From the bottom up. A module imports only from lines above its own, or from its own package.
 LAYERS = [
     {"errors", "seeds", "quiet", "cache", "group"},
-    {"tables"},
+    {"tables", "checksums"},
     {"data", "networks"},
     {"evaluation"},
     {"inputs", "objectives", "features"},
