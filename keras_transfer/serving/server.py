@@ -6,6 +6,7 @@ import asyncio
 import logging
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Settings:
         poll: Seconds between looks for a new version.
         examples: Folder of images for the page.
         engine: "tensorflow", "openvino", or "auto": OpenVINO where it pays.
+        trust: Serve models that have operators which no export of this package has.
     """
 
     host: str = "127.0.0.1"
@@ -59,6 +61,7 @@ class Settings:
     poll: float = 2.0
     examples: Path | None = None
     engine: str = "auto"
+    trust: bool = False
 
 
 def serve(export: Path, settings: Settings) -> None:
@@ -76,7 +79,8 @@ def serve(export: Path, settings: Settings) -> None:
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     base, only = locate(export)
     name = checked_name(settings.name or base.name)
-    versions = Versions(base, name, only, _loader(settings.engine))
+    load = partial(_loader(settings.engine), trust=settings.trust)
+    versions = Versions(base, name, only, load)
     versions.look()
     if not versions.ready:
         raise BadData(f"No version of {name} in {base} can be served; see above.")
