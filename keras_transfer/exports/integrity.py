@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from keras_transfer import checksums
 from keras_transfer.config.upgrade import upgraded
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports.foreign import check_operators
+from keras_transfer.exports.formats import FORMATS
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives import outputs
 
@@ -24,13 +25,18 @@ METADATA = "export.json"
 EVALUATIONS = "evaluations"
 """Folder in an export to which ``evaluate`` adds later."""
 
+BEFORE_CHECKSUMS = frozenset(
+    ("input", "name", "parity", "quantize", "recipe", "resize", "versions", "written")
+)
+"""What else ``export.json`` said before there were checksums."""
+
 logger = logging.getLogger("keras_transfer")
 
 
 class _Metadata(BaseModel):
     """What is read of ``export.json``; the second of two names is that of version 1."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="allow")
 
     format: str
     run: str
@@ -40,6 +46,15 @@ class _Metadata(BaseModel):
     outputs: dict[str, dict[str, Any]] = {}
     settings: dict[str, Any] = {}
     knobs: dict[str, Any] = {}
+    checksums: dict[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _without_checksums(self) -> _Metadata:
+        """A flipped bit in the name ``checksums`` must not make an old export of a new one."""
+        other = set(self.model_extra or ()) - BEFORE_CHECKSUMS
+        if self.checksums is None and other:
+            raise ValueError(f"no export without checksums has {', '.join(sorted(other))}")
+        return self
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -53,6 +68,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     with _reading(file):
         found = json.loads(file.read_text(encoding="utf-8"))
         known = _Metadata.model_validate(found)
+        _ = FORMATS[known.format]
         checksums.check_document(file, found)
     # Outside: a later version is no damage.
     settings = upgraded(known.settings or known.knobs)
