@@ -10,7 +10,15 @@ from typing import Any
 
 from keras_transfer.errors import BadData
 
-__all__ = ["check_document", "files_of", "sealed", "sha256_of", "sha256_of_document", "verify"]
+__all__ = [
+    "CHECKSUMS",
+    "check_document",
+    "files_of",
+    "sealed",
+    "sha256_of",
+    "sha256_of_document",
+    "verify",
+]
 
 CHECKSUMS = "checksums"
 """The entry of a document that holds checksums, its own too."""
