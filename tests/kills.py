@@ -74,10 +74,7 @@ def moments(home, copies):
 
 def _changed(event, given):
     """Path of what an operation is about to change; None if it changes nothing."""
-    if event in CHANGES:
-        path = given[0]
-    # Python's own open, also that of libraries. A number is a file that is open already.
-    elif event == "open" and given[2] and given[2] & WRITES:
+    if event in CHANGES or (event == "open" and given[2] and given[2] & WRITES):
         path = given[0]
     else:
         return None

@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_transfer.data import memory
 from keras_transfer.data.arrays import read_parts
+from keras_transfer.data.regular_files import opened
 from keras_transfer.data.samples import SPLITS, Samples
 from keras_transfer.data.split_names import split_of
 from keras_transfer.errors import BadData
@@ -51,7 +52,7 @@ def read_npz(path: Path, known: Collection[str] = (), columns: tuple[str, ...] =
     """
     try:
         # Not np.load, which takes any file by its content, a single array too.
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
+        with opened(path) as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             splits = _npz_splits(path, archive.files)
             _check_sizes(path, ["class_names", *chain(*splits.values())])
             classes = [*archive["class_names"]] if "class_names" in archive.files else None

@@ -123,18 +123,18 @@ def verify_files(folder: Path, record: Mapping[str, Any], names: Iterable[str] =
     Args:
         folder: Where the files are.
         record: As ``read_record`` gives it.
-        names: The files; all that are texts if there are none: models may be large, and are
-            compared when they are loaded.
+        names: The files; if there are none, all that are texts and there: models may be large,
+            and are compared when they are loaded.
 
     Raises:
         BadData: A file has changed since it was written, or cannot be read.
     """
     checksums = record.get(FILES, {})
-    chosen = [*names] or [name for name in checksums if Path(name).suffix in TEXTS]
-    for name in chosen:
+    # A file that was deleted is missed where it is needed.
+    texts = (name for name in checksums if Path(name).suffix in TEXTS and (folder / name).exists())
+    for name in [*names] or texts:
         path = folder / name
-        # A file that was deleted is missed where it is needed: a model, for instance, may be large.
-        if name not in checksums or not path.exists():
+        if name not in checksums:
             continue
         try:
             now = sha256_of(path)

@@ -83,6 +83,8 @@ class Run(Predictor):
     def outputs(self) -> dict[str, Output]:
         """Outputs of the network by name."""
         path = self.folder / "outputs.json"
+        # Without it the run would be taken for one of version 1.
+        verify_files(self.folder, self.metadata, [path.name])
         try:
             return read_outputs(path)
         except (*UNREADABLE, BadConfiguration) as error:
@@ -93,7 +95,7 @@ class Run(Predictor):
     def metrics(self) -> dict[str, Any]:
         """Metrics by split, "test" and "val", and of the "baselines"."""
         metrics = read_json(self.folder / "metrics.json", dict)
-        if not {"test", "val", "baselines"} <= metrics.keys():
+        if not all(isinstance(metrics.get(name), dict) for name in ("test", "val", "baselines")):
             raise damaged(self.folder / "metrics.json", "it lacks test, val or baselines")
         return metrics
 
@@ -137,10 +139,13 @@ class Run(Predictor):
         path = self.folder / "history.csv"
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                header, *rows = read_cells(file)
-                return [_epoch(dict(zip(header, row, strict=True))) for row in rows if row]
+                header, *cells = read_cells(file)
+                rows = [_epoch(dict(zip(header, row, strict=True))) for row in cells if row]
         except (*UNREADABLE, csv.Error) as error:
             raise damaged(path, error) from None
+        if not rows:
+            raise damaged(path, "it has no rows")
+        return rows
 
     @cached_property
     def model(self) -> keras.Model:
@@ -172,9 +177,11 @@ class Run(Predictor):
 
         # The size comes from the model: image_size may be None in the settings.
         first, *_ = self.network.predictor.inputs
-        given = read_input(self.settings["input"])
-        bound = given.bind(given.load(self.folder), first.shape[1])
-        return Loading(bound, self.settings["batches"]["batch_size"])
+        try:
+            given, size = read_input(self.settings["input"]), self.settings["batches"]["batch_size"]
+        except (*UNREADABLE, BadConfiguration) as error:
+            raise damaged(self.folder / "recipe.yaml", error) from None
+        return Loading(given.bind(given.load(self.folder), first.shape[1]), size)
 
     @property
     def split(self) -> Path:

@@ -6,9 +6,13 @@ __all__ = ["HTTP", "RequestError"]
 
 HTTP = {
     "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
     "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
     "RESOURCE_EXHAUSTED": 413,
+    "UNKNOWN": 500,
+    "UNIMPLEMENTED": 501,
     "UNAVAILABLE": 503,
 }
 """HTTP status by gRPC code, as TensorFlow Serving maps them."""

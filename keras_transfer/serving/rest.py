@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from keras_transfer.serving import page, payload
 from keras_transfer.serving.errors import HTTP, RequestError
+from keras_transfer.serving.inference import CLASSIFY, REGRESS
 from keras_transfer.serving.service import PendingRequest, Service
 
 __all__ = ["METRICS", "build_app"]
@@ -29,6 +30,11 @@ METRICS = "/monitoring/prometheus/metrics"
 _VERSION = r"(?:/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
 ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<api>classify|regress|predict)", re.I)
 LOOK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}(?P<metadata>/metadata)?", re.I)
+
+APIS = {
+    "classify": (CLASSIFY, payload.classify_outputs),
+    "regress": (REGRESS, payload.regress_outputs),
+}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -89,26 +95,24 @@ async def _v1(service: Service, request: Request) -> Response:
     if request.method == "POST" and ask:
         return await _ask(service, request, ask)
     if request.method == "GET" and look:
-        version = _version(look)
+        version = _version(service, look)
         if look["metadata"]:
             return _json(service.metadata(look["name"], version))
         return _json(service.status(look["name"], version))
     raise RequestError("INVALID_ARGUMENT", f"Malformed request: {request.method} {path}")
 
 
-def _version(found: re.Match) -> int | None:
+def _version(service: Service, found: re.Match) -> int | None:
     if found["label"]:
-        raise RequestError(
-            "INVALID_ARGUMENT", f"Unrecognized servable version label: {found['label']}"
-        )
+        return service.versions.labelled(found["name"], found["label"])
     return int(found["version"]) if found["version"] else None
 
 
 async def _ask(service: Service, request: Request, found: re.Match) -> Response:
     api = found["api"].lower()
     seconds = service.limits.seconds
-    with service.metrics.request(api.capitalize(), "REST"):
-        model = service.versions.get(found["name"], _version(found))
+    with service.measured(api.capitalize(), "REST", found["name"]):
+        model = service.versions.get(found["name"], _version(service, found))
         body = await _in_time(_body(request, service.limits.body), seconds)
         # In a thread: reading megabytes of JSON would hold up all other requests.
         asked, finish = await run_in_threadpool(_parsed, service, model, api, body)
@@ -135,15 +139,9 @@ def _parsed(
         inputs, rows = payload.predict_inputs(document, specs)
         asked = service.predict(model, signature, inputs)
         return asked, lambda outputs: payload.predict_outputs(outputs, rows)
-    if api == "regress":
-        row = model.signature(signature)
-        raise RequestError(
-            "INVALID_ARGUMENT",
-            "Expected regression signature method_name to be tensorflow/serving/regress. "
-            f"Was: {row.method}",
-        )
-    asked = service.classify(model, signature, payload.examples(document))
-    return asked, payload.classify_outputs
+    method, laid_out = APIS[api]
+    asked = service.infer(model, method, signature, payload.examples(document))
+    return asked, laid_out
 
 
 async def _answer(answer: Future) -> Any:

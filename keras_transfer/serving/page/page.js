@@ -2,7 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const SHOWN = 5;
-let about = { name: "", input: "image", resize: "", outputs: [], examples: [] };
+let about = { name: "", models: [], input: "image", resize: "", outputs: [], examples: [] };
 let token = "";
 let turn = 0; // an answer to an earlier example is not shown for a later one
 
@@ -263,6 +263,14 @@ function listExamples() {
   $("examples").hidden = items.length === 0;
 }
 
+function listModels() {
+  $("models").hidden = about.models.length < 2;
+  $("models").replaceChildren(...about.models.map((name) => {
+    const chosen = name === about.name;
+    return new Option(name, name, chosen, chosen);
+  }));
+}
+
 function snippets() { // they name the variable that holds the token, never the token
   const url = `${location.origin}${model()}:predict`;
   const header = token ? `-H "Authorization: Bearer $KT_SERVE_TOKEN" ` : "";
@@ -302,8 +310,9 @@ async function copy(button) {
 
 async function start() {
   try {
-    about = await ask("/page/about.json");
+    about = await ask(`/page/about.json${location.search}`);
     $("name").textContent = about.name;
+    listModels();
     document.title = about.name;
     $("text-input").hidden = !takesText();
     $("image-input").hidden = takesText();
@@ -340,6 +349,9 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
   take(event.dataTransfer.files);
+});
+$("models").addEventListener("change", () => {
+  location.search = `?model=${encodeURIComponent($("models").value)}`;
 });
 $("heated").addEventListener("change", drawHeat);
 $("target").addEventListener("change", drawHeat);
