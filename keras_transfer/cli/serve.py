@@ -73,6 +73,12 @@ PORT = click.IntRange(0, 65535)
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of example images for the page.",
 )
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Serve a SavedModel with operators that no export of kt-recipe has, such as those that "
+    "read and write files.",
+)
 def serve(export: Path | None, **options: Any) -> None:
     """Serve EXPORT (DIR/MODEL, or DIR/MODEL/VERSION) on REST and gRPC, with a page at /.
 

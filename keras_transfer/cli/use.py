@@ -30,9 +30,17 @@ TTA = click.option(
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_OR_EXPORT")
 
 
-def _opened(folder: Path) -> Run | Export:
+TRUST = click.option(
+    "--trust",
+    is_flag=True,
+    help="Load an export with operators that no export of kt-recipe has, such as those that read "
+    "and write files.",
+)
+
+
+def _opened(folder: Path, trust: bool) -> Run | Export:
     """A run folder holds run.json; an export does not."""
-    return Run(folder) if (folder / "run.json").exists() else Export(folder)
+    return Run(folder) if (folder / "run.json").exists() else Export(folder, trust=trust)
 
 
 @click.command()
@@ -42,6 +50,7 @@ def _opened(folder: Path) -> Run | Export:
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where TFDS data sets lie.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", show_default=True)
 @click.option("--strict", is_flag=True, help="Fail if the run was trained on these images.")
+@TRUST
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def evaluate(
     run: Path,
@@ -50,12 +59,13 @@ def evaluate(
     data_dir: Path | None,
     on_bad: str,
     strict: bool,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Print the metrics of a finished run or an export, on its test split or on other data."""
     # Before models load it themselves, with messages on stderr.
     import_tensorflow()
-    done = _opened(run)
+    done = _opened(run, trust)
     if data is None and tta is None:
         # Stored metrics need no images, which may be on another machine.
         metrics = done.metrics["test"]
@@ -178,7 +188,10 @@ def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
     help="Classes to print, best first; of labels and values all answers.",
 )
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table")
-def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form: str) -> None:
+@TRUST
+def predict(
+    run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form: str, trust: bool
+) -> None:
     """Predict for PATHS: image files, folders and glob patterns. One row a file, in their order.
 
     A model for texts takes the texts themselves, and .csv or .tsv files with a column of them.
@@ -187,7 +200,7 @@ def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form
     if top_k < 1:
         raise BadConfiguration(f"--top-k {top_k}: should be 1 or more.")
     import_tensorflow()
-    done = _opened(run)
+    done = _opened(run, trust)
     predictions = done.predict(_given(done, paths), tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
     # Printed before the exit code says that files are bad: the others have their answers.
