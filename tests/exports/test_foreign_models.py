@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import tensorflow as tf
+from foreign_exports import add_to_graph
 from google.protobuf import text_format
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
@@ -62,24 +63,12 @@ def folder(saved, tmp_path):
 
 
 @pytest.fixture
-def hostile(folder, reseal):
-    """A function that makes a SavedModel do something else as well, under new checksums."""
+def hostile(folder):
+    """A function that makes a SavedModel do something else as well."""
 
     def hostile(act):
         path = folder.parent / "written.txt"
-        loaded = tf.saved_model.load(str(folder))
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-        def serving_default(image_bytes):
-            act(path)
-            return loaded.signatures["serving_default"](image_bytes=image_bytes)
-
-        module = tf.Module()
-        module.loaded = loaded
-        shutil.rmtree(folder / "variables")
-        (folder / "saved_model.pb").unlink()
-        tf.saved_model.save(module, str(folder), signatures=serving_default)
-        reseal(folder)
+        add_to_graph(folder, lambda: act(path))
         return folder, path
 
     return hostile

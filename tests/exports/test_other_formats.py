@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flatbuffers import Builder, encode, number_types
 from flatbuffers.table import Table as Flat
+from foreign_exports import reseal
 
 import keras_transfer
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
@@ -225,7 +226,7 @@ def test_nothing_that_is_written_is_foreign(write, form, quantize):
     assert foreign_operators(write(form, quantize).folder, form) == []
 
 
-def test_a_litert_file_with_operators_of_tensorflow_is_refused(write, odd, tmp_path, reseal):
+def test_a_litert_file_with_operators_of_tensorflow_is_refused(write, odd, tmp_path):
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
     shutil.copytree(write("litert").folder, tmp_path / "1")
     file = tmp_path / "1" / "model.tflite"
@@ -244,7 +245,7 @@ def test_a_litert_file_with_operators_of_tensorflow_is_refused(write, odd, tmp_p
         keras_transfer.Export(tmp_path / "1").predict(odd)
 
 
-def test_an_onnx_file_with_weights_in_another_file_is_refused(write, odd, tmp_path, reseal):
+def test_an_onnx_file_with_weights_in_another_file_is_refused(write, odd, tmp_path):
     onnx = pytest.importorskip("onnx")
     shutil.copytree(write("onnx").folder, tmp_path / "1")
     file = tmp_path / "1" / "model.onnx"
