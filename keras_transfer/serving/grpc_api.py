@@ -24,7 +24,10 @@ from tensorflow_serving.apis import (
 
 from keras_transfer.quiet import silenced
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.grpc_boundary import GrpcBoundary
+from keras_transfer.serving.messages import echo
 from keras_transfer.serving.models import Model
+from keras_transfer.serving.payload import MAX_DEPTH
 from keras_transfer.serving.service import PendingRequest, Service
 
 __all__ = ["build_grpc"]
@@ -51,7 +54,11 @@ def build_grpc(service: Service, address: str, *, token: str = "") -> tuple[grpc
         # requests.
         ("grpc.so_reuseport", 0),
     ]
-    server = grpc.server(ThreadPoolExecutor(WORKERS, "grpc"), options=options)
+    server = grpc.server(
+        ThreadPoolExecutor(WORKERS, "grpc"),
+        interceptors=[GrpcBoundary(service, token)],
+        options=options,
+    )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         _Prediction(service, token), server
     )
@@ -80,8 +87,8 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             if unknown:
                 raise RequestError(
                     "INVALID_ARGUMENT",
-                    f"output tensor alias not found in signature: {unknown[0]} Outputs expected to "
-                    f"be in the set {{{','.join(sorted(outputs))}}}.",
+                    f"output tensor alias not found in signature: {echo(unknown[0])} Outputs "
+                    f"expected to be in the set {{{','.join(sorted(outputs))}}}.",
                 )
             response = predict_pb2.PredictResponse()
             _name(response.model_spec, asked)
@@ -147,7 +154,8 @@ def _told(context: grpc.ServicerContext, token: str) -> Iterator[None]:
 def _version(spec: Any) -> int | None:
     if spec.version_label:
         raise RequestError(
-            "INVALID_ARGUMENT", f"Unrecognized servable version label: {spec.version_label}"
+            "INVALID_ARGUMENT",
+            f"Unrecognized servable version label: {echo(spec.version_label)}",
         )
     return spec.version.value if spec.HasField("version") else None
 
@@ -163,11 +171,16 @@ def _array(tensor: Any, most: int) -> np.ndarray:
     try:
         # A message may stand for more values than it holds: the last one counts for all others.
         # As float: an integer product of large sides could overflow and look small.
-        if np.prod(shape, dtype=float) > most:
-            raise ValueError(f"its shape is {shape}, more than the message can hold")
+        size = np.prod(shape, dtype=float) * max(tf.as_dtype(tensor.dtype).size or 1, 1)
+        if len(shape) > MAX_DEPTH or min(shape, default=0) < 0 or size > most:
+            raise ValueError
         return np.asarray(tf.make_ndarray(tensor))
-    except (TypeError, ValueError, KeyError) as error:
-        raise RequestError("INVALID_ARGUMENT", f"A tensor cannot be read: {error}") from None
+    except Exception:  # whatever numpy makes of values that do not fit their type or shape
+        raise RequestError(
+            "INVALID_ARGUMENT",
+            "A tensor cannot be read: its values do not fit its dtype or its shape "
+            f"({echo(str(shape)[1:-1])}), or are more than the message can hold",
+        ) from None
 
 
 def _examples(given: Any) -> list[tf.train.Example]:

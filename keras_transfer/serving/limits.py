@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from keras_transfer.data.signatures import file_format
-from keras_transfer.inputs.images import image_checks, tiff
+from keras_transfer.inputs.images import headers, image_checks, tiff
 from keras_transfer.inputs.images.bound import BoundImage
 from keras_transfer.inputs.text import BoundText, Text
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.messages import foreign
 
-__all__ = ["CHECKS", "Limits", "check_image", "check_text"]
+__all__ = ["CHECKS", "COSTS", "Limits", "check_image", "check_text", "image_pixels"]
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,19 @@ class Limits:
 
     Attributes:
         body: Most bytes of a request.
+        bodies: Most bytes of all requests that are being read or answered.
         pixels: Most pixels of an image.
+        request_pixels: Most pixels of all images of a request.
+        queue_pixels: Most pixels of the images of all requests that wait or are answered.
         text: Most bytes of a text.
         seconds: How long an answer may take.
     """
 
     body: int = 32 << 20
+    bodies: int = 128 << 20
     pixels: int = image_checks.MAX_PIXELS
+    request_pixels: int = 4 * image_checks.MAX_PIXELS
+    queue_pixels: int = 8 * image_checks.MAX_PIXELS
     text: int = 100_000
     seconds: float = 30.0
 
@@ -50,8 +57,17 @@ def check_image(content: bytes, max_pixels: int) -> bytes:
     try:
         return tiff.readable(content)
     except Exception as error:  # whatever Pillow makes of broken bytes
-        reason = f" ({error})" if isinstance(error, ValueError) else ""
+        reason = f" ({foreign(error)})" if isinstance(error, ValueError) else ""
         raise RequestError("INVALID_ARGUMENT", f"The TIFF cannot be read{reason}") from None
+
+
+def image_pixels(content: bytes, max_pixels: int) -> int:
+    """Pixels that will be decoded; 0 for what ``check_image`` refuses by its header."""
+    try:
+        found = headers.read_header(content).pixels
+    except ValueError:
+        return 0
+    return found if found <= max_pixels else 0
 
 
 def check_text(content: bytes, max_bytes: int) -> bytes:
@@ -86,3 +102,9 @@ CHECKS: Mapping[str, Check] = {
     BoundText.raw[0]: lambda content, limits: check_text(content, limits.text),
 }
 """By the name of an input or feature: what its strings must pass; they come back as served."""
+
+COSTS: Mapping[str, Callable[[bytes, Limits], int]] = {
+    BoundImage.raw[0]: lambda content, limits: image_pixels(content, limits.pixels),
+    BoundText.raw[0]: lambda content, limits: 0,
+}
+"""By the same names: the pixels that each string will be decoded to."""

@@ -14,11 +14,20 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from keras_transfer.errors import BadData
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.messages import echo, foreign
 
 __all__ = ["DEFAULT", "WARMUP", "Model", "Signature", "Tensors", "warmup_requests"]
 
 DEFAULT = "serving_default"
 WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
+
+# What an operation raises for values that it cannot take.
+REFUSED = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.OutOfRangeError,
+    tf.errors.UnimplementedError,
+    tf.errors.DataLossError,
+)
 
 Tensors = dict[str, np.ndarray]
 
@@ -94,7 +103,7 @@ class Model:
         if found is None:
             raise RequestError(
                 "INVALID_ARGUMENT",
-                f'Serving signature name: "{name or DEFAULT}" not found in signature def',
+                f'Serving signature name: "{echo(name or DEFAULT)}" not found in signature def',
             )
         return found
 
@@ -116,7 +125,7 @@ class Model:
         try:
             tensors = {name: tf.constant(inputs[name], row.inputs[name].dtype) for name in inputs}
             return {name: one.numpy() for name, one in row.function(**tensors).items()}
-        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+        except REFUSED as error:
             raise RequestError("INVALID_ARGUMENT", _plain(error)) from None
         except tf.errors.ResourceExhaustedError:
             raise RequestError("UNAVAILABLE", "Not enough memory for this request now") from None
@@ -153,4 +162,4 @@ def _plain(error: tf.errors.OpError) -> str:
     lines = [line.strip() for line in error.message.splitlines() if line.strip()]
     skipped = ("Graph execution error", "Detected at node", "<stack traces", "[[", "Original stack")
     kept = [line for line in lines if not line.startswith(skipped)]
-    return " ".join(kept[:2]).split("[Op:")[0].strip() or "The input is invalid"
+    return foreign(" ".join(kept[:2]).split("[Op:")[0]) or "The input is invalid"

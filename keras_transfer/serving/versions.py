@@ -11,6 +11,7 @@ from pathlib import Path
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports.versions import numbered
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.messages import echo, foreign
 from keras_transfer.serving.models import Model
 
 __all__ = ["State", "Versions", "locate"]
@@ -42,7 +43,7 @@ def locate(path: Path) -> tuple[Path, int | None]:
     """
     path = path.resolve()
     if (path / "saved_model.pb").is_file():
-        if not path.name.isdecimal():
+        if not path.name.isdecimal() or int(path.name) >= 1 << 63:
             raise BadConfiguration(
                 f"{path} is a SavedModel, but its folder is no version such as .../<model>/1."
             )
@@ -105,11 +106,11 @@ class Versions:
         try:
             model = self.load(self.name, number, folder)
         except BadData as error:
-            self.states[number] = State("END", str(error))
+            self.states[number] = State("END", foreign(error))
             logger.warning("Warning: %s", error)
             return False
         except Exception as error:  # whatever a broken file makes TensorFlow do
-            self.states[number] = State("END", f"{type(error).__name__}: {error}")
+            self.states[number] = State("END", foreign(f"{type(error).__name__}: {error}"))
             logger.warning("Warning: version %s cannot be served: %s", number, error)
             return False
         # One assignment: a request sees the old model or the new one, and needs no lock.
@@ -136,7 +137,8 @@ class Versions:
         model = self._model
         if name == self.name and model is not None and version in (None, model.version):
             return model
-        asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+        shown = echo(name)
+        asked = f"Latest({shown})" if version is None else f"Specific({shown}, {version})"
         raise RequestError("NOT_FOUND", f"Servable not found for request: {asked}")
 
     def watch(self, seconds: float) -> None:
