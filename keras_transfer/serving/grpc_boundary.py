@@ -64,6 +64,8 @@ class GrpcBoundary(grpc.ServerInterceptor):
         def behavior(message: bytes, context: grpc.ServicerContext) -> bytes:
             try:
                 return answer(message, context)
+            except NotImplementedError:  # of the methods that the service does not have
+                return context.abort(grpc.StatusCode.UNIMPLEMENTED, "There is no such method here")
             except Exception as error:
                 if context.code() is not None:  # the method has ended it by itself
                     raise
