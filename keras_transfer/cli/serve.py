@@ -13,7 +13,10 @@ from keras_transfer.quiet import import_tensorflow
 
 __all__ = ["serve"]
 
-PACKAGES = ("starlette", "uvicorn", "grpc", "tensorflow_serving", "prometheus_client")
+PACKAGES = (
+    *("starlette", "uvicorn", "prometheus_client"),
+    *("grpc", "grpc_reflection", "tensorflow_serving"),
+)
 
 SIZES = ("pixels", "request_pixels", "queue_pixels", "text")
 
@@ -22,7 +25,12 @@ PORT = click.IntRange(0, 65535)
 
 
 @click.command()
-@click.argument("export", type=click.Path(path_type=Path))
+@click.argument("export", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File of several models in TensorFlow Serving's model_config_list; SIGHUP reads it again.",
+)
 # Local by default, since the server does not encrypt.
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0: all interfaces."
@@ -51,8 +59,9 @@ PORT = click.IntRange(0, 65535)
 @click.option("--max-queue-pixels", type=COUNT, help="Pixels in the queue; default 715,827,880.")
 @click.option("--max-text", type=COUNT, help="Bytes per text; default 100,000.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, help="Seconds per request.")
-# Also from the environment: other users can see a command line, e.g. by ps.
+# Also from the environment or a file: other users can see a command line, e.g. by ps.
 @click.option("--token", envvar="KT_SERVE_TOKEN", default="", help="Bearer token of requests.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File that holds the token.")
 @click.option(
     "--engine",
     type=click.Choice(["auto", "tensorflow", "openvino"]),
@@ -76,12 +85,19 @@ PORT = click.IntRange(0, 65535)
     multiple=True,
     help="Further host name that requests may use; repeatable; '*': any.",
 )
-def serve(export: Path, **options: Any) -> None:
+def serve(export: Path | None, **options: Any) -> None:
     """Serve EXPORT (DIR/MODEL, or DIR/MODEL/VERSION) on REST and gRPC, with a page at /.
+
+    Or serve the models of --config FILE.
 
     The interface is TensorFlow Serving's: POST /v1/models/NAME:predict. New versions are switched
     to as they appear. Ends by Ctrl-C or SIGTERM, after the requests that have begun.
     """
+    if (export is None) == (options["config"] is None):
+        raise click.UsageError("Name an EXPORT, or a file of models by --config.")
+    if options["config"] is not None and options["name"]:
+        raise click.UsageError("--name is for one EXPORT; the file of --config names its models.")
+    options["token"] = _token(options["token"], options.pop("token_file"))
     # find_spec imports nothing, so this shows before TensorFlow loads.
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
@@ -103,3 +119,24 @@ def serve(export: Path, **options: Any) -> None:
     given["max_wait"] /= 1000
     limits = Limits(body=body, seconds=seconds, **sizes)
     server.serve(export, server.Settings(limits=limits, **given))
+
+
+def _token(given: str, file: Path | None) -> str:
+    """The token, which is in the file if there is one."""
+    if file is None:
+        return given
+    if given:
+        raise click.UsageError(
+            "The token is given twice: by --token-file, and by --token or KT_SERVE_TOKEN."
+        )
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"--token-file {file} cannot be read: {error}.") from None
+    # An empty one would let everybody in, and a header holds no line breaks.
+    if not token or not token.isprintable() or " " in token:
+        raise BadConfiguration(
+            f"--token-file {file} should hold the token and nothing else: one line of ASCII "
+            "letters, digits and signs, without spaces."
+        )
+    return token

@@ -15,7 +15,10 @@ from keras_transfer.serving.service import Service
 
 __all__ = ["GrpcBoundary"]
 
-_COSTLY = "/tensorflow.serving.PredictionService/"
+_COSTLY = {
+    f"/tensorflow.serving.PredictionService/{name}"
+    for name in ("Predict", "Classify", "Regress", "MultiInference")
+}
 
 
 class GrpcBoundary(grpc.ServerInterceptor):
@@ -41,7 +44,7 @@ class GrpcBoundary(grpc.ServerInterceptor):
         handler = continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return handler
-        if handler_call_details.method.startswith(_COSTLY):
+        if handler_call_details.method in _COSTLY:
             try:
                 self.service.check_room()
             except RequestError as error:

@@ -9,12 +9,13 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.inference import CLASSIFY, REGRESS
 from keras_transfer.serving.limits import CHECKS, COSTS, Limits
 from keras_transfer.serving.models import Signature, Tensors
 
 __all__ = ["checked", "objects", "pixels"]
 
-EXAMPLES = ("tensorflow/serving/classify", "tensorflow/serving/regress")
+EXAMPLES = (CLASSIFY, REGRESS)
 """Methods of signatures whose strings are ``tf.train.Example``, whichever API asks them."""
 
 

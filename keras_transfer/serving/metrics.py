@@ -19,10 +19,10 @@ class Metrics:
     """What has been asked, how it ended, and how long it took.
 
     Args:
-        model: Its name.
+        model: The name that requests are counted under which name no model of this server.
     """
 
-    def __init__(self, model: str):
+    def __init__(self, model: str = ""):
         # A registry of its own: a second server in the process would clash with names in the global
         # one.
         self.model, self.registry = model, CollectorRegistry()
@@ -50,13 +50,15 @@ class Metrics:
         self._waiting.set_function(waiting)
 
     @contextmanager
-    def request(self, api: str, entrypoint: str) -> Iterator[None]:
+    def request(self, api: str, entrypoint: str, model: str = "") -> Iterator[None]:
         """Count what happens inside as one request.
 
         Args:
             api: "Predict", "Classify" or such.
             entrypoint: "REST" or "GRPC".
+            model: Its name.
         """
+        model = model or self.model
         # Counted in `finally`, so that failed requests appear too.
         began, status = time.perf_counter(), "OK"
         try:
@@ -68,9 +70,9 @@ class Metrics:
             status = "INTERNAL"
             raise
         finally:
-            self._counts.labels(self.model, status).inc()
+            self._counts.labels(model, status).inc()
             seconds = time.perf_counter() - began
-            self._seconds.labels(self.model, api, entrypoint).observe(1e6 * seconds)
+            self._seconds.labels(model, api, entrypoint).observe(1e6 * seconds)
 
     def page(self) -> bytes:
         """All of it in Prometheus's text format."""

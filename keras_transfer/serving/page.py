@@ -20,7 +20,7 @@ from keras_transfer.exports import Export
 from keras_transfer.inputs.images.decode import EXTENSIONS
 from keras_transfer.inputs.text import BoundText
 from keras_transfer.serving.errors import RequestError
-from keras_transfer.serving.versions import Versions
+from keras_transfer.serving.served_models import ServedModels
 
 __all__ = ["routes"]
 
@@ -39,11 +39,11 @@ HEADERS = {
 MOST_EXAMPLES = 24
 
 
-def routes(versions: Versions, examples: Path | None) -> list[BaseRoute]:
+def routes(versions: ServedModels, examples: Path | None) -> list[BaseRoute]:
     """Make the routes.
 
     Args:
-        versions: Of the model.
+        versions: Of the models.
         examples: Folder of images to choose from; None for none.
     """
     images = {one.name: one for one in _images(examples)}
@@ -56,9 +56,12 @@ def routes(versions: Versions, examples: Path | None) -> list[BaseRoute]:
         return Response(content, media_type=TYPES[wanted], headers=HEADERS)
 
     async def metadata(request: Request) -> Response:
-        document = _described(versions)
+        asked = request.query_params.get("model")
+        name = asked if asked in versions.names else next(iter(versions.names), "")
+        document = _described(versions, name)
         document["examples"] = list(images) if document["input"] == "image" else []
-        return JSONResponse({"name": versions.name, **document}, headers=HEADERS)
+        names = {"name": name, "models": versions.names}
+        return JSONResponse({**names, **document}, headers=HEADERS)
 
     async def example(request: Request) -> Response:
         path = images.get(request.path_params["file"])  # of those that were listed, no other
@@ -105,14 +108,14 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _described(versions: Versions) -> dict[str, Any]:
-    """What the version that answers takes, how it makes a square of an image, and its outputs.
+def _described(versions: ServedModels, name: str) -> dict[str, Any]:
+    """What a model takes, how it makes a square of an image, and its outputs.
 
     An image, "" and nothing where it does not say: a SavedModel that this package has not written.
     """
     found: dict[str, Any] = {"input": "image", "resize": "", "outputs": []}
     try:
-        model = versions.get(versions.name)
+        model = versions.get(name)
         if BoundText.raw[0] in model.signature().inputs:
             found["input"] = "text"
         export = Export(model.folder)

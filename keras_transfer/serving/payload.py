@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.inference import classifications, regressions
 from keras_transfer.serving.messages import bounded, echo, shown
 from keras_transfer.serving.models import Tensors
 
@@ -23,6 +24,7 @@ __all__ = [
     "parse",
     "predict_inputs",
     "predict_outputs",
+    "regress_outputs",
 ]
 
 MAX_VALUES = 4_000_000
@@ -198,12 +200,18 @@ def _bytes(value: Any) -> bytes:
         raise _bad(f"JSON Value: {shown(value)} is not of expected type: string")
     if not _is_b64(value):
         raise _bad(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
-    text = "".join(value["b64"].split()).rstrip("=").replace("-", "+").replace("_", "/")
+    text = "".join(value["b64"].split())
+    digits = text.rstrip("=")
+    missing = -len(digits) % 4
     try:
         # Without validate=True, characters outside of the alphabet are skipped.
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        found = base64.b64decode(digits + "=" * missing, validate=True)
     except (binascii.Error, ValueError):
         raise _bad("Unable to base64 decode") from None
+    # Padding may be left out, but not be of another length.
+    if len(text) - len(digits) not in (0, missing):
+        raise _bad("Unable to base64 decode")
+    return found
 
 
 def _numbers(value: Any, dtype: tf.DType) -> np.ndarray:
@@ -245,9 +253,12 @@ def predict_outputs(outputs: Tensors, rows: bool) -> dict[str, Any]:
 
 def classify_outputs(outputs: Tensors) -> dict[str, Any]:
     """Pairs of label and score, best first, for each example."""
-    labels, scores = (_plain(name, outputs[name]) for name in ("classes", "scores"))
-    pairs = zip(labels, scores, strict=True)
-    return {"results": [[list(pair) for pair in zip(*one, strict=True)] for one in pairs]}
+    return {"results": [[list(pair) for pair in row] for row in classifications(outputs)]}
+
+
+def regress_outputs(outputs: Tensors) -> dict[str, Any]:
+    """The value of each example."""
+    return {"results": _plain("outputs", regressions(outputs))}
 
 
 def _plain(name: str, array: np.ndarray) -> Any:
@@ -293,14 +304,25 @@ def _features(example: Any) -> dict[str, tf.train.Feature]:
 
 
 def _feature(name: str, values: list[Any]) -> tf.train.Feature:
-    if all(isinstance(one, str | dict) for one in values):
-        return tf.train.Feature(bytes_list={"value": [_bytes(one) for one in values]})
+    kinds = [_feature_type(name, value) for value in values]
+    if len(set(kinds)) > 1:
+        raise _bad(f"Unexpected element type in feature: {echo(name)} expecting type: {kinds[0]}")
     try:
-        # True is an int in Python, and no number in JSON.
-        if all(isinstance(one, int) and not isinstance(one, bool) for one in values):
-            return tf.train.Feature(int64_list={"value": values})
-        if all(isinstance(one, float) for one in values):
-            return tf.train.Feature(float_list={"value": values})
+        if "bytes" in kinds:
+            return tf.train.Feature(bytes_list={"value": [_bytes(one) for one in values]})
+        if "int64" in kinds:
+            return tf.train.Feature(int64_list={"value": [int(one) for one in values]})
+        return tf.train.Feature(float_list={"value": values})
     except (ValueError, OverflowError):
         raise _bad(f"Feature: {echo(name)} has a number that is too large") from None
-    raise _bad(f"Feature: {echo(name)} has element with unexpected JSON type")
+
+
+def _feature_type(name: str, value: Any) -> str:
+    if isinstance(value, str) or (isinstance(value, dict) and _is_b64(value)):
+        return "bytes"
+    if isinstance(value, int):  # true and false, too: TensorFlow Serving makes 1 and 0 of them
+        return "int64"
+    if isinstance(value, float):
+        return "float"
+    found = "Null" if value is None else "Object" if isinstance(value, dict) else "Array"
+    raise _bad(f"Feature: {echo(name)} has element with unexpected JSON type: {found}")

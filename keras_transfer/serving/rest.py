@@ -22,6 +22,7 @@ from keras_transfer.serving.admission import RequestContext
 from keras_transfer.serving.bodies import HeldBody
 from keras_transfer.serving.boundary import Boundary, json_response, not_found
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.inference import CLASSIFY, REGRESS
 from keras_transfer.serving.messages import echo
 from keras_transfer.serving.service import PendingRequest, Service
 
@@ -33,6 +34,11 @@ METRICS = "/monitoring/prometheus/metrics"
 _VERSION = r"(?:/versions/(?P<version>\d{1,19})|/labels/(?P<label>[^/:]+))?"
 ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<api>classify|regress|predict)", re.I)
 LOOK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}(?P<metadata>/metadata)?", re.I)
+
+APIS = {
+    "classify": (CLASSIFY, payload.classify_outputs),
+    "regress": (REGRESS, payload.regress_outputs),
+}
 
 
 def build_app(
@@ -85,27 +91,24 @@ async def _v1(service: Service, request: Request) -> Response:
     if request.method == "POST" and ask:
         return await _ask(service, request, ask)
     if request.method == "GET" and look:
-        version = _version(look)
+        version = _version(service, look)
         if look["metadata"]:
             return json_response(service.metadata(look["name"], version))
         return json_response(service.status(look["name"], version))
     raise RequestError("INVALID_ARGUMENT", f"Malformed request: {request.method} {echo(path)}")
 
 
-def _version(found: re.Match) -> int | None:
+def _version(service: Service, found: re.Match) -> int | None:
     if found["label"]:
-        raise RequestError(
-            "INVALID_ARGUMENT",
-            f"Unrecognized servable version label: {echo(found['label'])}",
-        )
+        return service.versions.labelled(found["name"], found["label"])
     return int(found["version"]) if found["version"] else None
 
 
 async def _ask(service: Service, request: Request, found: re.Match) -> Response:
     api = found["api"].lower()
     seconds = service.limits.seconds
-    with service.metrics.request(api.capitalize(), "REST"):
-        model = service.versions.get(found["name"], _version(found))
+    with service.measured(api.capitalize(), "REST", found["name"]):
+        model = service.versions.get(found["name"], _version(service, found))
         service.check_room()
         held = HeldBody(service.bodies)
         try:
@@ -169,15 +172,9 @@ def _parsed(
         inputs, rows = payload.predict_inputs(document, specs)
         asked = service.predict(model, signature, inputs)
         return asked, lambda outputs: payload.predict_outputs(outputs, rows)
-    if api == "regress":
-        row = model.signature(signature)
-        raise RequestError(
-            "INVALID_ARGUMENT",
-            "Expected regression signature method_name to be tensorflow/serving/regress. "
-            f"Was: {row.method}",
-        )
-    asked = service.classify(model, signature, payload.examples(document))
-    return asked, payload.classify_outputs
+    method, laid_out = APIS[api]
+    asked = service.infer(model, method, signature, payload.examples(document))
+    return asked, laid_out
 
 
 def _text(document: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import threading
 import warnings
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -18,12 +20,15 @@ from keras_transfer.exports.versions import checked_name
 from keras_transfer.serving.access import Hosts
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.connections import HttpConnection
+from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.grpc_api import build_grpc
 from keras_transfer.serving.metrics import Metrics
+from keras_transfer.serving.model_config import ModelConfig, Policy, read_config
 from keras_transfer.serving.models import Model
 from keras_transfer.serving.rest import build_app
+from keras_transfer.serving.served_models import ServedModels
 from keras_transfer.serving.service import Limits, Service
-from keras_transfer.serving.versions import Versions, locate
+from keras_transfer.serving.versions import locate
 
 __all__ = ["Settings", "serve"]
 
@@ -39,6 +44,7 @@ class Settings:
         port: For REST; 0 for a free one.
         grpc_port: For gRPC; 0 for a free one, None for none.
         name: Of the model; its folder's if "".
+        config: File that names several models, instead of an export.
         max_batch: Most examples that are answered together.
         max_wait: Seconds that a request waits for others.
         max_queue: Examples that may wait.
@@ -54,6 +60,7 @@ class Settings:
     port: int = 8501
     grpc_port: int | None = 8500
     name: str = ""
+    config: Path | None = None
     max_batch: int = 32
     max_wait: float = 0.0
     max_queue: int = 256
@@ -65,37 +72,66 @@ class Settings:
     engine: str = "auto"
 
 
-def serve(export: Path, settings: Settings) -> None:
+def serve(export: Path | None, settings: Settings) -> None:
     """Serve an export until SIGINT or SIGTERM; what was begun is answered first.
 
     Args:
-        export: ``DIR/<model>``, or ``DIR/<model>/<version>``.
+        export: ``DIR/<model>``, or ``DIR/<model>/<version>``; None with ``settings.config``.
         settings: How.
 
     Raises:
         BadConfiguration: There is nothing to serve, or a port is taken.
-        BadData: No version can be loaded.
+        BadData: No version of any model can be loaded.
     """
     # The service has a limit of its own, and Python remembers each warning's text for ever.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-    base, only = locate(export)
-    name = checked_name(settings.name or base.name)
-    versions = Versions(base, name, only, _loader(settings.engine))
-    versions.look()
-    if not versions.ready:
-        raise BadData(f"No version of {name} in {base} can be served; see above.")
-    metrics = Metrics(name)
+    configs = _configs(export, settings)
+    models = ServedModels(configs, _loader(settings.engine))
+    models.look()
+    if not models.ready:
+        wanted = ", ".join(f"{one.name} in {one.base}" for one in configs)
+        raise BadData(f"No version of {wanted} can be served; see above.")
+    metrics = Metrics(configs[0].name if len(configs) == 1 else "")
     batcher = Batcher(settings.max_batch, settings.max_wait, settings.max_queue)
     metrics.watch_queue(lambda: batcher.waiting)
-    service = Service(versions, batcher, settings.limits, metrics)
-    versions.watch(settings.poll)
+    service = Service(models, batcher, settings.limits, metrics)
+    models.watch(settings.poll)
+    if settings.config is not None:
+        _reload_on_signal(models, settings.config)
     try:
         _listen(service, settings)
     finally:
         # Versions first, so that nothing is loaded while the last requests are answered.
-        versions.close()
+        models.close()
         batcher.close()
         service.workers.close()
+
+
+def _configs(export: Path | None, settings: Settings) -> tuple[ModelConfig, ...]:
+    if settings.config is not None:
+        return read_config(settings.config)
+    if export is None:
+        raise BadConfiguration("There is nothing to serve: name an export, or a file of models.")
+    base, only = locate(export)
+    name = checked_name(settings.name or base.name)
+    policy = Policy() if only is None else Policy(specific=(only,))
+    return (ModelConfig(name, base, policy),)
+
+
+def _reload_on_signal(models: ServedModels, file: Path) -> None:
+    """Read the file again at each SIGHUP; what is wrong with it is said, and changes nothing."""
+
+    def reload() -> None:
+        try:
+            models.reload(read_config(file))
+        except (BadConfiguration, RequestError) as error:
+            logger.warning("Warning: %s was read again: %s", file, error)
+        else:
+            logger.info("%s was read again", file)
+
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        # In a thread: loading models would hold up the event loop.
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload).start())
 
 
 def _loader(engine: str) -> type[Model]:
@@ -182,10 +218,11 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             return
         port = self.servers[0].sockets[0].getsockname()[1]
-        model = self.service.versions.get(self.service.versions.name)
+        models = self.service.versions.answering()
+        told = ", ".join(f"{one.name} version {one.version}" for one in models)
         host = self.config.host
         beside = f", gRPC at {_address(host, self.grpc_port)}" if self.grpc_port else ""
         logger.info(
-            "Serving %s version %s at http://%s%s",
-            *(model.name, model.version, _address(host, port), beside),
+            "Serving %s at http://%s%s",
+            *(told, _address(host, port), beside),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,14 @@ from keras_transfer.serving.admission import Budget, Workers, current_request
 from keras_transfer.serving.batching import Batcher, Check
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.guard import checked, objects, pixels
+from keras_transfer.serving.inference import check_signature
 from keras_transfer.serving.limits import Limits
 from keras_transfer.serving.messages import echo
 from keras_transfer.serving.metrics import Metrics
 from keras_transfer.serving.models import DEFAULT, Model, Tensors
-from keras_transfer.serving.versions import Versions
+from keras_transfer.serving.served_models import ServedModels
 
-__all__ = ["CLASSIFY", "Limits", "PendingRequest", "Service"]
-
-CLASSIFY = "tensorflow/serving/classify"
+__all__ = ["Limits", "PendingRequest", "Service"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,21 +43,32 @@ class PendingRequest:
 
 
 class Service:
-    """Answers for one model.
+    """Answers for the models of a server, which share its queue and limits.
 
     Args:
-        versions: Of the model.
+        versions: Of the models.
         batcher: Puts requests together.
         limits: What they may cost.
         metrics: Counts them.
     """
 
-    def __init__(self, versions: Versions, batcher: Batcher, limits: Limits, metrics: Metrics):
+    def __init__(self, versions: ServedModels, batcher: Batcher, limits: Limits, metrics: Metrics):
         self.versions, self.batcher, self.limits = versions, batcher, limits
         self.metrics = metrics
         self.bodies = Budget(max(limits.bodies, limits.body))
         self.pixels = Budget(max(limits.queue_pixels, limits.request_pixels, limits.pixels))
         self.workers = Workers()
+
+    def measured(self, api: str, entrypoint: str, name: str) -> AbstractContextManager[None]:
+        """Count what happens inside as one request to a model.
+
+        Args:
+            api: "Predict", "Classify" or such.
+            entrypoint: "REST" or "GRPC".
+            name: As the client wrote it; only known ones get metrics of their own.
+        """
+        known = name if name in self.versions.names else ""
+        return self.metrics.request(api, entrypoint, known)
 
     def predict(self, model: Model, signature: str, inputs: Tensors) -> PendingRequest:
         """Ask a signature.
@@ -125,26 +136,27 @@ class Service:
         if self.batcher.full or not self.pixels.fits(1):
             raise RequestError("UNAVAILABLE", "Too many requests are waiting; try again later")
 
-    def classify(
-        self, model: Model, signature: str, given: list[tf.train.Example]
+    def infer(
+        self, model: Model, method: str, signature: str, given: list[tf.train.Example]
     ) -> PendingRequest:
-        """Ask a signature of the Classify API.
+        """Ask a signature of the Classify or Regress API.
 
         Args:
             model: As ``versions`` gives it.
+            method: ``CLASSIFY`` or ``REGRESS``.
             signature: "" for the default one.
             given: At least one example.
 
         Raises:
             Refused: The signature is for something else, or the examples are not what it takes.
         """
-        row = model.signature(signature)
-        if row.method != CLASSIFY:
+        row = model.signatures.get(signature or DEFAULT)
+        if row is None:
             raise RequestError(
                 "INVALID_ARGUMENT",
-                f"Expected classification signature method_name to be {CLASSIFY}. "
-                f"Was: {row.method}",
+                f"No signature was found with the name: {echo(signature or DEFAULT)}",
             )
+        check_signature(row, method)
         if not given:
             raise RequestError("INVALID_ARGUMENT", "Input is empty.")
         self._check_count(len(given))
@@ -167,7 +179,7 @@ class Service:
         Raises:
             Refused: There is no such model or version.
         """
-        states = self.versions.states if name == self.versions.name else {}
+        states = self.versions.states(name)
         shown = echo(name)
         if not states:
             raise RequestError("NOT_FOUND", f"Could not find any versions of model {shown}")

@@ -1,10 +1,9 @@
-"""The versions of a model in a folder: the newest sound one answers, while others come and go."""
+"""The versions of a model in a folder: the newest sound ones answer, while others come and go."""
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports.versions import numbered
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.messages import echo, foreign
+from keras_transfer.serving.model_config import Policy
 from keras_transfer.serving.models import Model
 
-__all__ = ["State", "Versions", "locate"]
+__all__ = ["State", "Versions", "locate", "not_found"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -70,7 +70,7 @@ class Versions:
     Args:
         base: The folder of the versions.
         name: Of the model.
-        only: Serve this version for ever; None: the newest, looked for again by ``look``.
+        policy: Which of them.
         load: Makes a model; for those who want more than the SavedModel in it.
     """
 
@@ -78,23 +78,25 @@ class Versions:
         self,
         base: Path,
         name: str,
-        only: int | None = None,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
         load: Callable[[str, int, Path], Model] = Model,
     ):
-        self.base, self.name, self.only, self.load = base, name, only, load
+        self.base, self.name, self.policy, self.load = base, name, policy, load
         self.states: dict[int, State] = {}
         self._stamps: dict[int, object] = {}
-        self._model: Model | None = None
-        self._stop = threading.Event()
+        self._models: Mapping[int, Model] = {}
 
     def look(self) -> None:
-        """Load the newest version that can be served, if it is not the one that is."""
-        numbers = [self.only] if self.only is not None else numbered(self.base)
-        for number in reversed(numbers):
-            if self._model is not None and number == self._model.version:
-                return
-            if self._try(number):
-                return
+        """Load the newest versions that can be served, and drop those that they replace."""
+        kept: list[int] = []
+        for number in self.policy.candidates(numbered(self.base)):
+            if len(kept) == self.policy.latest:
+                break
+            if number in self._models or self._try(number):
+                kept.append(number)
+        if kept:  # otherwise what answers goes on
+            for number in set(self._models) - set(kept):
+                self._drop(number)
 
     def _try(self, number: int) -> bool:
         folder = self.base / str(number)
@@ -113,51 +115,44 @@ class Versions:
             self.states[number] = State("END", foreign(f"{type(error).__name__}: {error}"))
             logger.warning("Warning: version %s cannot be served: %s", number, error)
             return False
-        # One assignment: a request sees the old model or the new one, and needs no lock.
-        before, self._model = self._model, model
+        # One assignment: a request sees the old models or the new ones, and needs no lock.
+        self._models = {**self._models, number: model}
         self.states[number] = State("AVAILABLE")
         logger.info("Version %s of %s answers now", number, self.name)
-        if before is not None:
-            self.states[before.version] = State("END")
-            # Forgotten, so that it is loaded again if the newer version is removed.
-            self._stamps.pop(before.version)
         return True
+
+    def _drop(self, number: int) -> None:
+        self._models = {one: model for one, model in self._models.items() if one != number}
+        self.states[number] = State("END")
+        # Forgotten, so that it is loaded again if the newer version is removed.
+        self._stamps.pop(number)
 
     @property
     def ready(self) -> bool:
         """Whether there is a model that answers."""
-        return self._model is not None
+        return bool(self._models)
+
+    def has(self, version: int) -> bool:
+        """Whether a version answers."""
+        return version in self._models
 
     def get(self, name: str, version: int | None = None) -> Model:
-        """The model that answers now.
+        """The model that answers now: the newest, or the version that is asked for.
 
         Raises:
             Refused: It is called otherwise, or has another version.
         """
-        model = self._model
-        if name == self.name and model is not None and version in (None, model.version):
-            return model
-        shown = echo(name)
-        asked = f"Latest({shown})" if version is None else f"Specific({shown}, {version})"
-        raise RequestError("NOT_FOUND", f"Servable not found for request: {asked}")
+        models = self._models
+        if name == self.name and models and (version is None or version in models):
+            return models[max(models) if version is None else version]
+        raise not_found(name, version)
 
-    def watch(self, seconds: float) -> None:
-        """Look again every so often, in a thread of its own, until ``close``."""
 
-        def watching() -> None:
-            # Unlike sleep, it ends at once when `close` is called.
-            while not self._stop.wait(seconds):
-                try:
-                    self.look()
-                except OSError as error:
-                    logger.warning("Warning: %s cannot be looked at: %s", self.base, error)
-
-        if self.only is None:
-            threading.Thread(target=watching, name="versions", daemon=True).start()
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._stop.set()
+def not_found(name: str, version: int | None) -> RequestError:
+    """Says in TensorFlow Serving's words that there is no such model or version."""
+    shown = echo(name)
+    asked = f"Latest({shown})" if version is None else f"Specific({shown}, {version})"
+    return RequestError("NOT_FOUND", f"Servable not found for request: {asked}")
 
 
 def _stamp(folder: Path) -> object:

@@ -7,10 +7,15 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from processes import KT, kt
+
+from keras_transfer.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +97,70 @@ def test_new_versions_are_switched_to_while_it_runs(work, model, watching):
         time.sleep(0.1)
     assert ask(f"{url}/v1/models/tiny:predict", instances(work))["predictions"]
     shutil.rmtree(model / "2")
+
+
+def test_a_file_of_models_is_read_again_and_the_token_is_in_no_argument(work, model, serve):
+    entry = f'name: "tiny" base_path: "{model.resolve()}" model_platform: "tensorflow"'
+    config, token = work / "models.config", work / "token"
+    config.write_text(f"model_config_list {{ config {{ {entry} }} }}")
+    token.write_text("sesame\n")
+    process, url = serve(f"--config={config}", "--token-file", str(token))
+
+    def status(path, token="sesame"):
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(f"{url}/v1/models/{path}", headers=headers), timeout=60
+            ) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert (status("tiny"), status("tiny", "wrong"), status("tiny/labels/stable")) == (
+        200,
+        401,
+        400,
+    )
+    assert b"sesame" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    config.write_text("model_config_list {")
+    process.send_signal(signal.SIGHUP)
+    lines = iter(process.stderr)
+    assert "no model_config_list" in next(line for line in lines if "was read again" in line)
+    label = 'version_labels { key: "stable" value: 1 }'
+    config.write_text(f"model_config_list {{ config {{ {entry} {label} }} }}")
+    process.send_signal(signal.SIGHUP)
+    assert next(line for line in lines if "was read again" in line)
+    assert status("tiny/labels/stable") == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("content", [None, "", " \n", "two words", "two\nlines", "Schlüssel"])
+def test_a_token_file_holds_one_token(tmp_path, content):
+    """A file without one would let everybody in."""
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+    done = CliRunner().invoke(main, ["serve", "models/tiny", "--token-file", str(file)])
+
+    assert done.exit_code == 2
+    assert f"--token-file {file}" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Name an EXPORT, or a file of models by --config"),
+        (["models/tiny", "--config", __file__], "Name an EXPORT, or a file"),
+        (["--config", __file__, "--name", "x"], "--name is for one EXPORT"),
+        (["models/tiny", "--token", "a", "--token-file", "b"], "The token is given twice"),
+    ],
+)
+def test_options_that_exclude_each_other(words, said):
+    done = CliRunner().invoke(main, ["serve", *words])
+
+    assert done.exit_code == 2
+    assert said in done.output
 
 
 @pytest.mark.slow

@@ -1,15 +1,19 @@
 """What can be checked of the containers where no container runs."""
 
+import configparser
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from processes import KT
 
 ROOT = Path(__file__).parents[2]
@@ -40,13 +44,93 @@ def test_what_the_dockerfile_copies_is_there_and_is_sent():
     assert all((ROOT / one).exists() for one in copied)
 
 
-def test_its_extras_exist():
-    text = (DOCKER / "Dockerfile").read_text()
-    asked = {one for words in re.findall(r"EXTRAS=(\S+)", text) for one in words.split(",")}
-    extras = (ROOT / "setup.cfg").read_text().split("[options.extras_require]")[1]
+SETUP = configparser.ConfigParser(interpolation=None)
+SETUP.read(ROOT / "setup.cfg")
+IMAGE = {"python_version": "3.11", "python_full_version": "3.11.14", "extra": ""}
 
-    assert asked
-    assert asked <= set(re.findall(r"^(\w+) =$", extras, re.MULTILINE))
+
+def compiled():
+    """Extras of each lock file, as the script that writes them has it."""
+    text = (DOCKER / "lock.sh").read_text().replace("\\\n", " ")
+    return {
+        output: set(re.findall(r"--extra (\w+)", line))
+        for line in re.findall(r"^compile (setup\.cfg.*)$", text, re.MULTILINE)
+        for output in re.findall(r"-o docker/(\S+)", line)
+    }
+
+
+def locked(name):
+    """Version of each package of a lock file."""
+    text = (DOCKER / name).read_text()
+    rows = re.findall(
+        r"^(\S+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text, re.M
+    )
+    rest = text
+    for row in rows:
+        rest = rest.replace("{}=={} \\\n{}".format(*row), "", 1)
+    assert rest == ""  # nothing without a version and hashes, no index, no address
+    return {package: version for package, version, _ in rows}
+
+
+LOCKS = ["requirements-cpu.txt", "requirements-gpu.txt"]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_satisfies_setup_cfg(name):
+    found = locked(name)
+    extras = SETUP["options.extras_require"]
+    chosen = compiled()[name]
+    assert {"serve", "litert"} < chosen <= set(extras)
+    texts = [SETUP["options"]["install_requires"], *(extras[extra] for extra in chosen)]
+    wanted = [Requirement(line) for text in texts for line in text.splitlines() if line]
+
+    assert [
+        str(one)
+        for one in wanted
+        if one.marker is None or one.marker.evaluate({**IMAGE, "platform_machine": "x86_64"})
+        if not one.specifier.contains(found.get(canonicalize_name(one.name), "0"))
+    ] == []
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_lacks_no_dependency(name):
+    """By what the packages that are installed here say: pip would refuse what has no hash."""
+    found = locked(name)
+    missing = set()
+    for package, version in found.items():
+        try:
+            here = metadata.distribution(package)
+        except metadata.PackageNotFoundError:
+            continue
+        needs = (
+            [Requirement(text) for text in here.requires or []] if here.version == version else []
+        )
+        missing |= {
+            f"{package}: {one}"
+            for one in needs
+            if one.marker is None or one.marker.evaluate(IMAGE)
+            if not one.specifier.contains(found.get(canonicalize_name(one.name), "0"))
+        }
+    assert missing == set()
+
+
+def test_builds_use_locked_packages():
+    build = locked("requirements-build.txt")
+
+    assert {"setuptools", "wheel"} <= set(build)
+    assert all(locked(name)[package] == build[package] for name in LOCKS for package in build)
+
+
+def test_pip_installs_nothing_without_a_hash():
+    text = (DOCKER / "Dockerfile").read_text().replace("\\\n", " ")
+    commands = re.findall(r"pip (?:install|wheel) [^&\n]*", text)
+
+    assert len(commands) == 5
+    for command in commands:
+        assert "--require-hashes" in command or "--no-deps" in command, command
+        assert "--no-index" in command or "--require-hashes" in command or " wheel" in command
+        isolated = "--no-build-isolation" in command
+        assert isolated == ("wheel --" in command or "DEVICE" in command), command
 
 
 def test_the_compose_file_is_valid_by_the_specification():

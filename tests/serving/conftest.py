@@ -10,9 +10,10 @@ import uvicorn
 
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.metrics import Metrics
+from keras_transfer.serving.model_config import ModelConfig
 from keras_transfer.serving.rest import build_app
+from keras_transfer.serving.served_models import ServedModels
 from keras_transfer.serving.service import Limits, Service
-from keras_transfer.serving.versions import Versions
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,7 @@ def make_service():
     batchers = []
 
     def make(base, limits=None, name="colours", **queue):
-        versions = Versions(base, name)
+        versions = ServedModels([ModelConfig(name, base)])
         versions.look()
         batcher = Batcher(**queue)
         batchers.append(batcher)

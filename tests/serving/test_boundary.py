@@ -245,6 +245,7 @@ TENSORS = {
     "bfloat16": ("forward", tensor(tf.bfloat16, [1, 16, 16, 3], half_val=[1])),
     "string content": ("serving_default", tensor(tf.string, [1], tensor_content=b"x")),
     "scalar string": ("serving_default", tensor(tf.string, [], string_val=[b"x"])),
+    "no strings": ("serving_default", tensor(tf.string, [1])),
     "too many strings": ("serving_default", tensor(tf.string, [1], string_val=[b"x"] * 5)),
 }
 TENSORS["no dtype"][1].dtype = 0

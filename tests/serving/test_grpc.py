@@ -108,10 +108,15 @@ def test_status(channel):
     [
         ({"name": "half"}, "NOT_FOUND", "Servable not found for request: Latest(half)"),
         ({"version": 7}, "NOT_FOUND", "Specific(colours, 7)"),
-        ({"name": ""}, "INVALID_ARGUMENT", "Missing ModelSpec"),
-        ({"signature": "no"}, "INVALID_ARGUMENT", 'Serving signature name: "no"'),
+        ({"name": ""}, "INVALID_ARGUMENT", "ModelSpec has no name specified."),
+        ({"signature": "no"}, "FAILED_PRECONDITION", 'Serving signature key "no" not found.'),
         ({"signature": "forward"}, "INVALID_ARGUMENT", "The inputs should be pixels"),
         ({"outputs": ["no"]}, "INVALID_ARGUMENT", "output tensor alias not found"),
+        (
+            {"outputs": ["scores", "classes", "scores"]},
+            "INVALID_ARGUMENT",
+            "duplicate output tensor alias: scores",
+        ),
         ({"contents": [b"no image"]}, "INVALID_ARGUMENT", "is text, not an image"),
         ({"contents": [1.5]}, "INVALID_ARGUMENT", "should be string"),
         ({"contents": [[b"x"]]}, "INVALID_ARGUMENT", "shape"),

@@ -37,7 +37,7 @@ def paths(objective_run):
 
 def ask(service, path, **document):
     client = TestClient(build_app(service))
-    name = service.versions.name
+    name = service.versions.names[0]
     answer = client.post(f"/v1/models/{name}:{path}", json=document)
     return answer.status_code, answer.json()
 
@@ -109,7 +109,7 @@ def test_classify_is_for_one_classification(serve, name):
     status, document = ask(
         serve(name), "classify", signature_name="classify", examples=[{"image_bytes": "x"}]
     )
-    assert (status, "not found in signature def" in document["error"]) == (400, True)
+    assert (status, document["error"]) == (400, "No signature was found with the name: classify")
     status, document = ask(serve(name), "classify", examples=[{"image_bytes": "x"}])
     assert (status, "Expected classification signature" in document["error"]) == (400, True)
 

@@ -129,6 +129,7 @@ def test_what_the_page_is_told(service, odd):
     outputs = [{"name": "label", "prefix": "", "activation": "softmax", "names": ["blue", "red"]}]
     assert metadata == {
         "name": "colours",
+        "models": ["colours"],
         "input": "image",
         "resize": "crop",
         "outputs": outputs,

@@ -41,6 +41,7 @@ def inputs(text, specs):
         ('{"instances": [ "foo", "bar", "baz" ]}', TEXT, {"x": [b"foo", b"bar", b"baz"]}),
         ('{"instances": [ [[1, 2]], [[3, 4]] ]}', ROWS, {"x": [[[1, 2]], [[3, 4]]]}),
         ('{"instances": [{"b64": "aW1hZ2UgYnl0ZXM="}]}', TEXT, {"x": [b"image bytes"]}),
+        ('{"instances": [{"b64": "+/8="}]}', TEXT, {"x": [b"\xfb\xff"]}),
         ('{"instances": [{"x": {"b64": "aW1hZ2UgYnl0ZXM"}}]}', TEXT, {"x": [b"image bytes"]}),
         ('{"inputs": [1e3, -1]}', FLOATS, {"x": [1000, -1]}),
         ('{"inputs": {"x": ["a"]}}', TEXT, {"x": [b"a"]}),
@@ -88,6 +89,9 @@ def test_numbers_that_json_does_not_know():
         ('{"instances": [["a"], ["b", "c"]]}', TEXT, "unexpected size"),
         ('{"instances": [1]}', TEXT, "not of expected type: string"),
         ('{"instances": [{"b64": "%"}]}', TEXT, "Unable to base64 decode"),
+        ('{"instances": [{"b64": "-_8="}]}', TEXT, "Unable to base64 decode"),  # URL-safe: 0xfbff
+        ('{"instances": [{"b64": "YQ="}]}', TEXT, "Unable to base64 decode"),
+        ('{"instances": [{"b64": "YQ==="}]}', TEXT, "Unable to base64 decode"),
         ('{"instances": [{"x": {"b64": 1}}]}', TEXT, "base64 data"),
         ('{"instances": [{"y": "a"}]}', TEXT, "keys must be equal to: x"),
         ('{"instances": [{"x": "a"}, "b"]}', TEXT, "element: 1"),
@@ -189,6 +193,30 @@ def test_examples_share_their_context():
     assert first.features.feature["image"].bytes_list.value == [b"a"]
     assert first.features.feature["n"].int64_list.value == [1, 2]
     assert second.features.feature["share"].float_list.value == [0.5]
+
+
+def test_booleans_in_examples_are_ones_and_zeros():
+    (found,) = examples({"examples": [{"flags": [True, False, 7], "one": True}]})
+
+    assert found.features.feature["flags"].int64_list.value == [1, 0, 7]
+    assert found.features.feature["one"].int64_list.value == [1]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "Feature: x has element with unexpected JSON type: Null"),
+        ([[1]], "Feature: x has element with unexpected JSON type: Array"),
+        ({"b64": 1}, "Feature: x has element with unexpected JSON type: Object"),
+        ([1, "a"], "Unexpected element type in feature: x expecting type: int64"),
+        ([0.5, True], "Unexpected element type in feature: x expecting type: float"),
+        (["a", 1], "Unexpected element type in feature: x expecting type: bytes"),
+        ([2**63], "number that is too large"),
+    ],
+)
+def test_features_that_are_refused(value, said):
+    with pytest.raises(RequestError, match=said):
+        examples({"examples": [{"x": value}]})
 
 
 def test_classes_and_scores_are_pairs():

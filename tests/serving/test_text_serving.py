@@ -257,7 +257,8 @@ def test_the_page_is_told_that_it_takes_texts(serve, odd):
 
     outputs = [{"name": "label", "prefix": "", "activation": "softmax", "names": ["bad", "good"]}]
     assert told == {
-        "name": "classes", "input": "text", "resize": "", "outputs": outputs, "examples": [],
+        "name": "classes", "models": ["classes"], "input": "text", "resize": "",
+        "outputs": outputs, "examples": [],
     }  # fmt: skip
 
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.saved_model import warmup_log
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.model_config import ModelConfig, Policy
+from keras_transfer.serving.served_models import ServedModels
 from keras_transfer.serving.versions import State, Versions, locate
 
 
@@ -107,7 +109,7 @@ def test_no_request_fails_while_versions_change(base, make_service, images):
 
 
 def test_it_watches_by_itself(base):
-    versions = Versions(base, "colours")
+    versions = ServedModels([ModelConfig("colours", base)])
     versions.look()
     versions.watch(0.05)
     add(base, 2)
@@ -130,7 +132,7 @@ def test_where_models_lie(base):
 
 def test_one_version_for_ever(base):
     add(base, 2)
-    versions = Versions(base, "colours", only=1)
+    versions = Versions(base, "colours", Policy(specific=(1,)))
     versions.look()
 
     assert versions.get("colours").version == 1

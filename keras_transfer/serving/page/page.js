@@ -2,8 +2,8 @@
 
 const $ = (id) => document.getElementById(id);
 const SHOWN = 5;
-let about = { name: "", input: "image", resize: "", outputs: [], examples: [] };
 const STORED = "keras_transfer token"; // for as long as the tab is open, and for this origin alone
+let about = { name: "", models: [], input: "image", resize: "", outputs: [], examples: [] };
 let token = sessionStorage.getItem(STORED) || "";
 let turn = 0; // an answer to an earlier example is not shown for a later one
 
@@ -277,6 +277,14 @@ function listExamples() {
   $("examples").hidden = items.length === 0;
 }
 
+function listModels() {
+  $("models").hidden = about.models.length < 2;
+  $("models").replaceChildren(...about.models.map((name) => {
+    const chosen = name === about.name;
+    return new Option(name, name, chosen, chosen);
+  }));
+}
+
 function snippets() { // they name the variable that holds the token, never the token
   const url = `${location.origin}${model()}:predict`;
   const header = '-H "Content-Type: application/json" '
@@ -319,8 +327,9 @@ async function copy(button) {
 
 async function start() {
   try {
-    about = await ask("/page/about.json");
+    about = await ask(`/page/about.json${location.search}`);
     $("name").textContent = about.name;
+    listModels();
     document.title = about.name;
     $("text-input").hidden = !takesText();
     $("image-input").hidden = takesText();
@@ -357,6 +366,9 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
   take(event.dataTransfer.files);
+});
+$("models").addEventListener("change", () => {
+  location.search = `?model=${encodeURIComponent($("models").value)}`;
 });
 $("heated").addEventListener("change", drawHeat);
 $("target").addEventListener("change", drawHeat);
