@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.pixel_ranges import check_ranges, to_255
+from keras_transfer.data.regular_files import opened
 from keras_transfer.data.samples import SPLITS, CheckResult, Judge, Samples
 from keras_transfer.data.split_names import split_of
 from keras_transfer.errors import BadData
@@ -274,7 +275,7 @@ def read_npz(path: Path, known: Collection[str] = (), columns: tuple[str, ...] =
     """
     try:
         # Not np.load, which takes any file by its content, a single array too.
-        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
+        with opened(path) as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             splits = _npz_splits(path, archive.files)
             classes = [*archive["class_names"]] if "class_names" in archive.files else None
             arrays = {split: (archive[x], archive[y]) for split, (x, y) in splits.items()}

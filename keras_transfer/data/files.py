@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import struct
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.data.regular_files import regular
 from keras_transfer.data.samples import CheckResult, Judge
 from keras_transfer.errors import BadData
 
@@ -51,7 +51,7 @@ class Files:
         """
         path, expected = self.paths[row], self.digests[row]
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=regular) as file:
                 # Of the open file, because the path may name another one a moment later.
                 content, current = file.read(), version(os.fstat(file.fileno()))
         except OSError as error:
@@ -75,12 +75,10 @@ class Files:
         """
         path = self.paths[row]
         try:
-            status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for forever
-                return CheckResult("", "is not a regular file")
-            if status.st_size > _MOST_BYTES:
-                return CheckResult("", f"has {status.st_size / 1e9:.1f} GB, too many for an image")
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=regular) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size > _MOST_BYTES:
+                    return CheckResult("", f"has {size / 1e9:.1f} GB, too many for an image")
                 content = file.read()
         except OSError as error:
             return CheckResult("", f"cannot be read ({error.strerror})")

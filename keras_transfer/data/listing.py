@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from keras_transfer.data.regular_files import regular
 from keras_transfer.data.signatures import IMAGE_SUFFIXES, START, image_format
 from keras_transfer.errors import BadData
 
@@ -133,7 +134,7 @@ def _sort_in(entry: os.DirEntry[str], listing: Listing) -> None:
 def _is_image(path: str) -> bool:
     try:
         # Unbuffered: Python would read thousands of bytes ahead, of every file without a suffix.
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=regular) as file:
             return image_format(file.read(START)) != ""
     except OSError:
         return True

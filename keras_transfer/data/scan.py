@@ -24,7 +24,7 @@ __all__ = ["ON_BAD", "Scan", "drop_invalid", "scan"]
 
 logger = logging.getLogger("keras_transfer")
 
-_FILE = "sound-2.sqlite"  # count up when checks become stricter
+_FILE = "sound-3.sqlite"  # count up when checks become stricter
 _PIECE = 512  # examples between writes to the scan cache
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from keras_transfer.data.regular_files import opened
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.tables import Table
 
@@ -48,7 +49,7 @@ def read_table(file: Path, check: Callable[[Path, Sequence[str]], None]) -> Tabl
         UnknownName: The file has another suffix.
     """
     read = _READERS[file.suffix.lower()]
-    if not file.is_file():
+    if not file.exists():
         raise BadData(f"There is no file {file.absolute()}.")
     return read(file, check)
 
@@ -66,7 +67,7 @@ def _read_text(file: Path, check: Callable[[Path, Sequence[str]], None]) -> Tabl
     try:
         # Excel writes a byte order mark, which would become part of the first name.
         # newline="": cells in quotes may hold line ends, which the csv module reads itself.
-        with file.open(encoding="utf-8-sig", newline="") as text:
+        with opened(file, "r", encoding="utf-8-sig", newline="") as text:
             first = text.readline()
             declared = _SEPARATOR.fullmatch(first)
             if not declared:
@@ -114,7 +115,8 @@ def _read_parquet(file: Path, check: Callable[[Path, Sequence[str]], None]) -> T
             f"Reading {file} takes pyarrow: pip install 'keras_transfer[parquet]'"
         ) from error
     try:
-        table = parquet.read_table(file)
+        with opened(file) as content:
+            table = parquet.read_table(content)
     except ArrowException as error:
         raise BadData(f"{file} cannot be read as Parquet: {error}") from error
     names = _names(table.column_names)

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.manifests import _classes, _converted, _label, _split, _weight
+from keras_transfer.data.regular_files import opened
 from keras_transfer.data.samples import LABEL, SPLITS, CheckResult, Judge, Samples
 from keras_transfer.data.split_names import SPLIT_WORDS
 from keras_transfer.data.table_files import TableRows
@@ -146,7 +147,7 @@ def holds_texts(path: Path, column: str = "text") -> bool:
         return any(_stem(file) == "train" for file in _tables(path))
     if path.suffix.lower() not in TABLES:
         return False
-    with path.open("rb") as file:
+    with opened(path) as file:
         first = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
     names = [name.strip().strip('"').lower() for name in first.split(_delimiter(path, first))]
     headless = path.suffix.lower() == ".tsv" and len(names) == 2 and "label" not in names
@@ -240,10 +241,8 @@ def _read(file: Path, column: str, targets: Sequence[str]) -> TableRows:
 
 def _decoded(file: Path) -> str:
     """Content without a byte order mark; names the line that is not UTF-8."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise BadData(f"{file} cannot be read ({error.strerror}).") from error
+    with opened(file) as read:
+        content = read.read()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from keras_transfer.data.signatures import file_format
 from keras_transfer.inputs.images import headers, image_checks, tiff
 from keras_transfer.inputs.images.bound import BoundImage
 from keras_transfer.inputs.text import BoundText, Text
 from keras_transfer.serving.errors import RequestError
-from keras_transfer.serving.messages import foreign
 
-__all__ = ["CHECKS", "COSTS", "Limits", "check_image", "check_text", "image_pixels"]
+__all__ = [
+    "CHECKS",
+    "COSTS",
+    "Limits",
+    "check_image",
+    "check_text",
+    "image_pixels",
+    "undecodable",
+]
 
 
 @dataclass(frozen=True)
@@ -57,8 +69,32 @@ def check_image(content: bytes, max_pixels: int) -> bytes:
     try:
         return tiff.readable(content)
     except Exception as error:  # whatever Pillow makes of broken bytes
-        reason = f" ({foreign(error)})" if isinstance(error, ValueError) else ""
-        raise RequestError("INVALID_ARGUMENT", f"The TIFF cannot be read{reason}") from None
+        flaw = image_checks.tiff_flaw(error)
+        raise RequestError("INVALID_ARGUMENT", f"The file {flaw}") from None
+
+
+def undecodable(inputs: Mapping[str, np.ndarray]) -> str:
+    """Why a model failed at an image: the reason that training gives, or nothing.
+
+    Only now, because to decode each image twice would cost all clients what one has to know.
+
+    Args:
+        inputs: What the model was asked.
+    """
+    contents = (one for name, array in inputs.items() for one in _images(name, array))
+    reasons = (image_checks.check(content).reason for content in contents)
+    return next((f"The file {reason}" for reason in reasons if reason), "")
+
+
+def _images(name: str, array: np.ndarray) -> Iterator[bytes]:
+    """Images that have passed ``check_image``, alone or in strings of ``tf.train.Example``."""
+    if name == BoundImage.raw[0]:
+        yield from array.ravel()
+    elif array.dtype == object and name not in CHECKS:
+        for content in array.ravel():
+            with suppress(DecodeError):
+                features = tf.train.Example.FromString(content).features.feature
+                yield from features[BoundImage.raw[0]].bytes_list.value
 
 
 def image_pixels(content: bytes, max_pixels: int) -> int:

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from keras_transfer.errors import BadData
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.limits import undecodable
 from keras_transfer.serving.messages import echo, foreign
 
 __all__ = ["DEFAULT", "WARMUP", "Model", "Signature", "Tensors", "warmup_requests"]
@@ -126,7 +127,8 @@ class Model:
             tensors = {name: tf.constant(inputs[name], row.inputs[name].dtype) for name in inputs}
             return {name: one.numpy() for name, one in row.function(**tensors).items()}
         except REFUSED as error:
-            raise RequestError("INVALID_ARGUMENT", _plain(error)) from None
+            reason = undecodable(inputs) or _plain(error)
+            raise RequestError("INVALID_ARGUMENT", reason) from None
         except tf.errors.ResourceExhaustedError:
             raise RequestError("UNAVAILABLE", "Not enough memory for this request now") from None
 

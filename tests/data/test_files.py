@@ -1,6 +1,8 @@
 """Images in files: what is read, what cannot be, and what a stamp tells."""
 
+import contextlib
 import os
+import socket
 import time
 
 import numpy as np
@@ -94,6 +96,15 @@ def pipe(path):
     os.mkfifo(path)
 
 
+def device(path):
+    path.symlink_to("/dev/zero")  # never ends
+
+
+def listener(path):
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path.parent):
+        server.bind(path.name)  # a path may have 108 bytes at most
+
+
 def huge(path):
     with path.open("wb") as file:
         file.truncate(3_000_000_000)  # sparse: takes no room
@@ -102,9 +113,11 @@ def huge(path):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (folder, "is not a regular file"),
+        (folder, "cannot be read (it is a folder, not a regular file)"),
         (broken_link, "cannot be read (No such file or directory)"),
-        (pipe, "is not a regular file"),
+        (pipe, "cannot be read (it is a named pipe, not a regular file)"),
+        (device, "cannot be read (it is a device, not a regular file)"),
+        (listener, "cannot be read (it is a socket, not a regular file)"),
         (huge, "has 3.0 GB, too many for an image"),
     ],
 )
@@ -112,6 +125,30 @@ def test_what_cannot_be_read_says_so(make, reason, tmp_path):
     make(tmp_path / "cat.jpg")
 
     assert Files([str(tmp_path / "cat.jpg")]).check(0, check) == ("", reason)
+
+
+@pytest.mark.parametrize("name", ["/proc/self/environ", "/proc/kmsg"])
+def test_files_of_the_kernel_are_empty_and_never_waited_for(name, tmp_path):
+    if not os.access(name, os.R_OK):
+        pytest.skip(f"{name} may not be read")
+    (tmp_path / "cat.jpg").symlink_to(name)
+
+    assert Files([str(tmp_path / "cat.jpg")]).check(0, check).reason == "is empty (0 bytes)"
+
+
+def test_what_becomes_a_pipe_after_the_check_is_not_waited_for(paths):
+    checked = Files(paths).check(0, check)
+    os.remove(paths[0])
+    os.mkfifo(paths[0])
+
+    with pytest.raises(BadData, match=r"rot.png cannot be read \(it is a named pipe, not a regu"):
+        Files(paths).expecting(np.array([0]), np.array([checked.digest])).content(0)
+
+
+def test_a_link_to_a_file_is_read_as_the_file(paths, tmp_path):
+    (tmp_path / "link.png").symlink_to(paths[0])
+
+    assert Files([str(tmp_path / "link.png")]).check(0, check) == Files(paths).check(0, check)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

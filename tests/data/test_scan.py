@@ -83,7 +83,7 @@ def break_twelve(folder, jpeg):
         "is a WebP named .jpg; rename or convert it",
         "has 30000 x 3000 pixels, over 89,478,485; shrink it",
         "cannot be read (No such file or directory)",
-        "is not a regular file",
+        "cannot be read (it is a named pipe, not a regular file)",
     )
     return {f"b{i:02}": reason for i, reason in enumerate(reasons, 1)}
 

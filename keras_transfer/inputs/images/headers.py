@@ -5,6 +5,7 @@ The scan before training, ``predict`` and the server ask the same function. Noth
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -14,8 +15,15 @@ from keras_transfer.inputs.images import tiff
 
 __all__ = ["Header", "image_data", "read_header"]
 
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of JPEG: SOF0, SOF1, ...
-_MOST_SCANS = 200  # of a JPEG: encoders write about ten, and each is a pass over all pixels
+# Markers of JPEG: SOF0, SOF1, ... (a frame); SOS (a scan). The next one after garbage, fill bytes
+# (0xFF) and image data; those between 0xD0 and 0xD7, and 0x01, stand alone.
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SCAN = 0xDA
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])", re.DOTALL)
+
+_MOST_SCANS = 50  # of a JPEG: encoders write about ten, and each is a pass over all pixels
+_MOST_SEGMENTS = 1024  # before its first scan; ``exif`` looks at no more
+_MOST_BLOCKS = 1_000_000  # of a GIF: 89 million pixels fill half as many
 
 
 class Header(NamedTuple):
@@ -23,11 +31,14 @@ class Header(NamedTuple):
 
     Attributes:
         format: "JPEG", "PNG", "GIF", "BMP", "WebP" or "TIFF".
-        width: In pixels, before any EXIF orientation is applied.
-        height: In pixels.
+        width: In pixels, before any EXIF orientation is applied; of a GIF, the widest frame's,
+            for that is how wide TensorFlow makes the first one.
+        height: In pixels; of a GIF, the highest frame's.
         pixels: How many pixels the decoder will hold: of a GIF, those of all frames, for
-            TensorFlow unpacks all of them to give the first.
-        frames: Number of frames; 1 if only one is read.
+            TensorFlow unpacks all of them to give the first; of an animated WebP, the canvas for
+            each frame; of a TIFF, at least a tile.
+        bytes: The most memory that decoding takes: for pixels, and for a copy of the file.
+        frames: Number of frames; at least 1.
         flaw: Why the image cannot be decoded correctly or at acceptable cost; empty if it can.
     """
 
@@ -35,6 +46,7 @@ class Header(NamedTuple):
     width: int
     height: int
     pixels: int
+    bytes: int
     frames: int = 1
     flaw: str = ""
 
@@ -52,105 +64,116 @@ def read_header(content: bytes) -> Header:
     if format_name not in _READERS:
         raise ValueError(f"is {format_name or 'of an unknown format'}")
     try:
-        return _READERS[format_name](content)
+        found = _READERS[format_name](content)
     except (struct.error, IndexError) as error:
         raise ValueError("the header is truncated") from error
+    return found._replace(bytes=found.bytes + len(content))
+
+
+def _header(format_name: str, width: int, height: int, depth: int, flaw: str = "") -> Header:
+    """A single image, of which decoding holds ``depth`` bytes a pixel."""
+    pixels = width * height
+    return Header(format_name, width, height, pixels, depth * pixels, flaw=flaw)
 
 
 def _jpeg(content: bytes) -> Header:
     """The frame header, SOF (ITU-T T.81, B.2.2), which stands before the first scan, SOS."""
-    places = {marker: start for marker, start, _ in _segments(content)}
+    places = {marker: start for marker, start, _ in _before_scan(content)}
     frames = [places[marker] for marker in _FRAMES if marker in places]
-    if not frames or 0xDA not in places:
-        raise ValueError("there is no frame, or no scan")
+    if len(frames) != 1:
+        raise ValueError("there is no frame, or more than one")
     _, height, width, components = struct.unpack_from(">BHHB", content, frames[0])
+    # Photos of phones carry a film behind them, in which the mark occurs by chance.
     scans = content.count(b"\xff\xda")
+    if scans > _MOST_SCANS:
+        scans = sum(marker == _SCAN for marker, _, _ in _segments(content))
     flaw = "is CMYK; convert it to RGB" if components == 4 else ""
     if scans > _MOST_SCANS:
         flaw = f"is a JPEG of {scans:,} scans; save it again as a plain JPEG"
-    return Header("JPEG", width, height, width * height, flaw=flaw)
+    depth = 3 if scans == 1 else 3 + 2 * components  # all coefficients stay until the last scan
+    return _header("JPEG", width, height, depth, flaw)
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, begin and end of the data of each segment of a JPEG, up to the first scan.
+    """Marker, begin and end of the data of each segment of a JPEG.
 
     Fill bytes (0xFF) and what does not belong there are passed over, as libjpeg does.
     """
     at = 2
-    while True:
-        at = content.index(b"\xff", at)
-        while content[at] == 0xFF:
-            at += 1
-        marker, at = content[at], at + 1
-        if marker in (0x00, 0x01, *range(0xD0, 0xD9)):  # these have no data
-            continue
-        if marker == 0xD9:
-            return
+    while (found := _MARKER.search(content, at)) and found[1] != b"\xd9":
+        at = found.end()
         end = at + struct.unpack_from(">H", content, at)[0]
-        yield marker, at + 2, end
-        if marker == 0xDA:
-            return
+        yield content[at - 1], at + 2, end
         at = end
+
+
+def _before_scan(content: bytes) -> list[tuple[int, int, int]]:
+    """As ``_segments``, up to the first scan and with its header.
+
+    Raises:
+        ValueError: There is no scan, or it comes after too many others.
+    """
+    segments = []
+    for segment in _segments(content):
+        segments.append(segment)
+        if segment[0] == _SCAN:
+            return segments
+        if len(segments) > _MOST_SEGMENTS:
+            break
+    raise ValueError("there is no scan, or it comes after too many segments")
 
 
 def image_data(content: bytes) -> bytes:
     """A JPEG without what is not needed to decode its brightness: comments, EXIF, padding."""
-    kept, scans = [content[:2]], len(content)
-    for marker, start, end in _segments(content):
-        if marker == 0xDA:
-            scans = start - 4
-        elif marker & 0xF0 != 0xE0 and marker != 0xFE:
-            kept.append(b"\xff" + bytes([marker]) + content[start - 2 : end])
-    return b"".join([*kept, content[scans:]])
+    *others, (_, scan, _) = _before_scan(content)
+    needed = [
+        b"\xff" + bytes([marker]) + content[start - 2 : end]
+        for marker, start, end in others
+        if marker & 0xF0 != 0xE0 and marker != 0xFE
+    ]
+    return b"".join([content[:2], *needed, content[scan - 4 :]])
 
 
 def _png(content: bytes) -> Header:
-    """The first chunk, IHDR, and how long those of the image's data are (IDAT)."""
+    """The first chunk, IHDR. What its other chunks may cost: ``png_data``."""
     if content[12:16] != b"IHDR":
         raise ValueError("there is no IHDR")
-    width, height, depth, colour = struct.unpack_from(">IIBB", content, 16)
+    width, height, depth = struct.unpack_from(">IIB", content, 16)
     flaw = "has 16 bits a channel; convert it to 8" if depth == 16 else ""
-    channels = {2: 3, 4: 2, 6: 4}.get(colour, 1)
-    needed, data = height * (-(-width * channels * depth // 8) + 1), _png_data(content)
-    if data > 2 * needed + (1 << 14):  # even if they do not shrink it
-        flaw = f"has {data:,} bytes of data for {width} x {height} pixels; save it again"
-    return Header("PNG", width, height, width * height, flaw=flaw)
-
-
-def _png_data(content: bytes) -> int:
-    at, total = 8, 0
-    while at + 8 <= len(content):
-        length = int.from_bytes(content[at : at + 4], "big")
-        total += length if content[at + 4 : at + 8] == b"IDAT" else 0
-        at += 12 + length
-    return total
+    return _header("PNG", width, height, 3, flaw)
 
 
 def _gif(content: bytes) -> Header:
-    """The screen, and all frames, by their blocks (GIF89a specification, sections 18 to 22)."""
-    width, height, flags = struct.unpack_from("<HHB", content, 6)
-    at, frames, total, widest, tallest = 13 + _palette(flags), 0, 0, 0, 0
+    """All frames, by their blocks (GIF89a specification, sections 18 to 22)."""
+    frames = list(_gif_frames(content))
+    if not frames:
+        raise ValueError("there is no frame")
+    # The image that TensorFlow makes is as wide as the widest frame, and as high as the highest.
+    width, height = map(max, zip(*frames, strict=True))
+    total = sum(across * down for across, down in frames)
+    pixels = max(total, width * height)
+    return Header("GIF", width, height, pixels, total + 3 * width * height, len(frames))
+
+
+def _gif_frames(content: bytes) -> Iterator[tuple[int, int]]:
+    """Width and height of each frame."""
+    at, blocks = 13 + _palette(content[10]), 0
     while at < len(content) and content[at] in b"!,":
         if content[at] == ord(","):  # a frame: place, width and height, flags
             across, down, flags = struct.unpack_from("<HHB", content, at + 5)
-            frames, total = frames + 1, total + across * down
-            widest, tallest = max(widest, across), max(tallest, down)
-            at = _behind_blocks(content, at + 11 + _palette(flags))
+            yield across, down
+            at += 11 + _palette(flags)
         else:  # an extension
-            at = _behind_blocks(content, at + 2)
-    # The image that TensorFlow makes is as wide as the widest frame, and as high as the highest.
-    pixels = max(width * height, total, widest * tallest)
-    return Header("GIF", width, height, pixels, max(frames, 1))
+            at += 2
+        while at < len(content) and content[at] and blocks < _MOST_BLOCKS:
+            at, blocks = at + 1 + content[at], blocks + 1
+        at, blocks = at + 1, blocks + 1
+        if blocks > _MOST_BLOCKS:
+            raise ValueError("there are too many blocks")
 
 
 def _palette(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _behind_blocks(content: bytes, at: int) -> int:
-    while at < len(content) and content[at]:
-        at += 1 + content[at]
-    return at + 1
 
 
 _GREY = b"".join(bytes((level, level, level)) for level in range(256))
@@ -158,21 +181,29 @@ _GREY = b"".join(bytes((level, level, level)) for level in range(256))
 
 def _bmp(content: bytes) -> Header:
     """The info header, and what TensorFlow does not look at: palette and colour masks."""
-    (size,) = struct.unpack_from("<I", content, 14)
-    if size == 12:  # of OS/2
-        width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
-        return Header("BMP", width, height, width * height)
-    width, height, _, bits, compression = struct.unpack_from("<iiHHI", content, 18)
-    width, height = abs(width), abs(height)  # a negative height: the first row comes first
-    flaw = ""
+    start, size, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", content, 10)
+    height = abs(height)  # where it is negative, the first row comes first
+    if size == 12:  # of OS/2, with numbers of two bytes, which TensorFlow reads as ones of four
+        width, height = struct.unpack_from("<HH", content, 18)
+        return _header("BMP", width, height, 3, "is a BMP of OS/2; convert it to PNG")
+    if width < 1:
+        raise ValueError("there is no width")
+    flaw = _bmp_flaw(content, size, bits, compression)
+    row = -(-width * bits // 32) * 4
+    if not flaw and start + (height - 1) * row + width * bits // 8 > len(content):
+        raise ValueError("rows are missing")
+    return _header("BMP", width, height, 3, flaw)
+
+
+def _bmp_flaw(content: bytes, size: int, bits: int, compression: int) -> str:
     if bits <= 8 and not _is_grey(content[14 + size : 14 + size + 4 * 256]):
-        flaw = "is a BMP with a palette; convert it to PNG"
-    elif compression in (3, 6):
+        return "is a BMP with a palette; convert it to PNG"
+    if compression in (3, 6):
         if struct.unpack_from("<III", content, 54) != (0xFF0000, 0xFF00, 0xFF):
-            flaw = "is a BMP with unusual colour masks; convert it to PNG"
+            return "is a BMP with unusual colour masks; convert it to PNG"
     elif compression:
-        flaw = "is a compressed BMP; convert it to PNG"
-    return Header("BMP", width, height, width * height, flaw=flaw)
+        return "is a compressed BMP; convert it to PNG"
+    return "" if bits in (8, 24, 32) else f"is a BMP with {bits} bits a pixel; convert it to PNG"
 
 
 def _is_grey(palette: bytes) -> bool:
@@ -185,25 +216,39 @@ def _webp(content: bytes) -> Header:
     """The first chunk: lossy, lossless or extended (RFC 9649, sections 2.5 to 2.7)."""
     kind = content[12:16]
     if kind == b"VP8X":
-        width, height = (
-            1 + int.from_bytes(content[at : at + 3].ljust(3, b"\0"), "little") for at in (24, 27)
-        )
-    elif kind == b"VP8L":
+        return _extended_webp(content)
+    if kind == b"VP8L":
         (packed,) = struct.unpack_from("<I", content, 21)
-        width, height = 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
-    elif kind == b"VP8 ":
+        return _header("WebP", 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF), _WEBP_BYTES)
+    if kind == b"VP8 ":
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", content, 26))
-    else:
-        raise ValueError("there is no image in it")
-    return Header("WebP", width, height, width * height)
+        return _header("WebP", width, height, _WEBP_BYTES)
+    raise ValueError("there is no image in it")
+
+
+_WEBP_BYTES = 11  # colours and alpha, as they are read, returned and, without alpha, copied
+
+
+def _extended_webp(content: bytes) -> Header:
+    flags, *sides = struct.unpack_from("<B3xHBHB", content, 20)
+    width, height = (1 + low + (high << 16) for low, high in (sides[:2], sides[2:]))
+    if not flags & 2:
+        return _header("WebP", width, height, _WEBP_BYTES)
+    frames = max(content.count(b"ANMF"), 1)
+    pixels = width * height * frames
+    flaw = "is an animated WebP, which cannot be read; save its first frame as PNG"
+    return Header("WebP", width, height, pixels, _WEBP_BYTES * pixels, frames, flaw)
 
 
 def _tiff(content: bytes) -> Header:
     pages = tiff.pages(content)
-    width, height = (pages[0].get(tag, (0,))[0] for tag in (256, 257))
-    return Header(
-        "TIFF", width, height, width * height, flaw=tiff.flaw(pages, tiff.below(content, pages[0]))
-    )
+    width, height, across, down = (pages[0].get(tag, (0,))[0] for tag in (256, 257, 322, 323))
+    flaw = tiff.flaw(pages, tiff.below(content, pages[0]))
+    pixels = max(width * height, across * down)  # Pillow reads tiles one by one, but each entirely
+    return Header("TIFF", width, height, pixels, _TIFF_BYTES * pixels, flaw=flaw)
+
+
+_TIFF_BYTES = 24  # Pillow's image, turned, as RGB, as an array; the BMP, twice; decoded
 
 
 _READERS: dict[str, Callable[[bytes], Header]] = {

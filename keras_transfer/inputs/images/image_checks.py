@@ -14,9 +14,9 @@ from PIL import Image
 
 from keras_transfer.data.samples import CheckResult
 from keras_transfer.data.signatures import RAW_SUFFIXES, file_format
-from keras_transfer.inputs.images import decode, headers, tiff
+from keras_transfer.inputs.images import decode, headers, png_data, tiff
 
-__all__ = ["MAX_FRAMES", "MAX_PIXELS", "check", "flaw"]
+__all__ = ["MAX_FRAMES", "MAX_PIXELS", "check", "flaw", "tiff_flaw"]
 
 MAX_PIXELS = 89_478_485
 """Images with more pixels count as decompression bombs; Pillow's limit, a quarter of a GB."""
@@ -64,7 +64,7 @@ def flaw(content: bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:
     Args:
         content: The bytes of the file.
         name: As for ``check``.
-        max_pixels: Maximum number of pixels in all frames together.
+        max_pixels: Maximum number of pixels that the decoder may hold.
 
     Returns:
         The reason why it should not be decoded; empty if there is none.
@@ -81,23 +81,32 @@ def flaw(content: bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:
         return f"is a {format_name} named {ending}; rename or convert it"
     try:
         header = headers.read_header(content)
+        # What unpacks or decodes comes last: its cost is bounded by that of the pixels.
+        return _too_large(header, max_pixels) or header.flaw or _data_flaw(header, content)
     except ValueError:
         return f"is a truncated or damaged {format_name}"
-    return _too_large(header, max_pixels) or header.flaw or _jpeg_flaw(header, content)
 
 
 def _too_large(header: headers.Header, most: int) -> str:
     width, height = header.width, header.height
     if header.frames > MAX_FRAMES:
         return f"has {header.frames:,} frames, over {MAX_FRAMES:,}; save the first as PNG"
+    if header.pixels > most and header.frames > 1:
+        found = f"{header.pixels:,} pixels in {header.frames:,} frames"
+        return f"has {found}, over {most:,}; save the first as PNG"
     if header.pixels > most and header.pixels > width * height:
-        frames = f"in {header.frames:,} frames" if header.frames > 1 else "in its frame"
-        return f"has {header.pixels:,} pixels {frames}, over {most:,}; save the first as PNG"
+        return f"has a tile of {header.pixels:,} pixels, over {most:,}; save it again"
     if header.pixels > most:
         return f"has {width} x {height} pixels, over {most:,}; shrink it"
     if min(width, height) < 2:
         return f"has only {width} x {height} pixels"
     return ""
+
+
+def _data_flaw(header: headers.Header, content: bytes) -> str:
+    if header.format == "PNG":
+        return png_data.flaw(content)
+    return _jpeg_flaw(header, content) if header.format == "JPEG" else ""
 
 
 def _jpeg_flaw(header: headers.Header, content: bytes) -> str:
@@ -106,8 +115,6 @@ def _jpeg_flaw(header: headers.Header, content: bytes) -> str:
     libjpeg calls that a warning, and TensorFlow's lets it print it, without the file's name.
     Here it decodes to an eighth of the size, which costs little besides reading the data.
     """
-    if header.format != "JPEG":
-        return ""
     try:
         with _turn(header):
             simplejpeg.decode_jpeg(headers.image_data(content), "GRAY", min_height=1, min_width=1)
@@ -124,19 +131,19 @@ def _turn(header: headers.Header) -> AbstractContextManager:
 def _decoding_flaw(content: bytes) -> str:
     header = headers.read_header(content)
     with _turn(header):
-        return _tiff_flaw(content) if header.format == "TIFF" else _other_flaw(header, content)
+        if header.format != "TIFF":
+            return _other_flaw(header, content)
+        try:
+            tiff.to_bmp(content)
+        except Exception as error:  # any error of Pillow on hostile bytes
+            return tiff_flaw(error)
+    return ""
 
 
-def _tiff_flaw(content: bytes) -> str:
-    try:
-        tiff.to_bmp(content)
-    except ValueError as error:
-        if str(error).startswith("has "):
-            return str(error)
-    except Exception:  # any error of Pillow on hostile bytes
-        pass
-    else:
-        return ""
+def tiff_flaw(error: Exception) -> str:
+    """What ``tiff.to_bmp`` has raised, as the reason why a file is refused."""
+    if isinstance(error, ValueError) and str(error).startswith("has "):
+        return str(error)
     return "is a truncated or damaged TIFF, or compressed in a way that Pillow cannot read"
 
 
@@ -149,7 +156,8 @@ def _other_flaw(header: headers.Header, content: bytes) -> str:
         return ""
     try:
         with Image.open(io.BytesIO(content), "r", (header.format.upper(),)) as image:
-            image.load()
+            if image.width * image.height <= MAX_PIXELS:  # of a GIF, the screen's
+                image.load()
     except Exception:  # as above
         return f"is a truncated or damaged {header.format}"
     return f"is a {header.format} that TensorFlow {tf.__version__} cannot read; save it as PNG"

@@ -13,6 +13,9 @@ Tags = dict[int, tuple[int, ...]]
 
 _SIZES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}  # the types of whole numbers
 _MOST_PAGES, _MOST_VALUES = 1000, 16
+_MOST_TAGS = 65_536  # of all pages together: hostile pages share theirs
+
+_COUNTS = {"I": "H", "Q": "Q"}  # of the tags, by the type of offsets
 
 _COLOURS = (0, 1, 2, 3, 6)  # grey, inverted or not; RGB; palette; YCbCr
 _DEPTHS = (1, 2, 4, 8, 16)
@@ -36,23 +39,31 @@ def pages(content: bytes) -> list[Tags]:
     """
     order, big = "<" if content[:2] == b"II" else ">", content[2:4].strip(b"\0") == b"+"
     word, at = ("Q", 8) if big else ("I", 4)
-    offsets: list[Tags] = []
+    found: list[Tags] = []
+    left = _MOST_TAGS
     (start,) = struct.unpack_from(order + word, content, at)
-    while start and len(offsets) < _MOST_PAGES:
+    while start and len(found) < _MOST_PAGES:
         if start >= len(content):
             raise ValueError("a page lies outside of the file")
+        left -= _count(content, start, order, word)
+        if left < 0:
+            raise ValueError("there are too many tags")
         tags, start = _directory(content, start, order, word)
-        offsets.append(tags)
-    if not offsets or start:
-        raise ValueError(f"there are {'too many' if offsets else 'no'} pages")
-    return offsets
+        found.append(tags)
+    if not found or start:
+        raise ValueError(f"there are {'too many' if found else 'no'} pages")
+    return found
+
+
+def _count(content: bytes, at: int, order: str, word: str) -> int:
+    """How many tags a page has."""
+    return struct.unpack_from(order + _COUNTS[word], content, at)[0]
 
 
 def _directory(content: bytes, at: int, order: str, word: str) -> tuple[Tags, int]:
     """The tags of one page, and where the next page begins."""
-    counts = order + ("Q" if word == "Q" else "H")
-    (count,) = struct.unpack_from(counts, content, at)
-    at += struct.calcsize(counts)
+    count = _count(content, at, order, word)
+    at += struct.calcsize(order + _COUNTS[word])
     entry, tags = struct.Struct(order + "HH" + word), {}
     width = entry.size + struct.calcsize(word)
     for place in range(at, at + count * width, width):
@@ -77,6 +88,8 @@ def below(content: bytes, page: Tags) -> list[Tags]:
     found = []
     for at in page.get(330, ()):
         with suppress(struct.error):  # a broken one is not needed to decode the page
+            if _count(content, at, order, word) > _MOST_TAGS // _MOST_VALUES:
+                continue
             found.append(_directory(content, at, order, word)[0])
     return found
 

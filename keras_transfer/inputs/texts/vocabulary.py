@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from keras_transfer.data.regular_files import opened
 from keras_transfer.errors import BadData
 
 __all__ = ["CONTINUATION", "SPECIAL_TOKENS", "Vocabulary"]
@@ -54,9 +55,8 @@ class Vocabulary:
             BadData: The file cannot be read, is not UTF-8, or is no such vocabulary.
         """
         try:
-            text = file.read_bytes().decode()
-        except OSError as error:
-            raise BadData(f"{file} cannot be read ({error.strerror}).") from error
+            with opened(file) as content:
+                text = content.read().decode()
         except UnicodeDecodeError as error:
             raise BadData(f"{file} is not UTF-8 ({error.reason} at byte {error.start}).") from error
         # Not splitlines(), which would also split at characters that are tokens.

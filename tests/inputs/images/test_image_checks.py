@@ -58,6 +58,7 @@ SOUND = {
     "long_text.png": encoded("PNG", pnginfo=long_text()),
     "packed_text.png": encoded("PNG", pnginfo=long_text(zip=True)),
     "profile.png": encoded("PNG", icc_profile=np.random.default_rng(0).bytes(2 << 20)),
+    "stored.png": png(300, 300, level=0),
     "two_by_two.png": encoded("PNG", IMAGE.crop((0, 0, 2, 2))),
 }
 
@@ -113,7 +114,7 @@ UNSOUND = {
     ),
     "one.gif": (
         gif((1, 1), [(65_535, 65_535)]),
-        "has 4,294,836,225 pixels in its frame, over 89,478,485; save the first as PNG",
+        "has 65535 x 65535 pixels, over 89,478,485; shrink it",
     ),
     "logo.png": (b'<?xml version="1.0"?><svg></svg>', "is SVG; convert it to JPEG or PNG"),
     "print.jpg": (encoded("JPEG", IMAGE.convert("CMYK")), "is CMYK; convert it to RGB"),
@@ -154,7 +155,7 @@ def test_an_unsound_image_has_its_reason(name):
 def test_what_only_tensorflow_cannot_read_is_not_called_damaged():
     frames = encoded("WEBP", save_all=True, append_images=[IMAGE.rotate(180)])
 
-    assert "is a WebP that TensorFlow" in image_checks.check(frames, "frames.webp").reason
+    assert "is an animated WebP" in image_checks.check(frames, "frames.webp").reason
 
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3), "uint8")).resize(
