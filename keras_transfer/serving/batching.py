@@ -49,6 +49,11 @@ class _Request:
         return int(self.costs.sum())
 
     @property
+    def is_expired(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.context.gone or not self.context.left
+
+    @property
     def kind(self) -> object:
         """Requests of one kind can be put together."""
         # The request itself is unlike any other, so it stays alone.
@@ -68,7 +73,7 @@ class Batcher:
     Args:
         max_batch: Most examples that are answered together; a request with more is large.
         max_wait: Seconds that the first of a batch waits for others.
-        max_queue: Examples that may wait; further requests are refused at once.
+        max_queue: Examples that may wait in each lane; further requests are refused at once.
     """
 
     def __init__(self, max_batch: int = 32, max_wait: float = 0.0, max_queue: int = 256):
@@ -77,16 +82,21 @@ class Batcher:
         self._lock = threading.Lock()
         self._small = _Lane("batcher", max_batch, max_wait)
         self._large = _Lane("large-batcher", max_batch, 0.0)
+        self._lanes = (self._small, self._large)
 
     @property
     def waiting(self) -> int:
         """Examples in the queue."""
-        return self._small.waiting + self._large.waiting
+        return sum(lane.waiting for lane in self._lanes)
 
-    @property
     def full(self) -> bool:
-        """Whether any further request would be refused."""
-        return self._closed or self.waiting >= self.max_queue
+        """Whether even a small request would be refused."""
+        self._drop_expired()
+        return self._closed or self._small.waiting >= self.max_queue
+
+    def _drop_expired(self) -> None:
+        for lane in self._lanes:
+            lane.drop_expired()
 
     def is_large(self, costs: np.ndarray) -> bool:
         """Whether a request with examples of these pixels goes alone, and is checked there."""
@@ -123,8 +133,10 @@ class Batcher:
             costs = np.zeros(rows, "int64")
         lane = self._large if self.is_large(costs) else self._small
         request = _Request(model, signature, inputs, context, costs, check)
+        self._drop_expired()
         with self._lock:
-            waiting = self.waiting
+            # Each lane by itself: a large request shall not take all places of small ones.
+            waiting = lane.waiting
             # An empty queue takes any request: the service limits its size, and waiting would not
             # help.
             if self._closed or (waiting and waiting + request.size > self.max_queue):
@@ -136,8 +148,11 @@ class Batcher:
         """Refuse what waits, and stop; who is to be answered still has been waited for."""
         with self._lock:
             self._closed = True
-        for lane in (self._small, self._large):
+        for lane in self._lanes:
             lane.close()
+        deadline = time.monotonic() + JOIN
+        for lane in self._lanes:
+            lane.join(max(0.0, deadline - time.monotonic()))
 
 
 class _Lane:
@@ -171,14 +186,25 @@ class _Lane:
             self._changed.notify()
         for one in left:
             _settle(one, RequestError("UNAVAILABLE", "The server ends"))
-        self._thread.join(JOIN)
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def drop_expired(self) -> None:
+        """Make room: who is late or gone no longer counts as waiting."""
+        with self._changed:
+            late = [one for one in self._waiting if one.is_expired]
+            for one in late:
+                self._waiting.remove(one)
+        for one in late:
+            _settle(one, RequestError("UNAVAILABLE", "The request waited too long"))
 
     def _work(self) -> None:
         while batch := self._next():
             # Requests whose client has gone are dropped; the others cannot be cancelled from here
             # on.
             alive = [one for one in batch if one.answer.set_running_or_notify_cancel()]
-            late = [one for one in alive if one.context.gone or not one.context.left]
+            late = [one for one in alive if one.is_expired]
             for one in late:
                 _settle(one, RequestError("UNAVAILABLE", "The request waited too long"))
             self._answer([one for one in alive if one not in late])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from keras_transfer.serving.admission import Budget
 from keras_transfer.serving.errors import RequestError
@@ -29,13 +29,16 @@ class HeldBody:
             # Judged by its full length at once, held as it comes: who is slow holds little.
             if not self.budget.fits(said):
                 raise self._full()
-            async for chunk in request.stream():
-                content += chunk
-                if len(content) > most:
-                    break
-                self._take(len(chunk), max(said, len(content)))
-            else:
-                return bytes(content)
+            try:
+                async for chunk in request.stream():
+                    content += chunk
+                    if len(content) > most:
+                        break
+                    self._take(len(chunk), max(said, len(content)))
+                else:
+                    return bytes(content)
+            except ClientDisconnect:
+                raise RequestError("CANCELLED", "The client is gone") from None
         raise RequestError("RESOURCE_EXHAUSTED", f"The request has more than {most:,} bytes")
 
     def _take(self, amount: int, whole: int) -> None:

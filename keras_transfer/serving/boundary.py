@@ -11,7 +11,7 @@ import logging
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,7 +42,7 @@ def _refused(error: RequestError) -> Response:
     return json_response({"error": str(error)}, HTTP[error.code])
 
 
-async def not_found(request: Request, error: Exception) -> Response:
+def not_found(request: Request, error: Exception) -> Response:
     """Answer a path or a method that no route has."""
     status = error.status_code if isinstance(error, HTTPException) else 404
     text = "Method Not Allowed" if status == 405 else "Not Found"
@@ -70,9 +70,6 @@ class Boundary:
 
         try:
             await self.app(scope, receive, noting)
-        except ClientDisconnect:
-            if not begun:
-                await Response(status_code=400)(scope, receive, send)  # nobody reads it
         except Exception as error:
             refused = refusal(error)
             if begun:  # too late for a status: the server closes the connection

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -148,7 +148,7 @@ async def _while_connected(
         if answered.done():
             return answered.result()
         if gone.done():
-            raise ClientDisconnect
+            raise RequestError("CANCELLED", "The client is gone")
         raise RequestError("UNAVAILABLE", "The request took too long")
     finally:
         for task in tasks:

@@ -133,7 +133,7 @@ class Service:
         Raises:
             RequestError: Too many are waiting.
         """
-        if self.batcher.full or not self.pixels.fits(1):
+        if self.batcher.full() or not self.pixels.fits(1):
             raise RequestError("UNAVAILABLE", "Too many requests are waiting; try again later")
 
     def infer(

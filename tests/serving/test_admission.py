@@ -96,6 +96,23 @@ def test_small_requests_pass_a_large_one():
     batcher.close()
 
 
+def test_large_requests_that_wait_take_no_places_of_small_ones():
+    model, batcher = Model(), Batcher(max_batch=1, max_queue=3)
+    running, _ = submit(batcher, model, [100, 1])
+    assert model.busy.wait(30)
+    waiting, _ = submit(batcher, model, [1, 2, 3])
+
+    assert not batcher.full()
+    with pytest.raises(RequestError, match="Too many"):
+        submit(batcher, model, [4, 5])
+    small, _ = submit(batcher, model, [6])
+    assert small.result(30)["x"].tolist() == [6]
+    model.go.set()
+    assert waiting.result(30)["x"].tolist() == [1, 2, 3]
+    assert running.done()
+    batcher.close()
+
+
 def test_a_batch_holds_no_more_pixels_than_allowed():
     """16 million: images of 7 million go by twos."""
     model, batcher = Model(), Batcher()
@@ -124,6 +141,22 @@ def test_a_large_request_ends_when_nobody_waits_for_it(end):
     with pytest.raises(RequestError, match="too long"):
         large.result(30)
     assert model.ran == [[100]]
+    batcher.close()
+
+
+def test_who_has_gone_takes_no_place_in_the_queue():
+    model, batcher = Model(), Batcher(max_queue=2)
+    first, _ = submit(batcher, model, [100])
+    assert model.busy.wait(30)
+    contexts = [submit(batcher, model, [n])[1] for n in (1, 2)]
+    assert batcher.full()
+    contexts[0].leave()
+    assert not batcher.full()
+    last, _ = submit(batcher, model, [3])
+    model.go.set()
+
+    assert last.result(30)["x"].tolist() == [3]
+    assert first.done()
     batcher.close()
 
 
@@ -263,6 +296,7 @@ def test_who_hangs_up_is_not_computed(held, at_address):
         until(lambda: held.service.batcher.waiting == 0 and held.service.pixels.held == 0)
 
     text = held.service.metrics.page().decode()
+    assert 'status="CANCELLED"} 2.0' in text
     assert 'status="OK"' not in text
 
 
