@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 __all__ = ["import_tensorflow", "silenced"]
 
@@ -19,17 +19,29 @@ def silenced() -> Iterator[None]:
         yield
         return
     # Python's buffered text must go out first, or it would appear after the C++ output is hidden.
-    sys.stderr.flush()
+    with suppress(AttributeError, OSError):  # None where it is closed; nobody may read it any more
+        sys.stderr.flush()
     # contextlib.redirect_stderr changes sys.stderr only; C++ writes to the descriptor.
-    kept = os.dup(2)
+    kept = _duplicate(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        # Where it was closed it stays open on nothing: else the next file that is opened would get
+        # this number, and what C++ prints.
+        if kept is not None:
+            os.dup2(kept, 2)
+            os.close(kept)
+        if nowhere != 2:
+            os.close(nowhere)
+
+
+def _duplicate(descriptor: int) -> int | None:
+    try:
+        return os.dup(descriptor)
+    except OSError:  # closed
+        return None
 
 
 @contextmanager
@@ -54,6 +66,8 @@ def import_tensorflow() -> None:
     TensorFlow's C++ prints to file descriptor 2 before any logging level is read, so the
     descriptor itself is turned away while it loads. ``KT_VERBOSE=1`` lets everything through.
     """
+    if sys.stderr is None:  # closed by 2>&-: progress bars and Keras write to it all the same
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if "tensorflow" in sys.modules or os.environ.get("KT_VERBOSE"):
         return
     # setdefault: a level that the user has set is kept.

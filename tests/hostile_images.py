@@ -142,7 +142,8 @@ def hostile():
     return [
         ("two.gif", gif((5, 5), [(1, 20_000), (20_000, 1)]), "400,000,000 pixels in 2 frames"),
         ("sum.gif", gif((9, 9), [(9000, 90)] * 120), "97,200,000 pixels in 120 frames"),
-        ("count.gif", encoded.gif((2, 2), [(2, 2)] * 10_001), "has 10,001 frames"),
+        ("count.gif", encoded.gif((2, 2), [(2, 2)] * 10_001), "has over 10,000 frames"),
+        ("tiny.gif", encoded.gif((2, 2), [(2, 2)] * 300_000), "has over 10,000 frames"),
         ("frame.gif", encoded.gif((9, 9), [(65_535, 65_535)]), "has 65535 x 65535 pixels"),
         ("blocks.gif", gif((9, 9), [])[:-1] + b"!\xfe" + b"\1a" * 1_100_000, "damaged GIF"),
         ("extensions.gif", gif((9, 9), [])[:-1] + b"!\xfe\0" * 1_100_000, "damaged GIF"),
@@ -154,6 +155,7 @@ def hostile():
         ("chunks.png", png_with(*[chunk(b"IDAT", b"")] * 110_000), "damaged PNG"),
         ("large.jpg", jpeg(65_535, 65_535), "has 65535 x 65535 pixels"),
         ("scans.jpg", jpeg(9000, 9000, scans=150, progressive=True), "is a JPEG of 160 scans"),
+        ("marks.jpg", jpeg(9, 9)[:-2] + b"\xff\xda\0\2" * 500_000, "damaged JPEG"),
         ("segments.jpg", b"\xff\xd8" + b"\xff\xe0\0\2" * 500_000, "damaged JPEG"),
         ("fill.jpg", b"\xff\xd8" + b"\xff" * 2_000_000, "damaged JPEG"),
         ("large.bmp", bmp(30_000, 30_000), "truncated or damaged BMP"),

@@ -16,8 +16,8 @@ PACKAGE = ROOT / "keras_transfer"
 
 # From the bottom up. A module imports only from lines above its own, or from its own package.
 LAYERS = [
-    {"errors", "seeds", "quiet", "cache", "group"},
-    {"tables"},
+    {"errors", "seeds", "quiet", "cache", "group", "atomic"},
+    {"tables", "checksums", "clock"},
     {"data", "networks"},
     {"evaluation"},
     {"inputs", "objectives", "features"},
@@ -97,6 +97,30 @@ def test_a_module_imports_only_from_lower_layers(path):
     for name in imports_of(path.read_text()):
         other = layer_of(name)
         assert other == own or LEVEL[other] < LEVEL[own], f"{own} imports {name}"
+
+
+WRITERS = {
+    "atomic.py": "the one module that replaces files",
+    "cache.py": "renames a damaged file",
+    "cli/main.py": "standard streams",
+    "exports": "writes into a folder that is published by one rename",
+    "features/claims.py": "claims, which nobody reads after their process has ended",
+    "features/eviction.py": "opens a file to lock it",
+    "features/store.py": "the description of a space, which is also its lock",
+}
+"""What opens files to write, besides the libraries that it calls, and why that is safe."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=id_of)
+def test_files_are_written_by_one_module(path):
+    own = path.relative_to(PACKAGE)
+    if str(own) in WRITERS or own.parts[0] in WRITERS:
+        return
+    written = re.compile(
+        r"""\.write_text\(|\.write_bytes\(|open\([^)]*["'][wa]b?\+?["']|os\.replace|copyfile"""
+    )
+    found = [line for line in path.read_text().splitlines() if written.search(line)]
+    assert not found, f"use keras_transfer.atomic: {found}"
 
 
 def test_no_modules_import_each_other():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -97,6 +99,28 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    with suppress(AttributeError, OSError):  # a notebook or a test has put another object there
+        if sys.stderr.fileno() == 2:
+            sys.stderr = io.TextIOWrapper(
+                io.BufferedWriter(_Unheard(2, "wb", closefd=False)),
+                sys.stderr.encoding,
+                "backslashreplace",
+                line_buffering=True,
+            )
+
+
+class _Unheard(io.FileIO):
+    """Standard error: what nobody can read, since it is full or its reader has gone, is no error.
+
+    The exit code of the command still says how it ended.
+    """
+
+    def write(self, content: Any) -> int:
+        """Write as far as it can be written."""
+        try:
+            return super().write(content)
+        except OSError:
+            return len(content)
 
 
 def _drop(stream: Any) -> None:

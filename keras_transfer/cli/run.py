@@ -16,6 +16,7 @@ from keras_transfer import catalog
 from keras_transfer.config.shorthand import SHORTHAND
 from keras_transfer.config.tree import groups_in, leaves, merged, nested, read_options, with_setting
 from keras_transfer.config.upgrade import upgraded
+from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs import interrupted
 from keras_transfer.workflows.recipe import Recipe
@@ -323,6 +324,8 @@ def _value(text: Any) -> Any:
         return text
     try:
         # BaseLoader keeps texts: a class called "no" must not become a bool.
-        return yaml.load(text, yaml.BaseLoader)
+        return load_yaml(text, yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise BadConfiguration(f"{text} is not a mapping such as {{cat: 2}}: {error}") from None
+        raise BadConfiguration(
+            f"{text:.100} is not a mapping such as {{cat: 2}}: {error}"
+        ) from None

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import yaml
 
+from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.networks import imagenet
 from keras_transfer.networks.backbones import BACKBONES
@@ -23,12 +24,14 @@ VARIANT = click.option(
 
 def _variant(text: str) -> dict[str, Any]:
     try:
-        variant = yaml.safe_load(text)
+        variant = load_yaml(text)
     except yaml.YAMLError:
         # A wrong YAML text and a text that is no mapping get the same message below.
         variant = None
     if not isinstance(variant, dict):
-        raise BadConfiguration(f"--variant {text}: should be a mapping such as '{{alpha: 0.35}}'.")
+        raise BadConfiguration(
+            f"--variant {text:.100}: should be a mapping such as '{{alpha: 0.35}}'."
+        )
     return variant
 
 

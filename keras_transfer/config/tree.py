@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from keras_transfer.config.shorthand import SHORTHAND
+from keras_transfer.config.yaml_values import DEPTH, load_yaml
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.group import Group
 from keras_transfer.methods.table import from_text
@@ -197,11 +198,12 @@ def with_setting(settings: dict[str, Any], assignment: str) -> dict[str, Any]:
     if not equals:
         raise BadConfiguration(f"--set {assignment}: should be KEY=VALUE, e.g. head.dropout=0.5.")
     try:
-        # YAML, so that numbers, lists and null need no rule of their own; safe_load builds no
-        # objects.
-        value = yaml.safe_load(text)
+        # YAML, so that numbers, lists and null need no rule of their own.
+        value = load_yaml(text)
     except yaml.YAMLError as error:
-        raise BadConfiguration(f"--set {assignment}: the value is not YAML: {error}") from None
+        raise BadConfiguration(f"--set {assignment:.100}: the value is not YAML: {error}") from None
+    if path.count(".") > DEPTH:
+        raise BadConfiguration(f"--set {assignment:.100}: no setting has more than {DEPTH} levels.")
     # Shorthand is applied later, to all stages at once.
     if path.strip() in SHORTHAND:
         return {**settings, path.strip(): value}
@@ -271,7 +273,7 @@ def read_options(path: Path) -> dict[str, Any]:
         BadConfiguration: The file cannot be read, or is not a YAML mapping.
     """
     try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+        options = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadConfiguration(f"{path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -56,7 +56,7 @@ def _manifest(path: str, reading: Reading) -> Samples:
 
 
 def _npz(path: str, reading: Reading) -> Samples:
-    from keras_transfer.data.arrays import read_npz
+    from keras_transfer.data.npz import read_npz
 
     return read_npz(Path(path), reading.known, reading.columns)
 

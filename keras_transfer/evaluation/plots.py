@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot: no window, no state shared with the user's
 
+from keras_transfer.atomic import replacing
 from keras_transfer.evaluation.layout import title
 
 __all__ = ["plot_curve", "plot_sweep", "plot_trials"]
@@ -48,7 +49,7 @@ def plot_curve(path: Path, found: Mapping[str, Any]) -> None:
     axes.minorticks_off()
     axes.set(xlabel="examples trained on", ylabel=f"{title(metric)} on the test split")
     axes.legend(loc="best")
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def plot_sweep(
@@ -80,7 +81,7 @@ def plot_sweep(
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     axes.set_ylim(low - 0.1 * (top - low), top + 0.1 * (top - low))
     axes.legend()
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def plot_trials(
@@ -121,4 +122,9 @@ def plot_trials(
             axes.set_xscale("log")  # set_xscale("linear") would remove the categories of choices
     for axes in rest[len(settings) :]:
         axes.set_visible(False)
-    figure.savefig(path)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as part:
+        figure.savefig(part)

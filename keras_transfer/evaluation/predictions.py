@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from keras_transfer.atomic import write_csv
 from keras_transfer.errors import BadData
 
 __all__ = [
@@ -83,18 +83,8 @@ def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str | 
         header: Names of the columns.
         rows: Texts, which are quoted, and numbers, which keep all their digits.
     """
-    # With the process id, since two processes may evaluate the same run.
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        # File names that are not UTF-8 are read as surrogates and written back unchanged.
-        with unfinished.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            # Texts are quoted: a name may hold a line break.
-            writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # Texts are quoted: a name may hold a line break.
+    write_csv(path, header, rows, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def read_predictions(path: str | Path) -> Predictions:
@@ -164,9 +154,5 @@ def write_curves(path: Path, points: Iterable[tuple[str, float, float, float]]) 
         path: File to write, CSV in UTF-8; an old one is replaced.
         points: As ``metrics.precision_recall_curves`` gives them.
     """
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["class", "threshold", "precision", "recall"])
-        writer.writerows(points)
-    os.replace(unfinished, path)
+    header = ["class", "threshold", "precision", "recall"]
+    write_csv(path, header, points, lineterminator="\r\n")

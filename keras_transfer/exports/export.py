@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.atomic import write_json
+from keras_transfer.clock import check_clock
 from keras_transfer.config.upgrade import versioned
 from keras_transfer.data.samples import LABEL
 from keras_transfer.exports.answers import Answers
@@ -19,7 +21,7 @@ from keras_transfer.exports.formats import PredictFunction, check_format, check_
 from keras_transfer.exports.parity import LIMITS, Limits, compare, gate
 from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.objectives.outputs import labels_of
-from keras_transfer.runs import Run, write_json
+from keras_transfer.runs import Run
 
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
@@ -69,11 +71,13 @@ def export(
         The export, which answers by the written files.
 
     Raises:
-        BadConfiguration: Format, quantization, name or folder will not do.
+        BadConfiguration: Format, quantization, name or folder will not do, or the system clock is
+            not set.
         BadData: The examples of the run are not to be had.
         CheckFailed: It does not answer as the model does; nothing is left behind.
     """
     row = check_format(format, quantize)
+    check_clock()
     run = run if isinstance(run, Run) else Run(run)
     check_input(run.settings["input"]["type"], quantize)
     base = Path(to or run.folder / "export") / checked_name(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from keras_transfer.exports.answers import Answers, Tensors
 from keras_transfer.exports.formats import PredictFunction
 from keras_transfer.exports.litert_metadata import with_metadata
 from keras_transfer.exports.reading import Arrays, joined, on_inputs
+from keras_transfer.exports.scratch import scratch
 from keras_transfer.exports.source import Source
 from keras_transfer.quiet import silenced
 
@@ -37,9 +37,9 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
     names of the units, in their order, are also inside the file, as its metadata say (they make
     it a ZIP archive, too).
     """
-    with silenced(), tempfile.TemporaryDirectory() as saved:
-        _save(source, saved)
-        content = _converter(source, quantize, saved).convert()
+    with silenced(), scratch(folder) as saved:
+        _save(source, str(saved))
+        content = _converter(source, quantize, str(saved)).convert()
     texts = {
         f"{answer.prefix}{LABELS}": "".join(f"{name}\n" for name in answer.output.names)
         for answer in source.answers

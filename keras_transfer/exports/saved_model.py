@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
 from keras_transfer.exports.formats import PredictFunction
 from keras_transfer.exports.reading import joined
+from keras_transfer.exports.scratch import scratch
 from keras_transfer.exports.serving_module import ServingModule
 from keras_transfer.exports.source import Source
 from keras_transfer.inputs.images import decode
@@ -33,12 +32,9 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
     Raises:
         OSError: The disk is full, or cannot be written to.
     """
-    with tempfile.TemporaryDirectory() as assets:
-        served = ServingModule(source, Path(assets))
-        try:
-            tf.saved_model.save(served, str(folder), signatures=served.signatures())
-        except tf.errors.ResourceExhaustedError as error:  # TensorFlow's word for a full disk
-            raise OSError(errno.ENOSPC, str(error)) from None
+    with scratch(folder) as assets:
+        served = ServingModule(source, assets)
+        tf.saved_model.save(served, str(folder), signatures=served.signatures())
     if source.answers.classes is not None:
         _name_method(folder / "saved_model.pb", "classify", CLASSIFY)
     _write_warmup(folder / WARMUP, source)

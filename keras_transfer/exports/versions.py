@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from keras_transfer.atomic import synchronize
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["checked_name", "numbered", "publish", "unfinished"]
 
 _VERSION = re.compile("[1-9][0-9]{0,18}")
+
+MAX_NAME = 200
+"""Characters; file systems allow 255 bytes, and names of unfinished folders are longer."""
 
 
 def checked_name(name: str) -> str:
@@ -22,6 +26,10 @@ def checked_name(name: str) -> str:
     Raises:
         BadConfiguration: It cannot.
     """
+    if len(name) > MAX_NAME:
+        raise BadConfiguration(
+            f"--name {name[:20]}...: has {len(name)} characters; at most {MAX_NAME} are allowed."
+        )
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or name.isdecimal():
         raise BadConfiguration(
             f"--name {name!r}: should be letters, digits, '_', '-' and '.', and no bare number."
@@ -76,6 +84,9 @@ def publish(folder: Path, base: Path) -> Path:
         Where it lies now: ``base/<version>``.
     """
     base.mkdir(exist_ok=True)
+    # Else a power cut after the rename may leave a version of empty files.
+    for path in (*folder.rglob("*"), folder):
+        synchronize(path)
     while True:
         version = base / str(1 + max(numbered(base), default=0))
         try:

@@ -24,13 +24,17 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.batches import given, streamed
 from keras_transfer.features.engines import Batch, available
+from keras_transfer.features.eviction import make_room
 from keras_transfer.features.selection import EXACT, SAMPLE, EngineChoice, EngineSelector, Pairs
-from keras_transfer.features.store import FOLDER, Table, make_room, open_space
+from keras_transfer.features.store import FOLDER, Space, Table, open_space
 from keras_transfer.networks.cutting import Cut, fingerprint
 
-__all__ = ["CLEAN", "EngineConfig", "FeatureExtractor", "View", "sources"]
+__all__ = ["CLEAN", "EngineConfig", "FeatureExtractor", "View"]
 
 logger = logging.getLogger("keras_transfer")
+
+Computation = Callable[[np.ndarray], Iterator[np.ndarray]]
+"""From the places of images in a table to batches of their features."""
 
 BATCH = 32
 """Images that go through a step from one boundary to the next together."""
@@ -38,7 +42,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class View:
-    """How examples are seen: clean, or augmented in one way that is drawn for each.
+    """How examples are seen: clean, or augmented in a way drawn for each.
 
     Attributes:
         metadata: What it depends on, JSON-ready; part of the key of its features.
@@ -123,7 +127,7 @@ class FeatureExtractor:
                 sample,
                 candidates=candidates,
                 tolerance=means.tolerance,
-                memory=means.cache / FOLDER / "engines.json",
+                memory=means.cache / FOLDER / "engines-2.json",
                 network=which,
             )
 
@@ -213,27 +217,39 @@ class FeatureExtractor:
         return streamed(self.whole.engine(), batches, self.shape, self.cut)
 
     def _cached(self, samples: Samples, view: View) -> Table | None:
-        while True:
-            choice = self.choice
-            with open_space(self.means.cache, self._key(view)) as space:
+        done, seconds = np.zeros(len(samples), bool), 0.0
+        with open_space(self.means.cache, self._key(view)) as space:
+            while True:
                 table, missing = space.find(samples.digests)
                 if table is not None:
-                    self._tell(0, len(samples), 0.0)
+                    self._tell(int(done.sum()), int((~done).sum()), seconds)
                     return table
+                if missing[done].any():
+                    raise OSError(f"{space.folder} does not give back what was just written")
                 new = _first_of_each(samples.digests, missing)
-                batches = self._computed(samples.take(new), view)
+                # What these features are made from comes first: it may wait for another run.
+                compute = self._computation(samples.take(new), view)
                 if self._key(view) != space.metadata:
-                    continue  # on these images another engine has proved better
-                row = np.empty(self.shape, choice.dtype)
-                reason = make_room(self.means.cache, len(new) * row.nbytes)
-                if reason:
-                    text = "Warning: %.1f GB of features do not go into the cache: %s."
-                    logger.warning(text, len(new) * row.nbytes / 1e9, reason)
-                    return None
-                began = time.perf_counter()
-                space.add(samples.digests[new], batches, row)
-                self._tell(len(new), len(samples) - len(new), time.perf_counter() - began)
-                return space.find(samples.digests)[0]
+                    break  # on these images another engine has proved better
+                digests, began = samples.digests[new], time.perf_counter()
+                with space.claim(digests) as own:
+                    if own.any() and not self._add(space, digests[own], compute(own.nonzero()[0])):
+                        return None
+                seconds += time.perf_counter() - began
+                done[new[own]] = True
+                space.wait(digests[~own])
+        return self._cached(samples, view)
+
+    def _add(self, space: Space, digests: np.ndarray, batches: Iterator[np.ndarray]) -> bool:
+        """Write features into the cache, if there is room."""
+        row = np.empty(self.shape, self.choice.dtype)
+        size = len(digests) * row.nbytes
+        if reason := make_room(self.means.cache, size):
+            text = "Warning: %.1f GB of features do not go into the cache: %s."
+            logger.warning(text, size / 1e9, reason)
+            return False
+        space.add(digests, batches, row)
+        return True
 
     def _in_memory(self, samples: Samples, view: View) -> Table | None:
         which = (view.number, view.seed, *samples.digests)
@@ -244,42 +260,48 @@ class FeatureExtractor:
             return None
         features = np.empty((len(samples), *row.shape), row.dtype)
         at, began = 0, time.perf_counter()
-        for batch in self._computed(samples, view):
+        for batch in self._computation(samples, view)(np.arange(len(samples))):
             features[at : at + len(batch)] = batch
             at += len(batch)
         self._tell(len(samples), 0, time.perf_counter() - began)
         self.held[which] = Table([features], np.zeros(len(samples), int), np.arange(len(samples)))
         return self.held[which]
 
-    def _computed(self, samples: Samples, view: View) -> Iterator[np.ndarray]:
-        """Batches of features. ``choice`` may change by the call, not by what follows."""
+    def _computation(self, samples: Samples, view: View) -> Computation:
+        """What computes features of some of these images.
+
+        ``choice`` may change by the call, not by what follows.
+        """
         if self.step is not None:
             earlier, step = self.step
             table = earlier.table(samples, view)
             if table is not None:
-                places = np.split(np.arange(len(table)), range(BATCH, len(table), BATCH))
-                return _shown(step.engine()(map(table.take, places)), len(table))
+                after = step.engine()
+                return lambda places: _shown(after(map(table.take, _split(places))), len(places))
             self.step = None  # no room for what lies between
-        engine = self.whole.engine()
-        seeds = view.seeds(samples.digests)
-        batches = plain_batches(samples, self.loading, view.augment, seeds).as_numpy_iterator()
-        return _shown(engine(map(self._given, batches)), len(samples))
+        engine, augment = self.whole.engine(), view.augment
+
+        def compute(places: np.ndarray) -> Iterator[np.ndarray]:
+            some = samples.take(places)
+            batches = plain_batches(some, self.loading, augment, view.seeds(some.digests))
+            inputs = map(self._given, batches.as_numpy_iterator())
+            return _shown(engine(inputs), len(places))
+
+        return compute
 
     def _given(self, batch: dict[str, np.ndarray]) -> Batch:
         """What the engine takes of a batch of inputs."""
         return given(batch, self.cut.inputs)
 
     def _inputs(self, samples: Samples) -> Batch:
-        batches = [*plain_batches(samples, self.loading).as_numpy_iterator()]
-        names = self.cut.inputs
-        joined = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
-        return given(joined, names)
+        return given(self._joined(samples, self.cut.inputs), self.cut.inputs)
 
     def sides(self, samples: Samples) -> dict[str, np.ndarray]:
         """(n, ...) inputs that the trainable part takes beside the features."""
         names = self.cut.passthrough
-        if not names:
-            return {}
+        return self._joined(samples, names) if names else {}
+
+    def _joined(self, samples: Samples, names: Sequence[str]) -> dict[str, np.ndarray]:
         batches = [*plain_batches(samples, self.loading).as_numpy_iterator()]
         return {name: np.concatenate([batch[name] for batch in batches]) for name in names}
 
@@ -308,37 +330,16 @@ class FeatureExtractor:
         }
 
 
-def sources(cuts: Sequence[Cut | None]) -> list[int | None]:
-    """From which later stage's features each stage can make its own.
-
-    That stage's boundary lies nearer to the pixels, and what lies before it stays as it is in
-    all stages between.
-
-    Args:
-        cuts: Of the stages in their order; None where a stage runs the network whole.
-
-    Returns:
-        For each stage the number of the later one that is cut nearest to the pixels, or None.
-    """
-    depths = [len(cut.frozen.weights) if cut else 0 for cut in cuts]
-    found: list[int | None] = []
-    for stage, depth in enumerate(depths):
-        best = None
-        for later in range(stage + 1, len(depths)):
-            if depths[later] == 0:
-                break
-            if depths[later] < min(depths[stage:later]):
-                best = later
-        found.append(best if depth else None)
-    return found
-
-
 def _shown(batches: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:
     """Pass batches on, with a bar where stderr is a terminal."""
     with tqdm(total=total, desc="Features", leave=False, disable=None, file=sys.stderr) as bar:
         for features in batches:
             yield features
             bar.update(len(features))
+
+
+def _split(places: np.ndarray) -> list[np.ndarray]:
+    return np.split(places, range(BATCH, len(places), BATCH))
 
 
 def _first_of_each(digests: np.ndarray, missing: np.ndarray) -> np.ndarray:

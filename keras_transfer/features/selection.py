@@ -8,6 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.atomic import write_json
+from keras_transfer.cache import set_aside
+from keras_transfer.checksums import sha256_of_document
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.engines import (
     Batch,
@@ -245,21 +249,29 @@ def _version(package: str) -> str:
 
 
 def _recall(memory: Path) -> dict[str, dict[str, Any]]:
+    """The choices of earlier runs; a damaged file is set aside."""
     try:
-        return json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = memory.read_bytes()
+    except OSError:
         return {}
+    try:
+        kept = json.loads(content)
+        if kept["sha256"] == sha256_of_document(kept["choices"]):
+            return kept["choices"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        pass  # not even JSON, or not ours
+    with suppress(OSError):
+        found = "its content does not match its checksum"
+        set_aside(memory, found, "engines are measured again")
+    return {}
 
 
 def _remember(memory: Path, key: str, choice: EngineChoice) -> None:
     """Cache a choice for the next run."""
-    # Runs share this file: each writes its own copy, and renaming replaces it at once.
-    unfinished = memory.with_name(f"{memory.name}.{os.getpid()}.tmp")
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         # Read again here: another run may have added its choice since.
-        known = {**_recall(memory), key: asdict(choice)}
-        unfinished.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        os.replace(unfinished, memory)
+        choices = {**_recall(memory), key: asdict(choice)}
+        write_json(memory, {"sha256": sha256_of_document(choices), "choices": choices})
     except OSError as error:
         logger.debug("The choice of engine cannot be cached: %s", error)

@@ -1,9 +1,8 @@
 """Features on disk: written once, memory-mapped, shared by runs, limited in size.
 
 A *space* is a folder below ``features/`` in the cache: features of one network, up to one boundary,
-of images of one size, in one view. It holds segments, ``<name>.npy`` with the features and
-``<name>.keys.npy`` with the digests of their images. A segment counts once its keys are there;
-both files come by renaming, the keys last, so that a killed run leaves nothing half done.
+of images of one size, in one view. It holds segments, whose checksums are verified before their
+features are used; a damaged segment is set aside, and what it held counts as missing.
 """
 
 from __future__ import annotations
@@ -13,31 +12,32 @@ import hashlib
 import json
 import logging
 import os
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from keras_transfer.errors import BadConfiguration
+from keras_transfer.atomic import remove_unfinished
+from keras_transfer.cache import BROKEN, set_aside
+from keras_transfer.features import claims
+from keras_transfer.features.locks import lock
+from keras_transfer.features.segments import (
+    Damaged,
+    Segment,
+    read_segment,
+    segment_names,
+    write_segment,
+)
 
-try:
-    import fcntl
-except ImportError:  # Windows: a space in use may be evicted
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["Space", "Table", "clear", "limit", "make_room", "open_space", "spaces"]
+__all__ = ["FOLDER", "METADATA", "Space", "Table", "is_current", "open_space"]
 
 logger = logging.getLogger("keras_transfer")
 
 FOLDER, METADATA = "features", "about.json"
 SEGMENT = 1 << 29
 """Bytes of features after which a segment is closed: what a killed run has to compute again."""
-SPARE = 1 << 30
-"""Bytes of the disk that are always left free."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +84,12 @@ class Space:
     Attributes:
         folder: Path of the folder.
         metadata: Description of the features; its hash is the folder's name.
+        verified: Files of features that have been found undamaged.
     """
 
     folder: Path
     metadata: dict[str, Any]
+    verified: set[Path] = field(default_factory=set)
 
     def find(self, digests: Sequence[str] | np.ndarray) -> tuple[Table | None, np.ndarray]:
         """Look images up.
@@ -97,25 +99,80 @@ class Space:
 
         Returns:
             The table of all of them, if all are there, and (n,) bool: which are missing.
+
+        Raises:
+            OSError: A file cannot be read, or a damaged one cannot be renamed.
         """
-        # SHA-256 in hex has 64 digits; arrays of fixed width are searched without Python objects.
-        requested = np.array(digests, "S64")
-        names = sorted(path.name[: -len(".keys.npy")] for path in self.folder.glob("*.keys.npy"))
-        segment, row = np.full(len(requested), -1), np.zeros(len(requested), int)
-        for number, name in enumerate(names):
-            keys = np.load(self.folder / f"{name}.keys.npy")
-            order = np.argsort(keys)
-            at = np.searchsorted(keys, requested, sorter=order)
-            # searchsorted gives len(keys) for what sorts after all keys.
-            at = order[np.minimum(at, len(keys) - 1)]
-            stored = keys[at] == requested
-            segment[stored], row[stored] = number, at[stored]
+        requested = _keys(digests)
+        while True:
+            segments = self._segments()
+            segment, row = _places(requested, segments)
+            used = [segments[number] for number in np.unique(segment[segment >= 0])]
+            # A list: each damaged segment is set aside now. Then others may have the same images.
+            if all([self._is_whole(one) for one in used]):
+                break
         missing = segment < 0
         if missing.any() or not len(requested):
             return None, missing
         # Memory-mapped: features may exceed the memory, and runs share the pages.
-        segments = [np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in names]
-        return Table(segments, segment, row), missing
+        arrays = [np.load(one.file, mmap_mode="r") for one in used]
+        # `used` is in the order of the numbers, so their rank is the place there.
+        return Table(arrays, np.unique(segment, return_inverse=True)[1], row), missing
+
+    def _segments(self) -> list[Segment]:
+        found = []
+        for name in segment_names(self.folder):
+            try:
+                found.append(read_segment(self.folder, name))
+            except FileNotFoundError:  # another run has set it aside
+                continue
+            except Damaged as error:
+                self._set_aside(error)
+        return found
+
+    def _is_whole(self, segment: Segment) -> bool:
+        if segment.file not in self.verified:
+            try:
+                segment.verify()
+            except Damaged as error:
+                self._set_aside(error)
+                return False
+            self.verified.add(segment.file)
+        return True
+
+    def _set_aside(self, error: Damaged) -> None:
+        set_aside(error.path, str(error), "its features are computed again")
+        # The other file of the segment is of no use without it.
+        for path in self.folder.glob(f"{error.path.stem}.*"):
+            if path.suffix != BROKEN:
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(path, path.with_name(path.name + BROKEN))
+
+    @contextlib.contextmanager
+    def claim(self, digests: Sequence[str] | np.ndarray) -> Iterator[np.ndarray]:
+        """Claim images whose features this run computes while the block lasts.
+
+        Args:
+            digests: Of images that were missing.
+
+        Yields:
+            (n,) bool: which are claimed; the others are there by now, or another run has them.
+
+        Raises:
+            OSError: The claim cannot be written.
+        """
+        keys = _keys(digests)
+        with contextlib.ExitStack() as held:
+            with claims.one_at_a_time(self.folder):
+                # Before what is there: a run gives up its claim once its features are there.
+                others = claims.claimed(self.folder)
+                own = self.find(digests)[1] & ~np.isin(keys, others)
+                held.enter_context(claims.claim(self.folder, keys[own]))
+            yield own
+
+    def wait(self, digests: Sequence[str] | np.ndarray) -> None:
+        """Wait until no other run computes features of these images, outside of any claim."""
+        claims.wait(self.folder, _keys(digests))
 
     def add(
         self, digests: Sequence[str] | np.ndarray, batches: Iterable[np.ndarray], row: np.ndarray
@@ -134,28 +191,7 @@ class Space:
         # One by one, because a segment may end within a batch.
         rows = (features for batch in batches for features in batch.astype(row.dtype))
         for start in range(0, len(digests), size):
-            keys = np.array(digests[start : start + size], "S64")
-            self._add_segment(keys, rows, row)
-
-    def _add_segment(self, keys: np.ndarray, rows: Iterator[np.ndarray], row: np.ndarray) -> None:
-        # A unique name: several runs may add to one space at the same time.
-        name = uuid.uuid4().hex
-        unfinished = self.folder / f"{name}.tmp"
-        header = {"descr": row.dtype.str, "fortran_order": False, "shape": (len(keys), *row.shape)}
-        try:
-            with unfinished.open("wb") as file:
-                # The header alone: np.save would need the entire segment in memory.
-                np.lib.format.write_array_header_1_0(file, header)
-                if hasattr(os, "posix_fallocate"):  # a full disk shows now, not in the middle
-                    os.posix_fallocate(file.fileno(), 0, file.tell() + len(keys) * row.nbytes)
-                for _ in range(len(keys)):
-                    file.write(next(rows).tobytes())
-            os.replace(unfinished, self.folder / f"{name}.npy")
-            with unfinished.open("wb") as file:
-                np.save(file, keys)
-            os.replace(unfinished, self.folder / f"{name}.keys.npy")
-        finally:
-            unfinished.unlink(missing_ok=True)
+            write_segment(self.folder, _keys(digests[start : start + size]), rows, row)
 
     @property
     def size(self) -> int:
@@ -166,9 +202,12 @@ class Space:
 
     @property
     def images(self) -> int:
-        """Number of images with features."""
-        files = self.folder.glob("*.keys.npy")
-        return sum(len(np.load(path, mmap_mode="r")) for path in files)
+        """Number of images with features; damaged segments do not count."""
+        count = 0
+        for name in segment_names(self.folder):
+            with contextlib.suppress(OSError, Damaged):
+                count += len(read_segment(self.folder, name).digests)
+        return count
 
     @property
     def used(self) -> float:
@@ -177,24 +216,6 @@ class Space:
             return (self.folder / METADATA).stat().st_mtime
         except OSError:
             return 0.0
-
-
-def limit() -> int:
-    """Limit of the cache in bytes: $KT_CACHE_GB times 1e9; 20 GB by default.
-
-    Raises:
-        BadConfiguration: $KT_CACHE_GB is no number of at least 0.
-    """
-    text = os.environ.get("KT_CACHE_GB", "20")
-    try:
-        gigabytes = float(text)
-    except ValueError:
-        gigabytes = -1.0
-    if not 0 <= gigabytes < float("inf"):
-        raise BadConfiguration(
-            f"KT_CACHE_GB = {text!r} should be a number of gigabytes, such as 20."
-        )
-    return int(gigabytes * 1e9)
 
 
 @contextlib.contextmanager
@@ -212,14 +233,10 @@ def open_space(cache: Path, metadata: dict[str, Any]) -> Iterator[Space]:
     """
     text = json.dumps(metadata, sort_keys=True)
     space = Space(cache / FOLDER / hashlib.sha256(text.encode()).hexdigest()[:32], metadata)
-    space.folder.mkdir(parents=True, exist_ok=True)
-    # "a+" neither fails where there is no file nor truncates that of another run.
-    with (space.folder / METADATA).open("a+", encoding="utf-8") as file:
-        # Unfinished files may be removed only while nobody else writes here.
-        if _locked(file, alone=True):
-            _sweep(space.folder)
-        _locked(file, alone=False)
-        if file.tell() == 0:
+    with _entered(space.folder) as file:
+        file.seek(0)
+        if file.read() != text:  # new, or damaged
+            file.truncate(0)
             file.write(text)
             file.flush()
         # The time of the last use decides which space is evicted first.
@@ -227,80 +244,55 @@ def open_space(cache: Path, metadata: dict[str, Any]) -> Iterator[Space]:
         yield space
 
 
-def _locked(file: IO[str], *, alone: bool) -> bool:
-    """Lock a space: exclusively if nobody else uses it, otherwise shared."""
-    if fcntl is None:
-        return not alone
+def _entered(folder: Path) -> IO[str]:
+    """The open metadata file of a space, with a lock by which nobody evicts the space."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as opened:
+            # "a+" neither fails where there is no file nor truncates that of another run.
+            file = (folder / METADATA).open("a+", encoding="utf-8", errors="replace")
+            opened.enter_context(file)
+            # Unfinished files may be removed only while nobody else writes here.
+            if lock(file, exclusive=True, wait=False) and is_current(file, folder):
+                _sweep(folder)
+            lock(file, exclusive=False, wait=True)
+            if is_current(file, folder):
+                opened.pop_all()
+                return file
+        # Another run has evicted the space between two of these lines.
+
+
+def is_current(file: IO[str], folder: Path) -> bool:
+    """Whether an open metadata file is still the one of the folder."""
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
-    except OSError:
+        return os.path.samestat(os.fstat(file.fileno()), (folder / METADATA).stat())
+    except FileNotFoundError:
         return False
-    return True
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the rest of a killed run: unfinished files, features without keys."""
-    for path in [*folder.glob("*.tmp"), *folder.glob("*.npy")]:
-        keys = path.with_name(path.name.replace(".npy", ".keys.npy"))
-        if path.suffix == ".tmp" or not (path.name.endswith(".keys.npy") or keys.exists()):
+    """Remove the rest of a killed run: unfinished files, claims, features without an index."""
+    remove_unfinished(folder)
+    for path in [*folder.glob("*.npy"), *folder.glob("*.claim"), *folder.glob("*.tmp")]:
+        if path.stem not in segment_names(folder):
             path.unlink(missing_ok=True)
+            if path.name.endswith(".keys.npy"):
+                logger.info("Features in %s have no checksums; they are computed again", path)
 
 
-def spaces(cache: Path) -> list[Space]:
-    """All spaces, the least recently used first."""
-    folders = []
-    for path in (cache / FOLDER).glob(f"*/{METADATA}"):
-        with contextlib.suppress(OSError, ValueError):
-            folders.append(Space(path.parent, json.loads(path.read_text(encoding="utf-8"))))
-    return sorted(folders, key=lambda space: space.used)
+def _keys(digests: Sequence[str] | np.ndarray) -> np.ndarray:
+    # SHA-256 in hex has 64 digits; arrays of fixed width are searched without Python objects.
+    return np.array(digests, "S64")
 
 
-def make_room(cache: Path, needed: int) -> str:
-    """Evict the least recently used spaces until there is room for more features.
-
-    Args:
-        cache: The cache folder.
-        needed: Bytes.
-
-    Returns:
-        Why there is no room, with nothing evicted for it; empty if there is.
-    """
-    old = _sizes(cache)
-    cache.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(cache).free - SPARE
-    if needed > limit():
-        return f"the cache is limited to {limit() / 1e9:g} GB (KT_CACHE_GB)"
-    if needed > free + sum(old.values()):
-        return f"{cache} has {max(free, 0) / 1e9:.1f} GB to spare"
-    excess = max(sum(old.values()) + needed - limit(), needed - free)
-    for space, size in old.items():
-        if excess <= 0:
-            break
-        excess -= size if _evicted(space) else 0
-    return "" if excess <= 0 else "other runs are using all of the cache"
-
-
-def _evicted(space: Space) -> bool:
-    try:
-        with (space.folder / METADATA).open("a+", encoding="utf-8") as file:
-            if fcntl is not None and not _locked(file, alone=True):
-                return False
-            shutil.rmtree(space.folder)
-    except OSError:
-        return False
-    logger.debug("Evicted %s", space.metadata)
-    return True
-
-
-def clear(cache: Path) -> tuple[int, int]:
-    """Remove all features that no run is writing.
-
-    Returns:
-        How many spaces were removed, and how many bytes they had.
-    """
-    sizes = [size for space, size in _sizes(cache).items() if _evicted(space)]
-    return len(sizes), sum(sizes)
-
-
-def _sizes(cache: Path) -> dict[Space, int]:
-    return {space: space.size for space in spaces(cache)}
+def _places(requested: np.ndarray, segments: Sequence[Segment]) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) number of the segment of each image, -1 where none has it, and (n,) its row there."""
+    segment, row = np.full(len(requested), -1), np.zeros(len(requested), int)
+    for number, one in enumerate(segments):
+        order = np.argsort(one.digests)
+        at = np.searchsorted(one.digests, requested, sorter=order)
+        # searchsorted gives len(digests) for what sorts after all of them.
+        at = order[np.minimum(at, len(order) - 1)]
+        stored = one.digests[at] == requested
+        segment[stored], row[stored] = number, at[stored]
+    return segment, row

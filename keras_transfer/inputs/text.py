@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from keras_transfer.atomic import write_json
 from keras_transfer.inputs.base import Input
 from keras_transfer.inputs.texts.vocabulary import SPECIAL_TOKENS, Vocabulary
 
@@ -172,7 +172,7 @@ class BoundText:
             "padding_mask": "true for all tokens but [PAD]",
             **{name: self.metadata[name] for name in ("length", "lowercase")},
         }
-        file.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_json(file, content)
         return [folder / VOCABULARY_FILE, file]
 
     def survey(self, texts: Sequence[str | bytes]) -> TextSurvey:

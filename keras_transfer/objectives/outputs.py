@@ -142,5 +142,7 @@ def read_outputs(path: Path) -> dict[str, Output]:
     if path.exists():
         return from_json(json.loads(path.read_text(encoding="utf-8")))
     classes = json.loads(path.with_name("classes.json").read_text(encoding="utf-8"))
+    if not isinstance(classes, list) or len({str(name) for name in classes}) < len(classes):
+        raise ValueError("it should hold a list of different names")
     # Version 1 had classifications only.
     return {LABEL: Output(Classification(), tuple(classes))}

@@ -7,11 +7,10 @@ from keras_transfer.runs.directory import (
     is_done,
     new_folder,
     recording,
-    stored_settings,
-    write_json,
 )
 from keras_transfer.runs.prediction import Prediction
 from keras_transfer.runs.predictor import Predictor
+from keras_transfer.runs.records import stored_settings
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import (
     digests_by_path,
@@ -34,6 +33,5 @@ __all__ = [
     "recording",
     "stored_settings",
     "write_bad_files",
-    "write_json",
     "write_split",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import platform
@@ -14,10 +13,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from keras_transfer.config.upgrade import stored, versioned
+from keras_transfer.atomic import is_unfinished, remove_unfinished
+from keras_transfer.clock import check_clock
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.runs.records import (
+    RUN,
+    SERIES,
+    final_files,
+    read_record,
+    write_record,
+    write_settings,
+)
 
 try:
     import fcntl
@@ -30,18 +36,18 @@ __all__ = [
     "has_interrupted",
     "interrupted",
     "is_done",
+    "is_only_begun",
     "locked_log",
     "new_folder",
     "recording",
-    "stored_settings",
-    "write_json",
 ]
 
 ROOT = Path("runs")
-PACKAGES = ("keras_transfer", "tensorflow", "keras", "numpy", "scikit-learn")
+LOG = "log.txt"
+REQUIRED = {"recipe": str, "status": str}
+"""What ``run.json`` must have."""
 
-SERIES = "series.json"
-"""The file of a folder whose runs belong together."""
+PACKAGES = ("keras_transfer", "tensorflow", "keras", "numpy", "scikit-learn")
 
 logger = logging.getLogger("keras_transfer")
 
@@ -55,8 +61,10 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
         not_inside: The data; if they are a folder, the run must not lie inside it.
 
     Raises:
-        BadConfiguration: ``out`` is there already and not empty, or lies inside the data folder.
+        BadConfiguration: ``out`` is there already and not empty, or lies inside the data folder;
+            or the system clock is not set.
     """
+    check_clock()
     # Resolved, since a symbolic link or ".." would hide that one folder lies in the other.
     home = Path(out or ROOT).resolve()
     data = Path(not_inside).expanduser().resolve() if isinstance(not_inside, str | Path) else None
@@ -67,7 +75,7 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
         )
     if out is not None:
         folder = Path(out)
-        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        if folder.is_file() or (folder.is_dir() and not is_only_begun(folder)):
             raise BadConfiguration(
                 f"{folder} already exists; a run never overwrites. Name another --out, "
                 "or resume an interrupted run by --resume."
@@ -134,15 +142,25 @@ def interrupted(name: str, out: str | Path | None = None) -> Path:
                 "folder of the interrupted run by --out, or leave out --resume."
             )
         return open_ones[-1]
-    if _status(Path(out)) is None:
+    folder = Path(out)
+    if is_only_begun(folder):
+        return folder
+    if not (folder / RUN).exists():
         raise BadConfiguration(f"{out} is no run folder, so there is nothing to resume.")
-    if _status(Path(out)) == "done":
+    metadata = read_record(folder / RUN, REQUIRED)
+    if metadata["status"] == "done":
         raise BadConfiguration(f"{out} is finished; there is nothing to resume.")
     # Another recipe's state would not fit its network, or worse, would fit and be continued.
-    began = json.loads((Path(out) / "run.json").read_text(encoding="utf-8"))["recipe"]
-    if began != name:
-        raise BadConfiguration(f"{out} is a run of recipe {began!r}, not of {name!r}.")
-    return Path(out)
+    if metadata["recipe"] != name:
+        raise BadConfiguration(f"{out} is a run of recipe {metadata['recipe']!r}, not of {name!r}.")
+    return folder
+
+
+def is_only_begun(folder: Path) -> bool:
+    """Whether a folder is empty, or a run in it was killed before it recorded anything."""
+    return folder.is_dir() and all(
+        path.name == LOG or is_unfinished(path) for path in folder.iterdir()
+    )
 
 
 def has_interrupted(name: str) -> bool:
@@ -165,9 +183,11 @@ def is_done(folder: Path) -> bool:
 
 
 def _status(folder: Path) -> str | None:
+    if is_only_begun(folder):
+        return "begun"
     try:
-        return json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"]
-    except (OSError, ValueError, KeyError):
+        return read_record(folder / RUN, REQUIRED)["status"]
+    except BadData:
         return None
 
 
@@ -178,11 +198,6 @@ def _begun(folder: Path) -> Path:
     return around[-1] if around else folder
 
 
-def stored_settings(folder: Path) -> dict[str, Any]:
-    """The settings that a run was started with, in the current format."""
-    return stored(yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8")))
-
-
 @contextlib.contextmanager
 def recording(
     folder: Path, name: str, kind: str, settings: dict[str, Any]
@@ -191,23 +206,30 @@ def recording(
 
     Yields:
         What ``run.json`` will say; the run adds to it.
+
+    Raises:
+        BadConfiguration: The system clock is not set.
     """
+    check_clock()  # a resumed run has its folder already
     folder.mkdir(parents=True, exist_ok=True)
     metadata: dict[str, Any] = {"recipe": name, "kind": kind, "status": "running"}
     metadata.update(
         cwd=os.getcwd(), versions=_versions(), started=time.strftime("%Y-%m-%dT%H:%M:%S%z")
     )
     # perf_counter: the wall clock may be set back during a run. A resumed run is never discarded.
-    began, fresh = time.perf_counter(), not (folder / "run.json").exists()
+    began, fresh = time.perf_counter(), not (folder / RUN).exists()
     # The lock comes first: files of a run that another process is writing stay untouched.
     handler = locked_log(folder)
-    text = yaml.safe_dump(versioned(settings), sort_keys=False)
-    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
-    # Written before training, so that a run that is killed is found as unfinished.
-    write_json(folder / "run.json", metadata)
+    for place in (folder, *folder.glob("members/*")):
+        remove_unfinished(place)
+    # Before all else, so that a run that is killed is found as unfinished. Without a checksum of
+    # the settings, whose format may change with a new version of this package.
+    write_record(folder / RUN, metadata)
+    metadata.update(write_settings(folder, settings))
+    write_record(folder / RUN, metadata)
     try:
         yield metadata
-        metadata["status"] = "done"
+        metadata.update(final_files(folder), status="done")
     # Not an Exception, so it needs its own branch; the training has saved its state by now.
     except KeyboardInterrupt:
         metadata["status"] = "interrupted"
@@ -222,7 +244,7 @@ def recording(
         raise
     finally:
         metadata.setdefault("seconds", {})["total"] = round(time.perf_counter() - began, 3)
-        write_json(folder / "run.json", metadata)
+        write_record(folder / RUN, metadata)
         logger.removeHandler(handler)
         handler.close()
         if metadata["status"] == "failed" and fresh and not (folder / "best.keras").exists():
@@ -237,7 +259,7 @@ def locked_log(folder: Path) -> logging.FileHandler:
     """
     # Appends, so opening it before the lock is taken harms no other run, and a resumed run adds to
     # it.
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    handler = logging.FileHandler(folder / LOG, encoding="utf-8")
     assert handler.stream is not None
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     if fcntl is not None:
@@ -260,13 +282,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return versions
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file atomically."""
-    unfinished = path.with_suffix(".tmp")
-    # NaN is no JSON: browsers and most parsers refuse it. Text first: an error leaves no file.
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    # In the same folder, since a rename is atomic only within one file system.
-    os.replace(unfinished, path)

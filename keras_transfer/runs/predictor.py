@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transfer.atomic import write_json
 from keras_transfer.cache import cache_dir
 from keras_transfer.data.copies import families, report_copies
 from keras_transfer.data.samples import LABEL, Samples
@@ -16,7 +17,6 @@ from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, Unknow
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.base import Labels
 from keras_transfer.objectives.outputs import Output, encode, labels_of, single_class
-from keras_transfer.runs.directory import write_json
 from keras_transfer.runs.prediction import Prediction
 from keras_transfer.runs.split_table import read_digests, read_train_counts, write_bad_files
 

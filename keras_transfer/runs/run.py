@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,8 +18,16 @@ from keras_transfer.errors import BadConfiguration, BadData, BadWeights
 from keras_transfer.evaluation.layout import metric_text, title
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Output, read_outputs
-from keras_transfer.runs.directory import stored_settings
+from keras_transfer.runs.directory import REQUIRED
 from keras_transfer.runs.predictor import Predictor
+from keras_transfer.runs.records import (
+    RUN,
+    damaged,
+    read_json,
+    read_record,
+    stored_settings,
+    verify_files,
+)
 from keras_transfer.runs.split_table import read_rows
 
 if TYPE_CHECKING:
@@ -30,6 +37,9 @@ if TYPE_CHECKING:
     from keras_transfer.networks.network import Network
 
 __all__ = ["Run"]
+
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading a damaged file of a version without checksums may raise."""
 
 
 class Run(Predictor):
@@ -44,45 +54,49 @@ class Run(Predictor):
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        if not (self.folder / "run.json").is_file():
+        if not (self.folder / RUN).is_file():
             raise BadConfiguration(f"{folder} is no run folder: there is no run.json in it.")
         if self.metadata["status"] != "done":
             raise BadConfiguration(
                 f"The run in {folder} is not finished (it is {self.metadata['status']!r}). "
                 f"Finish it: the command that began it, with --out {folder} --resume."
             )
+        verify_files(self.folder, self.metadata)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
 
-    def _json(self, name: str) -> Any:
-        try:
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadData(f"{self.folder / name} cannot be read: {error}") from None
-
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """Content of ``run.json``: recipe, kind, versions, status, seconds."""
-        return self._json("run.json")
+        return read_record(self.folder / RUN, REQUIRED)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Every setting of the recipe as it was run."""
-        return stored_settings(self.folder)
+        settings = stored_settings(self.folder)
+        assert settings is not None, "a finished run has settings"
+        return settings
 
     @cached_property
     def outputs(self) -> dict[str, Output]:
         """Outputs of the network by name."""
+        path = self.folder / "outputs.json"
+        # Without it the run would be taken for one of version 1.
+        verify_files(self.folder, self.metadata, [path.name])
         try:
-            return read_outputs(self.folder / "outputs.json")
-        except (OSError, ValueError, KeyError) as error:
-            raise BadData(f"{self.folder / 'outputs.json'} cannot be read: {error}") from None
+            return read_outputs(path)
+        except (*UNREADABLE, BadConfiguration) as error:
+            found = path if path.exists() else path.with_name("classes.json")  # of version 1
+            raise damaged(found, error) from None
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Metrics by split, "test" and "val", and of the "baselines"."""
-        return self._json("metrics.json")
+        metrics = read_json(self.folder / "metrics.json", dict)
+        if not all(isinstance(metrics.get(name), dict) for name in ("test", "val", "baselines")):
+            raise damaged(self.folder / "metrics.json", "it lacks test, val or baselines")
+        return metrics
 
     def report(self) -> str:
         """The metrics on the test split and of the baselines, as text."""
@@ -121,16 +135,15 @@ class Run(Predictor):
     @cached_property
     def history(self) -> list[dict[str, Any]]:
         """Rows of ``history.csv``, one per epoch: stage, epoch, metrics, learning rate."""
-        with (self.folder / "history.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return [
-            {
-                "stage": row.pop("stage"),
-                "epoch": int(row.pop("epoch")),
-                **{name: float(value) for name, value in row.items()},
-            }
-            for row in rows
-        ]
+        path = self.folder / "history.csv"
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [_epoch(row) for row in csv.DictReader(file)]
+        except (*UNREADABLE, csv.Error) as error:
+            raise damaged(path, error) from None
+        if not rows:
+            raise damaged(path, "it has no rows")
+        return rows
 
     @cached_property
     def model(self) -> keras.Model:
@@ -140,6 +153,7 @@ class Run(Predictor):
         """
         import keras
 
+        verify_files(self.folder, self.metadata, ["best.keras"])
         try:
             # compile=False: the file holds no optimizer, and losses of ours would need to be
             # registered.
@@ -161,9 +175,11 @@ class Run(Predictor):
 
         # The size comes from the model: image_size may be None in the settings.
         first, *_ = self.network.predictor.inputs
-        given = read_input(self.settings["input"])
-        bound = given.bind(given.load(self.folder), first.shape[1])
-        return Loading(bound, self.settings["batches"]["batch_size"])
+        try:
+            given, size = read_input(self.settings["input"]), self.settings["batches"]["batch_size"]
+        except (*UNREADABLE, BadConfiguration) as error:
+            raise damaged(self.folder / "recipe.yaml", error) from None
+        return Loading(given.bind(given.load(self.folder), first.shape[1]), size)
 
     @property
     def split(self) -> Path:
@@ -239,3 +255,9 @@ class Run(Predictor):
             groups=table[1],
             digests=digests,
         )
+
+
+def _epoch(row: dict[str, str]) -> dict[str, Any]:
+    """A row of ``history.csv`` with its numbers."""
+    numbers = {name: float(value) for name, value in row.items() if name not in ("stage", "epoch")}
+    return {"stage": row["stage"], "epoch": int(row["epoch"]), **numbers}

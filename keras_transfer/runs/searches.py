@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_transfer.atomic import write_csv
 from keras_transfer.config.tree import differences
 from keras_transfer.config.upgrade import stored
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.runs.directory import write_json
+from keras_transfer.runs.records import read_record, write_record
 
 __all__ = ["COMPLETE", "FAILED", "PRUNED", "RUNNING", "Record", "Trial"]
 
@@ -61,14 +61,14 @@ class Record:
         self.path, self.asked = folder / "search.json", json.loads(json.dumps(asked))
         self.trials: list[Trial] = []
         if self.path.exists():
-            before = json.loads(self.path.read_text(encoding="utf-8"))
+            before = read_record(self.path, {"asked": dict, "trials": list})
             if before["trials"]:  # before the first it may become another
                 self._check_same(before["asked"])
             self.trials = [Trial(**trial) for trial in before["trials"]]
 
     def write(self) -> None:
         """Write all trials, in one atomic step."""
-        write_json(self.path, {"asked": self.asked, "trials": [asdict(t) for t in self.trials]})
+        write_record(self.path, {"asked": self.asked, "trials": [asdict(t) for t in self.trials]})
 
     @property
     # A running trial of the file is one that was killed; it is resumed, not counted.
@@ -78,13 +78,15 @@ class Record:
 
     def write_table(self, path: Path, monitor: str, settings: Sequence[str]) -> None:
         """Write one row per trial: number, state, metric, epochs, settings, reason of the end."""
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["trial", "state", monitor, "epochs", *settings, "reason"])
-            for trial in self.over:
-                values = [trial.values[setting] for setting in settings]
-                metadata = [trial.number, trial.state, trial.value, len(trial.metrics)]
-                writer.writerow([*metadata, *values, trial.reason])
+        rows = (
+            [
+                *(trial.number, trial.state, trial.value, len(trial.metrics)),
+                *(trial.values[setting] for setting in settings),
+                trial.reason,
+            ]
+            for trial in self.over
+        )
+        write_csv(path, ["trial", "state", monitor, "epochs", *settings, "reason"], rows)
 
     def _check_same(self, before: dict[str, Any]) -> None:
         changed = [

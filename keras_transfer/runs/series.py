@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from keras_transfer.config.upgrade import versioned
 from keras_transfer.errors import BadConfiguration, TransferError
-from keras_transfer.runs.directory import ROOT, SERIES, discard, write_json
+from keras_transfer.runs.directory import ROOT, discard, is_only_begun
+from keras_transfer.runs.records import SERIES, read_record, write_record, write_settings
 from keras_transfer.runs.run import Run
+
+REQUIRED = {"recipe": str, "kind": str, "status": str}
 
 __all__ = ["interrupted_series", "recorded_series", "runs_of", "stored_series"]
 
@@ -33,9 +32,10 @@ def recorded_series(
         What ``series.json`` will say; whoever runs it adds "runs", their folders, and metrics.
     """
     metadata = {**metadata, "status": "running"}
-    text = yaml.safe_dump(versioned(settings), sort_keys=False)
-    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
-    write_json(folder / SERIES, metadata)
+    # Before all else, so that a series that is killed is found as unfinished.
+    write_record(folder / SERIES, metadata)
+    metadata.update(write_settings(folder, settings))
+    write_record(folder / SERIES, metadata)
     try:
         yield metadata
         metadata["status"] = "done"
@@ -47,15 +47,17 @@ def recorded_series(
         if metadata["status"] == "failed" and not any(folder.rglob("run.json")):
             discard(folder)  # the first run could not even begin: leave the name free
         else:
-            write_json(folder / SERIES, metadata)
+            write_record(folder / SERIES, metadata)
 
 
 def stored_series(folder: str | Path) -> dict[str, Any] | None:
-    """Content of ``series.json``; None if the folder holds no series."""
-    try:
-        return json.loads((Path(folder) / SERIES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    """Content of ``series.json``; None if the folder holds no series.
+
+    Raises:
+        BadData: The file is damaged.
+    """
+    path = Path(folder) / SERIES
+    return read_record(path, REQUIRED) if path.exists() else None
 
 
 def interrupted_series(name: str, kind: str, out: str | Path | None = None) -> Path:
@@ -68,6 +70,8 @@ def interrupted_series(name: str, kind: str, out: str | Path | None = None) -> P
     numbered = [path for path in home.glob("*") if path.name.isdecimal()]
     folders = [Path(out)] if out is not None else sorted(numbered, key=lambda path: int(path.name))
     expected = {"recipe": name, "kind": kind}
+    if out is not None and is_only_begun(folders[0]):
+        return folders[0]
     for folder in reversed(folders):
         metadata = stored_series(folder)
         # "running" counts as unfinished: after SIGKILL nobody changes the status.

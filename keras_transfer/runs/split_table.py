@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.atomic import write_bytes, write_csv
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
+from keras_transfer.runs.records import damaged
 
 __all__ = [
     "digests_by_path",
@@ -37,23 +39,33 @@ def write_split(path: Path, samples: Samples) -> None:
     Raises:
         BadData: The directory holds another table: the data have changed since the run began.
     """
-    unfinished = path.with_suffix(".tmp")
-    _write(unfinished, COLUMNS, _rows_of(samples))
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows((COLUMNS, *_rows_of(samples)))
     # A resumed run on other data would mix two data sets without any sign of it.
-    if path.exists() and _content(path) != _content(unfinished):
-        unfinished.unlink()
+    if path.exists() and _content(path) != table.getvalue():
         raise BadData(
             f"The data are not those that the run in {path.parent} began with (see {path}); "
             "put them back, or start a new run without --resume."
         )
-    os.replace(unfinished, path)
+    write_bytes(path, table.getvalue().encode(errors="surrogateescape"))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table by the names of their columns, in its order."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [{"split" if key == "part" else key: row[key] for key in row} for row in rows]
+    """The rows of a table by the names of their columns, in its order.
+
+    Raises:
+        BadData: It cannot be read, or is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            header, *rows = [*csv.reader(file)]
+            table = [dict(zip(header, row, strict=True)) for row in rows]
+    except (OSError, ValueError, csv.Error) as error:
+        raise damaged(path, error) from None
+    columns = {"split" if name == "part" else name for name in header}  # of version 1
+    if not columns >= set(COLUMNS):
+        raise damaged(path, f"it lacks the column {min(set(COLUMNS) - columns)}")
+    return [{"split" if key == "part" else key: row[key] for key in row} for row in table]
 
 
 def read_train_counts(path: Path, classes: Sequence[str]) -> list[int]:
@@ -88,7 +100,8 @@ def write_bad_files(path: Path, samples: Samples, reasons: np.ndarray) -> None:
     """
     bad = reasons != ""
     if bad.any():
-        _write(path, ("path", "reason"), zip(samples.keys[bad], reasons[bad], strict=True))
+        rows = zip(samples.keys[bad], reasons[bad], strict=True)
+        write_csv(path, ("path", "reason"), rows, lineterminator="\r\n")
 
 
 def _rows_of(samples: Samples) -> Iterator[tuple[Any, ...]]:
@@ -97,15 +110,7 @@ def _rows_of(samples: Samples) -> Iterator[tuple[Any, ...]]:
     return zip(*columns, strict=True)
 
 
-def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    # newline="": csv writes its own line ends, and a path may contain one.
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
 def _content(path: Path) -> str:
     # Bytes: text mode would translate line ends inside quoted paths.
-    text = path.read_bytes().decode()
+    text = path.read_bytes().decode(errors="surrogateescape")
     return text.replace(OLD_HEADER, ",".join(COLUMNS), 1)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from keras_transfer.atomic import write_csv
 from keras_transfer.errors import CheckFailed
-from keras_transfer.runs.directory import discard, new_folder, write_json
+from keras_transfer.runs.directory import discard, new_folder
+from keras_transfer.runs.records import read_record, write_record
 from keras_transfer.training.lr_finder import RULES, Sweep
 
 __all__ = ["new_sweep", "stored_sweep", "write_sweep"]
@@ -45,7 +45,7 @@ def new_sweep(
 def stored_sweep(folder: Path) -> dict[str, Any] | None:
     """Result of a sweep in this folder, as ``write_sweep`` returned it; None without a sweep."""
     path = folder / FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return read_record(path, {"learning_rate": float}) if path.exists() else None
 
 
 def write_sweep(folder: Path, seen: Sweep) -> dict[str, Any]:
@@ -57,16 +57,14 @@ def write_sweep(folder: Path, seen: Sweep) -> dict[str, Any]:
     Raises:
         CheckFailed: No rule holds; the table is written all the same.
     """
-    with (folder / "lr_find.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("learning_rate", "loss", "smoothed"))
-        writer.writerows(zip(*seen, seen.smoothed.tolist(), strict=True))
+    rows = zip(*seen, seen.smoothed.tolist(), strict=True)
+    write_csv(folder / "lr_find.csv", ("learning_rate", "loss", "smoothed"), rows)
     rules = seen.suggestions()
     rule = next(iter(RULES))
     suggestions = {"learning_rate": rules[rule], "rule": rule, "rules": rules}
     _plot(folder / "lr_find.png", seen, rules)
     # Last: the file marks a finished sweep, which a resumed run does not repeat.
-    write_json(folder / FILE, suggestions)
+    write_record(folder / FILE, suggestions)
     return suggestions
 
 

@@ -135,7 +135,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
         # Counted under the first task's model; without a task, under none.
-        first = next(iter(request.tasks), inference_pb2.InferenceTask())
+        first = next(iter(request.tasks), inference_pb2.InferenceTask(model_spec={}))
         with self._measured("MultiInference", first):
             model = _model(self.service, first)
             check_tasks(request, model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import math
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer import runs
+from keras_transfer.atomic import write_csv
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.objectives.base import Objective
@@ -232,10 +232,7 @@ def _doubling(
 def _write_curve(folder: Path, stem: str, found: Mapping[str, Any]) -> None:
     """Write the points as CSV, and as a plot where Matplotlib is installed."""
     rows = [_flat(point) for point in found["points"]]
-    with (folder / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / f"{stem}.csv", [*rows[0]], [[*row.values()] for row in rows])
     try:
         from keras_transfer.evaluation.plots import plot_curve
     except ImportError:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from keras_transfer import quiet, runs
+from keras_transfer.atomic import copy, write_text
 from keras_transfer.config.upgrade import versioned
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, TransferError
 from keras_transfer.runs.directory import locked_log
@@ -211,7 +212,7 @@ class Search:
     def _check_data(self, split: Path) -> None:
         first = self.folder / "split.csv"
         if not first.exists():
-            shutil.copyfile(split, first)
+            copy(split, first)
         # shallow=True would compare sizes and times only.
         elif not filecmp.cmp(first, split, shallow=False):
             raise BadData(
@@ -268,7 +269,7 @@ class Search:
             settings = versioned(with_values(self.recipe, best.values).settings())
             # All settings, so that a later default cannot change what best.yaml means.
             text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-            (self.folder / "best.yaml").write_text(text, encoding="utf-8")
+            write_text(self.folder / "best.yaml", text)
         for trial in over:
             if trial is not best:
                 for suffix in ("keras", "npz"):

@@ -85,7 +85,7 @@ def series_folder(
         return runs.new_folder(name, out, not_inside=recipe.data.source)
     folder = interrupted_series(name, requested["kind"], out)
     recipe.stored_in(folder).check_same(recipe)
-    stored = stored_series(folder) or {}
+    stored = stored_series(folder) or requested
     for setting, value in requested.items():
         if stored.get(setting) != value:
             raise BadConfiguration(

@@ -9,6 +9,7 @@ import yaml
 
 from keras_transfer.config.recipe_checks import val_monitors
 from keras_transfer.config.tree import full_path, with_setting
+from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.workflows.finetune import FineTune
@@ -238,9 +239,9 @@ def _setting(text: str) -> Setting:
     if ":" in parsed and "," not in parsed:
         return Setting(path, _ends(text, parsed, log), "log" if log else "range")
     try:
-        values = yaml.safe_load(f"[{parsed}]")
+        values = load_yaml(f"[{parsed}]")
     except yaml.YAMLError as error:
-        raise BadConfiguration(f"--search {text}: the values are not YAML: {error}") from None
+        raise BadConfiguration(f"--search {text:.100}: the values are not YAML: {error}") from None
     if log or len(values) < 2:
         raise BadConfiguration(f"--search {text}: {FORM}, with two values at least.")
     return Setting(path, tuple(map(_plain, values)), "choice")

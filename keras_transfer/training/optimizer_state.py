@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+
+from keras_transfer.atomic import replacing
 
 __all__ = ["load_optimizer_state", "per_variable_steps", "save_optimizer_state", "unwrapped"]
 
@@ -72,9 +73,8 @@ def save_optimizer_state(path: Path, optimizer: Any, variables: Sequence[Any]) -
         arrays[f"{index}.{AGE}"] = np.array(done + (0 if ages is None else ages[i]))
         for name, slot in _slots(inner, i):
             arrays[f"{index}.{name}"] = keras.ops.convert_to_numpy(slot)
-    unfinished = path.with_suffix(".tmp.npz")
-    np.savez(unfinished, allow_pickle=False, **arrays)
-    os.replace(unfinished, path)
+    with replacing(path) as part:
+        np.savez(part, allow_pickle=False, **arrays)
 
 
 def load_optimizer_state(path: Path, optimizer: Any, variables: Sequence[Any]) -> int:

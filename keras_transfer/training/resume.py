@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_transfer.atomic import replacing
 from keras_transfer.errors import BadData
 
 __all__ = [
@@ -40,19 +40,16 @@ def save_state(path: Path, model: keras.Model, progress: dict[str, Any]) -> None
     arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
     # NumPy stores bfloat16 as raw bytes; float32 holds every bfloat16 exactly.
     arrays = {k: v.astype("float32") if v.dtype.kind == "V" else v for k, v in arrays.items()}
-    # np.savez would append .npz to any other name.
-    unfinished = path.with_suffix(".tmp.npz")
     # In the same file, so that variables and position are always of one moment.
     arrays[PROGRESS] = np.array(json.dumps(progress))
-    np.savez(unfinished, allow_pickle=False, **arrays)
-    os.replace(unfinished, path)
+    with replacing(path) as part:
+        np.savez(part, allow_pickle=False, **arrays)
 
 
 def save_model(path: Path, model: keras.Model) -> None:
     """Write a ``.keras`` file; written atomically."""
-    unfinished = path.with_suffix(".tmp.keras")
-    model.save(unfinished)
-    os.replace(unfinished, path)
+    with replacing(path) as part:
+        model.save(part)
 
 
 def read_progress(path: Path) -> dict[str, Any] | None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from keras_transfer.atomic import copy, write_csv
 from keras_transfer.features.stage_batches import StageBatches
 from keras_transfer.networks.network import Network
 from keras_transfer.training.callbacks import (
@@ -287,7 +285,7 @@ class Trainer:
         best, last = self.folder / "best.keras", self.folder / "last.keras"
         if self.best.exists() and holds_variables(self.best, part):  # the last epoch was the best
             self._keep_best(part)
-            shutil.copyfile(best, last)
+            copy(best, last)
         else:
             save_model(last, self.predictor)
             if not self._keep_best(part):  # an earlier stage was better
@@ -305,9 +303,6 @@ def _learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write one row per epoch, atomically: stage, epoch, metrics, learning rate."""
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(unfinished, path)
+    header = list(rows[0])
+    table = ([row.get(name, "") for name in header] for row in rows)
+    write_csv(path, header, table, lineterminator="\r\n")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer import runs
+from keras_transfer.atomic import write_json
 from keras_transfer.data.copies import families
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.objectives.base import Objective
@@ -61,7 +61,7 @@ def evaluate(
         if isinstance(objective, Classification):
             stem = "pr_curves" if name == LABEL else f"pr_curves_{name}"
             _write_curves(folder / f"{stem}.csv", test, predictions["test"][name])
-    runs.write_json(folder / "outputs.json", to_json(outputs))
+    write_json(folder / "outputs.json", to_json(outputs))
     if [*objectives] == [LABEL]:
         (objective,) = objectives.values()
         baselines = {objective.baseline_name: metrics["baselines"][LABEL]}

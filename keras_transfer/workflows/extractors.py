@@ -7,10 +7,10 @@ from typing import Any
 
 from keras_transfer.data.batches import Loading
 from keras_transfer.data.samples import Samples
-from keras_transfer.features.extractor import EngineConfig, FeatureExtractor, sources
+from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
 from keras_transfer.networks.cutting import Cut
 
-__all__ = ["StageExtractors"]
+__all__ = ["StageExtractors", "sources"]
 
 
 class StageExtractors:
@@ -68,3 +68,28 @@ class StageExtractors:
                 earlier=earlier,
             )
         return self.made.get(index)
+
+
+def sources(cuts: Sequence[Cut | None]) -> list[int | None]:
+    """From which later stage's features each stage can make its own.
+
+    That stage's boundary lies nearer to the pixels, and what lies before it stays as it is in
+    all stages between.
+
+    Args:
+        cuts: Of the stages in their order; None where a stage runs the network whole.
+
+    Returns:
+        For each stage the number of the later one that is cut nearest to the pixels, or None.
+    """
+    depths = [len(cut.frozen.weights) if cut else 0 for cut in cuts]
+    found: list[int | None] = []
+    for stage, depth in enumerate(depths):
+        best = None
+        for later in range(stage + 1, len(depths)):
+            if depths[later] == 0:
+                break
+            if depths[later] < min(depths[stage:later]):
+                best = later
+        found.append(best if depth else None)
+    return found

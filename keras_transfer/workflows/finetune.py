@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from keras_transfer import quiet, runs, seeds
+from keras_transfer.atomic import write_json
 from keras_transfer.cache import cache_dir
 from keras_transfer.config import rules, shorthand
 from keras_transfer.config.groups import Backbone, Batches, Head, Runtime
@@ -149,11 +150,7 @@ class FineTune(Recipe):
         if "none" not in self.baselines:
             with _timed(clock, "plain_models"):
                 metrics["baselines"] |= plain_models(self, folder, samples)
-        runs.write_json(folder / "metrics.json", metrics)
-        # Only now: until metrics.json is there, a resumed run needs these states.
-        for home in (folder, *folder.glob("members/*")):
-            for name in ("state.npz", "best_all.npz"):
-                (home / name).unlink(missing_ok=True)
+        write_json(folder / "metrics.json", metrics)
         reports = runner.reports()
         clock["features"] = sum(report["seconds"] for report in reports.values())
         data = runs.fingerprint(folder / "split.csv")

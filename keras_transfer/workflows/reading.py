@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer import runs, seeds
+from keras_transfer.atomic import write_json
 from keras_transfer.cache import cache_dir
 from keras_transfer.config.groups import Data
 from keras_transfer.data import sources, splits
@@ -71,7 +72,7 @@ def read_samples(
     report_copies(samples)
     # Raises if a resumed run finds other data than it began with.
     runs.write_split(folder / "split.csv", samples)
-    runs.write_json(folder / "classes.json", samples.classes)
+    write_json(folder / "classes.json", samples.classes)
     return samples
 
 

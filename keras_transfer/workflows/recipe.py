@@ -111,7 +111,8 @@ class Recipe(Group):
 
     def stored_in(self, folder: Path) -> Self:
         """The recipe that the run in a directory was started with."""
-        return self.changed(**runs.stored_settings(folder))
+        settings = runs.stored_settings(folder)
+        return self if settings is None else self.changed(**settings)
 
     def check_same(self, asked: Self) -> None:
         """Refuse to resume with settings that differ from those of the run.
@@ -133,6 +134,10 @@ class Recipe(Group):
         """Run in this directory, which is empty or holds an interrupted run of the same recipe."""
         with runs.recording(folder, name, type(self).__name__, self.settings()) as metadata:
             metadata.update(self.train(folder, source))
+        # Only now: until run.json says "done", a resumed run needs the states of training.
+        for home in (folder, *folder.glob("members/*")):
+            for state in home.glob("*.npz"):
+                state.unlink()
 
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, train, evaluate, write.

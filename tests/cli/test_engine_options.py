@@ -1,10 +1,12 @@
 """The feature engine from the command line: what is kept, what is shared, what is refused."""
 
+import itertools
 import json
 import shutil
 
 import numpy as np
 import pytest
+from damage import DAMAGES
 from processes import kt, kt_process, warm_python
 
 
@@ -118,6 +120,25 @@ def test_show_and_clear(work, cached, tmp_path):
 
     assert "Removed 2 sets" in cache("clear").stderr
     assert json.loads(cache("show", "--json").stdout)["bytes"] == 0
+
+
+def test_a_damaged_cache_is_named_and_the_run_ends_as_with_an_empty_one(work, cached, tmp_path):
+    """Each file is damaged in another way; the choice of engines, a measurement, is left."""
+    cache = tmp_path / "cache"
+    shutil.copytree(cached / "cache", cache)
+    ways = itertools.cycle(DAMAGES.values())
+    segments = sorted(cache.glob("features/*/*.npy"))
+    for path in [*segments, *cache.glob("features/*/about.json"), *cache.glob("*.sqlite")]:
+        path.write_bytes(next(ways)(path.read_bytes()))
+
+    again = run(work, tmp_path / "run", *TUNED, cache=cache)
+
+    assert len(segments) >= 4
+    assert all(again.stderr.count(f"{path} is damaged") == 1 for path in segments)
+    assert metadata(tmp_path / "run")["features"]["tune"]["computed"] == 24
+    assert (tmp_path / "run/predictions.csv").read_text() == (
+        cached / "run/predictions.csv"
+    ).read_text()
 
 
 def test_nonsense_is_refused_before_anything_is_read(work, tmp_path):

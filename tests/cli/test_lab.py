@@ -7,6 +7,8 @@ import json
 import pytest
 from processes import HEAD, kt, kt_process
 
+from keras_transfer.runs.records import write_record
+
 
 def rows(path):
     with path.open(newline="") as file:
@@ -59,7 +61,7 @@ def test_a_run_of_a_series_is_the_run_alone(work, series):
 def test_a_series_goes_on_with_what_is_missing(work, series):
     folder = work / "series"
     metadata = json.loads((folder / "series.json").read_text())
-    (folder / "series.json").write_text(json.dumps({**metadata, "status": "interrupted"}))
+    write_record(folder / "series.json", {**metadata, "status": "interrupted"})
     before = (folder / "seed_4/metrics.json").stat().st_mtime_ns
 
     other = kt("run", "tiny.py", "--seeds", 3, "--resume", "--out", "series", cwd=work, check=2)

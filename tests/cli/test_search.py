@@ -12,6 +12,7 @@ from processes import KT, TINY, kt, paint
 from keras_transfer import Classify, FineTune, Stage
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.objectives.table import OBJECTIVES
+from keras_transfer.runs.records import write_record
 from keras_transfer.runs.searches import COMPLETE, Trial
 from keras_transfer.studies.search import Search
 from keras_transfer.studies.spaces import read_space
@@ -87,8 +88,8 @@ def test_sample_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_b
 
     # Interrupted before its first epoch was over; a second sweep would find what the first did.
     metadata = json.loads((work / "auto/run.json").read_text())
-    (work / "auto/run.json").write_text(json.dumps({**metadata, "status": "interrupted"}))
-    (work / "auto/lr_find.json").write_text(json.dumps({**stored, "learning_rate": 0.0456}))
+    write_record(work / "auto/run.json", {**metadata, "status": "interrupted"})
+    write_record(work / "auto/lr_find.json", {**stored, "learning_rate": 0.0456})
     said = kt("run", "tiny.py", "--resume", "--out", "auto", cwd=work, check=0)
     assert "Learning rate 0.0456, from the sweep when the run started" in said.stderr
     assert float(rows(work / "auto/history.csv")[0]["learning_rate"]) == pytest.approx(0.0456)

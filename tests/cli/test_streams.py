@@ -44,6 +44,38 @@ def test_a_full_disk_is(tmp_path):
     assert (code, said.split(".")[0]) == (1, "Error: The disk is full")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "2> >(true)"])
+@pytest.mark.parametrize(("words", "code"), [("run nonexistent", 2), ("cache clear", 0)])
+def test_the_exit_code_is_right_where_nobody_can_read_why(words, code, stderr, tmp_path):
+    """After a pause: whoever read from it has gone by then."""
+    assert shell(f"sleep 0.3; kt {words} {stderr}", tmp_path)[0] == code
+
+
+SCRIPT = """if True:
+    import os, sys
+    from keras_transfer import quiet
+    from tqdm import tqdm
+    sys.modules["tensorflow"] = sys  # as where a script has imported it already
+    quiet.import_tensorflow()
+    for _ in tqdm([1], file=sys.stderr):
+        pass
+    with quiet.silenced():
+        os.write(2, b"from C++")
+    file = open("features", "wb")
+    os.write(2, b"from C++")
+    sys.exit(os.path.getsize("features"))
+"""
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "<&- >&- 2>&-"])
+def test_a_script_without_standard_error_works_and_writes_into_no_file(stderr, tmp_path):
+    line = f"{shlex.join([sys.executable, '-c', SCRIPT])} {stderr}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path)
+
+    assert done.returncode == 0
+
+
 def test_files_that_are_opened_never_get_the_numbers_of_closed_streams(tmp_path):
     """TensorFlow writes to number 2: into a cache, if that were its number."""
     program = (

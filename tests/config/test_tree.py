@@ -187,6 +187,8 @@ class TestWithSetting:
         [
             ("head.dropout", BadConfiguration, "should be KEY=VALUE"),
             ("head.dropout=[", BadConfiguration, "the value is not YAML"),
+            ("head.dropout=" + 5000 * "[", BadConfiguration, "more than 50 levels"),
+            ("class_weight." + 5000 * "a." + "a=1", BadConfiguration, "more than 50 levels"),
             ("stages.2.epochs=1", UnknownName, "stages.2.epochs"),
             ("hed.dropout=1", UnknownName, "Did you mean 'head'"),
         ],

@@ -1,12 +1,17 @@
 """Images in arrays."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from images import decoded, loading
 from sklearn.datasets import load_digits
 
-from keras_transfer.data.arrays import Arrays, read_arrays, read_npz, read_parts, read_sklearn
+from keras_transfer.data import memory
+from keras_transfer.data.arrays import Arrays, read_arrays, read_parts, read_sklearn
+from keras_transfer.data.npz import read_npz
 from keras_transfer.errors import BadData, UnknownName
 
 
@@ -292,6 +297,29 @@ def test_npz_without_parts(tmp_path):
     assert set(samples.splits) == {""}
 
 
+def _stating(shape, dtype="|u1"):
+    """A function that writes an array whose header states another shape than it has."""
+
+    def write(path):
+        header = io.BytesIO()
+        stated = {"descr": dtype, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, stated)
+        np.savez(path, y=[0, 1, 0, 1])
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("x.npy", header.getvalue() + bytes(24))
+
+    return write
+
+
+def _with_password(path):
+    """Its flag alone, which is all that a reader looks at."""
+    np.savez(path, x=grey(), y=[0, 1, 0, 1])
+    content = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(signature) + place] |= 1
+    path.write_bytes(content)
+
+
 def _truncated(path):
     np.savez(path, x=grey(), y=[0, 1, 0, 1])
     path.write_bytes(path.read_bytes()[:200])
@@ -310,11 +338,29 @@ def _truncated(path):
         (lambda path: path.write_text("x,y"), "cannot be read"),
         (lambda path: np.save(path.open("wb"), grey()), "cannot be read"),
         (_truncated, "cannot be read"),
+        (_stating((10**12,)), "x.npy states .*, and has 24 bytes"),
+        (_stating((2**40, 2**40), "<f8"), "x.npy states"),
+        (_stating((0, 10**30)), "x.npy states"),
+        (_stating((-24, -1, 1)), "cannot be read"),
+        (_stating((10**9,), "|S1000000000"), "x.npy states"),
+        (_stating((4, 2, 4)), "x.npy states"),
+        (_with_password, "password"),
     ],
 )
 def test_npz_that_cannot_be_read(tmp_path, write, message):
     write(tmp_path / "a.npz")
     with pytest.raises(BadData, match=message):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_an_npz_that_is_larger_than_the_memory(tmp_path, monkeypatch):
+    """4 x 2 x 3 bytes and four numbers of eight."""
+    np.savez(tmp_path / "a.npz", x=grey(), y=[0, 1, 0, 1], other=np.zeros(100))
+    monkeypatch.setattr(memory, "available", lambda: 56)
+    assert len(read_npz(tmp_path / "a.npz")) == 4
+    monkeypatch.setattr(memory, "available", lambda: 55)
+
+    with pytest.raises(BadData, match="a folder of image files"):
         read_npz(tmp_path / "a.npz")
 
 

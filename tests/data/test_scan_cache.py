@@ -4,6 +4,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from damage import DAMAGES
 
 from keras_transfer.data.scan_cache import recall, remember
 
@@ -51,8 +52,8 @@ def test_a_broken_file_is_set_aside_and_begun_anew(file, caplog):
     remember(file, [CAT], ["c0"])
 
     assert recall(file, [CAT]) == ["c0"]
-    assert "is broken; it is renamed" in caplog.text
-    assert file.with_suffix(".broken").read_bytes().startswith(b"no database")
+    assert "It is renamed to sound.sqlite.broken" in caplog.text
+    assert file.with_name("sound.sqlite.broken").read_bytes().startswith(b"no database")
 
 
 def test_a_file_broken_in_the_middle_is_set_aside_too(file):
@@ -66,6 +67,67 @@ def test_a_file_broken_in_the_middle_is_set_aside_too(file):
     remember(file, stamps, ["new"] * 5000)
 
     assert recall(file, stamps) == ["new"] * 5000
+
+
+def statement(file, text):
+    with sqlite3.connect(file) as scan_cache:
+        scan_cache.execute(text)
+    scan_cache.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE checked SET digest = 'c1' WHERE size = 1000",
+        "UPDATE checked SET digest = CASE digest WHEN 'c0' THEN 'd0' ELSE 'c0' END",
+        "UPDATE checked SET digest = NULL",
+        "UPDATE checked SET digest = x'00ff'",
+        "UPDATE checked SET digest = CAST(x'ff' AS TEXT)",
+        "UPDATE checked SET crc32 = 'none'",
+        "ALTER TABLE checked DROP COLUMN crc32",
+        "ALTER TABLE checked RENAME COLUMN digest TO digests",
+        "ALTER TABLE checked ADD COLUMN more TEXT",
+    ],
+)
+def test_a_wrong_row_or_another_table_means_that_all_are_checked_again(file, caplog, change):
+    """All of these are sound databases; swapped digests would swap features of images."""
+    remember(file, [CAT, DOG], ["c0", "d0"])
+    statement(file, change)
+
+    found = recall(file, [CAT, DOG])
+    remember(file, [CAT, DOG], ["c0", "d0"])
+
+    assert found == ["", ""] or "ADD COLUMN" in change
+    assert recall(file, [CAT, DOG]) == ["c0", "d0"]
+    assert caplog.text.count("is damaged") == 1
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_no_damage_gives_a_wrong_digest_or_an_error(file, damage):
+    stamps = [(f"/photos/{i}.jpg", i, i) for i in range(300)]
+    remember(file, stamps, [f"{i:064x}" for i in range(300)])
+    file.write_bytes(DAMAGES[damage](file.read_bytes()))
+
+    found = recall(file, stamps)
+
+    assert all(digest in ("", f"{i:064x}") for i, digest in enumerate(found))
+    remember(file, stamps, [f"{i:064x}" for i in range(300)])
+    assert recall(file, stamps) == [f"{i:064x}" for i in range(300)]
+
+
+def test_each_flipped_bit_is_found_or_harmless(file):
+    """In steps of a prime number of bytes, over all of a file of a few pages."""
+    stamps = [(f"/photos/{i}.jpg", i, i) for i in range(60)]
+    remember(file, stamps, [f"{i:064x}" for i in range(60)])
+    content = file.read_bytes()
+    for place in range(0, len(content), 211):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        file.write_bytes(flipped)
+
+        found = recall(file, stamps)
+
+        assert all(digest in ("", f"{i:064x}") for i, digest in enumerate(found))
 
 
 def test_without_a_place_to_write_it_says_so_and_goes_on(tmp_path, caplog):
@@ -89,7 +151,7 @@ def test_runs_at_the_same_time_lose_nothing(file):
         list(pool.map(run, range(4)))
 
     with sqlite3.connect(file) as scan_cache:
-        assert scan_cache.execute("SELECT count(*) FROM sound").fetchone() == (80,)
+        assert scan_cache.execute("SELECT count(*) FROM checked").fetchone() == (80,)
 
 
 @pytest.mark.slow

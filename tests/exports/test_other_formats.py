@@ -1,17 +1,21 @@
 """LiteRT, ONNX and Keras files: read by their own runtimes, without this package."""
 
+import errno
 import json
+import tempfile
 import zipfile
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from flatbuffers import encode, number_types
 from flatbuffers.table import Table as Flat
 
 import keras_transfer
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 from keras_transfer.exports.formats import FORMATS, check_format
+from keras_transfer.exports.scratch import scratch
 
 PACKAGES = {"litert": "ai_edge_litert", "onnx": "onnxruntime", "keras": "keras"}
 
@@ -211,3 +215,25 @@ def test_a_folder_without_an_export_is_said(tmp_path):
     (tmp_path / "pets" / "1").mkdir(parents=True)
     with pytest.raises(BadConfiguration, match="Name one: pets"):
         keras_transfer.Export(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["litert", pytest.param("saved_model", marks=pytest.mark.slow)])
+def test_no_export_needs_room_for_temporary_files_elsewhere(run, tmp_path, monkeypatch, form):
+    """TMPDIR may be small or full, here it is missing; nothing else is left in the export."""
+    pytest.importorskip(PACKAGES.get(form, "tensorflow"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+
+    done = keras_transfer.export(run, tmp_path / "exports", format=form)
+
+    assert not [path for path in done.folder.rglob(".*")]
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path):
+    """TensorFlow has another one."""
+    full = tf.errors.ResourceExhaustedError(None, None, "variables; No space left on device")
+
+    with pytest.raises(OSError, match="No space") as error, scratch(tmp_path):
+        raise full
+
+    assert error.value.errno == errno.ENOSPC
+    assert not [*tmp_path.iterdir()]

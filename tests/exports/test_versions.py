@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.exports.versions import numbered, publish, unfinished
+from keras_transfer.exports.versions import checked_name, numbered, publish, unfinished
 
 
 def make(base, text="x"):
@@ -89,3 +89,16 @@ def test_a_killed_export_leaves_the_model_as_it_was_and_the_next_one_sweeps_up(t
     assert (base / "1" / "file").read_text() == "first"
     make(base)
     assert os.listdir(tmp_path) == ["pets"]
+
+
+@pytest.mark.parametrize("name", ["a" * 201, "a" * 100_000, "", "a/b", ".", "..", "7", "a\n", "é"])
+def test_names_that_no_folder_or_url_can_have_are_refused(name):
+    with pytest.raises(BadConfiguration, match="--name") as refused:
+        checked_name(name)
+    assert len(str(refused.value)) < 300
+
+
+def test_the_longest_name_can_be_published(tmp_path):
+    base = tmp_path / checked_name("a" * 200)
+    with unfinished(base) as folder:
+        assert publish(folder, base) == base / "1"

@@ -6,7 +6,9 @@ import json
 import keras
 import numpy as np
 import pytest
+from damage import DAMAGES
 
+from keras_transfer.checksums import sha256_of_document
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
 from keras_transfer.features import engines, selection
 from keras_transfer.features.engines import build_engine, in_precision
@@ -188,16 +190,42 @@ class TestSelector:
         """bfloat16 was exact enough for the images of another run, and is not for these."""
         pairs = [("keras", "bfloat16"), ("keras", "float32")]
         selector(pairs=pairs, tolerance=1e-5).engine()
-        (memory,) = tmp_path.glob("cache/engines.json")
-        kept = json.loads(memory.read_text())
+        memory = tmp_path / "cache/engines.json"
+        kept = json.loads(memory.read_text())["choices"]
         (key,) = kept
         kept[key].update(engine="keras", precision="bfloat16", error=1e-6)
-        memory.write_text(json.dumps(kept))
+        memory.write_text(json.dumps({"sha256": sha256_of_document(kept), "choices": kept}))
 
         later = selector(pairs=pairs, tolerance=1e-5)
         assert later.choice.precision == "bfloat16"
         later.engine()
         assert later.choice.precision == "float32"
+
+    @pytest.mark.parametrize(
+        "damage", ["empty", "zeroed", "one bit", "another format", "deep JSON"]
+    )
+    def test_damaged_choices_are_set_aside_and_made_again(self, selector, tmp_path, caplog, damage):
+        memory = tmp_path / "cache/engines.json"
+        pairs = [("keras", "float32")]
+        first = selector(pairs=pairs).choice
+        memory.write_bytes(DAMAGES[damage](memory.read_bytes()))
+
+        assert selector(pairs=pairs).choice == first
+
+        assert self.drawn == 1
+        assert caplog.text.count(f"{memory} is damaged") == 1
+        assert selector(pairs=pairs).choice == first
+        assert self.drawn == 0
+
+    def test_a_changed_choice_is_not_taken(self, selector, tmp_path):
+        """Features would be kept as float16 that do not fit into it."""
+        memory = tmp_path / "cache/engines.json"
+        pairs = [("keras", "float32")]
+        first = selector(pairs=pairs).choice
+        text = memory.read_text().replace(first.dtype, "float64")
+        memory.write_text(text)
+
+        assert selector(pairs=pairs).choice == first
 
     def test_no_tolerance_means_float32(self, selector):
         assert selector(tolerance=0.0).choice.precision == "float32"

@@ -20,13 +20,13 @@ from keras_transfer.data.batches import (
 from keras_transfer.data.scan import drop_invalid, scan
 from keras_transfer.features.batches import evaluation_features, training_features
 from keras_transfer.features.extractor import CLEAN, EngineConfig, FeatureExtractor, View
-from keras_transfer.features.extractor import sources as plan
 from keras_transfer.features.stage_batches import Split, from_features
 from keras_transfer.inputs.image import Image as ImageInput
 from keras_transfer.networks.backbones import build_backbone
 from keras_transfer.networks.freezing import freeze
 from keras_transfer.networks.heads import build_head
 from keras_transfer.networks.network import build_network
+from keras_transfer.workflows.extractors import sources as plan
 
 LOADING = loading(16, batch_size=4)
 

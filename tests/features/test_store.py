@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.features import store
+from keras_transfer.features import eviction, store
 
 ROW = np.empty((2, 3), "float16")
 
@@ -78,7 +78,7 @@ def test_long_tables_are_cut_into_segments(tmp_path, monkeypatch):
     with store.open_space(tmp_path, {}) as space:
         space.add(digests, batches, ROW)
 
-    assert len(list(space.folder.glob("*.keys.npy"))) == 3
+    assert len(list(space.folder.glob("*.index"))) == 3
     assert np.array_equal(space.find(digests)[0].take(np.arange(8)), features(digests))
 
 
@@ -129,7 +129,7 @@ def test_a_killed_run_leaves_whole_segments_and_nothing_else(tmp_path):
         left = sorted(path.suffix for path in space.folder.iterdir())
 
     assert missing.tolist() == 4 * [False] + 6 * [True]
-    assert left == [".json", ".npy", ".npy"]
+    assert left == [".index", ".json", ".npy"]
 
 
 def test_a_failed_computation_leaves_what_was_whole(tmp_path, monkeypatch):
@@ -153,9 +153,9 @@ def test_the_least_recently_used_goes_first(tmp_path, monkeypatch):
     size = bytes_of(spaces["a"].folder)
     monkeypatch.setenv("KT_CACHE_GB", str(3 * size / 1e9))
 
-    assert store.make_room(tmp_path, size) == ""
+    assert eviction.make_room(tmp_path, size) == ""
 
-    assert [space.metadata["n"] for space in store.spaces(tmp_path)] == ["c", "a"]
+    assert [space.metadata["n"] for space in eviction.spaces(tmp_path)] == ["c", "a"]
 
 
 def test_opening_counts_as_use(tmp_path):
@@ -165,18 +165,18 @@ def test_opening_counts_as_use(tmp_path):
     with store.open_space(tmp_path, {"n": "a"}):
         pass
 
-    assert [space.metadata["n"] for space in store.spaces(tmp_path)] == ["b", "a"]
+    assert [space.metadata["n"] for space in eviction.spaces(tmp_path)] == ["b", "a"]
 
 
 def test_a_space_in_use_is_not_evicted(tmp_path, monkeypatch):
     fill(tmp_path, {"n": "old"}, ["aa"])
     monkeypatch.setenv("KT_CACHE_GB", "0.000001")
     with store.open_space(tmp_path, {"n": "old"}):
-        assert "other runs" in store.make_room(tmp_path, 900)
-        assert store.clear(tmp_path) == (0, 0)
+        assert "other runs" in eviction.make_room(tmp_path, 900)
+        assert eviction.clear(tmp_path) == (0, 0)
 
-    assert store.make_room(tmp_path, 900) == ""
-    assert store.spaces(tmp_path) == []
+    assert eviction.make_room(tmp_path, 900) == ""
+    assert eviction.spaces(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -188,21 +188,21 @@ def test_too_little_room_is_said_before_and_evicts_nothing(
     fill(tmp_path, {}, ["aa"])
     monkeypatch.setenv("KT_CACHE_GB", limit)
 
-    assert says in store.make_room(tmp_path, needed)
-    assert len(store.spaces(tmp_path)) == 1
+    assert says in eviction.make_room(tmp_path, needed)
+    assert len(eviction.spaces(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("text", ["plenty", "-1", "inf", "nan", ""])
 def test_a_limit_that_is_no_number_is_refused(monkeypatch, text):
     monkeypatch.setenv("KT_CACHE_GB", text)
     with pytest.raises(BadConfiguration, match="KT_CACHE_GB"):
-        store.limit()
+        eviction.limit()
 
 
 def test_features_stay_readable_when_they_are_evicted(tmp_path):
     """As another run may do, once this one has opened them."""
     table, _ = fill(tmp_path, {}, ["aa", "bb"]).find(["bb", "aa"])
 
-    assert store.clear(tmp_path)[0] == 1
+    assert eviction.clear(tmp_path)[0] == 1
 
     assert np.array_equal(table.take(np.array([0, 1])), features(["bb", "aa"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.atomic import write_json
 from keras_transfer.data.batches import Tensors
 from keras_transfer.data.samples import CheckResult
 from keras_transfer.inputs.images import decode, image_checks
@@ -112,5 +112,5 @@ class BoundImage:
             "range": [0, 255],
             "normalising": "in the graph",
         }
-        file.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_json(file, content)
         return [file]

@@ -13,7 +13,10 @@ from typing import NamedTuple
 from keras_transfer.data.signatures import file_format
 from keras_transfer.inputs.images import tiff
 
-__all__ = ["Header", "image_data", "read_header"]
+__all__ = ["MAX_FRAMES", "Header", "image_data", "read_header"]
+
+MAX_FRAMES = 10_000
+"""Images with more frames count as decompression bombs: each frame costs memory."""
 
 # Markers of JPEG: SOF0, SOF1, ... (a frame); SOS (a scan). The next one after garbage, fill bytes
 # (0xFF) and image data; those between 0xD0 and 0xD7, and 0x01, stand alone.
@@ -22,7 +25,7 @@ _SCAN = 0xDA
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])", re.DOTALL)
 
 _MOST_SCANS = 50  # of a JPEG: encoders write about ten, and each is a pass over all pixels
-_MOST_SEGMENTS = 1024  # before its first scan; ``exif`` looks at no more
+_MOST_SEGMENTS = 1024  # of a JPEG; ``exif`` looks at no more
 _MOST_BLOCKS = 1_000_000  # of a GIF: 89 million pixels fill half as many
 
 
@@ -38,7 +41,7 @@ class Header(NamedTuple):
             TensorFlow unpacks all of them to give the first; of an animated WebP, the canvas for
             each frame; of a TIFF, at least a tile.
         bytes: The most memory that decoding takes: for pixels, and for a copy of the file.
-        frames: Number of frames; at least 1.
+        frames: Number of frames, at least 1; beyond ``MAX_FRAMES`` they are not counted.
         flaw: Why the image cannot be decoded correctly or at acceptable cost; empty if it can.
     """
 
@@ -98,29 +101,30 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, begin and end of the data of each segment of a JPEG.
 
     Fill bytes (0xFF) and what does not belong there are passed over, as libjpeg does.
+
+    Raises:
+        ValueError: There are too many.
     """
     at = 2
-    while (found := _MARKER.search(content, at)) and found[1] != b"\xd9":
+    for _ in range(_MOST_SEGMENTS):
+        found = _MARKER.search(content, at)
+        if not found or found[1] == b"\xd9":
+            return
         at = found.end()
         end = at + struct.unpack_from(">H", content, at)[0]
         yield content[at - 1], at + 2, end
         at = end
+    raise ValueError("there are too many segments")
 
 
 def _before_scan(content: bytes) -> list[tuple[int, int, int]]:
-    """As ``_segments``, up to the first scan and with its header.
-
-    Raises:
-        ValueError: There is no scan, or it comes after too many others.
-    """
+    """As ``_segments``, up to the first scan and with its header."""
     segments = []
     for segment in _segments(content):
         segments.append(segment)
         if segment[0] == _SCAN:
             return segments
-        if len(segments) > _MOST_SEGMENTS:
-            break
-    raise ValueError("there is no scan, or it comes after too many segments")
+    raise ValueError("there is no scan")
 
 
 def image_data(content: bytes) -> bytes:
@@ -145,14 +149,17 @@ def _png(content: bytes) -> Header:
 
 def _gif(content: bytes) -> Header:
     """All frames, by their blocks (GIF89a specification, sections 18 to 22)."""
-    frames = list(_gif_frames(content))
+    frames, total, width, height = 0, 0, 0, 0
+    for across, down in _gif_frames(content):
+        frames, total = frames + 1, total + across * down
+        # The image that TensorFlow makes is as wide as the widest frame, as high as the highest.
+        width, height = max(width, across), max(height, down)
+        if frames > MAX_FRAMES:
+            break
     if not frames:
         raise ValueError("there is no frame")
-    # The image that TensorFlow makes is as wide as the widest frame, and as high as the highest.
-    width, height = map(max, zip(*frames, strict=True))
-    total = sum(across * down for across, down in frames)
     pixels = max(total, width * height)
-    return Header("GIF", width, height, pixels, total + 3 * width * height, len(frames))
+    return Header("GIF", width, height, pixels, total + 3 * width * height, frames)
 
 
 def _gif_frames(content: bytes) -> Iterator[tuple[int, int]]:

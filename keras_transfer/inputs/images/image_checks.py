@@ -16,13 +16,10 @@ from keras_transfer.data.samples import CheckResult
 from keras_transfer.data.signatures import RAW_SUFFIXES, file_format
 from keras_transfer.inputs.images import decode, headers, png_data, tiff
 
-__all__ = ["MAX_FRAMES", "MAX_PIXELS", "check", "flaw", "tiff_flaw"]
+__all__ = ["MAX_PIXELS", "check", "flaw", "tiff_flaw"]
 
 MAX_PIXELS = 89_478_485
 """Images with more pixels count as decompression bombs; Pillow's limit, a quarter of a GB."""
-
-MAX_FRAMES = 10_000
-"""Images with more frames count as decompression bombs: each frame costs memory."""
 
 _LOST = ("Corrupt JPEG data: ", "Premature end of JPEG file")  # libjpeg's words
 
@@ -89,8 +86,8 @@ def flaw(content: bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:
 
 def _too_large(header: headers.Header, most: int) -> str:
     width, height = header.width, header.height
-    if header.frames > MAX_FRAMES:
-        return f"has {header.frames:,} frames, over {MAX_FRAMES:,}; save the first as PNG"
+    if header.frames > headers.MAX_FRAMES:
+        return f"has over {headers.MAX_FRAMES:,} frames; save the first as PNG"
     if header.pixels > most and header.frames > 1:
         found = f"{header.pixels:,} pixels in {header.frames:,} frames"
         return f"has {found}, over {most:,}; save the first as PNG"

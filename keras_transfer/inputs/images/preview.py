@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
+from keras_transfer.atomic import replacing
 from keras_transfer.data.batches import (
     Augmenter,
     Columns,
@@ -82,7 +83,8 @@ def write_preview(
         canvas = np.clip(np.round(image), 0, 255).astype("uint8")
         sheet.paste(Image.fromarray(canvas).resize((CELL - 4, CELL - 4)), (x + 2, y + 2))
         draw.text((x + 3, y + CELL - 1), _caption(label, classes), fill="black")
-    sheet.save(path, "PNG", compress_level=1)
+    with replacing(path) as part:
+        sheet.save(part, "PNG", compress_level=1)
 
 
 def _caption(label: np.ndarray, classes: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from keras_transfer.atomic import write_text
 from keras_transfer.data.regular_files import opened
 from keras_transfer.errors import BadData
 
@@ -68,7 +69,7 @@ class Vocabulary:
 
     def write(self, file: Path) -> None:
         """Write the tokens, one per line, UTF-8."""
-        file.write_bytes("".join(f"{token}\n" for token in self.tokens).encode())
+        write_text(file, "".join(f"{token}\n" for token in self.tokens))
 
     def _check(self, source: str) -> None:
         present = set(self.tokens)

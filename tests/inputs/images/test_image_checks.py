@@ -110,7 +110,7 @@ UNSOUND = {
     ),
     "many.gif": (
         gif((2, 2), [(2, 2)] * 10_001),
-        "has 10,001 frames, over 10,000; save the first as PNG",
+        "has over 10,000 frames; save the first as PNG",
     ),
     "one.gif": (
         gif((1, 1), [(65_535, 65_535)]),

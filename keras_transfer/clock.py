@@ -1,0 +1,25 @@
+"""The system clock, as far as files depend on it."""
+
+import time
+
+from keras_transfer.errors import BadConfiguration
+
+__all__ = ["check_clock"]
+
+YEARS = range(1980, 2108)
+"""Years that a ZIP archive can hold, which a .keras file is."""
+
+
+def check_clock() -> None:
+    """Check that files can be written with today's date.
+
+    Raises:
+        BadConfiguration: They cannot: the clock is not set.
+    """
+    today = time.localtime(time.time())
+    if today.tm_year not in YEARS:
+        raise BadConfiguration(
+            f"The system clock says {time.strftime('%Y-%m-%d', today)}. Models are ZIP archives, "
+            f"which hold dates from {YEARS[0]} to {YEARS[-1]} only. Set the clock, then give the "
+            "command again."
+        )
