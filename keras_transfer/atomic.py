@@ -12,8 +12,11 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from keras_transfer.csv_cells import write_cells
 
 __all__ = [
     "copy",
@@ -96,7 +99,7 @@ def write_csv(
     lineterminator: str = "\n",
     quoting: Any = csv.QUOTE_MINIMAL,
 ) -> None:
-    """Write a CSV file in UTF-8 atomically.
+    """Write a CSV file in UTF-8 atomically; texts that would be formulas are escaped.
 
     Args:
         path: The file.
@@ -111,9 +114,8 @@ def write_csv(
         replacing(path) as part,
         part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
-        writer = csv.writer(file, lineterminator=lineterminator, quoting=quoting)
-        writer.writerow(header)
-        writer.writerows(rows)
+        form = {"lineterminator": lineterminator, "quoting": quoting}
+        write_cells(file, chain([header], rows), **form)
 
 
 def copy(source: Path, path: Path) -> None:

@@ -133,6 +133,8 @@ def tiff(width, height, *, extra=(), following=0, pixels=16):
 
 
 TILE = ((322, 4, 20_000), (323, 4, 20_000), (324, 4, 8), (325, 4, 16))
+TWO_TILES = (TILE[0], (322, 4, 16), TILE[1], (323, 4, 16), *TILE[2:])
+SIGNED_TILE = tuple((tag, 9, value) for tag, _, value in TILE)
 MANY_TAGS = tuple((300 + number % 9, 3, 0) for number in range(3000))
 
 
@@ -167,6 +169,8 @@ def hostile():
         ("moving.webp", animated_webp((24, 16), 2), "is an animated WebP"),
         ("canvas.webp", webp((1 << 24, 1 << 24)), "has 16777216 x 16777216 pixels"),
         ("tile.tif", tiff(4, 4, extra=TILE), "has a tile of 400,000,000 pixels"),
+        ("signed.tif", tiff(4, 4, extra=SIGNED_TILE), "has a tile of 400,000,000 pixels"),
+        ("tiles.tif", tiff(4, 4, extra=TWO_TILES), "truncated or damaged TIFF"),
         ("circle.tif", tiff(4, 4, extra=MANY_TAGS, following=8), "truncated or damaged TIFF"),
         ("large.tif", tiff(60_000, 60_000), "has 60000 x 60000 pixels"),
     ]

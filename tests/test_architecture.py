@@ -16,6 +16,7 @@ PACKAGE = ROOT / "keras_transfer"
 
 # From the bottom up. A module imports only from lines above its own, or from its own package.
 LAYERS = [
+    {"csv_cells"},
     {"errors", "seeds", "quiet", "cache", "group", "atomic"},
     {"tables", "checksums", "clock"},
     {"data", "networks"},

@@ -1,6 +1,7 @@
 """Checksums of a folder: every change is named."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -65,6 +66,7 @@ def test_what_is_left_out_is_not_compared(folder):
 
     checksums.verify(folder, expected, leave_out={name, other})
     checksums.verify(folder, expected, leave_out={name}, extra=False)
+    checksums.verify(folder, expected, leave_out={name, "inner"})
 
 
 def test_hidden_files_may_be_added(folder):
@@ -79,3 +81,16 @@ def test_a_path_out_of_the_folder_is_never_opened(folder):
 
     with pytest.raises(BadData, match="secret: is missing"):
         checksums.verify(folder, {"../secret": ABC}, extra=False)
+
+
+def test_a_document_knows_that_it_has_changed(tmp_path):
+    file = tmp_path / "about.json"
+    document = checksums.sealed({"name": "cat", 1: (2.5, None)}, file.name, {"one.bin": ABC})
+    document = json.loads(json.dumps(document, indent=3))
+
+    assert checksums.check_document(file, document) == {"one.bin": ABC}
+    assert checksums.check_document(file, {"name": "cat"}) is None
+    changes = [{"name": "car"}, {"checksums": {**document["checksums"], "one.bin": NOTHING}}]
+    for change in [*changes, {"checksums": {}}, {"checksums": 5}, {"more": 1}]:
+        with pytest.raises(BadData, match=r"about\.json has changed"):
+            checksums.check_document(file, document | change)

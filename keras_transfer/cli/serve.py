@@ -85,6 +85,12 @@ PORT = click.IntRange(0, 65535)
     multiple=True,
     help="Further host name that requests may use; repeatable; '*': any.",
 )
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Serve a SavedModel with operators that no export of kt-recipe has, such as those that "
+    "read and write files.",
+)
 def serve(export: Path | None, **options: Any) -> None:
     """Serve EXPORT (DIR/MODEL, or DIR/MODEL/VERSION) on REST and gRPC, with a page at /.
 

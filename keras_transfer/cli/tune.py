@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shlex
@@ -14,6 +13,7 @@ import click
 
 from keras_transfer import catalog
 from keras_transfer.cli.run import Recipes, SectionedCommand, chosen, run_options, setting_options
+from keras_transfer.csv_cells import read_cells
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["tune"]
@@ -93,7 +93,7 @@ def _tune(name: str, base: Any, given: dict[str, Any]) -> None:
 def _table(path: Path) -> str:
     """The table of trials in columns, without their reasons."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = [[_short(cell) for cell in row[:-1]] for row in csv.reader(file)]
+        rows = [[_short(cell) for cell in row[:-1]] for row in read_cells(file)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from keras_transfer.csv_cells import write_cells
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports import Export
@@ -30,9 +30,17 @@ TTA = click.option(
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_OR_EXPORT")
 
 
-def _opened(folder: Path) -> Run | Export:
+TRUST = click.option(
+    "--trust",
+    is_flag=True,
+    help="Load an export with operators that no export of kt-recipe has, such as those that read "
+    "and write files.",
+)
+
+
+def _opened(folder: Path, trust: bool) -> Run | Export:
     """A run folder holds run.json; an export does not."""
-    return Run(folder) if (folder / "run.json").exists() else Export(folder)
+    return Run(folder) if (folder / "run.json").exists() else Export(folder, trust=trust)
 
 
 @click.command()
@@ -42,6 +50,7 @@ def _opened(folder: Path) -> Run | Export:
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where TFDS data sets lie.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", show_default=True)
 @click.option("--strict", is_flag=True, help="Fail if the run was trained on these images.")
+@TRUST
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def evaluate(
     run: Path,
@@ -50,12 +59,13 @@ def evaluate(
     data_dir: Path | None,
     on_bad: str,
     strict: bool,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Print the metrics of a finished run or an export, on its test split or on other data."""
     # Before models load it themselves, with messages on stderr.
     import_tensorflow()
-    done = _opened(run)
+    done = _opened(run, trust)
     if data is None and tta is None:
         # Stored metrics need no images, which may be on another machine.
         metrics = done.metrics["test"]
@@ -98,16 +108,17 @@ def _said(prediction: Prediction, output: str, k: int) -> str:
 
 
 def _csv(predictions: list[Prediction], k: int) -> None:
+    rows = _answer_rows(predictions) if _answered(predictions) else _class_rows(predictions, k)
     # csv ends lines by \r\n unless told otherwise, which other tools show as ^M.
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    if _answered(predictions):
-        _csv_answers(writer, predictions)
-        return
+    write_cells(sys.stdout, rows, lineterminator="\n")
+
+
+def _class_rows(predictions: list[Prediction], k: int) -> Iterator[list[Any]]:
     tops = [column for i in range(1, k + 1) for column in (f"class_{i}", f"probability_{i}")]
-    writer.writerow(["path", "error", *tops])
+    yield ["path", "error", *tops]
     for one in predictions:
         cells = [cell for pair in one.top(k) for cell in pair]
-        writer.writerow([one.path, one.error, *cells, *[""] * (2 * k - len(cells))])
+        yield [one.path, one.error, *cells, *[""] * (2 * k - len(cells))]
 
 
 def _answered(predictions: list[Prediction]) -> bool:
@@ -116,18 +127,18 @@ def _answered(predictions: list[Prediction]) -> bool:
     return [*outputs] != [LABEL] or outputs[LABEL].objective.activation != "softmax"
 
 
-def _csv_answers(writer: Any, predictions: list[Prediction]) -> None:
+def _answer_rows(predictions: list[Prediction]) -> Iterator[list[Any]]:
     """A column for each answer and each score."""
     outputs = predictions[0].outputs
     scores = [f"{name}:{unit}" for name, output in outputs.items() for unit in output.names]
-    writer.writerow(["path", "error", *outputs, *scores])
+    yield ["path", "error", *outputs, *scores]
     for one in predictions:
         if one.scores is None:
-            writer.writerow([one.path, one.error, *[""] * (len(outputs) + len(scores))])
+            yield [one.path, one.error, *[""] * (len(outputs) + len(scores))]
             continue
         answers = [_text(answer) for answer in one.answers().values()]
         values = [score for name in outputs for score in one.scores[name].tolist()]
-        writer.writerow([one.path, one.error, *answers, *values])
+        yield [one.path, one.error, *answers, *values]
 
 
 def _text(answer: Any) -> str:
@@ -177,7 +188,10 @@ def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
     help="Classes to print, best first; of labels and values all answers.",
 )
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table")
-def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form: str) -> None:
+@TRUST
+def predict(
+    run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form: str, trust: bool
+) -> None:
     """Predict for PATHS: image files, folders and glob patterns. One row a file, in their order.
 
     A model for texts takes the texts themselves, and .csv or .tsv files with a column of them.
@@ -186,7 +200,7 @@ def predict(run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form
     if top_k < 1:
         raise BadConfiguration(f"--top-k {top_k}: should be 1 or more.")
     import_tensorflow()
-    done = _opened(run)
+    done = _opened(run, trust)
     predictions = done.predict(_given(done, paths), tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
     # Printed before the exit code says that files are bad: the others have their answers.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_transfer.atomic import write_csv
+from keras_transfer.csv_cells import read_cells
 from keras_transfer.errors import BadData
 
 __all__ = [
@@ -107,7 +108,7 @@ def read_rows(path: str | Path) -> tuple[list[str], list[list[str]]]:
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             # An empty file has no header either.
-            header, *rows = [*csv.reader(file)] or [[]]
+            header, *rows = read_cells(file) or [[]]
             return header, rows
     except (OSError, UnicodeError, csv.Error) as error:
         raise BadData(f"{path} cannot be read as a file of predictions: {error}.") from None

@@ -17,7 +17,9 @@ from keras_transfer.config.upgrade import versioned
 from keras_transfer.data.samples import LABEL
 from keras_transfer.exports.answers import Answers
 from keras_transfer.exports.exported import METADATA, Export
+from keras_transfer.exports.foreign import foreign_operators
 from keras_transfer.exports.formats import PredictFunction, check_format, check_input
+from keras_transfer.exports.integrity import with_checksums
 from keras_transfer.exports.parity import LIMITS, Limits, compare, gate
 from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.objectives.outputs import labels_of
@@ -97,9 +99,12 @@ def export(
         predict = row.load_predictor(folder, replace(run.loading, batch_size=32, replicas=1))
         metadata = source.metadata | _checked(predict, source.answers, run, samples, limits)
         # Before `publish`, so that a version is never seen without it.
-        write_json(folder / METADATA, metadata)
+        write_json(folder / METADATA, with_checksums(metadata, folder))
+        foreign = foreign_operators(folder, format)
         version = publish(folder, base)
     logger.info("Written to %s", version)
+    if foreign:  # of a backbone that somebody has added
+        logger.warning("Warning: it loads with --trust only, for %s", ", ".join(foreign))
     return Export(version)
 
 

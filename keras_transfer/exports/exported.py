@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.exports.answers import Answers
 from keras_transfer.exports.formats import PredictFunction, check_format
+from keras_transfer.exports.integrity import METADATA, check_version, read_metadata
 from keras_transfer.exports.versions import numbered
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Outputs
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["METADATA", "Export"]
 
-METADATA = "export.json"
-
 
 class Export(Predictor):
     """What ``kt-recipe export`` has written, in any format.
@@ -33,12 +31,17 @@ class Export(Predictor):
     Args:
         folder: Of a version (``DIR/<model>/<version>``), or of the model: its last version.
 
+        trust: Load a model that has operators which no export of this package has. It can do
+            whatever a program can.
+
     Raises:
         BadConfiguration: The folder holds no export, or its format needs what is not installed.
+        BadData: ``export.json`` is damaged. The other files are compared with their checksums
+            before they are first used.
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = _version_in(Path(folder))
+    def __init__(self, folder: str | Path, *, trust: bool = False):
+        self.folder, self.trust = _version_in(Path(folder)), trust
         # A missing runtime is reported here, not at the first prediction.
         self.format = check_format(self.metadata["format"])
 
@@ -48,10 +51,7 @@ class Export(Predictor):
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """What ``export.json`` says: format, classes, input, parity, versions."""
-        try:
-            return json.loads((self.folder / METADATA).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadConfiguration(f"{self.folder / METADATA} cannot be read: {error}") from None
+        return read_metadata(self.folder)
 
     @cached_property
     def answers(self) -> Answers:
@@ -87,13 +87,21 @@ class Export(Predictor):
         """How its examples become batches."""
         from keras_transfer.data.batches import Loading
 
+        _ = self._checked
         given = read_input(self.settings["input"])
         state = given.load(self.folder / self.format.assets)
         return Loading(given.bind(state, self.metadata.get("image_size", 0)), 32)
 
     @cached_property
     def _predictor(self) -> PredictFunction:
+        _ = self._checked
         return self.format.load_predictor(self.folder, self.loading)
+
+    @cached_property
+    def _checked(self) -> bool:
+        """True; the files are checked once, before any of them is used."""
+        check_version(self.folder, self.metadata, trust=self.trust)
+        return True
 
     def scores(self, samples: Samples) -> dict[str, np.ndarray]:
         """Scores of valid examples, by the exported files alone; see ``Predictor.scores``."""

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from keras_transfer.data.batches import Loading
-from keras_transfer.errors import BadData
 from keras_transfer.exports.formats import PredictFunction
 from keras_transfer.exports.reading import on_inputs
 from keras_transfer.exports.source import Source
+from keras_transfer.networks.keras_files import load_keras
 
 __all__ = ["load_predictor", "with_answers", "write"]
 
@@ -51,12 +51,9 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
     """Read it back; images become pixels as in training.
 
     Raises:
-        BadData: It cannot be loaded.
+        BadWeights: It cannot be loaded.
     """
-    try:
-        model = keras.models.load_model(folder / FILE, compile=False)
-    except (OSError, ValueError) as error:
-        raise BadData(f"{folder / FILE} cannot be loaded: {error}") from None
+    model = load_keras(folder / FILE)
 
     def answer(inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         found = model.predict_on_batch(_alone(inputs))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras_transfer.errors import BadWeights
+from keras_transfer.networks.hdf5_files import opened_hdf5
 
 if TYPE_CHECKING:
     import h5py
@@ -24,12 +23,18 @@ class Held(NamedTuple):
     """The weights in a file for one layer.
 
     Attributes:
-        name: What the file calls the layer; empty if it holds none.
+        source: What the file calls the layer, or its group; empty if it holds none.
         arrays: The layer's weights, in the order of ``layer.weights``.
     """
 
-    name: str
+    source: str | h5py.Group
     arrays: Sequence[Any]
+
+    @property
+    def name(self) -> str:
+        """What the file calls the layer."""
+        # Read for messages only: HDF5 can hang on names of a damaged file.
+        return self.source if isinstance(self.source, str) else _name(self.source)
 
 
 class Layout(NamedTuple):
@@ -37,12 +42,12 @@ class Layout(NamedTuple):
 
     Attributes:
         layers: What it holds for each layer of the network that has weights.
-        rest: Names of other layers with weights in the file.
+        rest: Other layers with weights in the file, without their arrays.
         parameters: Total number of parameters.
     """
 
     layers: list[Held]
-    rest: list[str]
+    rest: list[Held]
     parameters: int
 
 
@@ -51,41 +56,14 @@ def opened(path: Path) -> Iterator[h5py.Group]:
     """Open a ``.weights.h5``, ``.h5`` or ``.keras`` file at the weights in it.
 
     Raises:
-        BadWeights: It is not there, is of another format, or breaks off.
+        BadWeights: It is not there, is of another format, breaks off, or refers to other files.
     """
-    import h5py
-
-    if not (path.is_file() and os.access(path, os.R_OK)):
-        raise BadWeights(
-            f"The weights file {path} does not exist or cannot be read. "
-            "Besides a file, weights are 'imagenet' or 'none'."
-        )
-    with ExitStack() as stack:
-        try:
-            source: Any = path
-            if path.suffix == ".keras":
-                # h5py reads the member of the archive in place; nothing is unpacked to disk.
-                archive = stack.enter_context(zipfile.ZipFile(path))
-                source = stack.enter_context(archive.open("model.weights.h5"))
-            file = stack.enter_context(h5py.File(source, "r"))
-            # Keras 2 puts the weights of a complete model into a group of this name.
-            root = file.get("model_weights", file)
-            if not _names(root, "layer_names") and "layers" not in root:
-                raise BadWeights(f"{path} is an HDF5 file, but not one of weights saved by Keras.")
-            # Inside the try: HDF5 data that break off show only when the arrays are read.
-            yield root
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise BadWeights(_unreadable(path, error)) from None
-
-
-def _unreadable(path: Path, error: Exception) -> str:
-    with open(path, "rb") as file:
-        start = file.read(24)
-    return (
-        f"{path} cannot be read as weights: {error}. It is {path.stat().st_size} bytes long and "
-        f"begins with {start!r}; weights are HDF5 files (.weights.h5, .h5) or .keras files, and "
-        "an incomplete download must be repeated."
-    )
+    with opened_hdf5(path) as file:
+        # Keras 2 puts the weights of a complete model into a group of this name.
+        root = file.get("model_weights", file)
+        if not _names(root, "layer_names") and "layers" not in root:
+            raise BadWeights(f"{path} is an HDF5 file, but not one of weights saved by Keras.")
+        yield root
 
 
 def layouts(root: h5py.Group, layers: Sequence[keras.Layer]) -> Iterator[Layout]:
@@ -119,7 +97,7 @@ def _keras2(root: h5py.Group, layers: Sequence[keras.Layer]) -> Layout:
             stored.append(Held(name, arrays))
     count = sum(bool(layer.weights) for layer in layers)
     missing = [Held("", ())] * (count - len(stored))
-    rest = [held.name for held in stored[count:]]
+    rest = [Held(held.source, ()) for held in stored[count:]]
     return Layout(stored[:count] + missing, rest, _parameters(root))
 
 
@@ -140,7 +118,7 @@ def _nested_keras2(group: h5py.Group, layers: Sequence[keras.Layer]) -> Layout |
             held.append(Held(", ".join(filter(None, own)), arrays))
     used = set(names.values())
     sizes = sum(int(array.size) for arrays in owners.values() for array in arrays)
-    return Layout(held, [name for name in owners if name not in used], sizes)
+    return Layout(held, [Held(name, ()) for name in owners if name not in used], sizes)
 
 
 def _leaves(layer: keras.Layer) -> Iterator[keras.Layer]:
@@ -202,7 +180,7 @@ def _keras3(root: h5py.Group, layers: Sequence[keras.Layer]) -> Layout:
         for key, layer in zip(keys, layers, strict=True)
         if layer.weights
     ]
-    rest = [_name(group[key]) for key in group if key not in keys and _weighs(group[key])]
+    rest = [Held(group[key], ()) for key in group if key not in keys and _weighs(group[key])]
     return Layout(held, rest, _parameters(group))
 
 
@@ -224,13 +202,13 @@ def _snake(name: str) -> str:
 
 
 def _held_by(group: h5py.Group | None, layer: keras.Layer) -> Held:
-    return Held("", ()) if group is None else Held(_name(group), list(_arrays(group, layer)))
+    return Held("", ()) if group is None else Held(group, list(_arrays(group, layer)))
 
 
 def _arrays(group: h5py.Group, layer: keras.Layer) -> Iterator[h5py.Dataset]:
     variables = group.get("vars", {})
-    # As text, "10" would come before "2".
-    yield from (variables[key] for key in sorted(variables, key=int))
+    # As text, "10" would come before "2". A gap comes from damage, and would shift the others.
+    yield from (variables[str(number)] for number in range(len(variables)))
     inner = getattr(layer, "layers", ())  # ConvNeXt's stem is a Sequential
     for key, inner_layer in zip(_keys(inner), inner, strict=True):
         if key in group.get("layers", {}):

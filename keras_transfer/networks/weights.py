@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_transfer.errors import BadWeights
 from keras_transfer.networks import imagenet
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
@@ -52,7 +54,8 @@ def load_backbone_weights(
     else:
         path = Path(weights).expanduser()
     with opened(path) as root:
-        _assign(backbone, _fitting(path, root, backbone, name).layers)
+        contents = _read(path, _fitting(path, root, backbone, name).layers)
+    _assign(backbone, contents)
 
 
 def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | None = None) -> None:
@@ -67,7 +70,7 @@ def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | Non
     # Kernels do not depend on the image size, and the smallest network is built fastest.
     backbone = build_backbone(name, image_size=BACKBONES[name].least, variant=variant)
     with opened(path) as root:
-        _fitting(path, root, backbone, name)
+        _read(path, _fitting(path, root, backbone, name).layers)
     published = [row for row in IMAGENET.values() if path.name == row.name]
     if published:
         imagenet.check_hash(path, published[0].hash)
@@ -94,10 +97,24 @@ def _weighted(backbone: keras.Model) -> list[keras.Layer]:
     return [layer for layer in backbone.layers if layer.weights]
 
 
+def _read(path: Path, contents: Iterable[Held]) -> list[Held]:
+    """Read all arrays, so that a file that breaks off changes no weight."""
+    read = [
+        Held(held.source, [np.asarray(array[...]) for array in held.arrays]) for held in contents
+    ]
+    for held in read:
+        if not all(np.isfinite(array).all() for array in held.arrays):
+            raise BadWeights(
+                f"{path} holds NaN or infinite weights for {held.name!r}: it is damaged, or comes "
+                "from a training that failed. Get the weights again."
+            )
+    return read
+
+
 def _assign(backbone: keras.Model, contents: Iterable[Held]) -> None:
     for layer, (_, arrays) in zip(_weighted(backbone), contents, strict=True):
         for weight, array in zip(layer.weights, arrays, strict=True):
-            weight.assign(array[...])
+            weight.assign(array)
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()  # EfficientNet's Normalization computes with a copy of them
 
@@ -108,11 +125,13 @@ def _fitting(path: Path, root: h5py.Group, backbone: keras.Model, name: str) -> 
     for layout in layouts(root, backbone.layers):
         fitting, problem = _misfit(_weighted(backbone), layout.layers)
         if not problem and len(layout.rest) > TOP_LAYERS:
-            problem = f"it holds {len(layout.rest)} layers more, such as {layout.rest[0]!r}"
+            problem = f"it holds {len(layout.rest)} layers more, such as {layout.rest[0].name!r}"
         if not problem:
             return layout
         away = abs(layout.parameters - backbone.count_params())
         misfits.append((-fitting, away, problem, layout))
+    if not misfits:
+        raise BadWeights(f"{path} holds no layer with weights.")
     # Only two items: ties must not compare layouts, which hold arrays.
     _, _, problem, nearest = min(misfits, key=lambda misfit: misfit[:2])
     raise BadWeights(f"{path} does not fit {name}: {problem}.{_likely(nearest.parameters, name)}")
@@ -120,9 +139,9 @@ def _fitting(path: Path, root: h5py.Group, backbone: keras.Model, name: str) -> 
 
 def _misfit(layers: Sequence[keras.Layer], layouts: Sequence[Held]) -> tuple[int, str]:
     """Number of layers that match, and the problem with the next one; "" if all match."""
-    for place, (layer, (name, arrays)) in enumerate(zip(layers, layouts, strict=False)):
+    for place, (layer, held) in enumerate(zip(layers, layouts, strict=False)):
         expected = [tuple(weight.shape) for weight in layer.weights]
-        offered = [tuple(array.shape) for array in arrays]
+        offered = [tuple(array.shape) for array in held.arrays]
         if not offered:
             return (
                 place,
@@ -132,7 +151,7 @@ def _misfit(layers: Sequence[keras.Layer], layouts: Sequence[Held]) -> tuple[int
             pairs = [pair for pair in zip(expected, offered, strict=False) if pair[0] != pair[1]]
             if len(expected) == len(offered):  # show only the shapes that differ
                 expected, offered = [pairs[0][0]], [pairs[0][1]]
-            held_as = f"it holds {_some(offered)} as {name!r}"
+            held_as = f"it holds {_some(offered)} as {held.name!r}"
             return place, f"layer {layer.name!r} wants {_some(expected)}, {held_as}"
     return len(layers), ""
 

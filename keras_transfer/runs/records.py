@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from keras_transfer.atomic import is_unfinished, write_json, write_text
-from keras_transfer.checksums import sha256_of, sha256_of_document
+from keras_transfer.checksums import CHECKSUMS, check_document, sealed, sha256_of
 from keras_transfer.config.upgrade import stored, versioned
 from keras_transfer.errors import BadConfiguration, BadData
 
@@ -35,8 +35,6 @@ RUN = "run.json"
 SERIES = "series.json"
 """The record of a folder whose runs belong together."""
 
-CHECKSUM = "checksum"
-FILES = "files"
 SETTINGS = "recipe.yaml"
 TEXTS = (".json", ".yaml", ".csv", ".txt")
 MODELS = (".keras",)
@@ -46,13 +44,13 @@ GROWING = (RUN, "log.txt")
 
 def write_record(path: Path, content: Mapping[str, Any]) -> None:
     """Write a record with its checksum, atomically."""
-    # Through JSON: the checksum is of what a reader will have, e.g. lists instead of tuples.
-    document = json.loads(json.dumps({k: v for k, v in content.items() if k != CHECKSUM}))
-    write_json(path, {**document, CHECKSUM: sha256_of_document(document)})
+    document = {name: value for name, value in content.items() if name != CHECKSUMS}
+    files = {name: value for name, value in content.get(CHECKSUMS, {}).items() if name != path.name}
+    write_json(path, sealed(document, path.name, files))
 
 
 def read_record(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
-    """Read a record; without its checksum.
+    """Read a record.
 
     Args:
         path: As ``write_record`` wrote it.
@@ -62,12 +60,10 @@ def read_record(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
         BadData: It cannot be read, lacks a name, or has changed since it was written.
     """
     content = read_json(path, dict)
-    expected = content.pop(CHECKSUM, None)
     wrong = [name for name, kind in required.items() if not isinstance(content.get(name), kind)]
     if wrong:
         raise damaged(path, f"{wrong[0]!r} is missing or of another type")
-    if expected is not None and expected != sha256_of_document(content):
-        raise damaged(path, "its content differs from its checksum")
+    check_document(path, content)
     return content
 
 
@@ -99,7 +95,7 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> dict[str, dict[
     """
     path = folder / SETTINGS
     write_text(path, yaml.safe_dump(versioned(settings), sort_keys=False))
-    return {FILES: {SETTINGS: sha256_of(path)}}
+    return {CHECKSUMS: {SETTINGS: sha256_of(path)}}
 
 
 def final_files(folder: Path) -> dict[str, dict[str, str]]:
@@ -107,7 +103,7 @@ def final_files(folder: Path) -> dict[str, dict[str, str]]:
     # Folders below it are runs, with records of their own, or TensorBoard's.
     paths = sorted((*folder.iterdir(), *folder.glob("members/*/*")))
     return {
-        FILES: {
+        CHECKSUMS: {
             path.relative_to(folder).as_posix(): sha256_of(path)
             for path in paths
             if path.suffix in TEXTS + MODELS
@@ -129,7 +125,7 @@ def verify_files(folder: Path, record: Mapping[str, Any], names: Iterable[str] =
     Raises:
         BadData: A file has changed since it was written, or cannot be read.
     """
-    checksums = record.get(FILES, {})
+    checksums = record.get(CHECKSUMS, {})
     # A file that was deleted is missed where it is needed.
     texts = (name for name in checksums if Path(name).suffix in TEXTS and (folder / name).exists())
     for name in [*names] or texts:
@@ -155,7 +151,7 @@ def stored_settings(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / SETTINGS
     records = [read_record(folder / name, {}) for name in (RUN, SERIES) if (folder / name).exists()]
-    if not path.exists() and not any(FILES in record for record in records):
+    if not path.exists() and not any(SETTINGS in record.get(CHECKSUMS, {}) for record in records):
         return None
     for record in records:
         verify_files(folder, record, [SETTINGS])

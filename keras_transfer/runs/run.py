@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.cache import cache_dir
+from keras_transfer.csv_cells import read_cells
 from keras_transfer.data.samples import LABEL, Samples
-from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.evaluation.layout import metric_text, title
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Output, read_outputs
@@ -138,7 +139,8 @@ class Run(Predictor):
         path = self.folder / "history.csv"
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                rows = [_epoch(row) for row in csv.DictReader(file)]
+                header, *lines = read_cells(file)
+                rows = [_epoch(dict(zip(header, row, strict=True))) for row in lines if row]
         except (*UNREADABLE, csv.Error) as error:
             raise damaged(path, error) from None
         if not rows:
@@ -151,15 +153,10 @@ class Run(Predictor):
 
         Runs of version 1 have one tensor as input and as output instead of dicts.
         """
-        import keras
+        from keras_transfer.networks.keras_files import load_keras
 
         verify_files(self.folder, self.metadata, ["best.keras"])
-        try:
-            # compile=False: the file holds no optimizer, and losses of ours would need to be
-            # registered.
-            return keras.models.load_model(self.folder / "best.keras", compile=False)
-        except (ValueError, OSError) as error:
-            raise BadWeights(f"{self.folder / 'best.keras'} cannot be read: {error}") from None
+        return load_keras(self.folder / "best.keras")
 
     @cached_property
     def network(self) -> Network:

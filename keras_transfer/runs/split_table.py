@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.atomic import write_bytes, write_csv
+from keras_transfer.csv_cells import read_cells, write_cells
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
 from keras_transfer.runs.records import damaged
@@ -39,10 +40,11 @@ def write_split(path: Path, samples: Samples) -> None:
     Raises:
         BadData: The directory holds another table: the data have changed since the run began.
     """
-    table = io.StringIO(newline="")
-    csv.writer(table).writerows((COLUMNS, *_rows_of(samples)))
+    table, plain, rows = io.StringIO(newline=""), io.StringIO(newline=""), [*_rows_of(samples)]
+    write_cells(table, [COLUMNS, *rows])
+    csv.writer(plain).writerows([COLUMNS, *rows])  # as earlier versions wrote it
     # A resumed run on other data would mix two data sets without any sign of it.
-    if path.exists() and _content(path) != table.getvalue():
+    if path.exists() and _content(path) not in (table.getvalue(), plain.getvalue()):
         raise BadData(
             f"The data are not those that the run in {path.parent} began with (see {path}); "
             "put them back, or start a new run without --resume."
@@ -58,7 +60,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            header, *rows = [*csv.reader(file)]
+            header, *rows = read_cells(file)
             table = [dict(zip(header, row, strict=True)) for row in rows]
     except (OSError, ValueError, csv.Error) as error:
         raise damaged(path, error) from None

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from keras_transfer.errors import BadData
+from keras_transfer.exports.integrity import check_saved_model
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.limits import undecodable
 from keras_transfer.serving.messages import echo, foreign
@@ -64,13 +65,16 @@ class Model:
         name: As clients call it.
         version: A whole number above 0.
         folder: Holds ``saved_model.pb``.
+        trust: Whether it may have operators that no export of this package has.
 
     Raises:
-        BadData: It cannot be loaded, or does not answer its own warm-up requests.
+        BadData: It is not what was written, cannot be loaded, or does not answer its own warm-up
+            requests.
     """
 
-    def __init__(self, name: str, version: int, folder: Path):
+    def __init__(self, name: str, version: int, folder: Path, *, trust: bool = False):
         self.name, self.version, self.folder = name, version, folder
+        check_saved_model(folder, trust=trust)
         try:
             # Kept, because its signatures do not keep the variables alive.
             self._loaded = tf.saved_model.load(str(folder))

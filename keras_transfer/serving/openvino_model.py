@@ -49,14 +49,16 @@ class OpenVinoModel(Model):
         name: As clients call it.
         version: A whole number above 0.
         folder: Holds ``saved_model.pb``.
+        trust: Whether it may have operators that no export of this package has.
 
     Raises:
-        BadData: It cannot be loaded, or does not answer its own warm-up requests.
+        BadData: It is not what was written, cannot be loaded, or does not answer its own warm-up
+            requests.
     """
 
-    def __init__(self, name: str, version: int, folder: Path):
+    def __init__(self, name: str, version: int, folder: Path, *, trust: bool = False):
         self._engine: Engine | None = None
-        super().__init__(name, version, folder)
+        super().__init__(name, version, folder, trust=trust)
         if {"decode", "forward"} <= set(self.signatures):
             self._take_over()
 

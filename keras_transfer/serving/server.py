@@ -8,6 +8,7 @@ import signal
 import threading
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class Settings:
         examples: Folder of images for the page.
         allow_host: Names that requests may call the server by, besides ``host`` and loopback.
         engine: "tensorflow", "openvino", or "auto": OpenVINO where it pays.
+        trust: Serve models that have operators which no export of this package has.
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +72,7 @@ class Settings:
     examples: Path | None = None
     allow_host: tuple[str, ...] = ()
     engine: str = "auto"
+    trust: bool = False
 
 
 def serve(export: Path | None, settings: Settings) -> None:
@@ -86,7 +89,7 @@ def serve(export: Path | None, settings: Settings) -> None:
     # The service has a limit of its own, and Python remembers each warning's text for ever.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     configs = _configs(export, settings)
-    models = ServedModels(configs, _loader(settings.engine))
+    models = ServedModels(configs, partial(_loader(settings.engine), trust=settings.trust))
     models.look()
     if not models.ready:
         wanted = ", ".join(f"{one.name} in {one.base}" for one in configs)
@@ -131,7 +134,9 @@ def _reload_on_signal(models: ServedModels, file: Path) -> None:
 
     if hasattr(signal, "SIGHUP"):  # not on Windows
         # In a thread: loading models would hold up the event loop.
-        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reload).start())
+        signal.signal(
+            signal.SIGHUP, lambda *_: threading.Thread(target=reload, daemon=True).start()
+        )
 
 
 def _loader(engine: str) -> type[Model]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_transfer.atomic import copy, write_csv
 from keras_transfer.features.stage_batches import StageBatches
+from keras_transfer.networks.keras_files import load_keras_weights
 from keras_transfer.networks.network import Network
 from keras_transfer.training.callbacks import (
     AfterEpoch,
@@ -140,7 +141,7 @@ class Trainer:
     def load_best(self) -> None:
         """Load the best weights of the stages so far."""
         if self.predictor is self.model:
-            self.model.load_weights(self.folder / "best.keras")
+            load_keras_weights(self.model, self.folder / "best.keras")
         else:
             # best.keras holds the predictor, which lacks outputs that a method adds.
             restore_variables(self.folder / "best_all.npz", self.model)

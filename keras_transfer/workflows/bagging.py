@@ -23,6 +23,7 @@ from keras_transfer.evaluation.inference import probabilities
 from keras_transfer.evaluation.metrics import classification_metrics
 from keras_transfer.features.extractor import FeatureExtractor
 from keras_transfer.networks.cutting import FEATURES, Cut
+from keras_transfer.networks.keras_files import load_keras_weights
 from keras_transfer.networks.network import Network, members_of
 from keras_transfer.training.resume import save_model
 from keras_transfer.training.trainer import Trainer, write_history
@@ -101,7 +102,7 @@ class BaggingRunner(StageRunner):
         # best.keras second, since the network must end with the best weights.
         for name in ("last.keras", "best.keras"):
             for member in self.members:
-                member.head.load_weights(member.folder / name)
+                load_keras_weights(member.head, member.folder / name)
             save_model(self.folder / name, self.network.predictor)
 
 

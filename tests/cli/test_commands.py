@@ -107,19 +107,22 @@ def test_predict_as_a_table_names_a_bad_file_once(work, done, tmp_path):
 
 
 def test_predict_as_csv_and_table_from_folders_and_patterns(work, done):
+    (work / "=1.png").write_bytes((work / "images/red/1.png").read_bytes())
     said = kt(
         "predict",
         "runs/tiny/1",
         "images/red",
         "images/blue/*.png",
+        "=1.png",
         "--format",
         "csv",
         cwd=work,
         check=0,
     )
     rows = list(csv.DictReader(io.StringIO(said.stdout)))
-    assert len(rows) == 24
+    assert len(rows) == 25
     assert {row["class_1"] for row in rows} <= {"blue", "red"}
+    assert rows[-1]["path"] == "'=1.png"  # no formula for a spreadsheet
     table = kt("predict", "runs/tiny/1", "images/red/1.png", cwd=work, check=0)
     assert table.stdout.startswith("images/red/1.png  ")
 

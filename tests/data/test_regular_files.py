@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from keras_transfer.data.arrays import read_npz
 from keras_transfer.data.listing import list_folder
+from keras_transfer.data.npz import read_npz
 from keras_transfer.data.regular_files import opened, regular
 from keras_transfer.data.sources import read
 from keras_transfer.data.table_files import read_table

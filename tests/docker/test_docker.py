@@ -14,6 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from processes import KT
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +91,18 @@ def test_a_lock_satisfies_setup_cfg(name):
         if one.marker is None or one.marker.evaluate({**IMAGE, "platform_machine": "x86_64"})
         if not one.specifier.contains(found.get(canonicalize_name(one.name), "0"))
     ] == []
+
+
+def test_lower_bounds_are_those_that_the_documentation_gives_reasons_for():
+    text = (ROOT / "docs" / "security.md").read_text()
+    reasons = dict(re.findall(r"^\| (\w+) \| ([0-9.]+)", text, re.MULTILINE))
+    texts = [SETUP["options"]["install_requires"], SETUP["options.extras_require"]["serve"]]
+    bounds = dict(re.findall(r"^([\w-]+) >= ([0-9.]+)", "\n".join(texts), re.MULTILINE))
+
+    assert {"pillow", "starlette", "grpcio", "protobuf", "h11"} < set(reasons)
+    assert {name: Version(bounds[name]) for name in reasons} == {
+        name: Version(version) for name, version in reasons.items()
+    }
 
 
 @pytest.mark.parametrize("name", LOCKS)

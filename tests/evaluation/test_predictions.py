@@ -69,7 +69,10 @@ def test_nothing_known(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["path", "true", "predicted", "p:path", 'a, "b"', "two\nlines", "two\r\nlines", "猫 🐈", " "],
+    [
+        *("path", "true", "predicted", "p:path", 'a, "b"', "two\nlines", "two\r\nlines", "猫 🐈"),
+        *(" ", "=1+1", "'=1+1", "-cat", "+cat", "@cat", "-1", "\tcat", "'"),
+    ],
 )
 def test_any_class_name_survives(tmp_path, name):
     path = tmp_path / "p.csv"
@@ -78,6 +81,16 @@ def test_any_class_name_survives(tmp_path, name):
     back = read_predictions(path)
 
     assert (back.classes, back.keys[0], back.true[0]) == (("cat", name), name, 1)
+
+
+def test_names_that_are_formulas_are_escaped_and_numbers_are_not(tmp_path):
+    path = tmp_path / "p.csv"
+    write_predictions(path, ["=cmd|' /C calc'!A0"], None, np.array([[-0.5, 1.5]]), ["-cat", "dog"])
+
+    assert path.read_text().splitlines() == [
+        '"path","true","predicted","p:-cat","p:dog"',
+        '"\'=cmd|\' /C calc\'!A0","","dog",-0.5,1.5',
+    ]
 
 
 def test_a_file_name_that_is_not_utf8_survives(tmp_path):

@@ -12,6 +12,7 @@ from objectives_runs import OBJECTIVES, PRICE
 import keras_transfer
 from keras_transfer.errors import CheckFailed
 from keras_transfer.exports import layouts
+from keras_transfer.exports.foreign import foreign_operators
 
 NAMES = list(OBJECTIVES)
 
@@ -396,3 +397,8 @@ def test_a_wrong_graph_does_not_pass_the_gate(objective_run, tmp_path, monkeypat
     monkeypatch.setitem(layouts.BY_UNIT, "sigmoid", decided_at_once)
     with pytest.raises(CheckFailed, match="another decision for"):
         keras_transfer.export(objective_run("labels"), tmp_path / "out", format="keras")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_that_is_written_is_foreign(objective_export, name):
+    assert foreign_operators(objective_export(name).folder, "saved_model") == []

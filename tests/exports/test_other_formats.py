@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import tempfile
 import zipfile
 
@@ -9,11 +10,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from flatbuffers import encode, number_types
+from flatbuffers import Builder, encode, number_types
 from flatbuffers.table import Table as Flat
 
 import keras_transfer
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
+from keras_transfer.exports.foreign import foreign_operators
 from keras_transfer.exports.formats import FORMATS, check_format
 from keras_transfer.exports.scratch import scratch
 
@@ -205,8 +207,60 @@ def test_a_broken_file_is_said(run, write, tmp_path, form, file):
     done = keras_transfer.export(run, tmp_path, format=form)
     (done.folder / file).write_bytes(b"broken")
 
-    with pytest.raises(BadData, match="cannot be loaded"):
+    with pytest.raises(BadData, match=f"{file}: has changed"):
         done.predict([*(run.folder.parent / "odd").iterdir()])
+
+
+@pytest.mark.parametrize("form", PACKAGES)
+def test_a_flipped_bit_never_changes_an_answer(write, odd, tmp_path, form):
+    shutil.copytree(
+        write(form).folder, tmp_path / "1", ignore=shutil.ignore_patterns("evaluations")
+    )
+    (file,) = (tmp_path / "1").glob("model.*")
+    content = file.read_bytes()
+    for place in np.random.default_rng(0).integers(len(content), size=20):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with pytest.raises(BadData, match=f"{file.name}: has changed"):
+            keras_transfer.Export(tmp_path / "1").predict(odd)
+
+
+@pytest.mark.parametrize(("form", "quantize"), [("litert", "none"), ("onnx", "none")])
+def test_nothing_that_is_written_is_foreign(write, form, quantize):
+    assert foreign_operators(write(form, quantize).folder, form) == []
+
+
+def test_a_litert_file_with_operators_of_tensorflow_is_refused(write, odd, tmp_path, reseal):
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    shutil.copytree(write("litert").folder, tmp_path / "1")
+    file = tmp_path / "1" / "model.tflite"
+    model = schema.ModelT.InitFromPackedBuf(file.read_bytes(), 0)
+    code = model.operatorCodes[0]
+    code.customCode = b"FlexWriteFile"
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    builder = Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    file.write_bytes(bytes(builder.Output()))
+
+    with pytest.raises(BadData, match=r"model\.tflite: has changed"):
+        keras_transfer.Export(tmp_path / "1", trust=True).predict(odd)
+    reseal(tmp_path / "1")
+    with pytest.raises(BadData, match="no export of keras_transfer has: FlexWriteFile"):
+        keras_transfer.Export(tmp_path / "1").predict(odd)
+
+
+def test_an_onnx_file_with_weights_in_another_file_is_refused(write, odd, tmp_path, reseal):
+    onnx = pytest.importorskip("onnx")
+    shutil.copytree(write("onnx").folder, tmp_path / "1")
+    file = tmp_path / "1" / "model.onnx"
+    model = onnx.load(file)
+    weights = max(model.graph.initializer, key=lambda one: len(one.raw_data))
+    onnx.external_data_helper.set_external_data(weights, "../../secret.txt")
+    weights.ClearField("raw_data")
+    file.write_bytes(model.SerializeToString())
+    reseal(tmp_path / "1")
+
+    with pytest.raises(BadData, match=r"weights in the file '\.\./\.\./secret\.txt'"):
+        keras_transfer.Export(tmp_path / "1").predict(odd)
 
 
 def test_a_folder_without_an_export_is_said(tmp_path):

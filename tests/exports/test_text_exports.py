@@ -17,6 +17,7 @@ from texts_runs import NAMES, STARS
 
 import keras_transfer
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed
+from keras_transfer.exports.foreign import foreign_operators
 
 LENGTH = 12
 
@@ -368,5 +369,10 @@ def test_an_export_without_its_vocabulary_says_so(text_export, tmp_path):
     shutil.copytree(text_export().folder, tmp_path / "1")
     (tmp_path / "1" / "assets" / "vocabulary.txt").unlink()
 
-    with pytest.raises(BadData, match=r"vocabulary.txt cannot be read"):
+    with pytest.raises(BadData, match=r"vocabulary.txt: is missing"):
         keras_transfer.Export(tmp_path / "1").predict("a good film")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_that_is_written_is_foreign(text_export, name):
+    assert foreign_operators(text_export(name).folder, "saved_model") == []

@@ -9,8 +9,9 @@ from damages import DAMAGES
 from processes import kt
 
 import keras_transfer
+from keras_transfer.checksums import CHECKSUMS
 from keras_transfer.errors import BadData, BadWeights, TransferError
-from keras_transfer.runs.records import CHECKSUM, FILES, RUN, read_record, write_record
+from keras_transfer.runs.records import RUN, read_record, write_record
 
 FILES_READ = (
     "best.keras", "classes.json", "history.csv", "metrics.json", "outputs.json", "predictions.csv",
@@ -39,7 +40,7 @@ def read_all(folder, image):
 
 
 def test_checksums_are_those_of_all_files_that_are_read(run):
-    assert set(FILES_READ) - {RUN} <= read_record(run.folder / RUN, {})[FILES].keys()
+    assert set(FILES_READ) - {RUN} <= read_record(run.folder / RUN, {})[CHECKSUMS].keys()
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -63,7 +64,7 @@ def test_a_damaged_file_is_named(copied, odd, damage):
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_without_checksums_no_damage_gives_a_traceback(copied, odd, damage):
     record = read_record(copied / RUN, {})
-    text = json.dumps({k: v for k, v in record.items() if k not in (FILES, CHECKSUM)})
+    text = json.dumps({k: v for k, v in record.items() if k != CHECKSUMS})
     (copied / RUN).write_text(text)
     for name in FILES_READ:
         path = copied / name

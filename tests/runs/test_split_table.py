@@ -69,6 +69,22 @@ def test_a_resumed_run_finds_its_table_again(table):
     assert table.read_text().splitlines() == ROWS.splitlines()
 
 
+@pytest.mark.parametrize("written", ["'=a.png,'-cat", "=a.png,-cat"], ids=["now", "earlier"])
+def test_names_that_are_formulas_are_escaped_and_come_back(tmp_path, written):
+    """A run that an earlier version began resumes, although that did not escape them."""
+    table = tmp_path / "split.csv"
+    data = Samples.of(
+        None, ("-cat",), ["=a.png"], [0], splits=["train"], groups=[""], digests=["d0"]
+    )
+    table.write_text(f"path,label,split,group,digest\r\n{written},train,,d0\r\n", newline="")
+
+    write_split(table, data)
+
+    assert table.read_text().splitlines()[1] == "'=a.png,'-cat,train,,d0"
+    assert read_rows(table)[0]["path"] == "=a.png"
+    assert read_train_counts(table, ["-cat"]) == [1]
+
+
 def test_other_data_are_refused_and_the_table_stays(table):
     before = table.read_bytes()
 

@@ -17,7 +17,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from keras_transfer.errors import BadConfiguration
+from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.grpc_api import build_grpc
@@ -25,6 +25,8 @@ from keras_transfer.serving.metrics import Metrics
 from keras_transfer.serving.model_config import Policy, read_config
 from keras_transfer.serving.rest import build_app
 from keras_transfer.serving.served_models import ServedModels
+from keras_transfer.serving.server import Settings
+from keras_transfer.serving.server import serve as run_server
 from keras_transfer.serving.service import Limits, Service
 
 
@@ -301,6 +303,12 @@ def test_a_folder_that_is_gone_does_not_stop_the_others(folder, serve):
     assert client.get("/v1/models/none").json() == {
         "error": "Could not find any versions of model none"
     }
+
+
+def test_nothing_is_served_if_no_model_can_be_loaded(folder):
+    config = written(folder, entry(folder, "broken"), entry(folder, "none"))
+    with pytest.raises(BadData, match=r"broken in .*, none in .* can be served"):
+        run_server(None, Settings(config=config, engine="tensorflow"))
 
 
 def test_metrics_are_by_model(folder, serve):

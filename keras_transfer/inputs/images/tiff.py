@@ -11,7 +11,8 @@ __all__ = ["RAW", "below", "flaw", "pages", "readable", "to_bmp"]
 
 Tags = dict[int, tuple[int, ...]]
 
-_SIZES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}  # the types of whole numbers
+# The types of whole numbers: libtiff takes those with a sign for all that has none.
+_SIZES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q"}
 _MOST_PAGES, _MOST_VALUES = 1000, 16
 _MOST_TAGS = 65_536  # of all pages together: hostile pages share theirs
 
@@ -64,7 +65,8 @@ def _directory(content: bytes, at: int, order: str, word: str) -> tuple[Tags, in
     """The tags of one page, and where the next page begins."""
     count = _count(content, at, order, word)
     at += struct.calcsize(order + _COUNTS[word])
-    entry, tags = struct.Struct(order + "HH" + word), {}
+    entry = struct.Struct(order + "HH" + word)
+    tags: Tags = {}
     width = entry.size + struct.calcsize(word)
     for place in range(at, at + count * width, width):
         tag, kind, values = entry.unpack_from(content, place)
@@ -73,7 +75,9 @@ def _directory(content: bytes, at: int, order: str, word: str) -> tuple[Tags, in
         form, where = f"{order}{values}{_SIZES[kind]}", place + entry.size
         if struct.calcsize(form) > struct.calcsize(word):
             (where,) = struct.unpack_from(order + word, content, where)
-        tags[tag] = struct.unpack_from(form, content, where)
+        value = struct.unpack_from(form, content, where)
+        if tags.setdefault(tag, value) != value:  # Pillow and libtiff would take different ones
+            raise ValueError("a tag has two values")
     return tags, struct.unpack_from(order + word, content, at + count * width)[0]
 
 
@@ -87,7 +91,7 @@ def below(content: bytes, page: Tags) -> list[Tags]:
     order, word = ("<" if content[:2] == b"II" else ">"), "Q" if b"+" in content[2:4] else "I"
     found = []
     for at in page.get(330, ()):
-        with suppress(struct.error):  # a broken one is not needed to decode the page
+        with suppress(struct.error, ValueError):  # a broken one is not needed to decode the page
             if _count(content, at, order, word) > _MOST_TAGS // _MOST_VALUES:
                 continue
             found.append(_directory(content, at, order, word)[0])

@@ -1,0 +1,92 @@
+"""The one way into ``.keras`` files: an archive of a network and its weights, loaded as data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_transfer.errors import BadWeights
+from keras_transfer.networks.hdf5_files import CONFIG, WEIGHTS, member, opened_hdf5, reading
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["load_keras", "load_keras_weights"]
+
+MEMBERS = (CONFIG, "metadata.json", WEIGHTS)
+
+FOREIGN_LAYERS = frozenset(
+    {
+        "FlaxLayer",
+        "IntegerLookup",
+        "JaxLayer",
+        "Lambda",
+        "StringLookup",
+        "TFSMLayer",
+        "TextVectorization",
+        "TorchModuleWrapper",
+    }
+)
+"""Layers that run code of the file, or read other files while they load."""
+
+
+def load_keras(path: Path) -> keras.Model:
+    """Load a ``.keras`` file that this package has written.
+
+    The archive's own checksums are compared, its weights are checked as those of any other file,
+    and Keras is never asked to run code that the file brings.
+
+    Raises:
+        BadWeights: It is not there, is damaged, or holds what no model of this package has.
+    """
+    import keras
+
+    _check(path)
+    with reading(path):
+        # compile=False: the file holds no optimizer, and losses of ours would need to be
+        # registered. safe_mode is stated, because a script may have changed Keras's default.
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def load_keras_weights(model: keras.Model, path: Path) -> None:
+    """Load the weights of a ``.keras`` file that this package has written into its network.
+
+    Raises:
+        BadWeights: As for ``load_keras``, or it is of another network.
+    """
+    _check(path)
+    with reading(path):
+        model.load_weights(path)
+
+
+def _check(path: Path) -> None:
+    with reading(path):
+        for name in MEMBERS:
+            member(path, name, only=MEMBERS)
+        _check_config(path, json.loads(member(path, CONFIG)))
+    with opened_hdf5(path):
+        pass  # everything in it is checked by now
+
+
+def _check_config(path: Path, config: Any) -> None:
+    found = sorted(FOREIGN_LAYERS.intersection(_class_names(config)))
+    if found:
+        raise BadWeights(
+            f"{path} has the layers {', '.join(found)}, which run code or read other files as "
+            "they load. Such a file is not loaded."
+        )
+
+
+def _class_names(config: Any) -> Iterator[str]:
+    """Names of all classes in a configuration, at any depth."""
+    inner = [config]
+    while inner:
+        one = inner.pop()
+        if isinstance(one, dict):
+            if isinstance(one.get("class_name"), str):
+                yield one["class_name"].rpartition(">")[2]
+            inner.extend(one.values())
+        elif isinstance(one, list):
+            inner.extend(one)
