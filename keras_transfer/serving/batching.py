@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -17,10 +18,10 @@ from keras_transfer.serving.boundary import refusal
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.models import Model, Tensors
 
-__all__ = ["LARGE", "Batcher", "Check"]
+__all__ = ["Batcher", "Check"]
 
-LARGE = 16_000_000
-"""Pixels of a batch. A request that decodes to more is large, and so not put together."""
+PIXELS = 8_000_000 * (os.cpu_count() or 1)
+"""Of a batch: what a machine decodes in a fraction of a second, for images are decoded at once."""
 
 JOIN = 5.0  # seconds for what is being computed when the server ends
 
@@ -74,14 +75,22 @@ class Batcher:
         max_batch: Most examples that are answered together; a request with more is large.
         max_wait: Seconds that the first of a batch waits for others.
         max_queue: Examples that may wait in each lane; further requests are refused at once.
+        max_pixels: Pixels that a batch decodes to, if it is of several examples; a request with
+            more than a quarter of it is large.
     """
 
-    def __init__(self, max_batch: int = 32, max_wait: float = 0.0, max_queue: int = 256):
-        self.max_batch, self.max_queue = max_batch, max_queue
+    def __init__(
+        self,
+        max_batch: int = 32,
+        max_wait: float = 0.0,
+        max_queue: int = 256,
+        max_pixels: int = PIXELS,
+    ):
+        self.max_batch, self.max_queue, self.max_pixels = max_batch, max_queue, max_pixels
         self._closed = False
         self._lock = threading.Lock()
-        self._small = _Lane("batcher", max_batch, max_wait)
-        self._large = _Lane("large-batcher", max_batch, 0.0)
+        self._small = _Lane("batcher", max_batch, max_pixels, max_wait)
+        self._large = _Lane("large-batcher", max_batch, max_pixels, 0.0)
         self._lanes = (self._small, self._large)
 
     @property
@@ -100,7 +109,7 @@ class Batcher:
 
     def is_large(self, costs: np.ndarray) -> bool:
         """Whether a request with examples of these pixels goes alone, and is checked there."""
-        return len(costs) > self.max_batch or int(costs.sum()) > LARGE
+        return len(costs) > self.max_batch or int(costs.sum()) > self.max_pixels // 4
 
     def submit(
         self,
@@ -158,8 +167,8 @@ class Batcher:
 class _Lane:
     """A queue and the thread that empties it."""
 
-    def __init__(self, name: str, max_batch: int, max_wait: float):
-        self.max_batch, self.max_wait = max_batch, max_wait
+    def __init__(self, name: str, max_batch: int, max_pixels: int, max_wait: float):
+        self.max_batch, self.max_pixels, self.max_wait = max_batch, max_pixels, max_wait
         self._waiting: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -229,7 +238,7 @@ class _Lane:
     def _alike(self, first: _Request) -> list[_Request]:
         batch, size, cost, kind = [first], first.size, first.cost, first.kind
         for one in list(self._waiting)[1:]:
-            fits = size + one.size <= self.max_batch and cost + one.cost <= LARGE
+            fits = size + one.size <= self.max_batch and cost + one.cost <= self.max_pixels
             if fits and one.kind == kind:
                 batch.append(one)
                 size, cost = size + one.size, cost + one.cost
@@ -240,7 +249,7 @@ class _Lane:
 
     def _answer(self, batch: Sequence[_Request]) -> None:
         try:
-            answers = _together(batch, self.max_batch)
+            answers = _together(batch, self.max_batch, self.max_pixels)
         except Exception as error:
             if len(batch) > 1:  # one of them is at fault: the others shall not suffer for it
                 for one in batch:
@@ -261,12 +270,12 @@ def _settle(request: _Request, answer: Tensors | RequestError) -> None:
             request.answer.set_result(answer)
 
 
-def _together(batch: Sequence[_Request], most: int) -> list[Tensors]:
+def _together(batch: Sequence[_Request], most: int, pixels: int) -> list[Tensors]:
     if not batch:
         return []
     first = batch[0]
     if len(batch) == 1:
-        return [_alone(first, most)]
+        return [_alone(first, most, pixels)]
     inputs = {name: np.concatenate([one.inputs[name] for one in batch]) for name in first.inputs}
     outputs = first.model.run(first.signature, inputs)
     ends = np.cumsum([one.size for one in batch])
@@ -276,10 +285,10 @@ def _together(batch: Sequence[_Request], most: int) -> list[Tensors]:
     return [{name: rows[place] for name, rows in parts.items()} for place in range(len(batch))]
 
 
-def _alone(request: _Request, most: int) -> Tensors:
+def _alone(request: _Request, most: int, pixels: int) -> Tensors:
     """Answer one request, in pieces if it is large: memory goes with the piece."""
     inputs = request.inputs
-    pieces = _pieces(request.costs, most)
+    pieces = _pieces(request.costs, most, pixels)
     even = all(one.ndim and len(one) == request.size for one in inputs.values())
     if len(pieces) <= 1 or not even or not request.model.signature(request.signature).batched:
         return _run(request, inputs)
@@ -296,11 +305,11 @@ def _run(request: _Request, inputs: Tensors) -> Tensors:
     return request.model.run(request.signature, request.check(inputs))
 
 
-def _pieces(costs: np.ndarray, most: int) -> list[tuple[int, int]]:
-    """Begin and end of parts of at most so many examples, and of ``LARGE`` pixels or one image."""
+def _pieces(costs: np.ndarray, most: int, pixels: int) -> list[tuple[int, int]]:
+    """Begin and end of parts of at most so many examples and pixels; one example at least."""
     pieces, start, cost = [], 0, 0
     for place, one in enumerate(costs.tolist()):
-        if place > start and (place - start == most or cost + one > LARGE):
+        if place > start and (place - start == most or cost + one > pixels):
             pieces.append((start, place))
             start, cost = place, 0
         cost += one

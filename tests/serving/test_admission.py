@@ -58,6 +58,10 @@ def test_who_is_large_in_all_is_large_in_each_part():
     assert budget.take(100, whole=100)
 
 
+PIXELS = 16_000_000
+"""Of a batch; a request with more than 4 million is large."""
+
+
 class Model:
     """Answers with its input; waits at values above 99 until ``go`` is set."""
 
@@ -83,7 +87,7 @@ def submit(batcher, model, numbers, pixels=0, seconds=30.0, **options):
 
 
 def test_small_requests_pass_a_large_one():
-    model, batcher = Model(), Batcher()
+    model, batcher = Model(), Batcher(max_pixels=PIXELS)
     large, _ = submit(batcher, model, [100, 1], pixels=10_000_000)
     assert model.busy.wait(30)
     small, _ = submit(batcher, model, [2], pixels=1_000_000)
@@ -114,22 +118,22 @@ def test_large_requests_that_wait_take_no_places_of_small_ones():
 
 
 def test_a_batch_holds_no_more_pixels_than_allowed():
-    """16 million: images of 7 million go by twos."""
-    model, batcher = Model(), Batcher()
+    """16 million: images of 4 million go by fours."""
+    model, batcher = Model(), Batcher(max_pixels=PIXELS)
     first, _ = submit(batcher, model, [100])
     assert model.busy.wait(30)
-    answers = [submit(batcher, model, [n], pixels=7_000_000)[0] for n in range(5)]
+    answers = [submit(batcher, model, [n], pixels=4_000_000)[0] for n in range(5)]
     model.go.set()
 
     assert [one.result(30)["x"].tolist() for one in answers] == [[n] for n in range(5)]
-    assert model.ran == [[100], [0, 1], [2, 3], [4]]
+    assert model.ran == [[100], [0, 1, 2, 3], [4]]
     assert first.done()
     batcher.close()
 
 
 @pytest.mark.parametrize("end", ["gone", "late"])
 def test_a_large_request_ends_when_nobody_waits_for_it(end):
-    model, batcher = Model(), Batcher()
+    model, batcher = Model(), Batcher(max_pixels=PIXELS)
     large, context = submit(batcher, model, [100, 1, 2], pixels=10_000_000)
     assert model.busy.wait(30)
     if end == "gone":
@@ -166,7 +170,7 @@ def test_a_large_request_is_checked_piece_by_piece():
             raise RequestError("INVALID_ARGUMENT", "one")
         return inputs
 
-    model, batcher = Model(), Batcher()
+    model, batcher = Model(), Batcher(max_pixels=PIXELS)
     large, _ = submit(batcher, model, [3, 1, 2], pixels=10_000_000, check=check)
 
     with pytest.raises(RequestError, match="one"):
@@ -176,7 +180,7 @@ def test_a_large_request_is_checked_piece_by_piece():
 
 
 def test_the_end_of_the_server_refuses_what_waits():
-    model, batcher = Model(), Batcher()
+    model, batcher = Model(), Batcher(max_pixels=PIXELS)
     running, _ = submit(batcher, model, [100])
     assert model.busy.wait(30)
     waiting = [submit(batcher, model, [n])[0] for n in range(3)]
