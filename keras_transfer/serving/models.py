@@ -16,11 +16,20 @@ from keras_transfer.errors import BadData
 from keras_transfer.exports.integrity import check_saved_model
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.limits import undecodable
+from keras_transfer.serving.messages import echo, foreign
 
 __all__ = ["DEFAULT", "WARMUP", "Model", "Signature", "Tensors", "warmup_requests"]
 
 DEFAULT = "serving_default"
 WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
+
+# What an operation raises for values that it cannot take.
+REFUSED = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.OutOfRangeError,
+    tf.errors.UnimplementedError,
+    tf.errors.DataLossError,
+)
 
 Tensors = dict[str, np.ndarray]
 
@@ -100,7 +109,7 @@ class Model:
         if found is None:
             raise RequestError(
                 "INVALID_ARGUMENT",
-                f'Serving signature name: "{name or DEFAULT}" not found in signature def',
+                f'Serving signature name: "{echo(name or DEFAULT)}" not found in signature def',
             )
         return found
 
@@ -122,7 +131,7 @@ class Model:
         try:
             tensors = {name: tf.constant(inputs[name], row.inputs[name].dtype) for name in inputs}
             return {name: one.numpy() for name, one in row.function(**tensors).items()}
-        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+        except REFUSED as error:
             reason = undecodable(inputs) or _plain(error)
             raise RequestError("INVALID_ARGUMENT", reason) from None
         except tf.errors.ResourceExhaustedError:
@@ -160,4 +169,4 @@ def _plain(error: tf.errors.OpError) -> str:
     lines = [line.strip() for line in error.message.splitlines() if line.strip()]
     skipped = ("Graph execution error", "Detected at node", "<stack traces", "[[", "Original stack")
     kept = [line for line in lines if not line.startswith(skipped)]
-    return " ".join(kept[:2]).split("[Op:")[0].strip() or "The input is invalid"
+    return foreign(" ".join(kept[:2]).split("[Op:")[0]) or "The input is invalid"
