@@ -5,7 +5,7 @@ import shutil
 from contextlib import suppress
 
 import pytest
-from damage import DAMAGES
+from damages import DAMAGES
 from processes import kt
 
 import keras_transfer
