@@ -16,7 +16,9 @@ instances = [
     {"image_bytes": {"b64": base64.b64encode(Path(one).read_bytes()).decode()}} for one in images
 ]
 request = urllib.request.Request(
-    f"{address}/v1/models/{model}:predict", json.dumps({"instances": instances}).encode()
+    f"{address}/v1/models/{model}:predict",
+    json.dumps({"instances": instances}).encode(),
+    {"Content-Type": "application/json"},
 )
 if os.environ.get("KT_SERVE_TOKEN"):
     request.add_header("Authorization", f"Bearer {os.environ['KT_SERVE_TOKEN']}")

@@ -18,6 +18,8 @@ PACKAGES = (
     *("grpc", "grpc_reflection", "tensorflow_serving"),
 )
 
+SIZES = ("pixels", "request_pixels", "queue_pixels", "text")
+
 COUNT = click.IntRange(1)
 PORT = click.IntRange(0, 65535)
 
@@ -50,6 +52,11 @@ PORT = click.IntRange(0, 65535)
 )
 @click.option("--max-body", type=click.FloatRange(0.001), default=32.0, help="Request limit in MB.")
 @click.option("--max-pixels", type=COUNT, help="Pixels per image; default 89,478,485.")
+@click.option(
+    "--max-bodies", type=click.FloatRange(0.001), help="MB of all requests at once; default 134."
+)
+@click.option("--max-request-pixels", type=COUNT, help="Pixels per request; default 357,913,940.")
+@click.option("--max-queue-pixels", type=COUNT, help="Pixels in the queue; default 715,827,880.")
 @click.option("--max-text", type=COUNT, help="Bytes per text; default 100,000.")
 @click.option("--timeout", type=click.FloatRange(0.1), default=30.0, help="Seconds per request.")
 # Also from the environment or a file: other users can see a command line, e.g. by ps.
@@ -72,6 +79,11 @@ PORT = click.IntRange(0, 65535)
     "--examples",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of example images for the page.",
+)
+@click.option(
+    "--allow-host",
+    multiple=True,
+    help="Further host name that requests may use; repeatable; '*': any.",
 )
 @click.option(
     "--trust",
@@ -104,9 +116,9 @@ def serve(export: Path | None, **options: Any) -> None:
 
     given = {name: value for name, value in options.items() if value is not None}
     body, seconds = int(1e6 * given.pop("max_body")), given.pop("timeout")
-    sizes = {
-        name: given.pop(f"max_{name}") for name in ("pixels", "text") if f"max_{name}" in given
-    }
+    sizes = {name: given.pop(f"max_{name}") for name in SIZES if f"max_{name}" in given}
+    if "max_bodies" in given:
+        sizes["bodies"] = int(1e6 * given.pop("max_bodies"))
     if given.pop("no_grpc"):
         given["grpc_port"] = None
     # Milliseconds on the command line, seconds in the code.

@@ -14,6 +14,8 @@ from keras_transfer.errors import BadConfiguration
 
 __all__ = ["checked_name", "numbered", "publish", "unfinished"]
 
+_VERSION = re.compile("[1-9][0-9]{0,18}")
+
 MAX_NAME = 200
 """Characters; file systems allow 255 bytes, and names of unfinished folders are longer."""
 
@@ -40,8 +42,8 @@ def numbered(base: Path) -> list[int]:
     if not base.is_dir():
         return []
     names = (one.name for one in base.iterdir() if one.is_dir())
-    # TensorFlow Serving takes neither 007 for 7 nor other alphabets' digits.
-    return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name != "0")
+    # TensorFlow Serving takes neither 007 for 7 nor other alphabets' digits, and int64 alone.
+    return sorted(int(name) for name in names if _VERSION.fullmatch(name) and int(name) < 1 << 63)
 
 
 @contextmanager

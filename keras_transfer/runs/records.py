@@ -45,12 +45,11 @@ GROWING = (RUN, "log.txt")
 def write_record(path: Path, content: Mapping[str, Any]) -> None:
     """Write a record with its checksum, atomically."""
     document = {name: value for name, value in content.items() if name != CHECKSUMS}
-    files = {name: value for name, value in content.get(CHECKSUMS, {}).items() if name != path.name}
-    write_json(path, sealed(document, path.name, files))
+    write_json(path, sealed(document, path.name, content.get(CHECKSUMS, {})))
 
 
 def read_record(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
-    """Read a record.
+    """Read a record; its ``checksums`` are then those of other files.
 
     Args:
         path: As ``write_record`` wrote it.
@@ -63,8 +62,8 @@ def read_record(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
     wrong = [name for name, kind in required.items() if not isinstance(content.get(name), kind)]
     if wrong:
         raise damaged(path, f"{wrong[0]!r} is missing or of another type")
-    check_document(path, content)
-    return content
+    files = check_document(path, content)
+    return content if files is None else {**content, CHECKSUMS: files}
 
 
 def read_json(path: Path, kind: type) -> Any:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from keras_transfer.serving.admission import RequestContext
+from keras_transfer.serving.boundary import refusal
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.models import Model, Tensors
 
-__all__ = ["Batcher"]
+__all__ = ["Batcher", "Check"]
 
-logger = logging.getLogger("keras_transfer")
+PIXELS = 8_000_000 * (os.cpu_count() or 1)
+"""Of a batch: what a machine decodes in a fraction of a second, for images are decoded at once."""
+
+JOIN = 5.0  # seconds for what is being computed when the server ends
+
+Check = Callable[[Tensors], Tensors]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +33,26 @@ class _Request:
     model: Model
     signature: str
     inputs: Tensors
-    deadline: float
-    # monotonic: a clock that is set back or forward must not change a wait.
+    context: RequestContext
+    costs: np.ndarray
+    check: Check
     arrival: float = field(default_factory=time.monotonic)
     answer: Future = field(default_factory=Future)
 
     @property
     def size(self) -> int:
         """Examples in it."""
-        return max((len(one) for one in self.inputs.values() if one.ndim), default=1)
+        return len(self.costs)
+
+    @property
+    def cost(self) -> int:
+        """Pixels that it decodes to."""
+        return int(self.costs.sum())
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.context.gone or not self.context.left
 
     @property
     def kind(self) -> object:
@@ -48,72 +66,154 @@ class _Request:
 
 
 class Batcher:
-    """A bounded queue and the thread that empties it.
+    """A bounded queue and the two threads that empty it.
 
-    Batches form by themselves while the thread is busy; ``max_wait`` makes it wait for more.
+    Batches form by themselves while a thread is busy; ``max_wait`` makes it wait for more. Large
+    requests have a lane of their own, where they are answered piece by piece: small ones pass them.
 
     Args:
-        max_batch: Most examples that are answered together; a request with more goes
-            alone, piece by piece.
+        max_batch: Most examples that are answered together; a request with more is large.
         max_wait: Seconds that the first of a batch waits for others.
-        max_queue: Examples that may wait; further requests are refused at once.
+        max_queue: Examples that may wait in each lane; further requests are refused at once.
+        max_pixels: Pixels that a batch decodes to, if it is of several examples; a request with
+            more than a quarter of it is large.
     """
 
-    def __init__(self, max_batch: int = 32, max_wait: float = 0.0, max_queue: int = 256):
-        self.max_batch, self.max_wait, self.max_queue = max_batch, max_wait, max_queue
-        self._waiting: deque[_Request] = deque()
-        self._changed = threading.Condition()
+    def __init__(
+        self,
+        max_batch: int = 32,
+        max_wait: float = 0.0,
+        max_queue: int = 256,
+        max_pixels: int = PIXELS,
+    ):
+        self.max_batch, self.max_queue, self.max_pixels = max_batch, max_queue, max_pixels
         self._closed = False
-        # A daemon, so that a server that fails to start can still exit.
-        self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._small = _Lane("batcher", max_batch, max_pixels, max_wait)
+        self._large = _Lane("large-batcher", max_batch, max_pixels, 0.0)
+        self._lanes = (self._small, self._large)
 
     @property
     def waiting(self) -> int:
         """Examples in the queue."""
-        # A copy: the metrics read it without the lock, and a deque must not change while it is
-        # iterated.
-        return sum(one.size for one in list(self._waiting))
+        return sum(lane.waiting for lane in self._lanes)
 
-    def submit(self, model: Model, signature: str, inputs: Tensors, timeout: float) -> Future:
+    def full(self) -> bool:
+        """Whether even a small request would be refused."""
+        self._drop_expired()
+        return self._closed or self._small.waiting >= self.max_queue
+
+    def _drop_expired(self) -> None:
+        for lane in self._lanes:
+            lane.drop_expired()
+
+    def is_large(self, costs: np.ndarray) -> bool:
+        """Whether a request with examples of these pixels goes alone, and is checked there."""
+        return len(costs) > self.max_batch or int(costs.sum()) > self.max_pixels // 4
+
+    def submit(
+        self,
+        model: Model,
+        signature: str,
+        inputs: Tensors,
+        context: RequestContext,
+        *,
+        costs: np.ndarray | None = None,
+        check: Check = dict,
+    ) -> Future:
         """Queue a request.
 
         Args:
             model: Who is to answer.
             signature: By which of its signatures.
             inputs: By name.
-            timeout: Seconds until nobody waits for the answer any more.
+            context: Until when, and whether at all, somebody waits for the answer.
+            costs: (examples,) pixels that each decodes to; None for none.
+            check: Makes of a part of a large request's inputs what the model takes, or refuses it.
 
         Returns:
             The answer to come: outputs by name.
 
         Raises:
-            Refused: Too many are waiting.
+            RequestError: Too many are waiting.
         """
-        request = _Request(model, signature, inputs, time.monotonic() + timeout)
-        with self._changed:
+        if costs is None:
+            rows = max((len(one) for one in inputs.values() if one.ndim), default=1)
+            costs = np.zeros(rows, "int64")
+        lane = self._large if self.is_large(costs) else self._small
+        request = _Request(model, signature, inputs, context, costs, check)
+        self._drop_expired()
+        with self._lock:
+            # Each lane by itself: a large request shall not take all places of small ones.
+            waiting = lane.waiting
             # An empty queue takes any request: the service limits its size, and waiting would not
             # help.
-            if self._closed or (self._waiting and self.waiting + request.size > self.max_queue):
+            if self._closed or (waiting and waiting + request.size > self.max_queue):
                 raise RequestError("UNAVAILABLE", "Too many requests are waiting; try again later")
-            self._waiting.append(request)
-            self._changed.notify()
+            lane.put(request)
         return request.answer
 
     def close(self) -> None:
-        """Answer what waits, and stop."""
+        """Refuse what waits, and stop; who is to be answered still has been waited for."""
+        with self._lock:
+            self._closed = True
+        for lane in self._lanes:
+            lane.close()
+        deadline = time.monotonic() + JOIN
+        for lane in self._lanes:
+            lane.join(max(0.0, deadline - time.monotonic()))
+
+
+class _Lane:
+    """A queue and the thread that empties it."""
+
+    def __init__(self, name: str, max_batch: int, max_pixels: int, max_wait: float):
+        self.max_batch, self.max_pixels, self.max_wait = max_batch, max_pixels, max_wait
+        self._waiting: deque[_Request] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        # A daemon, so that a server that fails to start can still exit.
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        # A copy: the metrics read it without the lock, and a deque must not change while it is
+        # iterated.
+        return sum(one.size for one in list(self._waiting))
+
+    def put(self, request: _Request) -> None:
+        with self._changed:
+            self._waiting.append(request)
+            self._changed.notify()
+
+    def close(self) -> None:
         with self._changed:
             self._closed = True
+            left = list(self._waiting)
+            self._waiting.clear()
             self._changed.notify()
-        self._thread.join()
+        for one in left:
+            _settle(one, RequestError("UNAVAILABLE", "The server ends"))
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def drop_expired(self) -> None:
+        """Make room: who is late or gone no longer counts as waiting."""
+        with self._changed:
+            late = [one for one in self._waiting if one.is_expired]
+            for one in late:
+                self._waiting.remove(one)
+        for one in late:
+            _settle(one, RequestError("UNAVAILABLE", "The request waited too long"))
 
     def _work(self) -> None:
         while batch := self._next():
             # Requests whose client has gone are dropped; the others cannot be cancelled from here
             # on.
             alive = [one for one in batch if one.answer.set_running_or_notify_cancel()]
-            now = time.monotonic()
-            late = [one for one in alive if one.deadline < now]
+            late = [one for one in alive if one.is_expired]
             for one in late:
                 _settle(one, RequestError("UNAVAILABLE", "The request waited too long"))
             self._answer([one for one in alive if one not in late])
@@ -128,17 +228,20 @@ class Batcher:
             if self.max_wait:
                 rest = first.arrival + self.max_wait - time.monotonic()
                 self._changed.wait_for(lambda: self._full(first) or self._closed, max(rest, 0))
+            if self._closed:
+                return []
             batch = self._alike(first)
             for one in batch:
                 self._waiting.remove(one)
             return batch
 
     def _alike(self, first: _Request) -> list[_Request]:
-        batch, size, kind = [first], first.size, first.kind
+        batch, size, cost, kind = [first], first.size, first.cost, first.kind
         for one in list(self._waiting)[1:]:
-            if one.kind == kind and size + one.size <= self.max_batch:
+            fits = size + one.size <= self.max_batch and cost + one.cost <= self.max_pixels
+            if fits and one.kind == kind:
                 batch.append(one)
-                size += one.size
+                size, cost = size + one.size, cost + one.cost
         return batch
 
     def _full(self, first: _Request) -> bool:
@@ -146,17 +249,14 @@ class Batcher:
 
     def _answer(self, batch: Sequence[_Request]) -> None:
         try:
-            answers = _together(batch, self.max_batch)
+            answers = _together(batch, self.max_batch, self.max_pixels)
         except Exception as error:
             if len(batch) > 1:  # one of them is at fault: the others shall not suffer for it
                 for one in batch:
                     self._answer([one])
                 return
-            if not isinstance(error, RequestError):
-                logger.exception("A request failed")
-                error = RequestError("INVALID_ARGUMENT", f"{type(error).__name__}: {error}")
             for one in batch:
-                _settle(one, error)
+                _settle(one, refusal(error))
             return
         for one, answer in zip(batch, answers, strict=True):
             _settle(one, answer)
@@ -170,12 +270,12 @@ def _settle(request: _Request, answer: Tensors | RequestError) -> None:
             request.answer.set_result(answer)
 
 
-def _together(batch: Sequence[_Request], most: int) -> list[Tensors]:
+def _together(batch: Sequence[_Request], most: int, pixels: int) -> list[Tensors]:
     if not batch:
         return []
     first = batch[0]
     if len(batch) == 1:
-        return [_alone(first, most)]
+        return [_alone(first, most, pixels)]
     inputs = {name: np.concatenate([one.inputs[name] for one in batch]) for name in first.inputs}
     outputs = first.model.run(first.signature, inputs)
     ends = np.cumsum([one.size for one in batch])
@@ -185,17 +285,32 @@ def _together(batch: Sequence[_Request], most: int) -> list[Tensors]:
     return [{name: rows[place] for name, rows in parts.items()} for place in range(len(batch))]
 
 
-def _alone(request: _Request, most: int) -> Tensors:
-    """Answer one request, in pieces if it is larger than a batch: memory goes with the piece."""
-    run, name, inputs = request.model.run, request.signature, request.inputs
+def _alone(request: _Request, most: int, pixels: int) -> Tensors:
+    """Answer one request, in pieces if it is large: memory goes with the piece."""
+    inputs = request.inputs
+    pieces = _pieces(request.costs, most, pixels)
     even = all(one.ndim and len(one) == request.size for one in inputs.values())
-    if request.size <= most or not even or not request.model.signature(name).batched:
-        return run(name, inputs)
-    pieces = []
-    for start in range(0, request.size, most):
-        part = {key: one[start : start + most] for key, one in inputs.items()}
-        pieces.append(run(name, part))
-        rows = min(most, request.size - start)
-        if any(one.ndim == 0 or len(one) != rows for one in pieces[-1].values()):
-            return run(name, inputs)  # it does not answer row by row
-    return {key: np.concatenate([one[key] for one in pieces]) for key in pieces[0]}
+    if len(pieces) <= 1 or not even or not request.model.signature(request.signature).batched:
+        return _run(request, inputs)
+    answers = []
+    for start, end in pieces:
+        request.context.check()
+        answers.append(_run(request, {key: one[start:end] for key, one in inputs.items()}))
+        if any(one.ndim == 0 or len(one) != end - start for one in answers[-1].values()):
+            return _run(request, inputs)  # it does not answer row by row
+    return {key: np.concatenate([one[key] for one in answers]) for key in answers[0]}
+
+
+def _run(request: _Request, inputs: Tensors) -> Tensors:
+    return request.model.run(request.signature, request.check(inputs))
+
+
+def _pieces(costs: np.ndarray, most: int, pixels: int) -> list[tuple[int, int]]:
+    """Begin and end of parts of at most so many examples and pixels; one example at least."""
+    pieces, start, cost = [], 0, 0
+    for place, one in enumerate(costs.tolist()):
+        if place > start and (place - start == most or cost + one > pixels):
+            pieces.append((start, place))
+            start, cost = place, 0
+        cost += one
+    return [*pieces, (start, len(costs))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from keras_transfer.serving.messages import bounded
+
 __all__ = ["HTTP", "RequestError"]
 
 HTTP = {
@@ -11,9 +13,11 @@ HTTP = {
     "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
     "RESOURCE_EXHAUSTED": 413,
+    "CANCELLED": 499,
     "UNKNOWN": 500,
     "UNIMPLEMENTED": 501,
     "UNAVAILABLE": 503,
+    "INTERNAL": 500,
 }
 """HTTP status by gRPC code, as TensorFlow Serving maps them."""
 
@@ -23,9 +27,9 @@ class RequestError(Exception):
 
     Args:
         code: A key of ``HTTP``.
-        message: Why, for the client.
+        message: Why, for the client; cut off if it is very long.
     """
 
     def __init__(self, code: str, message: str):
-        super().__init__(message)
+        super().__init__(bounded(message))
         self.code = code

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
@@ -31,15 +30,19 @@ from tensorflow_serving.apis import (
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.quiet import silenced
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.grpc_boundary import GrpcBoundary
 from keras_transfer.serving.grpc_results import (
     check_tasks,
     classification_result,
     inference_result,
     regression_result,
 )
+from keras_transfer.serving.guard import objects
 from keras_transfer.serving.inference import CLASSIFY, REGRESS
+from keras_transfer.serving.messages import echo
 from keras_transfer.serving.model_config import model_configs
 from keras_transfer.serving.models import DEFAULT, Model
+from keras_transfer.serving.payload import MAX_DEPTH
 from keras_transfer.serving.service import PendingRequest, Service
 
 __all__ = ["build_grpc"]
@@ -66,11 +69,15 @@ def build_grpc(service: Service, address: str, *, token: str = "") -> tuple[grpc
         # requests.
         ("grpc.so_reuseport", 0),
     ]
-    server = grpc.server(ThreadPoolExecutor(WORKERS, "grpc"), options=options)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        _Prediction(service, token), server
+    server = grpc.server(
+        ThreadPoolExecutor(WORKERS, "grpc"),
+        interceptors=[GrpcBoundary(service, token)],
+        options=options,
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Models(service, token), server)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        _Prediction(service), server
+    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Models(service), server)
     names = [
         message.DESCRIPTOR.services_by_name[service].full_name
         for message, service in (
@@ -87,14 +94,14 @@ def build_grpc(service: Service, address: str, *, token: str = "") -> tuple[grpc
 
 
 class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, service: Service, token: str):
-        self.service, self.token = service, token
+    def __init__(self, service: Service):
+        self.service = service
 
     def _measured(self, api: str, request: Any) -> AbstractContextManager[None]:
         return self.service.measured(api, "GRPC", request.model_spec.name)
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token), self._measured("Predict", request):
+        with self._measured("Predict", request):
             model = _model(self.service, request)
             wanted = _outputs(model, request)
             inputs = {
@@ -109,7 +116,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token), self._measured("Classify", request):
+        with self._measured("Classify", request):
             asked = _infer(self.service, request, CLASSIFY)
             response = classification_pb2.ClassificationResponse(
                 result=classification_result(_wait(asked, self.service))
@@ -118,7 +125,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token), self._measured("Regress", request):
+        with self._measured("Regress", request):
             asked = _infer(self.service, request, REGRESS)
             response = regression_pb2.RegressionResponse(
                 result=regression_result(_wait(asked, self.service))
@@ -129,7 +136,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
         # Counted under the first task's model; without a task, under none.
         first = next(iter(request.tasks), inference_pb2.InferenceTask(model_spec={}))
-        with _told(context, self.token), self._measured("MultiInference", first):
+        with self._measured("MultiInference", first):
             model = _model(self.service, first)
             check_tasks(request, model)
             pending = [
@@ -149,57 +156,40 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token):
-            _check_fields(request.metadata_field)
-            model = _model(self.service, request)
-            response = get_model_metadata_pb2.GetModelMetadataResponse()
-            response.model_spec.name = model.name
-            response.model_spec.version.value = model.version
-            signatures = get_model_metadata_pb2.SignatureDefMap()
-            for name, row in model.signatures.items():
-                signatures.signature_def[name].CopyFrom(row.definition)
-            response.metadata["signature_def"].Pack(signatures)
-            return response
+        _check_fields(request.metadata_field)
+        model = _model(self.service, request)
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.model_spec.name = model.name
+        response.model_spec.version.value = model.version
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        for name, row in model.signatures.items():
+            signatures.signature_def[name].CopyFrom(row.definition)
+        response.metadata["signature_def"].Pack(signatures)
+        return response
 
 
 class _Models(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, service: Service, token: str):
-        self.service, self.token = service, token
+    def __init__(self, service: Service):
+        self.service = service
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token):
-            spec = request.model_spec
-            found = self.service.status(spec.name, _version(self.service, spec))
-            return ParseDict(found, get_model_status_pb2.GetModelStatusResponse())
+        spec = request.model_spec
+        found = self.service.status(spec.name, _version(self.service, spec))
+        return ParseDict(found, get_model_status_pb2.GetModelStatusResponse())
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:
-        with _told(context, self.token):
-            if request.config.WhichOneof("config") != "model_config_list":
-                raise RequestError(
-                    "INVALID_ARGUMENT",
-                    "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
-                    "ModelConfigList is currently supported",
-                )
-            try:
-                configs = model_configs(request.config, "The request")
-            except BadConfiguration as error:
-                raise RequestError("INVALID_ARGUMENT", str(error)) from None
-            self.service.versions.reload(configs, by_request=True)
-            return model_management_pb2.ReloadConfigResponse()
-
-
-@contextmanager
-def _told(context: grpc.ServicerContext, token: str) -> Iterator[None]:
-    """Refuse without the token; turn refusals into gRPC's statuses."""
-    given = dict(context.invocation_metadata()).get("authorization", "")
-    # Takes equally long whatever differs, so that a token cannot be guessed letter by letter.
-    if token and not hmac.compare_digest(str(given).encode(), f"Bearer {token}".encode()):
-        context.abort(grpc.StatusCode.UNAUTHENTICATED, "A bearer token is wanted")
-    try:
-        yield
-    except RequestError as error:
-        # abort raises, so nothing after it runs.
-        context.abort(grpc.StatusCode[error.code], str(error))
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise RequestError(
+                "INVALID_ARGUMENT",
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
+                "ModelConfigList is currently supported",
+            )
+        try:
+            configs = model_configs(request.config, "The request")
+        except BadConfiguration as error:
+            raise RequestError("INVALID_ARGUMENT", str(error)) from None
+        self.service.versions.reload(configs, by_request=True)
+        return model_management_pb2.ReloadConfigResponse()
 
 
 def _version(service: Service, spec: Any) -> int | None:
@@ -221,18 +211,20 @@ def _outputs(model: Model, request: Any) -> list[str]:
     """Names of the outputs that are asked for; judged before anything is computed."""
     name = request.model_spec.signature_name or DEFAULT
     if name not in model.signatures:
-        raise RequestError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
+        raise RequestError(
+            "FAILED_PRECONDITION", f'Serving signature key "{echo(name)}" not found.'
+        )
     known = sorted(model.signatures[name].definition.outputs)
     wanted = list(request.output_filter)
     for place, one in enumerate(wanted):
         if one not in known:
             raise RequestError(
                 "INVALID_ARGUMENT",
-                f"output tensor alias not found in signature: {one} Outputs expected to "
+                f"output tensor alias not found in signature: {echo(one)} Outputs expected to "
                 f"be in the set {{{','.join(known)}}}.",
             )
         if one in wanted[:place]:
-            raise RequestError("INVALID_ARGUMENT", f"duplicate output tensor alias: {one}")
+            raise RequestError("INVALID_ARGUMENT", f"duplicate output tensor alias: {echo(one)}")
     return wanted or known
 
 
@@ -243,7 +235,7 @@ def _check_fields(fields: Sequence[str]) -> None:
         )
     for field in fields:
         if field != "signature_def":
-            raise RequestError("INVALID_ARGUMENT", f"Metadata field {field} is not supported")
+            raise RequestError("INVALID_ARGUMENT", f"Metadata field {echo(field)} is not supported")
 
 
 def _infer(service: Service, request: Any, method: str) -> PendingRequest:
@@ -257,11 +249,20 @@ def _array(tensor: Any, most: int) -> np.ndarray:
     try:
         # A message may stand for more values than it holds: the last one counts for all others.
         # As float: an integer product of large sides could overflow and look small.
-        if np.prod(shape, dtype=float) > most:
-            raise ValueError(f"its shape is {shape}, more than the message can hold")
-        return np.asarray(tf.make_ndarray(tensor))
-    except (TypeError, ValueError, KeyError) as error:
-        raise RequestError("INVALID_ARGUMENT", f"A tensor cannot be read: {error}") from None
+        size = np.prod(shape, dtype=float) * (tf.as_dtype(tensor.dtype).size or 8)
+        if len(shape) > MAX_DEPTH or min(shape, default=0) < 0 or size > most:
+            raise ValueError
+        found = np.asarray(tf.make_ndarray(tensor))
+    except Exception:  # whatever numpy makes of values that do not fit their type or shape
+        raise RequestError(
+            "INVALID_ARGUMENT",
+            "A tensor cannot be read: its values do not fit its dtype or its shape "
+            f"({echo(str(shape)[1:-1])}), or are more than the message can hold",
+        ) from None
+    if found.dtype != object:
+        return found
+    # Strings that the message leaves out are 0 in numpy's array of objects.
+    return objects([one or b"" for one in found.ravel()]).reshape(found.shape)
 
 
 def _examples(given: Any) -> list[tf.train.Example]:

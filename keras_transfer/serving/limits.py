@@ -11,12 +11,20 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from keras_transfer.data.signatures import file_format
-from keras_transfer.inputs.images import image_checks, tiff
+from keras_transfer.inputs.images import headers, image_checks, tiff
 from keras_transfer.inputs.images.bound import BoundImage
 from keras_transfer.inputs.text import BoundText, Text
 from keras_transfer.serving.errors import RequestError
 
-__all__ = ["CHECKS", "Limits", "check_image", "check_text", "undecodable"]
+__all__ = [
+    "CHECKS",
+    "COSTS",
+    "Limits",
+    "check_image",
+    "check_text",
+    "image_pixels",
+    "undecodable",
+]
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,19 @@ class Limits:
 
     Attributes:
         body: Most bytes of a request.
+        bodies: Most bytes of all requests that are being read or answered.
         pixels: Most pixels of an image.
+        request_pixels: Most pixels of all images of a request.
+        queue_pixels: Most pixels of the images of all requests that wait or are answered.
         text: Most bytes of a text.
         seconds: How long an answer may take.
     """
 
     body: int = 32 << 20
+    bodies: int = 128 << 20
     pixels: int = image_checks.MAX_PIXELS
+    request_pixels: int = 4 * image_checks.MAX_PIXELS
+    queue_pixels: int = 8 * image_checks.MAX_PIXELS
     text: int = 100_000
     seconds: float = 30.0
 
@@ -83,6 +97,15 @@ def _images(name: str, array: np.ndarray) -> Iterator[bytes]:
                 yield from features[BoundImage.raw[0]].bytes_list.value
 
 
+def image_pixels(content: bytes, max_pixels: int) -> int:
+    """Pixels that will be decoded; 0 for what ``check_image`` refuses by its header."""
+    try:
+        found = headers.read_header(content).pixels
+    except ValueError:
+        return 0
+    return found if found <= max_pixels else 0
+
+
 def check_text(content: bytes, max_bytes: int) -> bytes:
     """Refuse what training would leave out, and what would cost too much memory.
 
@@ -115,3 +138,9 @@ CHECKS: Mapping[str, Check] = {
     BoundText.raw[0]: lambda content, limits: check_text(content, limits.text),
 }
 """By the name of an input or feature: what its strings must pass; they come back as served."""
+
+COSTS: Mapping[str, Callable[[bytes, Limits], int]] = {
+    BoundImage.raw[0]: lambda content, limits: image_pixels(content, limits.pixels),
+    BoundText.raw[0]: lambda content, limits: 0,
+}
+"""By the same names: the pixels that each string will be decoded to."""

@@ -16,11 +16,20 @@ from keras_transfer.errors import BadData
 from keras_transfer.exports.integrity import check_saved_model
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.limits import undecodable
+from keras_transfer.serving.messages import echo, foreign
 
 __all__ = ["DEFAULT", "WARMUP", "Model", "Signature", "Tensors", "warmup_requests"]
 
 DEFAULT = "serving_default"
 WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
+
+# What an operation raises for values that it cannot take.
+REFUSED = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.OutOfRangeError,
+    tf.errors.UnimplementedError,
+    tf.errors.DataLossError,
+)
 
 Tensors = dict[str, np.ndarray]
 
@@ -65,8 +74,8 @@ class Model:
 
     def __init__(self, name: str, version: int, folder: Path, *, trust: bool = False):
         self.name, self.version, self.folder = name, version, folder
-        check_saved_model(folder, trust=trust)
         try:
+            check_saved_model(folder, trust=trust)
             # Kept, because its signatures do not keep the variables alive.
             self._loaded = tf.saved_model.load(str(folder))
             # From the file: the loaded functions do not know their method names.
@@ -80,6 +89,7 @@ class Model:
             for signature, inputs in warmup_requests(folder / WARMUP):
                 self.run(signature, inputs)
         except (
+            BadData,
             OSError,
             ValueError,
             KeyError,
@@ -99,7 +109,7 @@ class Model:
         if found is None:
             raise RequestError(
                 "INVALID_ARGUMENT",
-                f'Serving signature name: "{name or DEFAULT}" not found in signature def',
+                f'Serving signature name: "{echo(name or DEFAULT)}" not found in signature def',
             )
         return found
 
@@ -121,7 +131,7 @@ class Model:
         try:
             tensors = {name: tf.constant(inputs[name], row.inputs[name].dtype) for name in inputs}
             return {name: one.numpy() for name, one in row.function(**tensors).items()}
-        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+        except REFUSED as error:
             reason = undecodable(inputs) or _plain(error)
             raise RequestError("INVALID_ARGUMENT", reason) from None
         except tf.errors.ResourceExhaustedError:
@@ -159,4 +169,4 @@ def _plain(error: tf.errors.OpError) -> str:
     lines = [line.strip() for line in error.message.splitlines() if line.strip()]
     skipped = ("Graph execution error", "Detected at node", "<stack traces", "[[", "Original stack")
     kept = [line for line in lines if not line.startswith(skipped)]
-    return " ".join(kept[:2]).split("[Op:")[0].strip() or "The input is invalid"
+    return foreign(" ".join(kept[:2]).split("[Op:")[0]) or "The input is invalid"

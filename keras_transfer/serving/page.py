@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import mimetypes
+import os
+import stat
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from keras_transfer.errors import TransferError
@@ -18,6 +23,8 @@ from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.served_models import ServedModels
 
 __all__ = ["routes"]
+
+logger = logging.getLogger("keras_transfer")
 
 TYPES = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 HEADERS = {
@@ -50,7 +57,7 @@ def routes(versions: ServedModels, examples: Path | None) -> list[BaseRoute]:
 
     async def metadata(request: Request) -> Response:
         asked = request.query_params.get("model")
-        name = asked if asked in versions.names else versions.names[0]
+        name = asked if asked in versions.names else next(iter(versions.names), "")
         document = _described(versions, name)
         document["examples"] = list(images) if document["input"] == "image" else []
         names = {"name": name, "models": versions.names}
@@ -58,9 +65,11 @@ def routes(versions: ServedModels, examples: Path | None) -> list[BaseRoute]:
 
     async def example(request: Request) -> Response:
         path = images.get(request.path_params["file"])  # of those that were listed, no other
-        if path is None or not path.is_file():
+        content = None if path is None else await run_in_threadpool(_read, path)
+        if path is None or content is None:
             return JSONResponse({"error": "Not Found"}, 404)
-        return FileResponse(path, headers=HEADERS)
+        kind = mimetypes.guess_type(path.name)[0]
+        return Response(content, media_type=kind, headers=HEADERS)
 
     return [
         Route("/", file),
@@ -71,10 +80,32 @@ def routes(versions: ServedModels, examples: Path | None) -> list[BaseRoute]:
 
 
 def _images(folder: Path | None) -> list[Path]:
+    """The first images of a folder; a link may lead to any file of the machine, so none counts."""
     if folder is None:
         return []
     found = (one for one in sorted(folder.iterdir()) if one.suffix.lower() in EXTENSIONS)
-    return [one for one in found if one.is_file()][:MOST_EXAMPLES]
+    kept = [one for one in found if one.is_file() and not one.is_symlink() and _can_be_named(one)]
+    return kept[:MOST_EXAMPLES]
+
+
+def _can_be_named(path: Path) -> bool:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        logger.warning("Warning: %a is left out of the examples: its name is not UTF-8.", path.name)
+        return False
+    return True
+
+
+def _read(path: Path) -> bytes | None:
+    """The bytes of a file; None if it is gone, or has become a link or no file."""
+    try:
+        # Not to follow a link and not to wait for a pipe that took the file's place.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(handle, "rb") as file:
+            return file.read() if stat.S_ISREG(os.fstat(handle).st_mode) else None
+    except OSError:
+        return None
 
 
 def _described(versions: ServedModels, name: str) -> dict[str, Any]:

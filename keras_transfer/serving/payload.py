@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,11 @@ import tensorflow as tf
 
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.inference import classifications, regressions
+from keras_transfer.serving.messages import bounded, echo, shown
 from keras_transfer.serving.models import Tensors
 
 __all__ = [
+    "MAX_DEPTH",
     "classify_outputs",
     "examples",
     "parse",
@@ -24,11 +27,47 @@ __all__ = [
     "regress_outputs",
 ]
 
+MAX_VALUES = 4_000_000
+"""JSON values of a request."""
+
+MAX_DEPTH = 32
+"""Lists inside of each other; the tensors of a model have no more axes."""
+
+NUMBERS: Mapping[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}}
+"""By the kind of a dtype: the types of its values in JSON, where not any number will do."""
+
 Specs = Mapping[str, tf.TensorSpec]
 
 
 def _bad(message: str) -> RequestError:
     return RequestError("INVALID_ARGUMENT", message)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise _bad(f"JSON Parse error: The key {shown(twice)} stands twice in an object")
+    return found
+
+
+def _document(body: bytes) -> Any:
+    try:
+        text = body.decode()  # json.loads would let halves of surrogate pairs through
+        document = json.loads(text, object_pairs_hook=_without_duplicates)
+        if "\\ud" in text.lower():  # no answer could quote half a pair
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
+    except RecursionError:
+        raise _bad("JSON Parse error: Nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise _bad(f"JSON Parse error: {bounded(str(error))}") from None
+    except UnicodeDecodeError:
+        raise _bad("JSON Parse error: The document is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise _bad("JSON Parse error: A string holds half of a surrogate pair") from None
+    except ValueError:
+        raise _bad("JSON Parse error: A number has too many digits") from None
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -39,17 +78,14 @@ def parse(body: bytes) -> dict[str, Any]:
     """
     if not body:
         raise _bad("JSON Parse error: The document is empty")
-    try:
-        text = body.decode()  # json.loads would let halves of surrogate pairs through
-        document = json.loads(text)
-        if "\\ud" in text.lower():  # no answer could quote half a pair
-            json.dumps(document, ensure_ascii=False).encode()
-    except RecursionError:
-        raise _bad("JSON Parse error: Nested too deeply") from None
-    except ValueError as error:  # UnicodeDecodeError is one, as are numbers with too many digits
-        raise _bad(f"JSON Parse error: {error}") from None
+    # Counted before they are read: each takes some 10 times the memory of its text.
+    if body.count(b",") >= MAX_VALUES:
+        raise RequestError(
+            "RESOURCE_EXHAUSTED", f"The request has more than {MAX_VALUES:,} values; send fewer"
+        )
+    document = _document(body)
     if not isinstance(document, dict):
-        raise _bad(f"JSON Value: {_shown(document)} Is not object")
+        raise _bad(f"JSON Value: {shown(document)} Is not object")
     if not isinstance(document.get("signature_name", ""), str):
         raise _bad("'signature_name' key must be a string value.")
     return document
@@ -89,7 +125,7 @@ def _from_rows(instances: Any, specs: Specs) -> Mapping[str, Any]:
         if not is_named or set(one) != set(specs):
             raise _bad(
                 f"Failed to process element: {place} of 'instances' list. JSON object: "
-                f"{_shown(one)} keys must be equal to: {','.join(sorted(specs))}"
+                f"{shown(one)} keys must be equal to: {','.join(sorted(specs))}"
             )
     return {name: [one[name] for one in instances] for name in specs}
 
@@ -101,7 +137,7 @@ def _named(value: Any, specs: Specs) -> Mapping[str, Any]:
                 raise _bad(f"Missing named input: {name} in 'inputs' object.")
         unknown = sorted(set(value) - set(specs))
         if unknown:
-            raise _bad(f"JSON object: does not have named input: {unknown[0]}")
+            raise _bad(f"JSON object: does not have named input: {echo(unknown[0])}")
         return value
     if len(specs) != 1:
         raise _bad(
@@ -121,25 +157,33 @@ def _array(name: str, value: Any, spec: tf.TensorSpec) -> np.ndarray:
 
 def _strings(value: Any) -> np.ndarray:
     """An object array of bytes; lists must be even."""
-    flat: list[bytes] = []
-
-    def shape_of(one: Any) -> tuple[int, ...]:
-        if not isinstance(one, list):
-            flat.append(_bytes(one))
-            return ()
-        shapes = {shape_of(part) for part in one}
-        if len(shapes) > 1:
-            raise _bad("Encountered list at unexpected size: lists of one level differ in length")
-        return (len(one), *(shapes.pop() if shapes else ()))
-
-    try:
-        shape = shape_of(value)
-    except RecursionError:
-        raise _bad("JSON Parse error: Nested too deeply") from None
+    flat, shape = _flattened(value)
     # np.array(flat) would make fixed-width bytes and drop their trailing zeros.
     found = np.empty(len(flat), object)
-    found[:] = flat
+    found[:] = [_bytes(one) for one in flat]
     return found.reshape(shape)
+
+
+def _flattened(value: Any) -> tuple[list[Any], tuple[int, ...]]:
+    """The values in lists of lists, and how long the lists of each level are."""
+    flat: list[Any] = []
+
+    def shape_of(one: Any, depth: int) -> tuple[int, ...]:
+        if not isinstance(one, list):
+            flat.append(one)
+            return ()
+        if depth == MAX_DEPTH:
+            raise _bad(f"JSON Parse error: Nested too deeply; {MAX_DEPTH} lists are allowed")
+        if list not in set(map(type, one)):
+            flat.extend(one)
+            return (len(one),)
+        shapes = {shape_of(inner, depth + 1) for inner in one}
+        if len(shapes) > 1:
+            raise _bad("Encountered list at unexpected size: the lists are not even")
+        return (len(one), *shapes.pop())
+
+    shape = shape_of(value, 0)
+    return flat, shape
 
 
 def _is_b64(value: Mapping[str, Any]) -> bool:
@@ -153,9 +197,9 @@ def _bytes(value: Any) -> bytes:
         except UnicodeEncodeError:
             raise _bad("A string holds half of a surrogate pair") from None
     if not isinstance(value, dict):
-        raise _bad(f"JSON Value: {_shown(value)} is not of expected type: string")
+        raise _bad(f"JSON Value: {shown(value)} is not of expected type: string")
     if not _is_b64(value):
-        raise _bad(f"JSON Value: {_shown(value)} not formatted correctly for base64 data")
+        raise _bad(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
     text = "".join(value["b64"].split())
     digits = text.rstrip("=")
     missing = -len(digits) % 4
@@ -171,19 +215,20 @@ def _bytes(value: Any) -> bytes:
 
 
 def _numbers(value: Any, dtype: tf.DType) -> np.ndarray:
-    kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.as_numpy_dtype().dtype.kind]
+    wanted = dtype.as_numpy_dtype
+    types = NUMBERS.get(np.dtype(wanted).kind, {int, float})
+    flat, shape = _flattened(value)
+    # Before numpy sees them: it makes every string as long as the longest.
+    if not set(map(type, flat)) <= types:
+        raise _bad(f"JSON Value: {shown(value)} is not of expected type: {dtype.name}")
+    if types == {int} and flat and not dtype.min <= min(flat) <= max(flat) <= dtype.max:
+        raise _bad(f"Values should lie in {dtype.min}..{dtype.max}; got {shown(value)}")
     try:
-        found = np.array(value)
-    except (ValueError, OverflowError, RecursionError):
-        raise _bad("Encountered list at unexpected size: the lists are not even") from None
-    if not found.size:
-        return found.astype(dtype.as_numpy_dtype)
-    if found.dtype.kind not in kinds:
-        raise _bad(f"JSON Value: {_shown(value)} is not of expected type: {dtype.name}")
-    if kinds == "iu" and not dtype.min <= found.min() <= found.max() <= dtype.max:
-        raise _bad(f"Values should lie in {dtype.min}..{dtype.max}; got {_shown(value)}")
-    with np.errstate(over="ignore"):
-        return found.astype(dtype.as_numpy_dtype)
+        with np.errstate(over="ignore"):
+            found = np.array(flat, wanted if types != {int, float} else float).astype(wanted)
+    except OverflowError:
+        raise _bad(f"JSON Value: a number is too large for {dtype.name}") from None
+    return found.reshape(shape)
 
 
 def predict_outputs(outputs: Tensors, rows: bool) -> dict[str, Any]:
@@ -261,7 +306,7 @@ def _features(example: Any) -> dict[str, tf.train.Feature]:
 def _feature(name: str, values: list[Any]) -> tf.train.Feature:
     kinds = [_feature_type(name, value) for value in values]
     if len(set(kinds)) > 1:
-        raise _bad(f"Unexpected element type in feature: {name} expecting type: {kinds[0]}")
+        raise _bad(f"Unexpected element type in feature: {echo(name)} expecting type: {kinds[0]}")
     try:
         if "bytes" in kinds:
             return tf.train.Feature(bytes_list={"value": [_bytes(one) for one in values]})
@@ -269,7 +314,7 @@ def _feature(name: str, values: list[Any]) -> tf.train.Feature:
             return tf.train.Feature(int64_list={"value": [int(one) for one in values]})
         return tf.train.Feature(float_list={"value": values})
     except (ValueError, OverflowError):
-        raise _bad(f"Feature: {name} has a number that is too large") from None
+        raise _bad(f"Feature: {echo(name)} has a number that is too large") from None
 
 
 def _feature_type(name: str, value: Any) -> str:
@@ -280,9 +325,4 @@ def _feature_type(name: str, value: Any) -> str:
     if isinstance(value, float):
         return "float"
     found = "Null" if value is None else "Object" if isinstance(value, dict) else "Array"
-    raise _bad(f"Feature: {name} has element with unexpected JSON type: {found}")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) < 200 else text[:200] + "..."
+    raise _bad(f"Feature: {echo(name)} has element with unexpected JSON type: {found}")

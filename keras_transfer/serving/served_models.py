@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.messages import echo
 from keras_transfer.serving.model_config import ModelConfig
 from keras_transfer.serving.models import Model
 from keras_transfer.serving.versions import State, Versions, not_found
@@ -80,7 +81,9 @@ class ServedModels:
         """
         served = self._served.get(name)
         if served is None or label not in served.config.labels:
-            raise RequestError("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
+            raise RequestError(
+                "INVALID_ARGUMENT", f"Unrecognized servable version label: {echo(label)}"
+            )
         return served.config.labels[label]
 
     def states(self, name: str) -> Mapping[int, State]:

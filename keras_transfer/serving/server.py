@@ -18,7 +18,9 @@ from PIL import Image
 
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports.versions import checked_name
+from keras_transfer.serving.access import Hosts
 from keras_transfer.serving.batching import Batcher
+from keras_transfer.serving.connections import HttpConnection
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.grpc_api import build_grpc
 from keras_transfer.serving.metrics import Metrics
@@ -51,6 +53,7 @@ class Settings:
         token: Bearer token that requests must carry; "" for none.
         poll: Seconds between looks for a new version.
         examples: Folder of images for the page.
+        allow_host: Names that requests may call the server by, besides ``host`` and loopback.
         engine: "tensorflow", "openvino", or "auto": OpenVINO where it pays.
         trust: Serve models that have operators which no export of this package has.
     """
@@ -67,6 +70,7 @@ class Settings:
     token: str = ""
     poll: float = 2.0
     examples: Path | None = None
+    allow_host: tuple[str, ...] = ()
     engine: str = "auto"
     trust: bool = False
 
@@ -103,6 +107,7 @@ def serve(export: Path | None, settings: Settings) -> None:
         # Versions first, so that nothing is loaded while the last requests are answered.
         models.close()
         batcher.close()
+        service.workers.close()
 
 
 def _configs(export: Path | None, settings: Settings) -> tuple[ModelConfig, ...]:
@@ -145,7 +150,8 @@ def _loader(engine: str) -> type[Model]:
 
 
 def _listen(service: Service, settings: Settings) -> None:
-    app = build_app(service, token=settings.token, examples=settings.examples)
+    hosts = Hosts(settings.host, settings.allow_host)
+    app = build_app(service, token=settings.token, examples=settings.examples, hosts=hosts)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -155,6 +161,8 @@ def _listen(service: Service, settings: Settings) -> None:
         access_log=False,
         lifespan="off",
         server_header=False,
+        http=HttpConnection,
+        ws="none",
         # A second longer than the slowest answer, so that none is cut off.
         timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
     )
@@ -166,12 +174,12 @@ def _listen(service: Service, settings: Settings) -> None:
             raise BadConfiguration(_unheard(where, "--grpc-port"))
         grpc_server.start()
     try:
-        asyncio.run(_Server(config, service, grpc_port).run_until_stopped())
+        asyncio.run(_Server(config, service, grpc_server, grpc_port).run_until_stopped())
     except KeyboardInterrupt:  # uvicorn hands the signal on once it has ended
         pass
     finally:
         if grpc_server is not None:
-            grpc_server.stop(settings.limits.seconds).wait()
+            grpc_server.stop(None).wait()
 
 
 def _address(host: str, port: int) -> str:
@@ -189,9 +197,11 @@ def _unheard(where: str, option: str) -> str:
 class _Server(uvicorn.Server):
     """Says when and where it listens, and when its port is taken."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, grpc_port: int | None):
+    def __init__(
+        self, config: uvicorn.Config, service: Service, grpc_server: Any, grpc_port: int | None
+    ):
         super().__init__(config)
-        self.service, self.grpc_port = service, grpc_port
+        self.service, self.grpc_server, self.grpc_port = service, grpc_server, grpc_port
 
     async def run_until_stopped(self) -> None:
         try:
@@ -199,6 +209,14 @@ class _Server(uvicorn.Server):
         except SystemExit:
             where = _address(self.config.host, self.config.port)
             raise BadConfiguration(_unheard(where, "--port")) from None
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        # Both at once, so that the time for what was begun passes once and not twice.
+        seconds = self.service.limits.seconds
+        stopped = self.grpc_server.stop(seconds) if self.grpc_server is not None else None
+        await super().shutdown(sockets)
+        if stopped is not None:
+            await asyncio.to_thread(stopped.wait, seconds)
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)

@@ -10,6 +10,7 @@ from pathlib import Path
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports.versions import numbered
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.messages import echo, foreign
 from keras_transfer.serving.model_config import Policy
 from keras_transfer.serving.models import Model
 
@@ -42,7 +43,7 @@ def locate(path: Path) -> tuple[Path, int | None]:
     """
     path = path.resolve()
     if (path / "saved_model.pb").is_file():
-        if not path.name.isdecimal():
+        if not path.name.isdecimal() or int(path.name) >= 1 << 63:
             raise BadConfiguration(
                 f"{path} is a SavedModel, but its folder is no version such as .../<model>/1."
             )
@@ -107,11 +108,11 @@ class Versions:
         try:
             model = self.load(self.name, number, folder)
         except BadData as error:
-            self.states[number] = State("END", str(error))
+            self.states[number] = State("END", foreign(error))
             logger.warning("Warning: %s", error)
             return False
         except Exception as error:  # whatever a broken file makes TensorFlow do
-            self.states[number] = State("END", f"{type(error).__name__}: {error}")
+            self.states[number] = State("END", foreign(f"{type(error).__name__}: {error}"))
             logger.warning("Warning: version %s cannot be served: %s", number, error)
             return False
         # One assignment: a request sees the old models or the new ones, and needs no lock.
@@ -149,7 +150,8 @@ class Versions:
 
 def not_found(name: str, version: int | None) -> RequestError:
     """Says in TensorFlow Serving's words that there is no such model or version."""
-    asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    shown = echo(name)
+    asked = f"Latest({shown})" if version is None else f"Specific({shown}, {version})"
     return RequestError("NOT_FOUND", f"Servable not found for request: {asked}")
 
 

@@ -59,7 +59,8 @@ def watching(model, serve):
 
 def ask(url, document=None):
     body = None if document is None else json.dumps(document).encode()
-    with urllib.request.urlopen(url, body, timeout=60) as answer:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 

@@ -5,7 +5,7 @@ import shutil
 from contextlib import suppress
 
 import pytest
-from damages import DAMAGES
+from damage import DAMAGES
 from processes import kt
 
 import keras_transfer

@@ -78,9 +78,11 @@ def at_address():
     """A context in which a service answers at an address; its arguments are those of the app."""
 
     @contextmanager
-    def at_address(service, **options):
+    def at_address(service, http="auto", **options):
         app = build_app(service, **options)
-        server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="error"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, port=0, lifespan="off", log_level="error", http=http)
+        )
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         while not server.started:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from keras_transfer.serving.admission import RequestContext
 from keras_transfer.serving.batching import Batcher
 from keras_transfer.serving.errors import RequestError
 
@@ -40,7 +41,7 @@ def held():
 
 
 def ask(batcher, model, *numbers, name="f", timeout=30.0):
-    return batcher.submit(model, name, {"x": np.array(numbers)}, timeout)
+    return batcher.submit(model, name, {"x": np.array(numbers)}, RequestContext(timeout))
 
 
 def answer(future):

@@ -16,6 +16,7 @@ from keras_transfer.serving.rest import build_app
 
 schemathesis = pytest.importorskip("schemathesis")
 
+JSON = {"Content-Type": "application/json"}
 B64 = {"type": "object", "properties": {"b64": {"type": "string"}}, "required": ["b64"]}
 ANY = {"type": ["string", "number", "boolean", "array", "object", "null"]}
 PREDICT = {
@@ -109,7 +110,9 @@ def test_ten_thousand_requests_leave_no_memory_behind(service, images):
 
     def ask(count):
         for number in range(count):
-            found = client.post("/v1/models/colours:predict", content=bodies[number % len(bodies)])
+            found = client.post(
+                "/v1/models/colours:predict", content=bodies[number % len(bodies)], headers=JSON
+            )
             assert found.status_code in (200, 400)
 
     ask(2000)

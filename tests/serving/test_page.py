@@ -21,6 +21,8 @@ def page(browser, address):
     from selenium.webdriver.support.ui import WebDriverWait
 
     browser.get(address)
+    browser.execute_script("sessionStorage.clear()")
+    browser.refresh()
     browser.get_log("browser")
 
     def until(script):
@@ -61,9 +63,21 @@ def test_a_chosen_image_is_answered_with_bars_and_a_heat_map(page, browser, odd,
 
 def test_an_example_is_answered_too(page, browser, odd):
     assert len(browser.find_elements("css selector", "#examples button")) == len(odd)
+    shown = "[...document.querySelectorAll('#examples img')].filter(one => one.naturalWidth)"
+    page(f"{shown}.length === {len(odd)}")
     browser.find_element("css selector", "#examples button").click()
 
     page("document.querySelectorAll('#answer li').length === 2")
+
+
+def test_the_token_is_kept_while_the_tab_is_open_and_a_wrong_one_is_asked_for_again(page, browser):
+    browser.refresh()
+    page("document.getElementById('version').textContent === 'version 1'")
+    assert browser.execute_script("return document.getElementById('access').hidden")
+
+    browser.execute_script("sessionStorage.setItem(sessionStorage.key(0), 'open')")
+    browser.refresh()
+    page("!document.getElementById('access').hidden")
 
 
 def test_what_is_no_image_is_said(page, browser, tmp_path):

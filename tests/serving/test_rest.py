@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from keras_transfer.serving.rest import build_app
 
 ASK = "/v1/models/colours:predict"
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +219,7 @@ def test_a_bad_image_beside_good_ones_is_refused_whole(client, images):
     ],
 )
 def test_text_that_cannot_be_quoted_is_refused(client, body):
-    found = client.post(ASK, content=body)
+    found = client.post(ASK, content=body, headers=JSON)
 
     assert (found.status_code, found.json()["error"][:16]) == (400, "JSON Parse error")
 
@@ -334,7 +335,7 @@ SIGNATURES = st.sampled_from(
 def test_whatever_is_asked_nothing_breaks(client, signature, key, value, api):
     body = json.dumps({"signature_name": signature, key: value}).encode("utf-8", "surrogatepass")
 
-    found = client.post(f"/v1/models/colours:{api}", content=body)
+    found = client.post(f"/v1/models/colours:{api}", content=body, headers=JSON)
 
     assert found.status_code in (200, 400), found.text
 
@@ -358,7 +359,7 @@ def test_whatever_bytes_stand_for_an_image_nothing_breaks(client, content, place
 @given(body=st.binary(max_size=300), path=st.text("abc/:.%_ 01", max_size=20))
 def test_whatever_path_and_body_nothing_breaks(client, body, path):
     for method in ("GET", "POST"):
-        found = client.request(method, f"/v1/{path}", content=body)
+        found = client.request(method, f"/v1/{path}", content=body, headers=JSON)
         assert found.status_code < 500  # 200 where ".." leads to the page or the health
 
 

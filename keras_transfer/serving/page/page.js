@@ -2,16 +2,22 @@
 
 const $ = (id) => document.getElementById(id);
 const SHOWN = 5;
+const STORED = "keras_transfer token"; // for as long as the tab is open, and for this origin alone
 let about = { name: "", models: [], input: "image", resize: "", outputs: [], examples: [] };
-let token = "";
+let token = sessionStorage.getItem(STORED) || "";
 let turn = 0; // an answer to an earlier example is not shown for a later one
 
-async function ask(path, body) {
+/* A response that is not refused for want of a token. */
+async function fetched(path, body) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   let response;
   try {
     response = await fetch(path, body
-      ? { method: "POST", headers, body: JSON.stringify(body) }
+      ? {
+        method: "POST",
+        headers: { ...headers, "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+      }
       : { headers });
   } catch {
     throw new Error("The server does not answer.");
@@ -21,6 +27,11 @@ async function ask(path, body) {
     $("token").focus();
     throw new Error("The server wants a token.");
   }
+  return response;
+}
+
+async function ask(path, body) {
+  const response = await fetched(path, body);
   const document = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(document.error || `The server answered ${response.status}.`);
   return document;
@@ -239,10 +250,11 @@ function colour(value) {
   return [red, green, blue, Math.round(20 + 235 * hot)];
 }
 
+/* An example comes with the token, which an <img> could not send. */
 async function example(name) {
-  const response = await fetch(`/page/examples/${encodeURIComponent(name)}`);
-  if (response.ok) classify(await response.blob());
-  else say("The example is gone.", true);
+  const response = await fetched(`/page/examples/${encodeURIComponent(name)}`);
+  if (!response.ok) throw new Error("The example is gone.");
+  return response.blob();
 }
 
 function listExamples() {
@@ -251,11 +263,13 @@ function listExamples() {
     const button = document.createElement("button");
     const image = document.createElement("img");
     button.type = "button";
-    image.src = `/page/examples/${encodeURIComponent(name)}`;
     image.alt = `Example ${name}`;
-    image.loading = "lazy";
     button.append(image);
-    button.addEventListener("click", () => example(name));
+    example(name).then((blob) => { image.src = URL.createObjectURL(blob); }, () => item.remove());
+    button.addEventListener("click", () => example(name).then(
+      classify,
+      (error) => say(error.message, true),
+    ));
     item.append(button);
     return item;
   });
@@ -273,8 +287,11 @@ function listModels() {
 
 function snippets() { // they name the variable that holds the token, never the token
   const url = `${location.origin}${model()}:predict`;
-  const header = token ? `-H "Authorization: Bearer $KT_SERVE_TOKEN" ` : "";
-  const headers = token ? `{"Authorization": "Bearer " + os.environ["KT_SERVE_TOKEN"]}` : "{}";
+  const header = '-H "Content-Type: application/json" '
+    + (token ? `-H "Authorization: Bearer $KT_SERVE_TOKEN" ` : "");
+  const headers = token
+    ? `{"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["KT_SERVE_TOKEN"]}`
+    : `{"Content-Type": "application/json"}`;
   const imported = token ? "json, os, urllib.request" : "json, urllib.request";
   const text = '{"instances": [{"text": "a sentence to try"}]}';
   $("curl").textContent = (takesText() ? [`curl -s ${header}--data-binary '${text}' ${url}`] : [
@@ -376,6 +393,7 @@ $("text").addEventListener("keydown", (event) => {
 $("access").addEventListener("submit", (event) => {
   event.preventDefault();
   token = $("token").value;
+  sessionStorage.setItem(STORED, token);
   $("access").hidden = true;
   start();
 });
