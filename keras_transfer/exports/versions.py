@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from keras_transfer.atomic import synchronize
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.features.locks import lock
 
 __all__ = ["checked_name", "numbered", "publish", "unfinished"]
 
@@ -61,13 +63,15 @@ def unfinished(base: Path) -> Iterator[Path]:
         BadConfiguration: ``base`` is a file, or cannot be written to.
     """
     _check(base)
-    # The same file system as `base`, so that the rename is atomic; the dot hides it.
-    part = base.parent / f".{base.name}.{os.getpid()}.part"
+    # The same file system as `base`, so that the rename is atomic; the dot hides it. Not the number
+    # of the process: in containers it is the same for each.
+    part = base.parent / f".{base.name}.{uuid.uuid4().hex[:12]}.part"
     made = [one for one in (base.parent, *base.parent.parents) if not one.exists()]
     try:
         part.mkdir(parents=True)
-        _sweep(base)
-        yield part
+        with _locked(part):
+            _sweep(base, part)
+            yield part
     except PermissionError as error:
         raise BadConfiguration(f"{base} cannot be written to: {error.strerror}.") from None
     finally:
@@ -104,21 +108,20 @@ def _check(base: Path) -> None:
             raise BadConfiguration(f"{one} is a file; name another folder by --to.")
 
 
-def _sweep(base: Path) -> None:
+def _sweep(base: Path, own: Path) -> None:
     """Remove what killed exports of the same model have left."""
-    for one in base.parent.glob(f".{base.name}.*.part"):
-        process = one.name.split(".")[-2]
-        if process.isdecimal() and not _alive(int(process)):
-            shutil.rmtree(one, ignore_errors=True)
+    for part in base.parent.glob(f".{base.name}.*.part"):
+        # Whoever writes it has it locked; where there are no locks nobody can say.
+        with _locked(part) as free:
+            if part != own and free:
+                shutil.rmtree(part, ignore_errors=True)
 
 
-def _alive(process: int) -> bool:
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool | None]:
+    """Lock a folder while this lasts; gives what ``locks.lock`` says."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        # Signal 0 only asks whether the process exists.
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    # PermissionError: it exists and belongs to another user.
-    except (PermissionError, OverflowError):
-        return True
-    return True
+        yield lock(descriptor, exclusive=True, wait=False)
+    finally:
+        os.close(descriptor)

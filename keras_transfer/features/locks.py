@@ -12,11 +12,11 @@ except ImportError:  # Windows
 __all__ = ["lock"]
 
 
-def lock(file: IO[Any], *, exclusive: bool, wait: bool) -> bool | None:
+def lock(file: IO[Any] | int, *, exclusive: bool, wait: bool) -> bool | None:
     """Lock an open file until it is closed; a lock that it has is replaced.
 
     Args:
-        file: The file.
+        file: The file, or its descriptor; that of a folder too.
         exclusive: Whether nobody else may have a lock on it, not even a shared one.
         wait: Whether to wait for those who have.
 
@@ -27,7 +27,7 @@ def lock(file: IO[Any], *, exclusive: bool, wait: bool) -> bool | None:
         return None
     mode = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     try:
-        fcntl.flock(file.fileno(), mode if wait else mode | fcntl.LOCK_NB)
+        fcntl.flock(file, mode if wait else mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:

@@ -16,6 +16,7 @@ from typing import Any
 from keras_transfer.atomic import is_unfinished, remove_unfinished
 from keras_transfer.clock import check_clock
 from keras_transfer.errors import BadConfiguration, BadData, BadWeights
+from keras_transfer.features.locks import lock
 from keras_transfer.runs.records import (
     RUN,
     SERIES,
@@ -24,11 +25,6 @@ from keras_transfer.runs.records import (
     write_record,
     write_settings,
 )
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes in one folder go unnoticed
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
     "discard",
@@ -262,16 +258,11 @@ def locked_log(folder: Path) -> logging.FileHandler:
     handler = logging.FileHandler(folder / LOG, encoding="utf-8")
     assert handler.stream is not None
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    if fcntl is not None:
-        try:
-            # The kernel drops a flock with its process, so SIGKILL leaves no stale lock. LOCK_NB:
-            # do not wait.
-            fcntl.flock(handler.stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handler.close()
-            raise BadConfiguration(
-                f"Another process is running in {folder}; wait for it, or stop it first."
-            ) from None
+    if lock(handler.stream, exclusive=True, wait=False) is False:
+        handler.close()
+        raise BadConfiguration(
+            f"Another process is running in {folder}; wait for it, or stop it first."
+        )
     logger.addHandler(handler)
     return handler
 

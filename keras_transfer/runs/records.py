@@ -16,6 +16,7 @@ import yaml
 from keras_transfer.atomic import is_unfinished, write_json, write_text
 from keras_transfer.checksums import CHECKSUMS, check_document, sealed, sha256_of
 from keras_transfer.config.upgrade import stored, versioned
+from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration, BadData
 
 __all__ = [
@@ -156,7 +157,7 @@ def stored_settings(folder: Path) -> dict[str, Any] | None:
     for record in records:
         verify_files(folder, record, [SETTINGS])
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise damaged(path, error) from None
     if not isinstance(content, dict):
