@@ -177,8 +177,8 @@ def test_it_is_evaluated_as_it_was(run):
     )
 
 
-def test_the_old_export_answers_as_the_run(run, here, tmp_path):
-    """The graph in it is that of version 1."""
+def test_the_old_export_answers_as_the_run(run, here, tmp_path, caplog):
+    """The graph in it is that of version 1, which wrote no checksums."""
     digits = keras.utils.array_to_img(np.arange(8 * 8 * 3).reshape(8, 8, 3))
     digits.save(here / "image.png")
     export = Export("models/tiny_digits")
@@ -190,6 +190,7 @@ def test_the_old_export_answers_as_the_run(run, here, tmp_path):
     assert one["n"] == other["n"] == 537  # 178 + 182 + 177 of these digits
     assert one["accuracy"] == other["accuracy"]
     assert one["log_loss"] == pytest.approx(other["log_loss"], abs=1e-5)
+    assert caplog.text.count("has no checksums") == 1
 
 
 @pytest.mark.parametrize("form", ["saved_model", pytest.param("keras", marks=pytest.mark.slow)])

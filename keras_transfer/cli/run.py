@@ -54,7 +54,10 @@ class Recipes(click.Group):
 
 @click.group(cls=Recipes, subcommand_metavar="NAME [OPTIONS]")
 def run() -> None:
-    """Train a recipe, by its name or its .py file; `run NAME --help` lists its options."""
+    """Train a recipe, by its name or its .py file; `run NAME --help` lists its options.
+
+    A .py file is a program, and all of it is run: read the files of others before.
+    """
 
 
 def _command(name: str, module: ModuleType) -> click.Command:

@@ -42,18 +42,18 @@ ResizeNearestNeighbor ScaleAndTranslate
 """
 
 _ARRAYS = """
-All Any ArgMax ArgMin BatchToSpaceND Bitcast BroadcastArgs BroadcastGradientArgs BroadcastTo
-Bucketize Cast ClipByValue Concat ConcatOffset ConcatV2 Cumprod Cumsum DepthToSpace Diag DiagPart
-DynamicPartition DynamicStitch ExpandDims Fill Gather GatherNd GatherV2 InTopKV2 InvertPermutation
-IsFinite IsInf IsNan LinSpace ListDiff LowerBound MatrixBandPart MatrixDiagPartV3 MatrixDiagV3 Max
-Mean Min MirrorPad OneHot OnesLike Pack Pad PadV2 ParallelConcat ParallelDynamicStitch Prod
-RaggedGather RaggedRange RaggedTensorFromVariant RaggedTensorToTensor RaggedTensorToVariant Range
-Rank Reshape ReverseSequence ReverseV2 Roll ScatterNd SegmentMax SegmentMean SegmentMin
-SegmentProd SegmentSum Select SelectV2 Shape ShapeN Size Slice Snapshot SpaceToBatchND
-SpaceToDepth Split SplitV Squeeze StridedSlice StridedSliceGrad Sum TensorScatterAdd
-TensorScatterMax TensorScatterMin TensorScatterSub TensorScatterUpdate Tile TopKV2 Transpose
-Unique UniqueV2 UniqueWithCounts Unpack UnravelIndex UnsortedSegmentMax UnsortedSegmentMin
-UnsortedSegmentProd UnsortedSegmentSum UpperBound Where ZerosLike
+All Any ArgMax ArgMin BatchToSpaceND Bincount Bitcast BroadcastArgs BroadcastGradientArgs
+BroadcastTo Bucketize Cast ClipByValue Concat ConcatOffset ConcatV2 Cumprod Cumsum DenseBincount
+DepthToSpace Diag DiagPart DynamicPartition DynamicStitch ExpandDims Fill Gather GatherNd GatherV2
+InTopKV2 InvertPermutation IsFinite IsInf IsNan LinSpace ListDiff LowerBound MatrixBandPart
+MatrixDiagPartV3 MatrixDiagV3 Max Mean Min MirrorPad OneHot OnesLike Pack Pad PadV2 ParallelConcat
+ParallelDynamicStitch Prod RaggedBincount RaggedGather RaggedRange RaggedTensorFromVariant
+RaggedTensorToTensor RaggedTensorToVariant Range Rank Reshape ReverseSequence ReverseV2 Roll
+ScatterNd SegmentMax SegmentMean SegmentMin SegmentProd SegmentSum Select SelectV2 Shape ShapeN
+Size Slice Snapshot SpaceToBatchND SpaceToDepth Split SplitV Squeeze StridedSlice StridedSliceGrad
+Sum TensorScatterAdd TensorScatterMax TensorScatterMin TensorScatterSub TensorScatterUpdate Tile
+TopKV2 Transpose Unique UniqueV2 UniqueWithCounts Unpack UnravelIndex UnsortedSegmentMax
+UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum UpperBound Where ZerosLike
 """
 
 _NUMBERS = """

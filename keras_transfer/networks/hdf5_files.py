@@ -56,10 +56,7 @@ def reading(path: Path) -> Iterator[None]:
         BadWeights: The file is not there, or reading it failed.
     """
     if not (path.is_file() and os.access(path, os.R_OK)):
-        raise BadWeights(
-            f"The weights file {path} does not exist or cannot be read. "
-            "Besides a file, weights are 'imagenet' or 'none'."
-        )
+        raise BadWeights(f"The weights file {path} does not exist or cannot be read.")
     try:
         yield
     except TransferError:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load_keras", "load_keras_weights"]
 
-MEMBERS = (CONFIG, "metadata.json", WEIGHTS)
+METADATA = "metadata.json"
+MEMBERS = (CONFIG, METADATA, WEIGHTS)
 
 FOREIGN_LAYERS = frozenset(
     {
@@ -63,8 +64,7 @@ def load_keras_weights(model: keras.Model, path: Path) -> None:
 
 def _check(path: Path) -> None:
     with reading(path):
-        for name in MEMBERS:
-            member(path, name, only=MEMBERS)
+        member(path, METADATA, only=MEMBERS)
         _check_config(path, json.loads(member(path, CONFIG)))
     with opened_hdf5(path):
         pass  # everything in it is checked by now

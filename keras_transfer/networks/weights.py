@@ -53,6 +53,11 @@ def load_backbone_weights(
         path = imagenet.fetch(name, variant, backbone.input_shape[1])
     else:
         path = Path(weights).expanduser()
+        if not path.exists():
+            raise BadWeights(
+                f"The weights file {path} does not exist. Besides a file, weights are 'imagenet' "
+                "or 'none'."
+            )
     with opened(path) as root:
         contents = _read(path, _fitting(path, root, backbone, name).layers)
     _assign(backbone, contents)

@@ -74,8 +74,8 @@ class Model:
 
     def __init__(self, name: str, version: int, folder: Path, *, trust: bool = False):
         self.name, self.version, self.folder = name, version, folder
-        check_saved_model(folder, trust=trust)
         try:
+            check_saved_model(folder, trust=trust)
             # Kept, because its signatures do not keep the variables alive.
             self._loaded = tf.saved_model.load(str(folder))
             # From the file: the loaded functions do not know their method names.
@@ -89,6 +89,7 @@ class Model:
             for signature, inputs in warmup_requests(folder / WARMUP):
                 self.run(signature, inputs)
         except (
+            BadData,
             OSError,
             ValueError,
             KeyError,

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from damage import DAMAGES
+from damages import DAMAGES
 from processes import kt, kt_process, warm_python
 
 

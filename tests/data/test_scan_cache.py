@@ -4,7 +4,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from damage import DAMAGES
+from damages import DAMAGES
 
 from keras_transfer.data.scan_cache import recall, remember
 

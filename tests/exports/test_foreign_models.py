@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import tensorflow as tf
+from foreign_exports import add_to_graph
 from google.protobuf import text_format
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
@@ -14,6 +15,10 @@ import keras_transfer
 from keras_transfer.errors import BadData
 from keras_transfer.exports.foreign import foreign_operators
 from keras_transfer.exports.operators import CHECKPOINT, OPERATORS
+from keras_transfer.inputs.image import Image
+from keras_transfer.inputs.images.decode import RESIZE
+from keras_transfer.inputs.text import Text
+from keras_transfer.inputs.texts.vocabulary import Vocabulary
 from keras_transfer.serving.models import Model
 
 
@@ -62,24 +67,12 @@ def folder(saved, tmp_path):
 
 
 @pytest.fixture
-def hostile(folder, reseal):
-    """A function that makes a SavedModel do something else as well, under new checksums."""
+def hostile(folder):
+    """A function that makes a SavedModel do something else as well."""
 
     def hostile(act):
         path = folder.parent / "written.txt"
-        loaded = tf.saved_model.load(str(folder))
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-        def serving_default(image_bytes):
-            act(path)
-            return loaded.signatures["serving_default"](image_bytes=image_bytes)
-
-        module = tf.Module()
-        module.loaded = loaded
-        shutil.rmtree(folder / "variables")
-        (folder / "saved_model.pb").unlink()
-        tf.saved_model.save(module, str(folder), signatures=serving_default)
-        reseal(folder)
+        add_to_graph(folder, lambda: act(path))
         return folder, path
 
     return hostile
@@ -182,6 +175,31 @@ def test_no_known_operator_leaves_the_graph():
     assert not OPERATORS & CHECKPOINT
 
 
+def operators_of(function, shape, dtype):
+    graph = tf.function(function).get_concrete_function(tf.TensorSpec(shape, dtype)).graph
+    definition = graph.as_graph_def()
+    nodes = [definition.node, *(one.node_def for one in definition.library.function)]
+    return {node.op for some in nodes for node in some}
+
+
+@pytest.mark.parametrize("resize", RESIZE)
+def test_every_way_to_decode_has_known_operators(resize):
+    bound = Image(resize=resize).bind(None, 32)
+
+    found = operators_of(bound.prepare, [], tf.string)
+
+    assert "DecodeImage" in found
+    assert found <= OPERATORS
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_every_way_to_tokenize_has_known_operators(lowercase):
+    tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##a")
+    bound = Text(length=8, lowercase=lowercase).bind(Vocabulary(tokens), 0)
+
+    assert operators_of(bound.prepare, [None], tf.string) <= OPERATORS
+
+
 FAMILIES = [
     "vgg16", "resnet50", "resnet50_v2", "inception_v3", "inception_resnet_v2", "xception",
     "mobilenet", "mobilenet_v2", "mobilenet_v3_small", "densenet121", "nasnet_mobile",
@@ -196,12 +214,11 @@ def test_every_family_of_backbones_has_known_operators(name):
 
     row = BACKBONES[name]
     backbone = build_backbone(name, image_size=row.least)
-    spec = tf.TensorSpec([None, row.least, row.least, 3], tf.float32)
-    forward = tf.function(lambda x: backbone(preprocess(x, row.preprocessing), training=False))
-    graph = forward.get_concrete_function(spec).graph.as_graph_def()
 
-    nodes = [graph.node, *(one.node_def for one in graph.library.function)]
-    assert {node.op for some in nodes for node in some} <= OPERATORS
+    def forward(pixels):
+        return backbone(preprocess(pixels, row.preprocessing), training=False)
+
+    assert operators_of(forward, [None, row.least, row.least, 3], tf.float32) <= OPERATORS
 
 
 @pytest.mark.slow

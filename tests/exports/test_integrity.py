@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from foreign_exports import reseal
 
 import keras_transfer
 from keras_transfer.errors import BadConfiguration, BadData
@@ -124,7 +125,7 @@ def test_metadata_without_checksums_must_fit_its_schema(folder, change):
         keras_transfer.Export(folder)
 
 
-def test_a_later_version_is_no_damage(folder, reseal):
+def test_a_later_version_is_no_damage(folder):
     settings = json.loads((folder / "export.json").read_text())["settings"]
     reseal(folder, settings={**settings, "version": 9})
 

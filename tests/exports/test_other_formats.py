@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from flatbuffers import Builder, encode, number_types
 from flatbuffers.table import Table as Flat
+from foreign_exports import reseal
 
 import keras_transfer
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
@@ -229,7 +230,7 @@ def test_nothing_that_is_written_is_foreign(write, form, quantize):
     assert foreign_operators(write(form, quantize).folder, form) == []
 
 
-def test_a_litert_file_with_operators_of_tensorflow_is_refused(write, odd, tmp_path, reseal):
+def test_a_litert_file_with_operators_of_tensorflow_is_refused(write, odd, tmp_path):
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
     shutil.copytree(write("litert").folder, tmp_path / "1")
     file = tmp_path / "1" / "model.tflite"
@@ -248,7 +249,7 @@ def test_a_litert_file_with_operators_of_tensorflow_is_refused(write, odd, tmp_p
         keras_transfer.Export(tmp_path / "1").predict(odd)
 
 
-def test_an_onnx_file_with_weights_in_another_file_is_refused(write, odd, tmp_path, reseal):
+def test_an_onnx_file_with_weights_in_another_file_is_refused(write, odd, tmp_path):
     onnx = pytest.importorskip("onnx")
     shutil.copytree(write("onnx").folder, tmp_path / "1")
     file = tmp_path / "1" / "model.onnx"

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from damage import DAMAGES
+from damages import DAMAGES
 
 from keras_transfer.features import eviction, store
 
@@ -164,7 +164,7 @@ class TestMetadata:
         path.write_bytes(DAMAGES[damage](b'{"network": "a"}'))
 
         (found,) = eviction.spaces(tmp_path / "cache")
-        assert (found.images, found.metadata.get("network", "?")[:1]) in ((6, "?"), (6, "a"))
+        assert found.images == 6
         assert eviction.clear(tmp_path / "cache")[0] == 1
         assert not space.folder.exists()
 

@@ -6,7 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from damage import DAMAGES
+from damages import DAMAGES
 
 from keras_transfer.checksums import sha256_of_document
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
@@ -202,7 +202,7 @@ class TestSelector:
         assert later.choice.precision == "float32"
 
     @pytest.mark.parametrize(
-        "damage", ["empty", "zeroed", "one bit", "another format", "deep JSON"]
+        "damage", ["empty", "bit flipped at 50%", "reordered", "nested", "another type"]
     )
     def test_damaged_choices_are_set_aside_and_made_again(self, selector, tmp_path, caplog, damage):
         memory = tmp_path / "cache/engines.json"
