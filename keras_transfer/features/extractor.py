@@ -221,7 +221,7 @@ class FeatureExtractor:
         with open_space(self.means.cache, self._key(view)) as space:
             while True:
                 table, missing = space.find(samples.digests)
-                if table is not None:
+                if not missing.any():
                     self._tell(int(done.sum()), int((~done).sum()), seconds)
                     return table
                 if missing[done].any():

@@ -45,7 +45,8 @@ GROWING = (RUN, "log.txt")
 def write_record(path: Path, content: Mapping[str, Any]) -> None:
     """Write a record with its checksum, atomically."""
     document = {name: value for name, value in content.items() if name != CHECKSUMS}
-    write_json(path, sealed(document, path.name, content.get(CHECKSUMS, {})))
+    files = {name: value for name, value in content.get(CHECKSUMS, {}).items() if name != path.name}
+    write_json(path, sealed(document, path.name, files))
 
 
 def read_record(path: Path, required: Mapping[str, type]) -> dict[str, Any]:

@@ -115,6 +115,8 @@ class Trainer:
         """
         if self.passed(index):
             return
+        if self.done["epoch"] > 0:  # whoever listens may have been killed before it had decided
+            report(self.done["rows"])
         part = batches.model or self.model
         fitted = self._compile(part, optimizer)
         self._restore(fitted, plan.carry)

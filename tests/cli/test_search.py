@@ -12,7 +12,7 @@ from processes import KT, TINY, kt, paint
 from keras_transfer import Classify, FineTune, Stage
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.objectives.table import OBJECTIVES
-from keras_transfer.runs.records import write_record
+from keras_transfer.runs.records import read_record, write_record
 from keras_transfer.runs.searches import COMPLETE, Trial
 from keras_transfer.studies.search import Search
 from keras_transfer.studies.spaces import read_space
@@ -121,9 +121,12 @@ def test_resume_takes_the_rate_that_was_found(work, tmp_path):
     stopped(work, "head 1/", signal.SIGKILL, *words, "--epochs", 200)
     metadata = json.loads((tmp_path / "cut/lr_find.json").read_text())
     metadata["learning_rate"] = 0.0123  # so that a second search would show
-    (tmp_path / "cut/lr_find.json").write_text(json.dumps(metadata))
+    write_record(tmp_path / "cut/lr_find.json", metadata)
     settings = (tmp_path / "cut/recipe.yaml").read_text().replace("epochs: 200", "epochs: 2")
     (tmp_path / "cut/recipe.yaml").write_text(settings)
+    run = read_record(tmp_path / "cut/run.json", {})
+    del run["checksums"]["recipe.yaml"]
+    write_record(tmp_path / "cut/run.json", run)
 
     said = kt("run", "tiny.py", "--out", tmp_path / "cut", "--resume", cwd=work, check=0)
 
@@ -268,6 +271,16 @@ def test_sample_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work)
         if row["state"] == "failed":
             assert "The loss became" in row["reason"]
     assert json.loads(said.stdout)["best"]["settings"] == {"lr": 0.01}
+
+    # As if it had been killed after it gave a trial up, and before it wrote that down.
+    record = read_record(work / "bad/search.json", {})
+    number = next(n for n, row in enumerate(table) if row["state"] == "pruned")
+    record["trials"] = record["trials"][: number + 1]
+    record["trials"][number] |= {"state": "running", "metrics": [], "reason": ""}
+    write_record(work / "bad/search.json", record)
+    kt("tune", "tiny.py", "--search", "lr=1e-9,1e-2,1e39", "--trials", number + 1, *ONE,
+       "--out", "bad", cwd=work, check=0)  # fmt: skip
+    assert rows(work / "bad/trials.csv") == table[: number + 1]
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,13 @@ def test_another_run_computes_only_what_is_new(cuts, samples, tmp_path):
     assert (again.report["computed"], again.report["cached"]) == (0, 11)
 
 
+def test_of_no_images_there_are_no_features(cuts, samples, tmp_path):
+    cut, _ = cuts
+    extractor = extractor_of(cut, samples, tmp_path)
+
+    assert len(extractor.table(samples.take(np.arange(0)))) == 0
+
+
 def test_the_rate_is_that_of_what_was_computed_whatever_came_from_the_cache_later(
     cuts, samples, tmp_path
 ):
