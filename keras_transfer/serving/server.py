@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 import threading
 import warnings
 from dataclasses import dataclass, field
@@ -88,6 +89,8 @@ def serve(export: Path | None, settings: Settings) -> None:
     """
     # The service has a limit of its own, and Python remembers each warning's text for ever.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    # A fifth of Python's own: a thread that reads a large document hands on to the others sooner.
+    sys.setswitchinterval(0.001)
     configs = _configs(export, settings)
     models = ServedModels(configs, partial(_loader(settings.engine), trust=settings.trust))
     models.look()
