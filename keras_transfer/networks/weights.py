@@ -59,7 +59,7 @@ def load_backbone_weights(
                 "or 'none'."
             )
     with opened(path) as root:
-        contents = _read(path, _fitting(path, root, backbone, name).layers)
+        contents = _read(path, _fitting(path, root, backbone, name).layers, backbone)
     _assign(backbone, contents)
 
 
@@ -75,7 +75,7 @@ def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | Non
     # Kernels do not depend on the image size, and the smallest network is built fastest.
     backbone = build_backbone(name, image_size=BACKBONES[name].least, variant=variant)
     with opened(path) as root:
-        _read(path, _fitting(path, root, backbone, name).layers)
+        _read(path, _fitting(path, root, backbone, name).layers, backbone)
     published = [row for row in IMAGENET.values() if path.name == row.name]
     if published:
         imagenet.check_hash(path, published[0].hash)
@@ -102,17 +102,21 @@ def _weighted(backbone: keras.Model) -> list[keras.Layer]:
     return [layer for layer in backbone.layers if layer.weights]
 
 
-def _read(path: Path, contents: Iterable[Held]) -> list[Held]:
+def _read(path: Path, contents: Iterable[Held], backbone: keras.Model) -> list[Held]:
     """Read all arrays, so that a file that breaks off changes no weight."""
-    read = [
-        Held(held.source, [np.asarray(array[...]) for array in held.arrays]) for held in contents
-    ]
-    for held in read:
-        if not all(np.isfinite(array).all() for array in held.arrays):
+    read = []
+    for layer, held in zip(_weighted(backbone), contents, strict=True):
+        arrays = [np.asarray(array[...]) for array in held.arrays]
+        real = ["float" in str(weight.dtype) for weight in layer.weights]
+        # One flipped bit makes whole numbers of the bytes of others.
+        if any(one and array.dtype.kind != "f" for one, array in zip(real, arrays, strict=True)):
+            raise BadWeights(f"{path} holds whole numbers as weights for {held.name!r}.")
+        if not all(np.isfinite(array).all() for array in arrays):
             raise BadWeights(
                 f"{path} holds NaN or infinite weights for {held.name!r}: it is damaged, or comes "
                 "from a training that failed. Get the weights again."
             )
+        read.append(Held(held.source, arrays))
     return read
 
 

@@ -188,6 +188,19 @@ def test_the_message_says_which_array_is_kept_where(saved, secret, target):
     assert f"/{KERNEL} is kept in another file, '{secret}'" in message
 
 
+def whole_numbers(file, secret):
+    """What a flipped bit may make of others."""
+    data = file[KERNEL][...].view("uint32")
+    del file[KERNEL]
+    file.create_dataset(KERNEL, data=data)
+
+
+def test_whole_numbers_are_no_weights_of_a_convolution(saved, secret, target):
+    message = refusal(target, saved(whole_numbers, secret))
+
+    assert "holds whole numbers as weights for 'first'" in message
+
+
 def test_verifying_reads_every_number(tmp_path):
     """One of 300,000 is not a number."""
     from keras_transfer.networks.backbones import build_backbone
@@ -222,13 +235,14 @@ def test_a_compressed_file_is_read(source, target, tmp_path):
 
 
 def numbers_of(path):
-    """Places of the bytes of arrays in an HDF5 file."""
-    places = set()
+    """Places of the bytes of arrays in an HDF5 file, and of those that say where arrays begin."""
+    places, content = set(), path.read_bytes()
 
     def add(name, node):
         if isinstance(node, h5py.Dataset):
             start = node.id.get_offset()
-            places.update(range(start, start + node.nbytes))
+            address = content.index(start.to_bytes(8, "little"))
+            places.update(range(start, start + node.nbytes), range(address, address + 8))
 
     with h5py.File(path) as file:
         file.visititems(add)
@@ -257,7 +271,7 @@ def load_or_refuse(target, path):
 
 def assert_right_or_refused(source, target, tmp_path, name, flips):
     content = written(source, tmp_path / name)
-    # A change of a number itself can be noticed in a .keras file only, which has checksums.
+    # Another number, or place of numbers, can be noticed in a .keras file only: it has checksums.
     free = set() if name.endswith(".keras") else numbers_of(tmp_path / name)
     rng, refused = np.random.default_rng(0), 0
     for place in rng.choice([*set(range(len(content))) - free], flips, replace=False):
