@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_transfer.atomic import replacing
+from keras_transfer.training.resume import read_archive
 
 __all__ = ["load_optimizer_state", "per_variable_steps", "save_optimizer_state", "unwrapped"]
 
@@ -91,14 +92,14 @@ def load_optimizer_state(path: Path, optimizer: Any, variables: Sequence[Any]) -
     indices = {id(variable): index for index, variable in enumerate(variables)}
     inner = unwrapped(optimizer)
     ages = np.zeros(len(inner._trainable_variables), "int64")
-    with np.load(path) as arrays:
-        for i, variable in enumerate(inner._trainable_variables):
-            index = indices[id(variable)]
-            if f"{index}.{AGE}" not in arrays:
-                continue
-            ages[i] = arrays[f"{index}.{AGE}"]
-            for name, slot in _slots(inner, i):
-                slot.assign(arrays[f"{index}.{name}"])
+    arrays = read_archive(path)
+    for i, variable in enumerate(inner._trainable_variables):
+        index = indices[id(variable)]
+        if f"{index}.{AGE}" not in arrays:
+            continue
+        ages[i] = arrays[f"{index}.{AGE}"]
+        for name, slot in _slots(inner, i):
+            slot.assign(arrays[f"{index}.{name}"])
     inner.ages.assign(ages)
     return int((ages > 0).sum())
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -14,6 +17,7 @@ from keras_transfer.errors import BadData
 
 __all__ = [
     "holds_variables",
+    "read_archive",
     "read_arrays",
     "read_progress",
     "restore_variables",
@@ -22,6 +26,9 @@ __all__ = [
 ]
 
 PROGRESS = "progress"
+
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, OverflowError)
+"""What NumPy raises of a damaged file, besides the errors of its archive."""
 
 
 def _variables(model: keras.Model) -> list[Any]:
@@ -60,14 +67,11 @@ def read_progress(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
+    progress = read_archive(path, [PROGRESS])[PROGRESS]
     try:
-        with np.load(path) as arrays:
-            return json.loads(str(arrays[PROGRESS]))
-    except (ValueError, OSError, KeyError) as error:
-        raise BadData(
-            f"{path} should hold the state of an interrupted run, but cannot be read: {error}. "
-            "Start a new run with another --out."
-        ) from None
+        return json.loads(str(progress))
+    except ValueError as error:
+        raise _damaged(path, error) from None
 
 
 def read_arrays(path: Path) -> list[np.ndarray]:
@@ -75,9 +79,40 @@ def read_arrays(path: Path) -> list[np.ndarray]:
 
     Returns:
         Arrays of any shape, (), (n,), (n, m), ...; bfloat16 comes back as float32.
+
+    Raises:
+        BadData: The file cannot be read.
     """
-    with np.load(path) as arrays:
-        return [arrays[f"v{i}"] for i in range(len(arrays.files) - 1)]
+    arrays = read_archive(path)
+    try:
+        return [arrays[f"v{i}"] for i in range(len(arrays) - 1)]
+    except KeyError as error:
+        raise _damaged(path, error) from None
+
+
+def read_archive(path: Path, names: Iterable[str] = ()) -> dict[str, np.ndarray]:
+    """Read arrays of any shape from an ``.npz`` file that this package has written.
+
+    Args:
+        path: The file.
+        names: Names of the arrays; all if there are none.
+
+    Raises:
+        BadData: It cannot be read. The archive has a CRC-32 of each array.
+    """
+    try:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in [*names] or archive.files}
+    # RuntimeError: a flipped bit says that there is a password; MemoryError: a shape is wrong.
+    except (*UNREADABLE, BadZipFile, zlib.error) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: BaseException) -> BadData:
+    return BadData(
+        f"{path} should hold a state of the training, but cannot be read: {error}. Start a new run "
+        "with another --out."
+    )
 
 
 def restore_variables(path: Path, model: keras.Model) -> None:
