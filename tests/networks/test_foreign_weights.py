@@ -295,7 +295,7 @@ def test_flipped_bits_give_the_right_weights_or_none_sample(name, source, target
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_flipped_bits_give_the_right_weights_or_none(name, source, target, tmp_path):
-    assert_right_or_refused(source, target, tmp_path, name, 2000)
+    assert_right_or_refused(source, target, tmp_path, name, 1000)
 
 
 @pytest.mark.parametrize("name", NAMES)
