@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -77,6 +77,10 @@ class Run(Predictor):
         """Every setting of the recipe as it was run."""
         settings = stored_settings(self.folder)
         assert settings is not None, "a finished run has settings"
+        try:
+            _check_settings(settings)
+        except (*UNREADABLE, BadConfiguration) as error:
+            raise damaged(self.folder / "recipe.yaml", error) from None
         return settings
 
     @cached_property
@@ -172,11 +176,9 @@ class Run(Predictor):
 
         # The size comes from the model: image_size may be None in the settings.
         first, *_ = self.network.predictor.inputs
-        try:
-            given, size = read_input(self.settings["input"]), self.settings["batches"]["batch_size"]
-        except (*UNREADABLE, BadConfiguration) as error:
-            raise damaged(self.folder / "recipe.yaml", error) from None
-        return Loading(given.bind(given.load(self.folder), first.shape[1]), size)
+        given = read_input(self.settings["input"])
+        bound = given.bind(given.load(self.folder), first.shape[1])
+        return Loading(bound, self.settings["batches"]["batch_size"])
 
     @property
     def split(self) -> Path:
@@ -252,6 +254,14 @@ class Run(Predictor):
             groups=table[1],
             digests=digests,
         )
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Check what a run is read by; in a run without checksums it may be damaged."""
+    read_input(settings["input"])
+    for group, name in (("data", "source"), ("batches", "batch_size"), ("backbone", "name")):
+        if name not in settings[group]:
+            raise KeyError(f"{group}.{name}")
 
 
 def _epoch(row: dict[str, str]) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from processes import kt
 from scipy.stats import t, wilcoxon
 from sklearn.metrics import f1_score, hamming_loss, mean_absolute_error, r2_score
 
+from keras_transfer.checksums import sha256_of
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.runs import Run
+from keras_transfer.runs.records import read_record, write_record
 from keras_transfer.studies.comparison import compare_runs
 
 RECIPE = '''"""A network so small that a test can train it."""
@@ -63,6 +65,9 @@ def other(run, folder, change, output="label", file="predictions.csv"):
     objective.write_predictions(
         folder / file, before.keys, true, scores, before.names, decision=decision
     )
+    record = read_record(folder / "run.json", {})
+    record["checksums"][file] = sha256_of(folder / file)
+    write_record(folder / "run.json", record)
     return before, objective.read_predictions(folder / file)
 
 
