@@ -16,12 +16,16 @@ import numpy as np
 from keras_transfer.serving.admission import RequestContext
 from keras_transfer.serving.boundary import refusal
 from keras_transfer.serving.errors import RequestError
+from keras_transfer.serving.heap import Trimmer
 from keras_transfer.serving.models import Model, Tensors
 
 __all__ = ["Batcher", "Check"]
 
 PIXELS = 8_000_000 * (os.cpu_count() or 1)
 """Of a batch: what a machine decodes in a fraction of a second, for images are decoded at once."""
+
+LARGE = 1_000_000
+"""Pixels of a batch after which its memory is given back."""
 
 JOIN = 5.0  # seconds for what is being computed when the server ends
 
@@ -171,7 +175,7 @@ class _Lane:
         self.max_batch, self.max_pixels, self.max_wait = max_batch, max_pixels, max_wait
         self._waiting: deque[_Request] = deque()
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed, self._trim = False, Trimmer()
         # A daemon, so that a server that fails to start can still exit.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -217,6 +221,8 @@ class _Lane:
             for one in late:
                 _settle(one, RequestError("UNAVAILABLE", "The request waited too long"))
             self._answer([one for one in alive if one not in late])
+            if sum(one.cost for one in batch) > LARGE:
+                self._trim()
 
     def _next(self) -> list[_Request]:
         """Wait for a request, and for those that go with it; nothing at the end."""

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import io
 import os
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -80,7 +81,8 @@ def flaw(content: bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:
         header = headers.read_header(content)
         # What unpacks or decodes comes last: its cost is bounded by that of the pixels.
         return _too_large(header, max_pixels) or header.flaw or _data_flaw(header, content)
-    except ValueError:
+    # Data that end in the middle of what is read of them: struct.error, IndexError.
+    except (ValueError, struct.error, IndexError):
         return f"is a truncated or damaged {format_name}"
 
 

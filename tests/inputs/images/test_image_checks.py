@@ -208,3 +208,9 @@ def test_a_png_with_a_changed_byte_is_found(at, value):
     changed = PNG[:at] + bytes([value]) + PNG[at + 1 :]
 
     assert (image_checks.check(changed, "any.png").reason == "") == (changed == PNG)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_an_image_that_ends_in_its_header_has_a_reason(name):
+    for length in range(min(60, len(SOUND[name]) - 1)):
+        assert image_checks.check(SOUND[name][:length], name).reason
