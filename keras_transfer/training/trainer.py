@@ -115,7 +115,9 @@ class Trainer:
         """
         if self.passed(index):
             return
-        if self.done["epoch"] > 0:  # whoever listens may have been killed before it had decided
+        if self.done["epoch"] > 0:
+            # It may have been killed between the state of an epoch and what follows from it.
+            write_history(self.folder / "history.csv", self.done["rows"])
             report(self.done["rows"])
         part = batches.model or self.model
         fitted = self._compile(part, optimizer)

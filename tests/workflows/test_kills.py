@@ -25,6 +25,7 @@ RESULTS = (
 NARROW = (
     ("open run/.run.part.json", 0),  # the log is there, no record
     ("open run/.recipe.part.yaml", 0),
+    ("open run/.history.part.csv", -1),  # the state of the last epoch is there
     ("os.rename run/.last.part.keras", -1),
     ("os.rename run/.metrics.part.json", -1),
     ("os.rename run/.run.part.json", -1),
