@@ -165,25 +165,36 @@ def has_interrupted(name: str) -> bool:
 
 
 def _open_runs(name: str) -> list[Path]:
-    return [folder for folder in _runs_of(name) if _status(folder) not in (None, "done")]
+    return [folder for folder in _runs_of(name) if _known_status(folder) not in (None, "done")]
 
 
 def finished(name: str) -> Path | None:
     """The last finished run of a recipe below the working directory."""
-    return next((folder for folder in reversed(_runs_of(name)) if _status(folder) == "done"), None)
+    done = (folder for folder in reversed(_runs_of(name)) if _known_status(folder) == "done")
+    return next(done, None)
 
 
 def is_done(folder: Path) -> bool:
-    """Whether the folder holds a finished run."""
+    """Whether the folder holds a finished run.
+
+    Raises:
+        BadData: The record of the run is damaged.
+    """
     return _status(folder) == "done"
 
 
 def _status(folder: Path) -> str | None:
     if is_only_begun(folder):
         return "begun"
+    return read_record(folder / RUN, REQUIRED)["status"] if (folder / RUN).exists() else None
+
+
+def _known_status(folder: Path) -> str | None:
+    """The same where one of several runs is looked for: a damaged one is named and passed over."""
     try:
-        return read_record(folder / RUN, REQUIRED)["status"]
-    except BadData:
+        return _status(folder)
+    except BadData as error:
+        logger.warning("Warning: the run in %s is passed over. %s", folder, error)
         return None
 
 

@@ -40,11 +40,10 @@ def write_split(path: Path, samples: Samples) -> None:
     Raises:
         BadData: The directory holds another table: the data have changed since the run began.
     """
-    table, plain, rows = io.StringIO(newline=""), io.StringIO(newline=""), [*_rows_of(samples)]
-    write_cells(table, [COLUMNS, *rows])
-    csv.writer(plain).writerows([COLUMNS, *rows])  # as earlier versions wrote it
+    table, rows = io.StringIO(newline=""), [COLUMNS, *_rows_of(samples)]
+    write_cells(table, rows)
     # A resumed run on other data would mix two data sets without any sign of it.
-    if path.exists() and _content(path) not in (table.getvalue(), plain.getvalue()):
+    if path.exists() and not _is_table(path, table.getvalue(), rows):
         raise BadData(
             f"The data are not those that the run in {path.parent} began with (see {path}); "
             "put them back, or start a new run without --resume."
@@ -110,6 +109,16 @@ def _rows_of(samples: Samples) -> Iterator[tuple[Any, ...]]:
     names = np.asarray(samples.classes, object)[samples.labels]
     columns = (samples.keys, names, samples.splits, samples.groups, samples.digests)
     return zip(*columns, strict=True)
+
+
+def _is_table(path: Path, text: str, rows: Iterable[Iterable[Any]]) -> bool:
+    """Whether a file holds a table, as this version writes it or as earlier ones did."""
+    found = _content(path)
+    if found == text:
+        return True
+    plain = io.StringIO(newline="")
+    csv.writer(plain).writerows(rows)
+    return found == plain.getvalue()
 
 
 def _content(path: Path) -> str:

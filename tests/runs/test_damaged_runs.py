@@ -11,6 +11,7 @@ from processes import kt
 import keras_transfer
 from keras_transfer.checksums import CHECKSUMS
 from keras_transfer.errors import BadData, BadWeights, TransferError
+from keras_transfer.runs.directory import finished, is_done
 from keras_transfer.runs.records import RUN, read_record, write_record
 
 FILES_READ = (
@@ -108,3 +109,19 @@ def test_a_record_of_a_run_that_goes_on_is_checked(copied):
     (copied / RUN).write_text("{")
     done = kt("run", "digits", "--out", copied, "--resume", cwd=copied, check=3)
     assert "run.json is damaged or was changed" in done.stderr
+
+
+def test_the_last_run_is_not_taken_from_before_a_damaged_one_without_a_word(
+    copied, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.chdir(tmp_path)
+    for number in "12":
+        shutil.copytree(copied, tmp_path / "runs" / "colours" / number)
+    assert finished("colours").name == "2"
+
+    (tmp_path / "runs" / "colours" / "2" / RUN).write_text("{")
+
+    assert finished("colours").name == "1"
+    assert "the run in runs/colours/2 is passed over" in caplog.text
+    with pytest.raises(BadData, match=r"2/run\.json is damaged"):
+        is_done(tmp_path / "runs" / "colours" / "2")
