@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, also after a kill or a power cut.
 
-Whatever a run keeps is written through this module; a test holds that nothing else replaces files.
+Whatever a run keeps is written through this module. tests/test_architecture.py lists what else
+writes files, and why that is safe.
 """
 
 from __future__ import annotations

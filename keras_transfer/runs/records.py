@@ -64,7 +64,10 @@ def read_record(path: Path, required: Mapping[str, type]) -> dict[str, Any]:
     wrong = [name for name, kind in required.items() if not isinstance(content.get(name), kind)]
     if wrong:
         raise damaged(path, f"{wrong[0]!r} is missing or of another type")
-    files = check_document(path, content)
+    try:
+        files = check_document(path, content)
+    except BadData:
+        raise damaged(path, "it does not have its own checksum") from None
     return content if files is None else {**content, CHECKSUMS: files}
 
 
