@@ -1,12 +1,13 @@
-"""Memory that was freed, given back to the system: the C library keeps it otherwise."""
+"""Memory of the process: what is given back to the system, and what is collected."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import time
 from collections.abc import Callable
 
-__all__ = ["Trimmer"]
+__all__ = ["Trimmer", "settle"]
 
 PAUSE = 1.0  # seconds between two calls, which take some milliseconds each
 
@@ -29,3 +30,14 @@ class Trimmer:
         if self._trim is not None and time.monotonic() - self._last >= PAUSE:
             self._trim(0)
             self._last = time.monotonic()
+
+
+def settle() -> None:
+    """Collect garbage, and keep what lives on out of later collections.
+
+    TensorFlow and a model are a million objects. Each full collection would go through all of them
+    and stop every thread for a third of a second, and one large JSON document sets it off.
+    """
+    gc.unfreeze()  # a version that has been dropped is garbage with cycles
+    gc.collect()
+    gc.freeze()

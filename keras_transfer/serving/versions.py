@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports.versions import numbered
+from keras_transfer.serving import heap
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.messages import echo, foreign
 from keras_transfer.serving.model_config import Policy
@@ -88,7 +89,7 @@ class Versions:
 
     def look(self) -> None:
         """Load the newest versions that can be served, and drop those that they replace."""
-        kept: list[int] = []
+        before, kept = self._models, list[int]()
         for number in self.policy.candidates(numbered(self.base)):
             if len(kept) == self.policy.latest:
                 break
@@ -97,6 +98,9 @@ class Versions:
         if kept:  # otherwise what answers goes on
             for number in set(self._models) - set(kept):
                 self._drop(number)
+        if self._models is not before:
+            del before
+            heap.settle()
 
     def _try(self, number: int) -> bool:
         folder = self.base / str(number)

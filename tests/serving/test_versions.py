@@ -1,7 +1,9 @@
 """Versions that come, are switched to, or are refused."""
 
+import gc
 import shutil
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -136,3 +138,16 @@ def test_one_version_for_ever(base):
     versions.look()
 
     assert versions.get("colours").version == 1
+
+
+def test_what_lives_on_is_not_visited_by_each_collection(base):
+    """A full collection would stop every thread for as long as it takes to visit TensorFlow."""
+    gc.unfreeze()
+    versions = Versions(base, "colours")
+    versions.look()
+    assert gc.get_freeze_count() > 100_000  # TensorFlow alone is more
+    first = weakref.ref(versions.get("colours"))
+    add(base, 2)
+    versions.look()
+    assert versions.get("colours").version == 2
+    assert first() is None  # what was dropped is freed all the same
