@@ -12,6 +12,8 @@ from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.networks import imagenet
 from keras_transfer.networks.backbones import BACKBONES
+from keras_transfer.networks.hub_backbones import HUB_BACKBONES
+from keras_transfer.networks.hub_presets import place_of
 from keras_transfer.networks.weights import verify_weights
 from keras_transfer.quiet import import_tensorflow
 
@@ -45,7 +47,10 @@ def list_() -> None:
     """List the backbones, and which of their ImageNet weights are on this machine."""
     width = max(map(len, BACKBONES))
     for name in BACKBONES:
-        if name not in imagenet.IMAGENET:
+        if name in HUB_BACKBONES:
+            preset = place_of(name)
+            said = f"{'present' if preset.present else 'absent '}  {preset.handle}"
+        elif name not in imagenet.IMAGENET:
             said = "no ImageNet weights are published"
         else:
             place = imagenet.where(name)
@@ -59,10 +64,21 @@ def list_() -> None:
 @click.option("--image-size", type=int, help="MobileNets have files for several sizes.")
 def where(name: str, variant: str, image_size: int | None) -> None:
     """Say which file `--weights imagenet` takes, from where it comes and where it belongs."""
+    if name in HUB_BACKBONES:
+        _say_preset(name)
+        return
     place = imagenet.where(name, _variant(variant), image_size)
     click.echo(f"file     {place.path}  ({'present' if place.present else 'absent'})")
     click.echo(f"from     {place.url}")
     click.echo(f"hash     {place.hash or 'none is published'}")
+
+
+def _say_preset(name: str) -> None:
+    place = place_of(name)
+    gated = "; it has to be accepted on the page of the weights first" if place.gated else ""
+    click.echo(f"folder   {place.path}  ({'present' if place.present else 'absent'})")
+    click.echo(f"from     {place.handle}")
+    click.echo(f"license  {place.license}{gated}")
 
 
 @weights.command()

@@ -89,7 +89,9 @@ class Head(Group):
     section: ClassVar[str] = "Network"
 
     pooling: Literal["avg", "max", "avgmax", "flatten", "token"] = Field(
-        "avg", description="pooling of features; token: the first token of a text"
+        "avg",
+        description="pooling of features; token: the class token of a vision transformer (what "
+        "attention pooling gives for siglip2), the first token of a text",
     )
     units: tuple[Count, ...] = Field((), description="widths of the hidden layers, e.g. [256]")
     activation: str = Field("relu", description="Keras activation of the hidden layers")

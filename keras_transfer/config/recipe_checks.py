@@ -8,6 +8,7 @@ from typing import Any
 
 # No import of Keras or TensorFlow here: recipes are checked in `list` and `show` as well.
 from keras_transfer.errors import UnknownName
+from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
 MIN_ALPHA = 0.05
@@ -249,7 +250,7 @@ def modality(recipe: Any) -> str:
 def text_only(recipe: Any) -> str:
     pooling = recipe.head.pooling
     if not is_text(recipe):
-        return "pooling = token is for texts; use avg." if pooling == "token" else ""
+        return _token_pooling(recipe) if pooling == "token" else ""
     if pooling not in ("avg", "max", "token"):
         return f"pooling = {pooling} is for images; use avg, max or token for texts."
     # Files are refused as well: embeddings are useless without the vocabulary of their run.
@@ -266,6 +267,16 @@ def text_only(recipe: Any) -> str:
     if recipe.method.type != "supervised":
         return f"method = {recipe.method.type} does not support texts yet; use supervised."
     return ""
+
+
+def _token_pooling(recipe: Any) -> str:
+    name = recipe.backbone.name
+    if BACKBONES[name].prefix_tokens:
+        return ""
+    having = ", ".join(key for key, row in BACKBONES.items() if row.prefix_tokens)
+    return (
+        f"pooling = token takes the class token, and {name} has none. Use avg, or one of {having}."
+    )
 
 
 def boosted_trees(recipe: Any) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,43 @@ def write(folder: Path, source: Source, quantize: str = "none") -> None:
         inputs = dict(zip(specs, tensors, strict=True))
         return source.answers.by_unit(source.scores(inputs))
 
-    with silenced():
+    with silenced(), _without_functions():
+        _teach_erfc()
         converted, _ = tf2onnx.convert.from_function(forward, [*specs.values()], opset=OPSET)
     onnx.helper.set_model_props(converted, _metadata(source))
     onnx.save(converted, folder / FILE)
+
+
+@contextmanager
+def _without_functions() -> Iterator[None]:
+    """Inside of a graph, put operations of functions in the place of calls.
+
+    Keras compiles convolutions in groups as functions of their own, which tf2onnx cannot convert.
+    """
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def _teach_erfc() -> None:
+    """Let tf2onnx convert erfc(x) = 1 - erf(x), which Keras's exact GELU has; ONNX has erf only."""
+    from tf2onnx import utils
+    from tf2onnx.handler import tf_op
+
+    @tf_op("Erfc")
+    class _Erfc:
+        @classmethod
+        def version_9(cls, ctx: Any, node: Any, **_: Any) -> None:
+            dtypes, shapes, outputs = node.output_dtypes, node.output_shapes, list(node.output)
+            one = np.ones((), utils.map_onnx_to_numpy_type(dtypes[0]))
+            erf = ctx.make_node("Erf", list(node.input), dtypes=dtypes, shapes=shapes)
+            ctx.remove_node(node.name)
+            constant = ctx.make_const(f"{node.name}_one", one)
+            inputs = [constant.output[0], erf.output[0]]
+            ctx.make_node("Sub", inputs, outputs=outputs, dtypes=dtypes, shapes=shapes)
 
 
 def _metadata(source: Source) -> dict[str, str]:

@@ -16,6 +16,7 @@ from keras_transfer.exports.answers import Tensors
 from keras_transfer.exports.grad_cam import explained
 from keras_transfer.exports.source import Source
 from keras_transfer.inputs.images.bound import PIXELS
+from keras_transfer.networks.cutting import output_of
 from keras_transfer.networks.network import BACKBONE, PADDING_MASK
 
 __all__ = ["ServingModule"]
@@ -43,6 +44,8 @@ class ServingModule(tf.Module):
         self._scores = source.scores
         self._model_inputs = source.inputs()
         self._features, self._head = _halves(source.model)
+        backbone = source.model.get_layer(BACKBONE)
+        self._prefix_tokens: int | None = getattr(backbone, "prefix_tokens", None)
 
     def signatures(self) -> dict[str, Callable]:
         """The functions by the names that requests give them."""
@@ -63,7 +66,8 @@ class ServingModule(tf.Module):
         if PIXELS in self._input.spec:
             pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name=PIXELS)
             found["decode"] = (self._each, raw)
-            found["explain"] = (self._explain, raw)
+            if self._prefix_tokens is None:  # Grad-CAM is defined on maps
+                found["explain"] = (self._explain, raw)
             found["predict_pixels"] = (self._serving_default, {PIXELS: pixels})
         if PADDING_MASK in self._input.spec:
             found["tokenize"] = (self._each, raw)
@@ -81,6 +85,8 @@ class ServingModule(tf.Module):
         """The mean of the backbone's last map, or sequence, whatever the head pools by."""
         inputs = self._prepared(raw)
         found = self._features(inputs)
+        if self._prefix_tokens is not None:
+            return {"features": tf.reduce_mean(found[:, self._prefix_tokens :], 1)}
         if PADDING_MASK not in inputs:
             return {"features": tf.reduce_mean(found, (1, 2))}
         mask = tf.cast(inputs[PADDING_MASK], found.dtype)[..., tf.newaxis]
@@ -129,9 +135,7 @@ def _halves(model: keras.Model) -> tuple[Any, Any]:
     if PADDING_MASK in model.input:
         backbone, head = keras.Model(model.input, model.get_layer(BACKBONE).output), None
     else:
-        layers = model.layers
-        place = next(n for n, layer in enumerate(layers) if layer.name == BACKBONE)
-        last_map = layers[place + 1].input  # the head's first layers all take it
+        last_map = output_of(model, BACKBONE)
         backbone, head = keras.Model(model.input, last_map), keras.Model(last_map, model.output)
     return (lambda x: backbone(x, training=False)), head and (lambda x: head(x, training=False))
 

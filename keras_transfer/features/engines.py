@@ -273,7 +273,7 @@ def _in_flight(compiled: Any, chunks: Iterable[np.ndarray], size: int) -> Iterat
             yield _answer(busy, idle)
         # The network is compiled for full chunks; `_answer` drops the rows of the padding.
         missing = size - len(chunk)
-        padding = ((0, missing), (0, 0), (0, 0), (0, 0))
+        padding = ((0, missing), *((0, 0) for _ in chunk.shape[1:]))
         # Inputs are copied: the array may be reused before the request has run.
         idle[-1].start_async({0: np.pad(chunk, padding) if missing else chunk}, share_inputs=False)
         busy.append((idle.pop(), len(chunk)))

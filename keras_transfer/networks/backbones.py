@@ -3,55 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.networks.backbone_spec import BackboneSpec, Marks
+from keras_transfer.networks.hub_backbones import HUB_BACKBONES
 from keras_transfer.tables import Table
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = ["BACKBONES", "BackboneSpec", "Marks", "build_backbone", "checked_variant"]
-
-
-@dataclass(frozen=True)
-class Marks:
-    """Patterns of layer names that mark the blocks of a network family.
-
-    Attributes:
-        pattern: Regular expression; where a layer's name matches from its start on, the groups,
-            joined, are the name of the block that the layer lies in.
-        ends: Layers without a mark belong to the block before them; to the next one if true.
-    """
-
-    pattern: str
-    ends: bool = False
-
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """One network.
-
-    Attributes:
-        constructor: "module:name", imported when it is built.
-        preprocessing: Preprocessing of pixels, a row of ``PREPROCESSINGS``.
-        marks: Marks of its blocks.
-        parameters: Number of parameters of the default variant, without top.
-        size: Native image size in pixels.
-        least: Minimum image size in pixels.
-        variants: Options of the constructor, each with the values that may be chosen, of which
-            the first is the default.
-    """
-
-    constructor: str
-    preprocessing: str
-    marks: Marks
-    parameters: int
-    size: int = 224
-    least: int = 32
-    variants: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 _VGG = Marks(r"(block\d+)_")
@@ -152,17 +115,23 @@ BACKBONES: Table[BackboneSpec] = Table(
             size=32,
             least=8,
         ),
+        **HUB_BACKBONES,
     },
 )
 
 
 def build_backbone(
-    name: str, *, image_size: int | None = None, variant: Mapping[str, Any] | None = None
+    name: str,
+    *,
+    image_size: int | None = None,
+    variant: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> keras.Model:
     """Build a network without top, without pooling, with random weights.
 
     It takes (batch, image_size, image_size, 3) float32 that ``preprocess`` has made of pixels,
-    and gives a map of features, (batch, height, width, channels).
+    and gives a map of features, (batch, height, width, channels), or tokens, (batch, tokens,
+    channels), where its row has ``prefix_tokens``.
 
     Its dropout is off (EfficientNets have some), so that it answers in training as it does in
     ``predict`` wherever its batch normalisation is frozen. Calling it with ``training=False``
@@ -172,18 +141,25 @@ def build_backbone(
         name: A row of ``BACKBONES``.
         image_size: Side of the images in pixels; the network's native size if None.
         variant: Options such as ``{"alpha": 0.35}``.
+        config: What the preset of a network of KerasHub says, as ``preset_config`` returns it.
 
     Returns:
         A functional model called "backbone".
 
     Raises:
         UnknownName: No such network, or no such option of it.
-        BadConfiguration: The size is too small, or the option has other values.
+        BadConfiguration: The size is too small, or no multiple of a patch; or the option has other
+            values.
     """
     row = BACKBONES[name]
     size = _checked_size(name, row.size if image_size is None else image_size)
     # Checks come before the import: a wrong name is reported without waiting for Keras.
     options = checked_variant(name, variant)
+    if row.hub is not None:
+        from keras_transfer.networks.hub import HubBackbone
+
+        config = config or row.hub.config
+        return HubBackbone(row.hub.family, config, size, prefix_tokens=row.prefix_tokens)
     import keras
 
     module, _, constructor = row.constructor.partition(":")
@@ -199,11 +175,16 @@ def build_backbone(
 
 
 def _checked_size(name: str, size: int) -> int:
-    minimum = BACKBONES[name].least
+    minimum, step = BACKBONES[name].least, BACKBONES[name].step
     if size < minimum:
         raise BadConfiguration(
             f"{name} takes images of at least {minimum} x {minimum} pixels, not {size} x {size}. "
             f"Take image_size = {minimum} or more, or another backbone."
+        )
+    if size % step:
+        raise BadConfiguration(
+            f"{name} takes images whose side is a multiple of {step} pixels, not {size}. "
+            f"Take image_size = {size // step * step} or {size // step * step + step}."
         )
     return size
 

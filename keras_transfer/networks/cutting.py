@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["FEATURES", "Cut", "cut_network", "fingerprint"]
+__all__ = ["FEATURES", "Cut", "cut_network", "fingerprint", "output_of"]
 
 FEATURES = "features"
 """Name of the trainable part's first input."""
@@ -83,6 +83,12 @@ def cut_network(
     stem = keras.Model(given, backbone.input_tensors[0], name="stem")
     head = keras.Model(backbone.output_tensors[0], model.output, name="head")
     return _cut((stem, backbone.operation, head), tuple(model.input))
+
+
+def output_of(model: keras.Model, name: str) -> keras.KerasTensor:
+    """What a layer gives in a model; the layer's own ``output`` is ambiguous if it is shared."""
+    node = next(node for node in _in_order(model) if node.operation.name == name)
+    return node.output_tensors[0]
 
 
 def _cut(graphs: tuple[keras.Model, ...], inputs: tuple[str, ...]) -> Cut | None:

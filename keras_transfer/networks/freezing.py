@@ -40,8 +40,10 @@ def freeze(
     backbone.trainable = True  # of a frozen model nothing would train, whatever its layers say
     # The setter above has set all layers inside too, so each of them needs its own value.
     for layer in backbone.layers:
-        frozen = batch_norm == "frozen" and isinstance(layer, BatchNormalization)
-        layer.trainable = id(layer) in trained and not frozen
+        # Blocks of KerasHub are layers with layers inside; outer ones come first.
+        for inner in layer._flatten_layers():
+            frozen = batch_norm == "frozen" and isinstance(inner, BatchNormalization)
+            inner.trainable = id(layer) in trained and not frozen
 
 
 def _trained(backbone: keras.Model, unfreeze: str | float | None) -> set[int]:

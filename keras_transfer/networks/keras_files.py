@@ -45,6 +45,8 @@ def load_keras(path: Path) -> keras.Model:
     import keras
 
     _check(path)
+    if "HubBackbone" in _class_names(_config(path)):
+        import keras_transfer.networks.hub  # noqa: F401  (Keras looks for the class by its name)
     with reading(path):
         # compile=False: the file holds no optimizer, and losses of ours would need to be
         # registered. safe_mode is stated, because a script may have changed Keras's default.
@@ -65,9 +67,13 @@ def load_keras_weights(model: keras.Model, path: Path) -> None:
 def _check(path: Path) -> None:
     with reading(path):
         member(path, METADATA, only=MEMBERS)
-        _check_config(path, json.loads(member(path, CONFIG)))
+        _check_config(path, _config(path))
     with opened_hdf5(path):
         pass  # everything in it is checked by now
+
+
+def _config(path: Path) -> Any:
+    return json.loads(member(path, CONFIG))
 
 
 def _check_config(path: Path, config: Any) -> None:

@@ -17,6 +17,14 @@ Channels = tuple[float, ...]
 
 MEAN: Channels = (0.485, 0.456, 0.406)
 STD: Channels = (0.229, 0.224, 0.225)
+CLIP_MEAN: Channels = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: Channels = (0.26862954, 0.26130258, 0.27577711)
+
+
+def _standardized(mean: Channels, std: Channels) -> tuple[Channels, Channels]:
+    """Scale and offset of (x / 255 - mean) / std."""
+    scale = tuple(1 / (255 * one) for one in std)
+    return scale, tuple(-one / by for one, by in zip(mean, std, strict=True))
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,9 @@ PREPROCESSINGS: Table[Preprocessing] = Table(
         "tf": Preprocessing(1 / 127.5, -1.0),
         # The offsets are those of blue, green and red, so the channels are reversed first.
         "caffe": Preprocessing(offset=(-103.939, -116.779, -123.68), bgr=True),
-        "torch": Preprocessing(
-            tuple(1 / (255 * std) for std in STD),
-            tuple(-mean / std for mean, std in zip(MEAN, STD, strict=True)),
-        ),
+        "unit": Preprocessing(1 / 255),
+        "torch": Preprocessing(*_standardized(MEAN, STD)),
+        "clip": Preprocessing(*_standardized(CLIP_MEAN, CLIP_STD)),
         # EfficientNet's first layers compute (x / 255 - mean) / sqrt(std), where its weights were
         # trained on (x / 255 - mean) / std. Keras puts one more layer behind them, but only when
         # it fetches the ImageNet weights itself; the same is had by stretching the pixels about
@@ -55,7 +62,7 @@ PREPROCESSINGS: Table[Preprocessing] = Table(
         ),
     },
 )
-"""The modes of ``keras.applications.imagenet_utils.preprocess_input``, and EfficientNet's."""
+"""The modes of ``keras.applications.imagenet_utils.preprocess_input``, and those of others."""
 
 
 def preprocess(pixels: keras.KerasTensor, mode: str) -> keras.KerasTensor:

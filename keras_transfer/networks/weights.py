@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.errors import BadWeights
-from keras_transfer.networks import imagenet
+from keras_transfer.networks import hub_presets, imagenet
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.published import IMAGENET
 from keras_transfer.networks.weight_files import Held, Layout, layouts, opened
@@ -40,7 +40,8 @@ def load_backbone_weights(
 
     Args:
         backbone: As ``build_backbone`` makes it.
-        weights: "none" to leave it as it is, "imagenet", or the path of a file.
+        weights: "none" to leave it as it is, "imagenet", ``preset:DIR`` for a network of KerasHub,
+            or the path of a file.
         name: The row of ``BACKBONES`` that it was built from.
         variant: The options that it was built with.
 
@@ -49,14 +50,17 @@ def load_backbone_weights(
     """
     if weights == "none":
         return
+    if hub_presets.is_preset(name, weights):
+        hub_presets.load_preset(backbone, weights, name)
+        return
     if weights == "imagenet":
         path = imagenet.fetch(name, variant, backbone.input_shape[1])
     else:
         path = Path(weights).expanduser()
         if not path.exists():
             raise BadWeights(
-                f"The weights file {path} does not exist. Besides a file, weights are 'imagenet' "
-                "or 'none'."
+                f"The weights file {path} does not exist. Besides a file, weights are 'imagenet', "
+                "'preset:DIR' or 'none'."
             )
     with opened(path) as root:
         contents = _read(path, _fitting(path, root, backbone, name).layers, backbone)
@@ -71,6 +75,9 @@ def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | Non
     Raises:
         BadWeights: It does not, or cannot be read.
     """
+    if hub_presets.is_preset(name, str(file)):
+        _verify_preset(str(file), name)
+        return
     path = Path(file).expanduser()
     # Kernels do not depend on the image size, and the smallest network is built fastest.
     backbone = build_backbone(name, image_size=BACKBONES[name].least, variant=variant)
@@ -79,6 +86,11 @@ def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | Non
     published = [row for row in IMAGENET.values() if path.name == row.name]
     if published:
         imagenet.check_hash(path, published[0].hash)
+
+
+def _verify_preset(weights: str, name: str) -> None:
+    config = hub_presets.preset_config(name, weights)
+    hub_presets.load_preset(build_backbone(name, config=config), weights, name)
 
 
 def copy_backbone_weights(source: keras.Model, target: keras.Model) -> None:

@@ -20,7 +20,8 @@ from keras_transfer.methods.base import Method
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.blocks import blocks
 from keras_transfer.networks.freezing import freeze
-from keras_transfer.networks.heads import POOLINGS, build_head
+from keras_transfer.networks.heads import build_head
+from keras_transfer.networks.hub_presets import preset_config
 from keras_transfer.networks.network import (
     Network,
     build_network,
@@ -28,6 +29,7 @@ from keras_transfer.networks.network import (
     with_extra_outputs,
 )
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES, build_text_backbone
+from keras_transfer.networks.token_pooling import pooling_of
 from keras_transfer.objectives.base import Labels, Objective
 from keras_transfer.workflows.pretrained import load_pretrained
 
@@ -56,7 +58,8 @@ def build(
         size = given.vocabulary_size if learnt is None else len(learnt)
         network = build_text_backbone(name, vocabulary_size=size, length=given.length)
     else:
-        network = build_backbone(name, image_size=given.image_size, variant=variant)
+        config = preset_config(name, weights)
+        network = build_backbone(name, image_size=given.image_size, variant=variant, config=config)
     # Before the weights, which may be a download of hundreds of megabytes.
     for number, stage in enumerate(stages):
         try:
@@ -87,8 +90,8 @@ def add_heads(
         method: May add heads or outputs.
     """
     several, text = len(objectives) > 1, backbone.name in TEXT_BACKBONES
-    # Heads that share a trunk share its pooling; texts are pooled with their padding mask.
-    settings = head.model_dump() | ({"pooling": None} if several or text else {})
+    # All heads share one pooling.
+    settings = head.model_dump() | {"pooling": None}
     heads = {
         name: build_head(
             objective.units(labels.names),
@@ -102,9 +105,9 @@ def add_heads(
     }
     if text:
         return build_text_network(network, heads, pooling=head.pooling)
-    preprocessing = BACKBONES[backbone.name].preprocessing
-    pool = POOLINGS[head.pooling] if several else None
-    built = build_network(network, heads, preprocessing=preprocessing, pool=pool)
+    row = BACKBONES[backbone.name]
+    pool = pooling_of(head.pooling, row.prefix_tokens)
+    built = build_network(network, heads, preprocessing=row.preprocessing, pool=pool)
     if not method.outputs:
         return built
     return with_extra_outputs(built, next(iter(objectives)), method.outputs)

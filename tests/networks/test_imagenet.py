@@ -52,7 +52,11 @@ FAST = [
     ("convnext_tiny", {}, 64),
 ]
 SLOW = [
-    *[(name, {}, max(row.least, 96)) for name, row in BACKBONES.items() if name != "convnet_small"],
+    *[
+        (name, {}, max(row.least, 96))
+        for name, row in BACKBONES.items()
+        if "keras.app" in row.constructor
+    ],
     *[
         (name, {"alpha": alpha}, size)
         for name in ("mobilenet", "mobilenet_v2")
