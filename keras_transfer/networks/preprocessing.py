@@ -39,6 +39,7 @@ PREPROCESSINGS: Table[Preprocessing] = Table(
     {
         "none": Preprocessing(),
         "tf": Preprocessing(1 / 127.5, -1.0),
+        "unit": Preprocessing(1 / 255),  # 0..1, as ImageDataGenerator(rescale=1/255) gives
         # The offsets are those of blue, green and red, so the channels are reversed first.
         "caffe": Preprocessing(offset=(-103.939, -116.779, -123.68), bgr=True),
         "torch": Preprocessing(
@@ -55,7 +56,7 @@ PREPROCESSINGS: Table[Preprocessing] = Table(
         ),
     },
 )
-"""The modes of ``keras.applications.imagenet_utils.preprocess_input``, and EfficientNet's."""
+"""The modes of ``keras.applications.imagenet_utils.preprocess_input``, and others."""
 
 
 def preprocess(pixels: keras.KerasTensor, mode: str) -> keras.KerasTensor:
