@@ -57,7 +57,6 @@ def own_classes(path: Path) -> list[str]:
     Raises:
         BadWeights: As for ``load_keras``.
     """
-    _check(path)
     with reading(path):
         config = json.loads(member(path, CONFIG))
     known = {"builtins", "keras", "keras_transfer"}
@@ -94,7 +93,8 @@ def _check_config(path: Path, config: Any) -> None:
     if found:
         raise BadWeights(
             f"{path} has the layers {', '.join(found)}, which run code or read other files as "
-            "they load. Such a file is not loaded."
+            "they load. Such a file is not loaded; layers such as Rescaling, and operations of "
+            "keras.ops, hold no code."
         )
 
 
