@@ -141,9 +141,9 @@ def test_from_scratch_and_from_the_weights_of_a_run(run, here):
 
 
 def test_what_cannot_be_meant_is_refused_before_anything_trains(here):
-    with pytest.raises(BadConfiguration, match="needs preprocessing.*kt-recipe show net.keras"):
+    with pytest.raises(BadConfiguration, match=r"needs preprocessing.*kt-recipe show net.keras"):
         Classify(data="images", backbone="net.keras")
-    with pytest.raises(BadConfiguration, match="model.save"):
+    with pytest.raises(BadConfiguration, match=r"model\.save"):
         Classify(data="images", backbone="net.h5")
     for settings, said in [
         ({"image_size": 32}, "Use image_size = 16"),
