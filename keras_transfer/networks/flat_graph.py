@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -14,18 +15,12 @@ __all__ = ["PIXELS", "Call", "FlatGraph", "functional"]
 PIXELS = 0
 """Number of the tensor that is the model's only input."""
 
-NOISE = (
-    keras.layers.AlphaDropout,
-    keras.layers.Dropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D,
-    keras.layers.RandAugment,
-    keras.layers.AugMix,
+NOISE = re.compile(
+    "(Alpha|Gaussian)?Dropout|SpatialDropout[123]D|GaussianNoise|AugMix|RandAugment"
+    # RandomCrop crops in `predict` too.
+    "|Random(?!Crop).+"
 )
-"""Layers that do nothing in ``predict``, besides those called Random...; left out."""
+"""Classes of layers that do nothing in ``predict``."""
 
 
 class Call(NamedTuple):
@@ -197,6 +192,4 @@ def functional(operation: Any) -> Any:
 
 
 def _is_noise(operation: Any) -> bool:
-    kind = type(operation).__name__
-    # RandomCrop crops in `predict` too.
-    return isinstance(operation, NOISE) or (kind.startswith("Random") and kind != "RandomCrop")
+    return bool(NOISE.fullmatch(type(operation).__name__))

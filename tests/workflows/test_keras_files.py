@@ -64,6 +64,7 @@ def home(tmp_path_factory):
 def run(home):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
+        patch.setenv("KT_CACHE_DIR", str(home / "cache"))
         return RECIPE.run(out=home / "done", name="own")
 
 
@@ -87,6 +88,7 @@ def test_it_trains_head_and_blocks_and_keeps_the_rest(run, home):
         assert all(same) is not trained, name
     # The features of the head's stage and of the second, which is cut before `third`.
     assert run.metadata["features"]["head"]["computed"] > 0
+    assert run.metadata["features"]["share"]["computed"] > 0
     assert run.settings["backbone"]["weights"] == "file"
     assert len(json.loads((run.folder / "backbone.json").read_text())["sha256"]) == 64
 
