@@ -44,7 +44,6 @@ RECIPE = Classify(
     head=Head(dropout=0.2),
     stages=(
         Stage("head", epochs=1),
-        Stage("share", epochs=1, unfreeze=0.25),
         Stage("tune", epochs=1, unfreeze="second"),
     ),
     engine="keras",
@@ -86,9 +85,8 @@ def test_it_trains_head_and_blocks_and_keeps_the_rest(run, home):
             after.get_layer(name).get_weights(),
         )
         assert all(same) is not trained, name
-    # The features of the head's stage and of the second, which is cut before `third`.
     assert run.metadata["features"]["head"]["computed"] > 0
-    assert run.metadata["features"]["share"]["computed"] > 0
+    assert run.metadata["features"]["tune"]["computed"] > 0
     assert run.settings["backbone"]["weights"] == "file"
     assert len(json.loads((run.folder / "backbone.json").read_text())["sha256"]) == 64
 
