@@ -12,6 +12,7 @@ import yaml
 from keras_transfer import catalog
 from keras_transfer.config.upgrade import versioned
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.networks.custom import is_keras_file
 
 __all__ = ["copy", "list_", "show"]
 
@@ -33,7 +34,15 @@ def list_(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(name: str, as_json: bool) -> None:
-    """Show a recipe: its description and all settings, in the format of -c."""
+    """Show a recipe: its description and all settings, in the format of -c.
+
+    Of FILE.keras it shows what the network is as a backbone: input, features, blocks.
+    """
+    if is_keras_file(name):
+        from keras_transfer.cli.show_network import show_network  # it imports Keras
+
+        show_network(name, as_json=as_json)
+        return
     module = catalog.find(name)
     if as_json:
         document = {"recipe": name, "kind": type(module.recipe).__name__}

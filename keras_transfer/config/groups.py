@@ -5,19 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from keras_transfer.data.layouts import Layout
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import ClassName, Count, Group, NonNegative, Portion, Share, row_of
 from keras_transfer.networks.backbones import BACKBONES
+from keras_transfer.networks.custom import is_keras_file
+from keras_transfer.networks.preprocessing import PREPROCESSINGS
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 from keras_transfer.tables import Table
 
 __all__ = ["Backbone", "Batches", "Data", "Head", "Runtime", "Split"]
 
 
+class _Backbones(Table[object]):
+    """All rows, and any ``.keras`` file."""
+
+    def __missing__(self, name: str) -> object:
+        if name.endswith((".h5", ".hdf5")):
+            raise BadConfiguration(
+                f"backbone = {name}: only .keras files hold a network that can be checked before "
+                "it is loaded. Load this one in Keras and save it by model.save('NAME.keras')."
+            )
+        return None if is_keras_file(name) else super().__missing__(name)
+
+
 # One table for both: a near miss is suggested whatever the modality.
-ALL_BACKBONES: Table[object] = Table("backbone", {**BACKBONES, **TEXT_BACKBONES})
+ALL_BACKBONES = _Backbones("backbone", {**BACKBONES, **TEXT_BACKBONES})
 
 
 class Split(Group):
@@ -64,21 +79,44 @@ class Data(Group):
 
 
 class Backbone(Group):
-    """The pretrained network. ``Backbone("vgg16")`` is ``Backbone(name="vgg16")``."""
+    """The pretrained network. ``Backbone("vgg16")`` is ``Backbone(name="vgg16")``.
+
+    ``Backbone("FILE.keras", preprocessing="tf")`` is a network of the user's.
+    """
 
     primary: ClassVar[str] = "name"
     section: ClassVar[str] = "Network"
 
-    name: Annotated[str, row_of(ALL_BACKBONES)] = Field(description="name of the network")
+    name: Annotated[str, row_of(ALL_BACKBONES)] = Field(
+        description="name of the network, or FILE.keras"
+    )
     variant: dict[str, float | bool] = Field(
         {}, description="options of the network, e.g. {alpha: 0.35} for a MobileNet"
     )
     # Free text: whether a file or run exists is checked when the run starts, not when it is
     # written.
-    weights: str = Field("imagenet", description="imagenet, none, a file, run:DIR or recipe:NAME")
+    weights: str = Field(
+        "imagenet",
+        description="imagenet, none, a file, run:DIR or recipe:NAME; of FILE.keras: file, its own",
+        validate_default=True,
+    )
+    features: str | None = Field(
+        None, description="of FILE.keras: layer that gives the features; None: the last map"
+    )
+    # Never guessed: a wrong one trains without an error, to a worse network.
+    preprocessing: Annotated[str, row_of(PREPROCESSINGS)] | None = Field(
+        None, description=f"of FILE.keras: {', '.join(PREPROCESSINGS)}"
+    )
     batch_norm: Literal["frozen", "train"] = Field(
         "frozen", description="whether batch normalization trains in unfrozen blocks"
     )
+
+    @field_validator("weights")
+    @classmethod
+    def _own_weights(cls, weights: str, info: ValidationInfo) -> str:
+        """A file has no weights of ImageNet besides its own; so the default means those."""
+        own = weights == "imagenet" and is_keras_file(info.data.get("name", ""))
+        return "file" if own else weights
 
 
 class Head(Group):

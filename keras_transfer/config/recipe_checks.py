@@ -271,7 +271,8 @@ def text_only(recipe: Any) -> str:
 
 def _token_pooling(recipe: Any) -> str:
     name = recipe.backbone.name
-    if BACKBONES[name].prefix_tokens:
+    row = BACKBONES.get(name)  # there is none of a file
+    if row is not None and row.prefix_tokens:
         return ""
     having = ", ".join(key for key, row in BACKBONES.items() if row.prefix_tokens)
     return (

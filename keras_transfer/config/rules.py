@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keras_transfer.config import backbone_checks
 from keras_transfer.config import recipe_checks as checks
 from keras_transfer.config.rule import Rule, broken
 from keras_transfer.config.stage_rules import STAGE_RULES
@@ -158,6 +159,23 @@ RECIPE_RULES: tuple[Rule, ...] = (
         "a network takes images or texts",
         checks.modality,
         [{"backbone": "transformer_tiny", "input": "image"}, {"input": "text"}],
+    ),
+    Rule(
+        ("backbone", "features", "preprocessing", "variant", "weights"),
+        "a FILE.keras has settings that other networks do not have, and the other way round",
+        backbone_checks.keras_file,
+        [
+            {"backbone": "net.keras", "preprocessing": "none", "variant": {"alpha": 0.5}},
+            {"features": "conv5"},
+            {"preprocessing": "tf"},
+            {"weights": "file"},
+        ],
+    ),
+    Rule(
+        ("backbone", "preprocessing"),
+        "the preprocessing of a FILE.keras is not in the file, and a wrong one would not show",
+        backbone_checks.stated_preprocessing,
+        [{"backbone": "net.keras"}],
     ),
     Rule(
         ("input=text", "pooling", "weights", "mixup", "cutmix", "schedule", "method"),

@@ -20,7 +20,9 @@ def blocks(backbone: keras.Model) -> dict[str, list[keras.Layer]]:
     Layers follow each other in the order of ``backbone.layers``, in which none stands before
     another whose output it uses, and a block is a stretch of that order: so no block feeds an
     earlier one. The family, and with it the pattern of names, is recognised by the names
-    themselves, so that it works for a backbone from a saved model as well.
+    themselves, so that it works for a backbone from a saved model as well. Where no family is
+    recognised, each layer with weights is a block of its own name, and those without weights
+    belong to the one before.
 
     Args:
         backbone: As ``build_backbone`` makes it, or read back from a file.
@@ -29,9 +31,8 @@ def blocks(backbone: keras.Model) -> dict[str, list[keras.Layer]]:
         The blocks from input to output; each layer but the input lies in exactly one.
     """
     layers = [layer for layer in backbone.layers if not _is_input(layer)]
-    names = [layer.name for layer in layers]
     marks_by_layer: dict[str, list[keras.Layer]] = {}
-    for layer, block in zip(layers, _block_of_each(names), strict=True):
+    for layer, block in zip(layers, _block_of_each(layers), strict=True):
         marks_by_layer.setdefault(block, []).append(layer)
     indices = {id(layer): index for index, layer in enumerate(layers)}
     # A mask's layer stands before earlier blocks; those with weights follow each other.
@@ -46,12 +47,15 @@ def _is_input(layer: keras.Layer) -> bool:
     return type(layer).__name__ == "InputLayer"
 
 
-def _block_of_each(names: list[str]) -> list[str]:
+def _block_of_each(layers: list[keras.Layer]) -> list[str]:
+    names = [layer.name for layer in layers]
     # Not a set: its order differs between processes, and max takes the first of equals.
     families = dict.fromkeys(row.marks for row in BACKBONES.values())
     families |= dict.fromkeys(row.marks for row in TEXT_BACKBONES.values())
     marks = max(families, key=lambda family: sum(map(bool, _marked(names, family))))
     marked = _marked(names, marks)
+    if not any(marked):
+        return _filled([layer.name if layer.weights else "" for layer in layers])
     return _filled(marked[::-1])[::-1] if marks.ends else _filled(marked)
 
 
@@ -62,7 +66,7 @@ def _marked(names: list[str], marks: Marks) -> list[str]:
 
 def _filled(marked: list[str]) -> list[str]:
     """Fill each gap with the mark before it, and a gap at the start with the first mark."""
-    current = next(filter(None, marked))
+    current = next(filter(None, marked), "layers")  # without weights nothing could be unfrozen
     filled = []
     for mark in marked:
         current = mark or current

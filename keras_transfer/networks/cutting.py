@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["FEATURES", "Cut", "cut_network", "fingerprint", "output_of"]
+__all__ = ["FEATURES", "Cut", "cut_network", "fingerprint", "in_order", "output_of"]
 
 FEATURES = "features"
 """Name of the trainable part's first input."""
@@ -76,7 +76,7 @@ def cut_network(
         those to its outputs. None where no kernel lies before a cut, as when everything trains.
     """
     (name,) = backbones
-    backbone = next(node for node in _in_order(model) if node.operation.name == name)
+    backbone = next(node for node in in_order(model) if node.operation.name == name)
     if not isinstance(backbone.operation, keras.Model):
         return _cut_flat(model, tuple(passthrough))
     (given,) = model.inputs
@@ -87,7 +87,7 @@ def cut_network(
 
 def output_of(model: keras.Model, name: str) -> keras.KerasTensor:
     """What a layer gives in a model; the layer's own ``output`` is ambiguous if it is shared."""
-    node = next(node for node in _in_order(model) if node.operation.name == name)
+    node = next(node for node in in_order(model) if node.operation.name == name)
     return node.output_tensors[0]
 
 
@@ -102,7 +102,7 @@ def _cut(graphs: tuple[keras.Model, ...], inputs: tuple[str, ...]) -> Cut | None
     # Without a kernel the frozen part is too cheap to be worth a cache of its output.
     if not any(len(weight.shape) > 1 for part in before for weight in part.weights):
         return None
-    boundary = (last or _in_order(before[-1])[-1]).operation.name
+    boundary = (last or in_order(before[-1])[-1]).operation.name
     return Cut(boundary, before, (graph, *after), inputs)
 
 
@@ -129,7 +129,7 @@ def _again(model: keras.Model, given: Sequence[keras.KerasTensor]) -> keras.Mode
     """
     inputs = [keras.Input(x.shape[1:], dtype=x.dtype) for x in given]
     tensors = {id(old): new for old, new in zip(given, inputs, strict=True)}
-    for node in _in_order(model):
+    for node in in_order(model):
         known = all(id(tensor) in tensors for tensor in node.input_tensors)
         if node.is_input or not known or id(node.output_tensors[0]) in tensors:
             continue
@@ -142,7 +142,7 @@ def _again(model: keras.Model, given: Sequence[keras.KerasTensor]) -> keras.Mode
 
 def _uses(model: keras.Model, last: Any, sides: set[int]) -> bool:
     """Whether what follows a node takes anything that is computed of some inputs alone."""
-    nodes, passed = _in_order(model), set(sides)
+    nodes, passed = in_order(model), set(sides)
     behind = False
     for node in nodes:
         given = [id(tensor) in passed for tensor in node.input_tensors]
@@ -181,7 +181,7 @@ def fingerprint(model: keras.Model) -> str:
 
 
 def _structure(graph: keras.Model) -> list[Any]:
-    nodes = _in_order(graph)
+    nodes = in_order(graph)
     number = {
         id(t): f"{i}.{j}" for i, n in enumerate(nodes) for j, t in enumerate(n.output_tensors)
     }
@@ -216,7 +216,7 @@ def _last_cut(graph: keras.Model, sides: Collection[int] = ()) -> Any | None:
         graph: Functional.
         sides: Ids of inputs that are passed along; what is computed of them alone does not count.
     """
-    nodes = _in_order(graph)
+    nodes = in_order(graph)
     last_use = {
         id(tensor): place for place, node in enumerate(nodes) for tensor in node.input_tensors
     }
@@ -235,7 +235,7 @@ def _last_cut(graph: keras.Model, sides: Collection[int] = ()) -> Any | None:
     return cut
 
 
-def _in_order(graph: keras.Model) -> list[Any]:
+def in_order(graph: keras.Model) -> list[Any]:
     """Nodes of a functional model, none before another whose output it takes.
 
     Keras has no public way to them: ``layers`` leaves out operations such as ``a + b``, and a

@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.networks.cutting import in_order
 from keras_transfer.tables import Table
 
 __all__ = ["FAMILIES", "Family", "HubBackbone", "complete", "constructor"]
@@ -135,8 +136,7 @@ def complete(family: str, config: Mapping[str, Any]) -> dict[str, Any]:
 def _graph(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
     """A network that is a graph of its blocks already, on an input of ours."""
     tensors = {id(network.inputs[0]): images}
-    depths = network._nodes_by_depth  # as in `cutting`: there is no public way to them
-    for node in (node for depth in sorted(depths, reverse=True) for node in depths[depth]):
+    for node in in_order(network):
         if node.is_input:
             continue
         args, kwargs = node.arguments.fill_in(tensors)

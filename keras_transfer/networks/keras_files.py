@@ -13,7 +13,7 @@ from keras_transfer.networks.hdf5_files import CONFIG, WEIGHTS, member, opened_h
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["load_keras", "load_keras_weights"]
+__all__ = ["load_keras", "load_keras_weights", "own_classes"]
 
 METADATA = "metadata.json"
 MEMBERS = (CONFIG, METADATA, WEIGHTS)
@@ -34,7 +34,7 @@ FOREIGN_LAYERS = frozenset(
 
 
 def load_keras(path: Path) -> keras.Model:
-    """Load a ``.keras`` file that this package has written.
+    """Load a ``.keras`` file, of this package or of the user.
 
     The archive's own checksums are compared, its weights are checked as those of any other file,
     and Keras is never asked to run code that the file brings.
@@ -51,6 +51,24 @@ def load_keras(path: Path) -> keras.Model:
         # compile=False: the file holds no optimizer, and losses of ours would need to be
         # registered. safe_mode is stated, because a script may have changed Keras's default.
         return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def own_classes(path: Path) -> list[str]:
+    """Names of the classes in a ``.keras`` file that neither Keras nor this package has.
+
+    Raises:
+        BadWeights: As for ``load_keras``.
+    """
+    with reading(path):
+        config = json.loads(member(path, CONFIG))
+    known = {"builtins", "keras", "keras_transfer"}
+    return sorted(
+        {
+            str(part["class_name"])
+            for part in _objects(config)
+            if str(part.get("module") or "keras").partition(".")[0] not in known
+        }
+    )
 
 
 def load_keras_weights(model: keras.Model, path: Path) -> None:
@@ -81,18 +99,24 @@ def _check_config(path: Path, config: Any) -> None:
     if found:
         raise BadWeights(
             f"{path} has the layers {', '.join(found)}, which run code or read other files as "
-            "they load. Such a file is not loaded."
+            "they load. Such a file is not loaded; layers such as Rescaling, and operations of "
+            "keras.ops, hold no code."
         )
 
 
 def _class_names(config: Any) -> Iterator[str]:
     """Names of all classes in a configuration, at any depth."""
+    return (part["class_name"].rpartition(">")[2] for part in _objects(config))
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """All parts of a configuration that have a class, at any depth."""
     inner = [config]
     while inner:
-        one = inner.pop()
-        if isinstance(one, dict):
-            if isinstance(one.get("class_name"), str):
-                yield one["class_name"].rpartition(">")[2]
-            inner.extend(one.values())
-        elif isinstance(one, list):
-            inner.extend(one)
+        part = inner.pop()
+        if isinstance(part, dict):
+            if isinstance(part.get("class_name"), str):
+                yield part
+            inner.extend(part.values())
+        elif isinstance(part, list):
+            inner.extend(part)

@@ -47,9 +47,9 @@ PREPROCESSINGS: Table[Preprocessing] = Table(
     {
         "none": Preprocessing(),
         "tf": Preprocessing(1 / 127.5, -1.0),
+        "unit": Preprocessing(1 / 255),  # 0..1, as ImageDataGenerator(rescale=1/255) gives
         # The offsets are those of blue, green and red, so the channels are reversed first.
         "caffe": Preprocessing(offset=(-103.939, -116.779, -123.68), bgr=True),
-        "unit": Preprocessing(1 / 255),
         "torch": Preprocessing(*_standardized(MEAN, STD)),
         "clip": Preprocessing(*_standardized(CLIP_MEAN, CLIP_STD)),
         # EfficientNet's first layers compute (x / 255 - mean) / sqrt(std), where its weights were
@@ -62,7 +62,7 @@ PREPROCESSINGS: Table[Preprocessing] = Table(
         ),
     },
 )
-"""The modes of ``keras.applications.imagenet_utils.preprocess_input``, and those of others."""
+"""The modes of ``keras.applications.imagenet_utils.preprocess_input``, and others."""
 
 
 def preprocess(pixels: keras.KerasTensor, mode: str) -> keras.KerasTensor:

@@ -194,6 +194,6 @@ def _likely(count: int, name: str) -> str:
         return f" It has as many parameters as {same_size[0]}."
     options = [
         f"{option} = {_listed(sorted(values))}"
-        for option, values in BACKBONES[name].variants.items()
+        for option, values in (BACKBONES[name].variants.items() if name in BACKBONES else ())
     ]
     return f" Is it of another variant ({'; '.join(options)})?" if options else ""

@@ -5,6 +5,7 @@ Imported when a run begins, not before: it needs TensorFlow.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.base import Method
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.blocks import blocks
+from keras_transfer.networks.custom import is_keras_file, read_keras_file
 from keras_transfer.networks.freezing import freeze
 from keras_transfer.networks.heads import build_head
 from keras_transfer.networks.hub_presets import preset_config
@@ -35,6 +37,8 @@ from keras_transfer.workflows.pretrained import load_pretrained
 
 __all__ = ["add_heads", "build"]
 
+logger = logging.getLogger("keras_transfer")
+
 
 def build(
     backbone: Backbone, given: Image | Text, stages: Sequence[Stage], weights: str, learnt: Any
@@ -45,7 +49,7 @@ def build(
         backbone: Which network.
         given: The input: size of images, length of texts.
         stages: Their ``unfreeze`` is checked against the network.
-        weights: "none", "imagenet", a file or ``run:DIR``.
+        weights: "none", "imagenet", a file, ``run:DIR``, or "file" for those of a FILE.keras.
         learnt: State of the fitted input: a vocabulary, or None.
 
     Raises:
@@ -57,6 +61,9 @@ def build(
         # Settings are checked without data; then the largest vocabulary stands for the learnt one.
         size = given.vocabulary_size if learnt is None else len(learnt)
         network = build_text_backbone(name, vocabulary_size=size, length=given.length)
+    elif is_keras_file(name):
+        network = _from_file(backbone, given.image_size, own_weights=weights == "file")
+        weights = "none" if weights == "file" else weights  # it has them already
     else:
         config = preset_config(name, weights)
         network = build_backbone(name, image_size=given.image_size, variant=variant, config=config)
@@ -70,6 +77,21 @@ def build(
                 f"The blocks of {name} are: {', '.join(blocks(network))}."
             ) from None
     load_pretrained(network, weights, name=name, variant=variant)
+    return network
+
+
+def _from_file(backbone: Backbone, image_size: int | None, own_weights: bool) -> keras.Model:
+    file = read_keras_file(backbone.name)
+    network = file.backbone(backbone.features, image_size=image_size, pretrained=own_weights)
+    layer = backbone.features or file.features.name
+    logger.info("Features of %s: %s, from layer %r", file.path, network.output_shape[1:], layer)
+    # That of EfficientNet is made for networks that begin so.
+    if file.scales and backbone.preprocessing not in ("none", "efficientnet"):
+        logger.warning(
+            "Warning: %s begins with %s, and preprocessing = %s comes before that. If the network "
+            "was trained on pixels from 0 to 255, use preprocessing = none.",
+            *(file.path, ", ".join(file.start), backbone.preprocessing),
+        )
     return network
 
 
@@ -105,9 +127,10 @@ def add_heads(
     }
     if text:
         return build_text_network(network, heads, pooling=head.pooling)
-    row = BACKBONES[backbone.name]
-    pool = pooling_of(head.pooling, row.prefix_tokens)
-    built = build_network(network, heads, preprocessing=row.preprocessing, pool=pool)
+    row = BACKBONES.get(backbone.name)
+    preprocessing = backbone.preprocessing or BACKBONES[backbone.name].preprocessing
+    pool = pooling_of(head.pooling, row.prefix_tokens if row else None)
+    built = build_network(network, heads, preprocessing=preprocessing, pool=pool)
     if not method.outputs:
         return built
     return with_extra_outputs(built, next(iter(objectives)), method.outputs)

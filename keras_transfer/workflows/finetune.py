@@ -35,7 +35,7 @@ from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.objectives.table import AnyObjective
 from keras_transfer.workflows.comparisons import from_scratch, plain_models
 from keras_transfer.workflows.evaluation import evaluate
-from keras_transfer.workflows.pretrained import resolve_weights
+from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
 from keras_transfer.workflows.reading import read_samples
 from keras_transfer.workflows.recipe import Recipe
 
@@ -122,6 +122,7 @@ class FineTune(Recipe):
         clock: dict[str, float] = {}
         # Another recipe may train for hours before the data are read.
         sources.check_there(source)
+        check_same_file(folder, self.backbone.name)
         # Before the session: another recipe may run first, with its own seed and precision.
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):

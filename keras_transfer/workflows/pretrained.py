@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer import catalog, runs
+from keras_transfer.atomic import write_json
+from keras_transfer.checksums import sha256_of
 from keras_transfer.errors import BadConfiguration, BadWeights, TransferError
 from keras_transfer.networks import weights as files
+from keras_transfer.networks.custom import is_keras_file
+from keras_transfer.runs.records import read_json
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["check_chain", "load_pretrained", "resolve_weights"]
+__all__ = ["check_chain", "check_same_file", "load_pretrained", "resolve_weights"]
+
+BACKBONE = "backbone.json"
+"""Record of the file that a run's backbone comes from."""
 
 logger = logging.getLogger("keras_transfer")
 
@@ -60,6 +68,31 @@ def resolve_weights(weights: str) -> str:
         folder = catalog.find(recipe).recipe.run(name=recipe, resume=begun).folder
     logger.info("Weights of recipe %r: its run %s", recipe, folder)
     return f"run:{folder}"
+
+
+def check_same_file(folder: Path, name: str) -> None:
+    """Record the checksum of a backbone's FILE.keras, or compare it where a run is resumed.
+
+    Args:
+        folder: The run directory.
+        name: Of the backbone; one that is no file needs no record.
+
+    Raises:
+        BadWeights: The file is not there, or is another one than when the run began.
+    """
+    if not is_keras_file(name):
+        return
+    record, path = folder / BACKBONE, Path(name).expanduser()
+    if not path.is_file():
+        raise BadWeights(f"The backbone {path.absolute()} does not exist.")
+    now = sha256_of(path)
+    began = read_json(record, dict).get("sha256") if record.exists() else now
+    if now != began:
+        raise BadWeights(
+            f"{path} has changed since the run in {folder} began: its SHA-256 was {began} and is "
+            f"{now}. Put the file back, or start a new run without --resume."
+        )
+    write_json(record, {"file": name, "sha256": now})
 
 
 def check_chain(recipe: str) -> None:
