@@ -111,9 +111,10 @@ def _check_any(layers: list[keras.Layer], trainable: Trainable) -> None:
     row, weights = WEIGHTS[trainable], _weights(layers)
     if any(row.includes(part, weight) for part, weight in weights):
         return
+    setting = "lora" if trainable == "lora" else f"trainable = {trainable}"
     found = ", ".join(dict.fromkeys(type(part).__name__ for part, _ in weights)) or "none"
     raise BadConfiguration(
-        f"{trainable}: no unfrozen layer has {row.what}. Layers with weights: {found}. Unfreeze "
+        f"{setting}: no unfrozen layer has {row.what}. Layers with weights: {found}. Unfreeze "
         "from an earlier block, or train all of their weights."
     )
 
