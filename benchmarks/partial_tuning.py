@@ -1,7 +1,7 @@
 """What it costs and gains to train few weights of the backbone instead of all.
 
 ``python -m benchmarks partial_tuning`` trains a head on MobileNetV2 (alpha 0.35, ImageNet weights)
-on 200 cats and dogs, and then blocks of the backbone: all of their weights, LoRA of rank 8, biases
+on 200 cats and dogs at 96 pixels, and then blocks of the backbone: all of their weights, LoRA of rank 8, biases
 or normalisation. ``--data sst2`` trains the network of recipe sentiment on 1,000 sentences, from
 random weights, since it has no others. The rates are the usual ones of each method, not searched.
 Seconds are those of the processor, in one process, without a cache of features.
@@ -109,7 +109,8 @@ def recipe_of(data: str, stages: list[dict[str, Any]], seed: int) -> Any:
     recipe = catalog.find("mobilenet_v2_catsdogs").recipe.changed(
         data=str(SHARED / "data" / "cats_dogs"), weights=str(weights), variant={"alpha": 0.35}
     )
-    return recipe.changed(split={"train": 200}, stages=stages, seed=seed, cache=False)
+    few = {"split": {"train": 200}, "image_size": 96}
+    return recipe.changed(**few, stages=stages, seed=seed, cache=False)
 
 
 def row(name: str, runs: dict[str, list[dict[str, Any]]]) -> list[Any]:

@@ -142,15 +142,18 @@ class Stage(Group):
             return given
         settings = cls.nest(given)
         tuning, where = settings.get("tuning", {}), settings.get("unfreeze")
-        # Not validated here: pydantic does it afterwards, and names the setting in its error.
         tuning = tuning.model_dump() if isinstance(tuning, Tuning) else tuning
+        # Not validated here: pydantic does it afterwards, and names the setting in its error.
+        if not isinstance(tuning, Mapping):
+            return settings
         if where in ("bias", "norm"):
             if given.get("trainable", "all") not in ("all", where):
-                raise ValueError(f"unfreeze = {where} excludes trainable = {given['trainable']}")
+                raise ValueError(
+                    f"unfreeze = {where} excludes trainable = {given['trainable']}; leave one of "
+                    "them out"
+                )
             return {**settings, "unfreeze": "all", "tuning": {**tuning, "trainable": where}}
-        partial = isinstance(tuning, Mapping) and (
-            tuning.get("lora") is not None or tuning.get("trainable", "all") != "all"
-        )
+        partial = tuning.get("lora") is not None or tuning.get("trainable", "all") != "all"
         return {**settings, "unfreeze": "all"} if where is None and partial else settings
 
     @model_validator(mode="after")

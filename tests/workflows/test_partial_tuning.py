@@ -139,8 +139,7 @@ def test_another_run_starts_from_its_weights_and_an_export_answers_alike(whole, 
     ids=str,
 )
 def test_lora_goes_with_other_settings_and_resumes(tmp_path, stage, settings):
-    stages = [STAGES[0], {**LORA, **stage}]
-    recipe = RECIPE.changed(stages=stages, **settings)
+    recipe = RECIPE.changed(stages=[{**LORA, **stage}], **settings)
     once = recipe.run(out=tmp_path / "once", name="tiny")
     stopped(recipe, tmp_path / "stopped", "lora 2/")
 
@@ -162,6 +161,14 @@ def test_a_student_may_learn_by_lora(whole, tmp_path):
     stopped(recipe, tmp_path / "stopped", "lora 2/")
 
     assert_equal(recipe.run(out=tmp_path / "stopped", name="tiny", resume=True), once)
+
+
+@pytest.mark.slow
+def test_the_baseline_from_scratch_trains_all_weights(tmp_path):
+    run = RECIPE.changed(stages=[LORA], baselines=("scratch",)).run(out=tmp_path / "run")
+
+    counts = load(run.folder / "baseline").metadata["parameters"]["scratch"]
+    assert counts["trainable"] > 0.99 * counts["total"]
 
 
 @pytest.mark.slow
@@ -200,6 +207,8 @@ def test_where_and_what_are_two_settings(stage, unfreeze, trains):
         ({"trainable": "scale"}, "trainable"),
         ({"unfreeze": "bias", "trainable": "norm"}, "unfreeze = bias excludes trainable = norm"),
         ({"unfreeze": "none", "lora": 2}, "unfreeze = none .* lora = 2"),
+        ({"unfreeze": "bias", "tuning": 4}, "tuning = 4: should be a mapping"),
+        ({"unfreeze": "bias", "tuning": {"lora": 4}}, "lora trains matrices of its own"),
     ],
 )
 def test_what_makes_no_sense_is_refused(stage, message):
