@@ -26,6 +26,7 @@ from keras_transfer.features.stage_batches import StageBatches, from_examples, f
 from keras_transfer.inputs.images.preview import first_batch, write_preview
 from keras_transfer.networks.cutting import Cut
 from keras_transfer.networks.freezing import parameter_counts
+from keras_transfer.networks.lora import merge_lora
 from keras_transfer.networks.network import Network
 from keras_transfer.runs.sweeps import stored_sweep, write_sweep
 from keras_transfer.training.penalties import l2_sp, origin
@@ -99,6 +100,7 @@ class StageRunner:
     def __init__(self, setup: Setup, stages: Sequence[Stage], folder: Path):
         self.setup, self.stages, self.folder = setup, tuple(stages), folder
         self.network = setup.network
+        merge_lora(self.network.model)  # a backbone from a file may have LoRA of its own
         self.trainer = Trainer(self.network, folder, setup.monitor, setup.targets.terms)
         # A copy of all kernels, so only where a stage needs it, and before anything trains.
         pulled = any(stage.tuning.l2_sp for stage in stages)
