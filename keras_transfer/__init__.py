@@ -1,7 +1,7 @@
 """Fine-tune pretrained networks on your own labelled data with Keras 3 and TensorFlow."""
 
 from keras_transfer.config.groups import Backbone, Batches, Data, Head, Runtime, Split
-from keras_transfer.config.stages import Average, Optimizer, Stage
+from keras_transfer.config.stages import Average, Optimizer, Stage, Tuning
 from keras_transfer.errors import (
     BadConfiguration,
     BadData,
@@ -55,6 +55,7 @@ __all__ = [
     "Supervised",
     "Text",
     "TransferError",
+    "Tuning",
     "UnknownName",
     "export",
     "learning_curve",

@@ -63,6 +63,10 @@ class Group(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _in_groups(cls, given: Any) -> Any:
+        return cls.nest(given)
+
+    @classmethod
+    def nest(cls, given: Any) -> Any:
         """Use a string as the primary setting, and nest lifted settings in their groups."""
         # mode="before": pydantic would refuse a plain string for a model before fields are read.
         if isinstance(given, str) and cls.primary:

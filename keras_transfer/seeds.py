@@ -4,7 +4,7 @@ import numpy as np
 
 __all__ = ["STREAMS", "stream"]
 
-STREAMS = ("split", "weights", "shuffle", "augment", "members")
+STREAMS = ("split", "weights", "shuffle", "augment", "members", "lora")
 """Users of random numbers. Append new streams, so that the others do not change."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 # No import of Keras or TensorFlow here: recipes are checked in `list` and `show` as well.
@@ -65,6 +66,17 @@ def carry_first(recipe: Any) -> str:
                 "carry needs an earlier stage with the same optimizer."
             )
         before = stage
+    return ""
+
+
+def carry_lora(recipe: Any) -> str:
+    for before, stage in pairwise(recipe.stages):
+        if stage.carry and (stage.tuning.lora or before.tuning.lora):
+            name = (stage if stage.tuning.lora else before).name
+            return (
+                f"The stage {stage.name!r} has carry, and the stage {name!r} has lora, whose "
+                "matrices are new in each stage and have no earlier state. Leave carry out."
+            )
     return ""
 
 
@@ -296,7 +308,12 @@ def hyperrule(recipe: Any) -> bool:
 def unfreezes(recipe: Any, number: int) -> str:
     if hyperrule(recipe):
         return "unfreezes all blocks (schedule = bit)"
-    return f"unfreezes blocks (stages.{number}.unfreeze)"
+    # `lora` alone unfreezes all of them.
+    return f"unfreezes blocks (stages.{number}.{'lora' if _lora(recipe, number) else 'unfreeze'})"
+
+
+def _lora(recipe: Any, number: int) -> bool:
+    return recipe.stages[number].tuning.lora is not None
 
 
 def hyperrule_alone(recipe: Any) -> str:

@@ -88,6 +88,12 @@ RECIPE_RULES: tuple[Rule, ...] = (
         ],
     ),
     Rule(
+        ("carry", "lora", "stages"),
+        "LoRA's matrices are new in each stage",
+        checks.carry_lora,
+        [{"stage.carry": True, "stage.lora": 2}],
+    ),
+    Rule(
         ("layer_decay", "unfreeze"),
         "frozen blocks have no learning rate",
         checks.layer_decay_frozen,
@@ -124,7 +130,8 @@ RECIPE_RULES: tuple[Rule, ...] = (
         [
             {"imbalance": "smote", "engine": "none"},
             {"imbalance": "smote", "stage.unfreeze": "block3"},
-            {"imbalance": "smote", "stage.unfreeze": "all"},
+            *({"imbalance": "smote", "stage.unfreeze": part} for part in ("all", "bias", "norm")),
+            {"imbalance": "smote", "stage.lora": 2},
             {"imbalance": "smote", "stage.views": "fresh"},
             {"imbalance": "smote", "stage.views": 2},
             {"imbalance": "smote", "cutmix": 1},
@@ -136,7 +143,8 @@ RECIPE_RULES: tuple[Rule, ...] = (
         checks.bagging,
         [
             {"method": "bagging:2", "stage.unfreeze": "block3"},
-            {"method": "bagging:2", "stage.unfreeze": "all"},
+            *({"method": "bagging:2", "stage.unfreeze": part} for part in ("all", "bias", "norm")),
+            {"method": "bagging:2", "stage.lora": 2},
             {"method": "bagging:2", "engine": "none"},
         ],
     ),

@@ -27,9 +27,63 @@ def _warmup_length(stage: Any) -> str:
 
 
 def _l2_sp(stage: Any) -> str:
-    if not stage.l2_sp or not stage.frozen:
+    if not stage.tuning.l2_sp or not stage.frozen:
         return ""
     return "l2_sp pulls unfrozen blocks, and this stage has none; see unfreeze"
+
+
+def _l2_sp_kernels(stage: Any) -> str:
+    if not stage.tuning.l2_sp or stage.tuning.weights == "all":
+        return ""
+    return (
+        f"l2_sp pulls kernels that train, and with {_partial(stage)} the backbone's kernels stay "
+        "as they are; leave l2_sp out"
+    )
+
+
+def _lora_trainable(stage: Any) -> str:
+    if stage.tuning.lora is None or stage.tuning.trainable == "all":
+        return ""
+    return (
+        f"lora trains matrices of its own, and trainable = {stage.tuning.trainable} other weights; "
+        "choose one, or use two stages"
+    )
+
+
+def _lora_alpha(stage: Any) -> str:
+    if stage.tuning.lora_alpha is None or stage.tuning.lora is not None:
+        return ""
+    return "lora_alpha scales the matrices of lora, and lora has no rank; set lora, e.g. lora = 8"
+
+
+def _tuning_frozen(stage: Any) -> str:
+    if not stage.frozen or stage.tuning.weights == "all":
+        return ""
+    return (
+        f"unfreeze = none freezes the backbone, and {_partial(stage)} trains part of it; leave one "
+        "of them out"
+    )
+
+
+def _tuning_bit(stage: Any) -> str:
+    if stage.schedule != "bit" or stage.tuning.weights == "all":
+        return ""
+    return (
+        f"schedule = bit has the rates for tuning all weights, and {_partial(stage)} trains few; "
+        "choose another schedule, e.g. cosine"
+    )
+
+
+def _lora_ftrl(stage: Any) -> str:
+    if stage.tuning.lora is None or stage.optimizer.name != "ftrl":
+        return ""
+    return "ftrl sets weights to 0 whose first gradient is 0, as of lora's matrix A; use adam"
+
+
+def _partial(stage: Any) -> str:
+    """The setting that lets only few weights train."""
+    tuning = stage.tuning
+    return f"lora = {tuning.lora}" if tuning.lora else f"trainable = {tuning.trainable}"
 
 
 def _carry_nadam(stage: Any) -> str:
@@ -79,6 +133,55 @@ STAGE_RULES: tuple[Rule, ...] = (
         "L2-SP pulls unfrozen blocks to their pretrained weights",
         _l2_sp,
         [{"stage.l2_sp": 0.01, "stage.unfreeze": None}],
+    ),
+    Rule(
+        ("l2_sp", "lora", "trainable"),
+        "L2-SP pulls kernels, and these leave the kernels as they are",
+        _l2_sp_kernels,
+        [
+            {"stage.l2_sp": 0.01, "stage.lora": 2},
+            {"stage.l2_sp": 0.01, "stage.unfreeze": "bias"},
+            {"stage.l2_sp": 0.01, "stage.unfreeze": "norm"},
+        ],
+    ),
+    Rule(
+        ("lora", "trainable"),
+        "LoRA trains matrices of its own",
+        _lora_trainable,
+        [
+            {"stage.lora": 2, "stage.trainable": "bias"},
+            {"stage.lora": 2, "stage.trainable": "norm"},
+        ],
+    ),
+    Rule(
+        ("lora_alpha", "lora"),
+        "it scales LoRA's matrices",
+        _lora_alpha,
+        [{"stage.lora_alpha": 16, "stage.lora": None}],
+    ),
+    Rule(
+        ("lora", "trainable", "unfreeze"),
+        "they train part of the backbone, which `none` freezes",
+        _tuning_frozen,
+        [
+            {"stage.lora": 2, "stage.unfreeze": "none"},
+            {"stage.trainable": "bias", "stage.unfreeze": "none"},
+        ],
+    ),
+    Rule(
+        ("lora", "trainable", "schedule=bit"),
+        "BiT-HyperRule has the rates for tuning all weights",
+        _tuning_bit,
+        [
+            {"stage.lora": 2, "stages": 1, "stage.schedule": "bit"},
+            {"stage.trainable": "norm", "stages": 1, "stage.schedule": "bit"},
+        ],
+    ),
+    Rule(
+        ("lora", "optimizer"),
+        "FTRL sets weights to 0 whose first gradient is 0",
+        _lora_ftrl,
+        [{"stage.lora": 2, "stage.optimizer": "ftrl"}],
     ),
     Rule(
         ("carry", "optimizer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -13,7 +14,7 @@ from keras_transfer.group import Count, Decay, Group, NonNegative, Positive, Sha
 from keras_transfer.tables import Table
 from keras_transfer.training.optimizers import OPTIMIZERS, SCHEDULES, WARMING
 
-__all__ = ["Average", "Optimizer", "Rate", "Stage", "StageSchedule", "Views"]
+__all__ = ["Average", "Optimizer", "Rate", "Stage", "StageSchedule", "Tuning", "Views"]
 
 Views = Literal["auto", "clean", "fresh"] | Count
 
@@ -66,14 +67,37 @@ class Average(Group):
     )
 
 
+class Tuning(Group):
+    """How the unfrozen layers of the backbone train."""
+
+    trainable: Literal["all", "bias", "norm"] = Field(
+        "all", description="which of their weights train: all | bias | norm"
+    )
+    lora: Count | None = Field(
+        None, description="rank of LoRA matrices that train instead of their weights"
+    )
+    lora_alpha: Positive | None = Field(
+        None, description="LoRA adds lora_alpha / lora times the product; None: as lora"
+    )
+    l2_sp: NonNegative = Field(0.0, description="L2-SP: penalty towards the pretrained weights")
+    l2_sp_head: NonNegative = Field(0.0, description="L2 penalty on the head, used with l2_sp")
+
+    @property
+    def weights(self) -> Literal["all", "bias", "norm", "lora"]:
+        """What trains, as ``networks.freezing.freeze`` names it."""
+        return self.trainable if self.lora is None else "lora"
+
+
 class Stage(Group):
     """One compile and fit: trainable layers, epochs, learning rate and optimizer.
 
-    Settings of ``optimizer`` and ``average`` may be given directly: ``Stage("head", ema=0.99)``.
+    Settings of ``optimizer``, ``average`` and ``tuning`` may be given directly:
+    ``Stage("head", ema=0.99)``. ``unfreeze="bias"`` or ``"norm"`` is ``unfreeze="all"`` with that
+    ``trainable``; ``trainable`` or ``lora`` without ``unfreeze`` opens all layers.
     """
 
     primary: ClassVar[str] = "name"
-    lifted: ClassVar[tuple[str, ...]] = ("optimizer", "average")
+    lifted: ClassVar[tuple[str, ...]] = ("optimizer", "average", "tuning")
 
     # The name becomes part of file names and of columns in tables.
     name: str = Field("head", pattern=r"^[\w.-]+$", description="name in logs and tables")
@@ -82,8 +106,10 @@ class Stage(Group):
         1e-3, description="learning rate at the start; auto (first stage only): find it by a sweep"
     )
     unfreeze: Annotated[float, Field(gt=0, le=1)] | str | None = Field(
-        None, description="first block or layer of the backbone that trains; or a share; or all"
+        None,
+        description="first block or layer of the backbone that trains; a share; all; bias; norm",
     )
+    tuning: Tuning = Field(Tuning(), description="how the unfrozen layers train")
     optimizer: Optimizer = Field(Optimizer(), description="optimizer")
     schedule: StageSchedule = Field("constant", description=" | ".join(STAGE_SCHEDULES))
     warmup_epochs: NonNegative = Field(
@@ -97,8 +123,6 @@ class Stage(Group):
     )
     average: Average = Field(Average(), description="averages of weights")
     carry: bool = Field(False, description="start from the optimizer state of the previous stage")
-    l2_sp: NonNegative = Field(0.0, description="L2-SP: penalty towards the pretrained weights")
-    l2_sp_head: NonNegative = Field(0.0, description="L2 penalty on the head, used with l2_sp")
     views: Views = Field(
         "auto", description="augmented views kept per image: auto, clean, fresh or a number"
     )
@@ -109,6 +133,28 @@ class Stage(Group):
     # Spelled out for editors and type checkers, which do not know Group's positional argument.
     def __init__(self, name: str = "head", **settings: Any):
         super().__init__(**{"name": name, **settings})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _opened(cls, given: Any) -> Any:
+        """Say where the layers begin that ``unfreeze="bias"`` and ``lora`` alone open."""
+        if not isinstance(given, Mapping):
+            return given
+        settings = cls.nest(given)
+        tuning, where = settings.get("tuning", {}), settings.get("unfreeze")
+        tuning = tuning.model_dump() if isinstance(tuning, Tuning) else tuning
+        # Not validated here: pydantic does it afterwards, and names the setting in its error.
+        if not isinstance(tuning, Mapping):
+            return settings
+        if where in ("bias", "norm"):
+            if given.get("trainable", "all") not in ("all", where):
+                raise ValueError(
+                    f"unfreeze = {where} excludes trainable = {given['trainable']}; leave one of "
+                    "them out"
+                )
+            return {**settings, "unfreeze": "all", "tuning": {**tuning, "trainable": where}}
+        partial = tuning.get("lora") is not None or tuning.get("trainable", "all") != "all"
+        return {**settings, "unfreeze": "all"} if where is None and partial else settings
 
     @model_validator(mode="after")
     def _allowed(self) -> Stage:

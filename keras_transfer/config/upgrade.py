@@ -28,6 +28,7 @@ GROUPS_OF_VERSION_1 = {
 GROUPS_OF_A_STAGE = {
     "optimizer": ("momentum", "weight_decay", "clipnorm", "clipvalue", "accumulate"),
     "average": ("ema", "soup"),
+    "tuning": ("l2_sp", "l2_sp_head"),
 }
 """Groups of a stage's settings of version 1."""
 
@@ -40,6 +41,9 @@ ADDED_SINCE_VERSION_1: dict[str, dict[str, Any]] = {
     "objective": {"type": "classification", "weight": 1.0},
 }
 """Settings that version 1 did not have, with the value that does what it did."""
+
+ADDED_TO_STAGES = {"trainable": "all", "lora": None, "lora_alpha": None}
+"""Settings in the group ``tuning`` that stages of version 1 did not have."""
 
 SUPERVISED = ("none", "boosting")
 """Values of the setting ``ensemble`` of version 1 by which a single head was trained."""
@@ -60,6 +64,9 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
     for group, added in ADDED_SINCE_VERSION_1.items():
         # A default that changes later must not change what an old run did.
         values[group] = {**added, **values.get(group, {})}
+    # A search may store some settings only.
+    if isinstance(values.get("stages"), Sequence):
+        values["stages"] = [_with_tuning(stage) for stage in values["stages"]]
     # Version 1 stored shorthand next to the stages; now it is applied and forgotten.
     short = {name: values.pop(name) for name in shorthand.SHORTHAND if name in values}
     return {**values, "stages": shorthand.apply(values["stages"], short)} if short else values
@@ -101,6 +108,13 @@ def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict
 
 def _stage(stage: Any) -> Any:
     return _grouped(stage, GROUPS_OF_A_STAGE) if isinstance(stage, Mapping) else stage
+
+
+def _with_tuning(stage: Any) -> Any:
+    if not isinstance(stage, Mapping) or not isinstance(stage.get("tuning", {}), Mapping):
+        return stage
+    stage = _grouped(stage, {"tuning": GROUPS_OF_A_STAGE["tuning"]})
+    return {**stage, "tuning": {**ADDED_TO_STAGES, **stage.get("tuning", {})}}
 
 
 def _grouped(settings: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -253,8 +253,9 @@ def _acts_in_training(operation: Any) -> bool:
 
 def _acts(layer: keras.Layer) -> bool:
     if isinstance(layer, keras.layers.BatchNormalization):
-        # In Keras a batch normalization that is not trainable runs in inference mode.
-        return layer.trainable
+        # In Keras a batch normalization that is not trainable runs in inference mode; its scale
+        # and offset may train all the same.
+        return layer.trainable or any(weight.trainable for weight in layer.weights)
     # Dropout of rate 0 draws nothing; random layers that have no rate always count.
     random = getattr(layer, "seed_generator", None) is not None and getattr(layer, "rate", 1) > 0
     # Weights of a container are those of its layers, which are asked one by one.

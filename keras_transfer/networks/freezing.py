@@ -1,9 +1,10 @@
-"""Freezing of backbone layers."""
+"""Freezing of backbone layers and of single weights in them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.networks.blocks import blocks
@@ -11,13 +12,17 @@ from keras_transfer.networks.blocks import blocks
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["freeze", "parameter_counts"]
+__all__ = ["Trainable", "freeze", "parameter_counts"]
+
+Trainable = Literal["all", "bias", "norm", "lora"]
+"""Which weights of the unfrozen layers train."""
 
 
 def freeze(
     backbone: keras.Model,
     unfreeze: str | float | None = None,
     batch_norm: Literal["frozen", "train"] = "frozen",
+    trainable: Trainable = "all",
 ) -> None:
     """Set which layers train from the next ``compile`` on.
 
@@ -29,14 +34,21 @@ def freeze(
         batch_norm: "frozen" keeps batch normalisation in inference mode, with the statistics of
             the data that the weights come from, also where the layers around it train; "train"
             lets it train with them.
+        trainable: Which weights of these layers train. "all". "bias": biases and the offsets of
+            normalisation (BitFit, Ben Zaken et al. 2022, arXiv:2106.10199). "norm": scales and
+            offsets of normalisation layers. "lora": the kernels, until ``enable_lora`` puts
+            matrices in their place. Frozen batch normalisation keeps its statistics in all cases;
+            its scale and offset train where this names them.
 
     Raises:
         UnknownName: No block or layer has that name.
-        BadConfiguration: The share is not in (0, 1].
+        BadConfiguration: The share is not in (0, 1], or no weight of these layers is of that kind.
     """
     from keras.layers import BatchNormalization
 
     trained = _trained(backbone, unfreeze)
+    chosen = [layer for layer in backbone.layers if id(layer) in trained]
+    _check_any(chosen, trainable)
     backbone.trainable = True  # of a frozen model nothing would train, whatever its layers say
     # The setter above has set all layers inside too, so each of them needs its own value.
     for layer in backbone.layers:
@@ -44,6 +56,69 @@ def freeze(
         for inner in layer._flatten_layers():
             frozen = batch_norm == "frozen" and isinstance(inner, BatchNormalization)
             inner.trainable = id(layer) in trained and not frozen
+    # Keras's setters do nothing where a layer has that value already, so weights are set as well.
+    for part, weight in _weights(backbone.layers):
+        weight.trainable = part.trainable
+    if trainable == "all":
+        return
+    for part, weight in _weights(chosen):
+        # A model trains the weights that say so, also those of a batch normalisation that is not
+        # trainable itself, and so keeps its statistics.
+        weight.trainable = WEIGHTS[trainable].includes(part, weight)
+
+
+class _Weights(NamedTuple):
+    includes: Callable[[keras.Layer, Any], bool]
+    what: str
+
+
+def _normalises(layer: keras.Layer) -> bool:
+    # By name: networks of other packages have normalisation layers of their own.
+    return "Norm" in type(layer).__name__
+
+
+def _is_bias(layer: keras.Layer, weight: Any) -> bool:
+    return weight.name == "bias" or (_normalises(layer) and weight.name == "beta")
+
+
+def _is_lora_kernel(layer: Any, weight: Any) -> bool:
+    from keras_transfer.networks.lora import takes_lora
+
+    return takes_lora(layer) and weight is layer._kernel
+
+
+WEIGHTS = {
+    "bias": _Weights(_is_bias, "a bias, or a normalisation with an offset"),
+    "norm": _Weights(lambda layer, _: _normalises(layer), "normalisation with scale or offset"),
+    "lora": _Weights(_is_lora_kernel, "a kernel that takes LoRA: Dense, EinsumDense and Conv do"),
+}
+"""Rows of ``trainable`` other than "all"."""
+
+
+def _weights(layers: list[keras.Layer]) -> list[tuple[keras.Layer, Any]]:
+    """The weights of layers that can train, each with the innermost layer that it belongs to."""
+    return [
+        (part, weight)
+        for layer in layers
+        for part in layer._flatten_layers()
+        # Keras's list of what can train; moving statistics and random states are not in it.
+        for weight in part._trainable_variables
+    ]
+
+
+def _check_any(layers: list[keras.Layer], trainable: Trainable) -> None:
+    """Refuse layers of which nothing would train."""
+    if trainable not in WEIGHTS:
+        return
+    row, weights = WEIGHTS[trainable], _weights(layers)
+    if any(row.includes(part, weight) for part, weight in weights):
+        return
+    setting = "lora" if trainable == "lora" else f"trainable = {trainable}"
+    found = ", ".join(dict.fromkeys(type(part).__name__ for part, _ in weights)) or "none"
+    raise BadConfiguration(
+        f"{setting}: no unfrozen layer has {row.what}. Layers with weights: {found}. Unfreeze "
+        "from an earlier block, or train all of their weights."
+    )
 
 
 def _trained(backbone: keras.Model, unfreeze: str | float | None) -> set[int]:

@@ -10,8 +10,9 @@ import keras
 
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.networks.cutting import Cut, cut_network
-from keras_transfer.networks.freezing import freeze
+from keras_transfer.networks.freezing import Trainable, freeze
 from keras_transfer.networks.heads import Head
+from keras_transfer.networks.lora import enable_lora
 from keras_transfer.networks.preprocessing import preprocess
 from keras_transfer.networks.sequence_pooling import SEQUENCE_POOLINGS
 
@@ -73,11 +74,19 @@ class Network:
         return backbone
 
     def freeze(
-        self, unfreeze: str | float | None, batch_norm: Literal["frozen", "train"] = "frozen"
+        self,
+        unfreeze: str | float | None,
+        batch_norm: Literal["frozen", "train"] = "frozen",
+        trainable: Trainable = "all",
     ) -> None:
-        """Set which layers of the backbones train; see ``freezing.freeze``."""
+        """Set which weights of the backbones train; see ``freezing.freeze``."""
         for backbone in self.backbones.values():
-            freeze(backbone, unfreeze, batch_norm)
+            freeze(backbone, unfreeze, batch_norm, trainable)
+
+    def enable_lora(self, rank: int, alpha: float | None, seed: int) -> None:
+        """Let matrices train in place of the marked kernels; see ``lora.enable_lora``."""
+        for number, backbone in enumerate(self.backbones.values()):
+            enable_lora(backbone, rank, alpha, seed + number)
 
     def cut(self) -> Cut | None:
         """Cut the model into its frozen and trainable parts, by the current state of its layers."""

@@ -32,7 +32,10 @@ __all__ = ["Search"]
 UNPRUNED = 4
 """Trials that finish before any is pruned."""
 
-NETWORK = ("backbone", "variant", "features", "image_size", "head", "unfreeze", "batch_norm")
+NETWORK = (
+    *("backbone", "variant", "features", "image_size", "head"),
+    *("unfreeze", "trainable", "lora", "batch_norm"),
+)
 """Settings whose values can only be validated by building the network."""
 
 logger = logging.getLogger("keras_transfer")

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_transfer.atomic import copy, write_csv
 from keras_transfer.features.stage_batches import StageBatches
 from keras_transfer.networks.keras_files import load_keras_weights
+from keras_transfer.networks.lora import merge_lora, merged_lora, without_lora
 from keras_transfer.networks.network import Network
 from keras_transfer.training.callbacks import (
     AfterEpoch,
@@ -91,7 +92,8 @@ class Trainer:
         self.state, self.best = folder / "state.npz", folder / "best.npz"
         self.optimizer_state, self.epochs = folder / "slots.npz", folder / "epochs"
         done = read_progress(self.state) or {"stage": 0, "epoch": 0, "ended": False}
-        self.done: dict[str, Any] = {"rows": [], "best": None, "memory": {}, **done}
+        start: dict[str, Any] = {"rows": [], "best": None, "memory": {}, "parameters": {}}
+        self.done = start | done
 
     def stage(
         self,
@@ -167,14 +169,16 @@ class Trainer:
         """Restore the state of an interrupted run or, with ``carry``, of the previous stage."""
         if self.done["epoch"] > 0:
             if self.done["stage"] > 0:  # layers that are frozen now may have been trained before
-                self.load_best()
+                with without_lora(self.model):  # files of earlier stages have merged kernels
+                    self.load_best()
             restore_variables(self.state, fitted)
             return
         # A run that was killed in its first epoch may have left these.
         self.best.unlink(missing_ok=True)
         clear_epochs(self.epochs)
         if self.state.exists():
-            restore_variables(self.state, self.model)
+            with without_lora(self.model):
+                restore_variables(self.state, self.model)
         if carry:
             count = load_optimizer_state(
                 self.optimizer_state, fitted.optimizer, self.model.variables
@@ -280,20 +284,25 @@ class Trainer:
         if not self.best.exists():
             return False
         restore_variables(self.best, part)
-        save_model(self.folder / "best.keras", self.predictor)
-        if self.predictor is not self.model:
-            save_state(self.folder / "best_all.npz", self.model, {})
+        with merged_lora(self.model):
+            save_model(self.folder / "best.keras", self.predictor)
+            if self.predictor is not self.model:
+                save_state(self.folder / "best_all.npz", self.model, {})
         return True
 
     def _close(self, index: int, part: keras.Model) -> None:
-        """Restore the best weights, from which the next stage starts."""
+        """Restore the best weights, from which the next stage starts; LoRA ends with its stage."""
         best, last = self.folder / "best.keras", self.folder / "last.keras"
         if self.best.exists() and holds_variables(self.best, part):  # the last epoch was the best
             self._keep_best(part)
             copy(best, last)
+            merge_lora(self.model)
         else:
-            save_model(last, self.predictor)
-            if not self._keep_best(part):  # an earlier stage was better
+            with merged_lora(self.model):
+                save_model(last, self.predictor)
+            kept = self._keep_best(part)
+            merge_lora(self.model)
+            if not kept:  # an earlier stage was better
                 self.load_best()
         self.done.update(stage=index + 1, epoch=0, ended=False, memory={})
         # The files go after this: a run that is killed before repeats the end of the stage.

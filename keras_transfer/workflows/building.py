@@ -53,7 +53,8 @@ def build(
         learnt: State of the fitted input: a vocabulary, or None.
 
     Raises:
-        BadConfiguration: A stage unfreezes a block that the network does not have.
+        BadConfiguration: A stage unfreezes a block that the network does not have, or nothing of
+            what it would train is in the unfrozen layers.
         BadWeights: The weights cannot be found, read, or put into this network.
     """
     name, variant = backbone.name, backbone.variant
@@ -70,12 +71,14 @@ def build(
     # Before the weights, which may be a download of hundreds of megabytes.
     for number, stage in enumerate(stages):
         try:
-            freeze(network, stage.unfreeze, backbone.batch_norm)
+            freeze(network, stage.unfreeze, backbone.batch_norm, stage.tuning.weights)
         except UnknownName as error:
             raise BadConfiguration(
                 f"stages.{number}.unfreeze: {error} "
                 f"The blocks of {name} are: {', '.join(blocks(network))}."
             ) from None
+        except BadConfiguration as error:
+            raise BadConfiguration(f"stages.{number}.{error}") from None
     load_pretrained(network, weights, name=name, variant=variant)
     return network
 

@@ -155,7 +155,8 @@ class FineTune(Recipe):
         reports = runner.reports()
         clock["features"] = sum(report["seconds"] for report in reports.values())
         data = runs.fingerprint(folder / "split.csv")
-        return {"seconds": clock, "features": reports, "data": data}
+        parameters = runner.parameters
+        return {"seconds": clock, "features": reports, "parameters": parameters, "data": data}
 
     def find_rate(self, folder: Path) -> dict[str, Any]:
         """Find a learning rate by a sweep at the start of the first stage.

@@ -26,6 +26,7 @@ from keras_transfer.features.stage_batches import StageBatches, from_examples, f
 from keras_transfer.inputs.images.preview import first_batch, write_preview
 from keras_transfer.networks.cutting import Cut
 from keras_transfer.networks.freezing import parameter_counts
+from keras_transfer.networks.lora import merge_lora
 from keras_transfer.networks.network import Network
 from keras_transfer.runs.sweeps import stored_sweep, write_sweep
 from keras_transfer.training.penalties import l2_sp, origin
@@ -99,9 +100,10 @@ class StageRunner:
     def __init__(self, setup: Setup, stages: Sequence[Stage], folder: Path):
         self.setup, self.stages, self.folder = setup, tuple(stages), folder
         self.network = setup.network
+        merge_lora(self.network.model)  # a backbone from a file may have LoRA of its own
         self.trainer = Trainer(self.network, folder, setup.monitor, setup.targets.terms)
         # A copy of all kernels, so only where a stage needs it, and before anything trains.
-        pulled = any(stage.l2_sp for stage in stages)
+        pulled = any(stage.tuning.l2_sp for stage in stages)
         self.origin = origin(self.network) if pulled else {}
         _check_updates(stages, setup.steps)
 
@@ -157,6 +159,11 @@ class StageRunner:
         """Report of feature extraction by the stage's name."""
         return self.extractors.reports([stage.name for stage in self.stages])
 
+    @property
+    def parameters(self) -> dict[str, dict[str, int]]:
+        """The number of trainable and of all parameters, by the stage's name."""
+        return self.trainer.done["parameters"]
+
     def baselines(self) -> dict[str, dict[str, Any]]:
         """Metrics of baselines on the test split, by name."""
         return {}
@@ -170,13 +177,31 @@ class StageRunner:
 
     def _begin(self, index: int) -> None:
         stage, extractors = self.stages[index], self.extractors
-        self.network.freeze(stage.unfreeze, self.setup.batch_norm)
-        trainable, total = parameter_counts(self.network.model)
-        logger.info("Stage %r trains %s of %s parameters", stage.name, trainable, total)
+        self._freeze(stage)
         done = self.trainer.done["stage"]
         if done and index == min(done, len(self.stages) - 1):  # resumed: what was learnt so far
             self.trainer.load_best()
+        if not self.trainer.passed(index):
+            self._enable_lora(index)
+            self._count(stage)
         self.batches = self._batches(index, extractors.of(index))
+
+    def _freeze(self, stage: Stage) -> None:
+        self.network.freeze(stage.unfreeze, self.setup.batch_norm, stage.tuning.weights)
+
+    def _enable_lora(self, index: int) -> None:
+        """Add the matrices of LoRA, which the trainer merges at the end of the stage."""
+        rank, alpha = self.stages[index].tuning.lora, self.stages[index].tuning.lora_alpha
+        if rank is not None:
+            # The stage counts: each begins with other matrices.
+            seed = seeds.stream(self.setup.seed, "lora") + index
+            self.network.enable_lora(rank, alpha, seed)
+
+    def _count(self, stage: Stage) -> None:
+        trainable, total = parameter_counts(self.network.model)
+        logger.info("Stage %r trains %s of %s parameters", stage.name, trainable, total)
+        counts = {"trainable": trainable, "total": total}
+        self.trainer.done["parameters"][stage.name] = counts
 
     def _set_rate(self) -> None:
         """Set the rate of the first stage from its sweep; later stages are unchanged."""
@@ -223,7 +248,7 @@ class StageRunner:
         }
         train, val = targets.train(), targets.val(setup.samples.split("val"))
         if extractor is None:
-            logger.info("The full network runs in every epoch")
+            logger.info("The full network runs in every epoch%s", self._cure(stage))
             batches = from_examples(train, val, setup.loading, **more)
         else:
             views, more["augment"] = self._views(stage), self._streamed_augment(stage)
@@ -232,6 +257,11 @@ class StageRunner:
         return StageBatches(
             batches.model, batches.train, targets.judged(batches.val), batches.evaluation
         )
+
+    def _cure(self, stage: Stage) -> str:
+        if self.setup.engine is None or stage.tuning.weights == "all":
+            return ""
+        return "; to run part of it only once, set unfreeze to the block where training begins"
 
     def _seeds(self, index: int) -> tuple[int, int]:
         """Seeds of a stage: for the order of the examples and for their augmentation."""
@@ -275,11 +305,12 @@ class StageRunner:
         return 0 if stage.views == "fresh" else int(stage.views)
 
     def _cut(self, stage: Stage) -> Cut | None:
-        self.network.freeze(stage.unfreeze, self.setup.batch_norm)
+        self._freeze(stage)
         return None if self.setup.engine is None else self.network.cut()
 
     def _pulled(self, stage: Stage) -> AbstractContextManager[None]:
-        return l2_sp(self.network, self.origin, backbone=stage.l2_sp, head=stage.l2_sp_head)
+        tuning = stage.tuning
+        return l2_sp(self.network, self.origin, backbone=tuning.l2_sp, head=tuning.l2_sp_head)
 
     def _preview(self) -> None:
         path, setup = self.folder / "augmented.png", self.setup

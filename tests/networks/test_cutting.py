@@ -67,6 +67,26 @@ def test_the_parts_answer_as_the_network(name, unfreeze, boundary):
     assert sorted(trained) == sorted(id(w) for w in model.trainable_weights)
 
 
+@pytest.mark.parametrize(
+    ("part", "boundary"),
+    [("bias", "block_13_expand"), ("norm", "block_13_expand"), ("lora", "block_12_add")],
+)
+def test_few_weights_are_cut_before_the_first_that_trains(part, boundary):
+    """The first convolution of block_13 has no bias; batch normalisation follows it."""
+    backbone, model = classifier("mobilenet_v2")
+    freeze(backbone, "block_13", trainable=part)
+
+    cut = cut_network(model)
+
+    assert cut.boundary == boundary
+    assert not cut.frozen.trainable_weights
+    trained = [id(w) for w in cut.trainable.trainable_weights]
+    assert sorted(trained) == sorted(id(w) for w in model.trainable_weights)
+    x = pixels(model)
+    whole = answers(model, x)
+    assert answers(cut.trainable, answers(cut.frozen, x)) == pytest.approx(whole, abs=1e-6)
+
+
 def rest_of_the_table():
     chosen = {"vgg16", "resnet50", "densenet121", "inception_v3", "convnext_tiny"}
     large = {"nasnet_large", "efficientnet_v2_l", "convnext_large", "convnext_xlarge"}

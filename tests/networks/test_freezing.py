@@ -146,3 +146,100 @@ def test_blocks_are_known_in_a_model_read_from_a_file(convnet, tmp_path):
     freeze(again, "block3")
 
     assert training(again) == ["block3_conv1", "block3_conv2"]
+
+
+def names(backbone):
+    return {weight.name for weight in backbone.trainable_variables}
+
+
+def test_bias_trains_biases_and_offsets_and_no_statistics(convnet):
+    """Convolutions of convnet_small have no bias; 2 x (32 + 64 + 128) offsets."""
+    freeze(convnet, "all", trainable="bias")
+
+    assert names(convnet) == {"beta"}
+    assert parameter_counts(convnet)[0] == 448
+
+
+def test_bias_of_vgg16_is_one_number_a_channel(vgg):
+    """Of block5: 3 x 512."""
+    freeze(vgg, "block5", trainable="bias")
+
+    assert names(vgg) == {"bias"}
+    assert parameter_counts(vgg)[0] == 1536
+
+
+def test_norm_trains_scale_and_offset_from_the_block_on(convnet):
+    """4 x 128 in block3."""
+    freeze(convnet, "block3", trainable="norm")
+
+    assert [v.path for v in convnet.trainable_variables] == [
+        f"block3_bn{number}/{name}" for number in (1, 2) for name in ("gamma", "beta")
+    ]
+
+
+@pytest.mark.parametrize(("batch_norm", "moves"), [("frozen", False), ("train", True)])
+def test_statistics_move_only_on_request(convnet, batch_norm, moves):
+    freeze(convnet, "all", batch_norm, "norm")
+    before = [one.numpy() for one in convnet.non_trainable_weights]
+
+    convnet(np.ones((4, 8, 8, 3), "float32"), training=True)
+
+    same = [
+        np.array_equal(one, old)
+        for one, old in zip(convnet.non_trainable_weights, before, strict=True)
+    ]
+    assert all(same) is not moves
+    assert names(convnet) == {"gamma", "beta"}
+
+
+def test_fitting_changes_what_trains_and_nothing_else():
+    backbone = build_backbone("convnet_small", image_size=8)
+    freeze(backbone, "block2", trainable="norm")
+    head = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(backbone.output))
+    model = keras.Model(backbone.input, head)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = {weight.path: weight.numpy() for weight in backbone.weights}
+
+    x = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
+    model.fit(x, np.array([0, 1, 0, 1]), verbose=0)
+
+    changed = {w.path for w in backbone.weights if not np.array_equal(w, before[w.path])}
+    assert changed == {w.path for w in backbone.trainable_weights}
+    assert len(changed) == 8
+
+
+@pytest.mark.parametrize("part", ["bias", "norm"])
+def test_the_next_stage_forgets_which_weights_trained(convnet, part):
+    freeze(convnet, "all")
+    every = parameter_counts(convnet)
+    freeze(convnet, "all", trainable=part)
+    assert parameter_counts(convnet)[0] < every[0]
+
+    freeze(convnet, "all")
+    assert parameter_counts(convnet) == every
+    freeze(convnet, "all", trainable=part)
+    freeze(convnet)
+    assert parameter_counts(convnet)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "part", "message"),
+    [
+        ("block5", "norm", "norm: no unfrozen layer has normalisation .* Conv2D"),
+        ("block5_pool", "bias", "bias: no unfrozen layer has a bias.*: none"),
+        ("block5_pool", "lora", "lora: no unfrozen layer has a kernel that takes LoRA.*: none"),
+    ],
+)
+def test_a_part_that_no_layer_has_is_refused(vgg, unfreeze, part, message):
+    freeze(vgg)
+    with pytest.raises(BadConfiguration, match=message):
+        freeze(vgg, unfreeze, trainable=part)
+
+    assert training(vgg) == []
+
+
+def test_layers_without_lora_are_named():
+    backbone = build_backbone("mobilenet_v2", image_size=32, variant={"alpha": 0.35})
+
+    with pytest.raises(BadConfiguration, match="Layers with weights: BatchNormalization"):
+        freeze(backbone, "Conv_1_bn", trainable="lora")

@@ -28,6 +28,18 @@ def test_the_head_has_the_whole_rate_and_each_block_before_it_less(network):
     assert {factor_of(v) for v in network.model.get_layer("logits").variables} == {1.0}
 
 
+def test_matrices_of_lora_have_the_rate_of_their_block():
+    backbone = build_backbone("convnet_small", image_size=16)
+    network = build_network(backbone, {"label": build_head(2)}, preprocessing="tf")
+    network.freeze("block2", trainable="lora")
+    network.enable_lora(2, None, 0)
+
+    factor_of = layer_factors(network, 0.5)
+
+    factors = {weight.path[:6]: factor_of(weight) for weight in backbone.trainable_variables}
+    assert factors == {"block2": 0.25, "block3": 0.5}
+
+
 def pair():
     return keras.Variable([1.0], name="kernel"), keras.Variable([1.0], name="other_kernel")
 

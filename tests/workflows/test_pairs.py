@@ -55,7 +55,7 @@ SETTINGS = {
     "augment.random_erasing": (0, 0.5),
     "stages": (1, 2),
     "stage.epochs": (2, 3),
-    "stage.unfreeze": (None, "block3", "all"),
+    "stage.unfreeze": (None, "block3", "all", "bias", "norm"),
     "stage.optimizer": ("adam", "sgd", "adamw", "ftrl", "muon"),
     "stage.weight_decay": (None, 1e-3),
     "stage.schedule": (
@@ -82,7 +82,7 @@ SETTINGS = {
 }
 """The first value of each is the plain one. ``stage.*`` is of the last stage, ``stages`` how many;
 ``deterministic`` and the baseline ``scratch`` are left out: the first stays for the process, the
-second runs twice."""
+second runs twice. ``lora`` is, because it opens layers where ``unfreeze`` is None."""
 
 
 def in_the_table(combination):

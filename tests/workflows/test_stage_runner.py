@@ -218,6 +218,16 @@ def test_a_stage_without_any_update_is_refused_before_it_begins(make):
         make(HEAD, Stage("late", epochs=2, accumulate=7))
 
 
+def test_a_backbone_that_has_lora_of_its_own_begins_with_merged_kernels(make):
+    runner = make(HEAD)
+    runner.network.freeze("all", trainable="lora")
+    runner.network.enable_lora(2, None, 0)
+
+    StageRunner(runner.setup, (HEAD,), runner.folder)
+
+    assert not [v.path for v in runner.network.model.variables if "lora" in v.path]
+
+
 def test_pretrained_features_are_those_of_the_backbone(make, samples):
     """Whatever the first stage unfreezes."""
     runner = make(TUNE)
