@@ -13,11 +13,14 @@ from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 from keras_transfer.tables import Table
 
-__all__ = ["Backbone", "Batches", "Data", "Head", "Runtime", "Split"]
+__all__ = ["AUTO", "Backbone", "Batches", "Data", "Head", "Runtime", "Split"]
 
+
+AUTO = "auto"
+"""The backbone that a ranking on the data finds when the run starts."""
 
 # One table for both: a near miss is suggested whatever the modality.
-ALL_BACKBONES: Table[object] = Table("backbone", {**BACKBONES, **TEXT_BACKBONES})
+ALL_BACKBONES: Table[object] = Table("backbone", {**BACKBONES, **TEXT_BACKBONES, AUTO: None})
 
 
 class Split(Group):
@@ -69,15 +72,23 @@ class Backbone(Group):
     primary: ClassVar[str] = "name"
     section: ClassVar[str] = "Network"
 
-    name: Annotated[str, row_of(ALL_BACKBONES)] = Field(description="name of the network")
+    name: Annotated[str, row_of(ALL_BACKBONES)] = Field(
+        description="name of the network; auto: the best for the data of those on this machine"
+    )
     variant: dict[str, float | bool] = Field(
         {}, description="options of the network, e.g. {alpha: 0.35} for a MobileNet"
     )
     # Free text: whether a file or run exists is checked when the run starts, not when it is
     # written.
-    weights: str = Field("imagenet", description="imagenet, none, a file, run:DIR or recipe:NAME")
+    weights: str = Field(
+        "imagenet",
+        description="imagenet, none, a file, run:DIR or recipe:NAME; of auto also NAME=FILE,...",
+    )
     batch_norm: Literal["frozen", "train"] = Field(
         "frozen", description="whether batch normalization trains in unfrozen blocks"
+    )
+    min_images_per_s: NonNegative = Field(
+        0.0, description="backbone auto takes none that is slower; 0: any speed"
     )
 
 
