@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.data.copies import related
 from keras_transfer.data.samples import SPLITS, Samples
 from keras_transfer.data.stratify import choose, deal, level, proportional
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
@@ -18,7 +19,6 @@ __all__ = [
     "keep_classes",
     "leaks",
     "limit",
-    "related",
     "sample",
     "split",
     "torn_groups",
@@ -175,32 +175,6 @@ def split(
     if train is None:
         return result
     return _fewer(result, train, seed if train_seed is None else train_seed)
-
-
-def related(*relations: np.ndarray) -> np.ndarray:
-    """Number the families of examples that share a value, directly or transitively.
-
-    Args:
-        *relations: (n,) object arrays of str, such as digests and groups; "" is shared by none.
-
-    Returns:
-        (n,) int32.
-    """
-    from scipy.sparse import coo_array  # here: listing recipes must stay instant
-    from scipy.sparse.csgraph import connected_components
-
-    edges = []
-    for values in relations:
-        first: dict[str, int] = {}
-        edges += [
-            (i, j)
-            for i, value in enumerate(values)
-            if value and (j := first.setdefault(value, i)) != i
-        ]
-    ends = np.array(edges, "int32").reshape(-1, 2).T
-    n = len(relations[0])
-    graph = coo_array((np.ones(len(edges), bool), (ends[0], ends[1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
 
 
 def _decide(

@@ -69,7 +69,7 @@ def rank(
         )
     sources.check_there(source)
     quiet.import_tensorflow()
-    compared = candidates(named)
+    compared = candidates(named, recipe.input.image_size)
     _, sample = drawn(recipe, folder, source, per_class)
     measured = [_measured(recipe, backbone, sample) for backbone in compared]
     document = leaderboard(measured, sample.train, sample.families, least_rate)

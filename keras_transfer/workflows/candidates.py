@@ -63,23 +63,28 @@ def label(backbone: Backbone) -> str:
     return " ".join([backbone.name, *(f"{key}={v}" for key, v in backbone.variant.items())])
 
 
-def local_backbones() -> list[Backbone]:
-    """The backbones, in all variants, whose ImageNet weights are in Keras's cache folder."""
+def local_backbones(image_size: int | None = None) -> list[Backbone]:
+    """The backbones, in all variants, whose ImageNet weights are in Keras's cache folder.
+
+    Args:
+        image_size: As for ``imagenet.where``.
+    """
     specs = (parsed(key.replace(" ", ":")) for key in IMAGENET)
-    return [spec for spec in specs if imagenet.where(spec.name, spec.variant).present]
+    return [spec for spec in specs if imagenet.where(spec.name, spec.variant, image_size).present]
 
 
-def candidates(named: Sequence[str]) -> list[Backbone]:
+def candidates(named: Sequence[str], image_size: int | None = None) -> list[Backbone]:
     """The backbones to compare; their weights are on this machine and fit.
 
     Args:
         named: As ``parsed`` reads them; none: all whose ImageNet weights are on this machine.
+        image_size: Side of the images in pixels; None: the network's own.
 
     Raises:
         BadWeights: There are none, or the weights of one are not there or do not fit.
         BadConfiguration: One is named twice; or as ``parsed`` does.
     """
-    found = [parsed(text) for text in named] if named else local_backbones()
+    found = [parsed(text) for text in named] if named else local_backbones(image_size)
     if not found:
         home = imagenet.where("mobilenet_v2").path.parent
         raise BadWeights(
@@ -91,15 +96,15 @@ def candidates(named: Sequence[str]) -> list[Backbone]:
     for number, backbone in enumerate(found):
         if backbone in found[:number]:
             raise BadConfiguration(f"{option_text(backbone)} is named twice.")
-        _check(backbone)
+        _check(backbone, image_size)
     return found
 
 
-def _check(backbone: Backbone) -> None:
+def _check(backbone: Backbone, image_size: int | None) -> None:
     """Refuse weights that are missing or misfit before hours of work on others."""
     weights = backbone.weights
     if weights == "imagenet":
-        place = imagenet.where(backbone.name, backbone.variant)
+        place = imagenet.where(backbone.name, backbone.variant, image_size)
         if not place.present:
             raise BadWeights(
                 f"The ImageNet weights of {label(backbone)} are not on this machine: {place.path} "

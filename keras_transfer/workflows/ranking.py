@@ -16,8 +16,8 @@ import numpy as np
 from keras_transfer import seeds
 from keras_transfer.config.groups import Backbone, Head
 from keras_transfer.data.batches import Loading, plain_batches
+from keras_transfer.data.copies import related
 from keras_transfer.data.samples import LABEL, Samples
-from keras_transfer.data.splits import related
 from keras_transfer.domains import transferability
 from keras_transfer.errors import BadData, CheckFailed
 from keras_transfer.features.batches import given
