@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from keras_transfer.config.groups import AUTO, Backbone
 from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration, BadWeights
@@ -47,7 +49,10 @@ def parsed(text: str) -> Backbone:
         )
     BACKBONES[found["name"]]  # its error suggests a near miss
     options = (option.partition("=") for option in found["options"].split(":")[1:])
-    variant: dict[str, Any] = {name: load_yaml(value) for name, _, value in options}
+    try:
+        variant: dict[str, Any] = {name: load_yaml(value) for name, _, value in options}
+    except yaml.YAMLError:
+        raise BadConfiguration(f"{text!r}: an option has a number, or true or false.") from None
     imagenet.checked_variant(found["name"], variant)
     return Backbone(name=found["name"], variant=variant, weights=found["weights"] or "imagenet")
 

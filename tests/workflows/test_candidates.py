@@ -50,6 +50,7 @@ def test_a_backbone_is_read_with_variant_and_weights(text, expected):
         ("mobilenet_v2:alpah=0.35", UnknownName, "alpha"),
         ("mobilenet_v2:alpha", BadConfiguration, "names no backbone"),
         ("vgg16=", BadConfiguration, "names no backbone"),
+        ("mobilenet_v2:alpha=[", BadConfiguration, "an option has a number"),
         ("", BadConfiguration, "names no backbone"),
     ],
 )
