@@ -19,7 +19,7 @@ LAYERS = [
     {"csv_cells"},
     {"errors", "seeds", "quiet", "cache", "group", "atomic"},
     {"tables", "checksums", "clock"},
-    {"data", "networks"},
+    {"data", "domains", "networks"},
     {"evaluation"},
     {"inputs", "objectives", "features"},
     {"methods", "training"},

@@ -12,6 +12,7 @@ run = recipe.run
 '''
 
 OURS = {
+    "auto_folder",
     "digits",
     "digits_source",
     "mobilenet_v2_catsdogs",

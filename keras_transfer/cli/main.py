@@ -21,6 +21,7 @@ from keras_transfer.cli.curve import curve
 from keras_transfer.cli.export import export
 from keras_transfer.cli.inspect import copy, list_, show
 from keras_transfer.cli.lr_find import lr_find
+from keras_transfer.cli.rank import rank
 from keras_transfer.cli.run import run
 from keras_transfer.cli.serve import serve
 from keras_transfer.cli.tune import tune
@@ -176,6 +177,7 @@ def main() -> None:
 COMMANDS = (
     list_,
     show,
+    rank,
     run,
     lr_find,
     tune,

@@ -21,7 +21,15 @@ from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs import interrupted
 from keras_transfer.workflows.recipe import Recipe
 
-__all__ = ["Recipes", "chosen", "run", "run_options", "setting_options"]
+__all__ = [
+    "Recipes",
+    "SectionedCommand",
+    "SettingOption",
+    "chosen",
+    "run",
+    "run_options",
+    "setting_options",
+]
 
 
 class Recipes(click.Group):

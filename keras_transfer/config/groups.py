@@ -16,7 +16,7 @@ from keras_transfer.networks.preprocessing import PREPROCESSINGS
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 from keras_transfer.tables import Table
 
-__all__ = ["Backbone", "Batches", "Data", "Head", "Runtime", "Split"]
+__all__ = ["AUTO", "Backbone", "Batches", "Data", "Head", "Runtime", "Split"]
 
 
 class _Backbones(Table[object]):
@@ -31,8 +31,11 @@ class _Backbones(Table[object]):
         return None if is_keras_file(name) else super().__missing__(name)
 
 
+AUTO = "auto"
+"""The backbone that a ranking on the data finds when the run starts."""
+
 # One table for both: a near miss is suggested whatever the modality.
-ALL_BACKBONES = _Backbones("backbone", {**BACKBONES, **TEXT_BACKBONES})
+ALL_BACKBONES = _Backbones("backbone", {**BACKBONES, **TEXT_BACKBONES, AUTO: None})
 
 
 class Split(Group):
@@ -88,7 +91,8 @@ class Backbone(Group):
     section: ClassVar[str] = "Network"
 
     name: Annotated[str, row_of(ALL_BACKBONES)] = Field(
-        description="name of the network, or FILE.keras"
+        description="name of the network, or FILE.keras; auto: the best for the data of those on "
+        "this machine"
     )
     variant: dict[str, float | bool] = Field(
         {}, description="options of the network, e.g. {alpha: 0.35} for a MobileNet"
@@ -97,7 +101,8 @@ class Backbone(Group):
     # written.
     weights: str = Field(
         "imagenet",
-        description="imagenet, none, a file, run:DIR or recipe:NAME; of FILE.keras: file, its own",
+        description="imagenet, none, a file, preset:DIR, run:DIR or recipe:NAME; of FILE.keras: "
+        "file, its own; of auto also NAME=FILE,...",
         validate_default=True,
     )
     features: str | None = Field(
@@ -109,6 +114,9 @@ class Backbone(Group):
     )
     batch_norm: Literal["frozen", "train"] = Field(
         "frozen", description="whether batch normalization trains in unfrozen blocks"
+    )
+    min_images_per_s: NonNegative = Field(
+        0.0, description="backbone auto takes none that is slower; 0: any speed"
     )
 
     @field_validator("weights")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras_transfer.config import backbone_checks
 from keras_transfer.config import recipe_checks as checks
+from keras_transfer.config.backbone_checks import auto_backbone
 from keras_transfer.config.rule import Rule, broken
 from keras_transfer.config.stage_rules import STAGE_RULES
 
@@ -201,6 +202,18 @@ RECIPE_RULES: tuple[Rule, ...] = (
                     {"stages": 1, "stage.schedule": "bit"},
                 )
             ),
+        ],
+    ),
+    Rule(
+        ("backbone=auto", "min_images_per_s", "variant", "objective", "engine", "unfreeze"),
+        "the best backbone is found by features of images with one label each",
+        auto_backbone,
+        [
+            {"min_images_per_s": 10},
+            {"backbone": "auto", "stage.unfreeze": 0.2, "variant": {"alpha": 0.35}},
+            {"backbone": "auto", "stage.unfreeze": 0.2, "objective": "multilabel"},
+            {"backbone": "auto", "stage.unfreeze": 0.2, "engine": "none"},
+            {"backbone": "auto"},
         ],
     ),
     Rule(

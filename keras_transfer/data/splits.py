@@ -9,11 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.data.copies import related
 from keras_transfer.data.samples import SPLITS, Samples
 from keras_transfer.data.stratify import choose, deal, level, proportional
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
-__all__ = ["conflicts", "keep_classes", "leaks", "limit", "split", "torn_groups"]
+__all__ = [
+    "conflicts",
+    "keep_classes",
+    "leaks",
+    "limit",
+    "sample",
+    "split",
+    "torn_groups",
+]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -93,6 +102,19 @@ def _balanced(
     return pool[choose(samples.labels[pool], level(counts, size), rng)]
 
 
+def sample(samples: Samples, size: int, seed: int) -> Samples:
+    """Draw a class-balanced sample of the examples that count; smaller ones are subsets of larger.
+
+    Args:
+        samples: The examples; their order has no influence.
+        size: Their number; all that count if there are fewer.
+        seed: Of the draw.
+    """
+    counted = samples.weights > 0
+    drawn = _balanced(samples, counted, min(size, counted.sum()), _stream(seed, "sample"))
+    return samples.take(np.sort(drawn))
+
+
 def _by_key(samples: Samples, mask: np.ndarray) -> np.ndarray:
     """Positions of the mask in key order, so that draws do not depend on file order."""
     positions = np.flatnonzero(mask)
@@ -141,7 +163,7 @@ def split(
             to train on have weight 0. The data's own val and test may lack classes, with a warning.
     """
     order = _by_key(samples, np.ones(len(samples), bool))
-    families = _families(samples.digests[order], samples.groups[order])
+    families = related(samples.digests[order], samples.groups[order])
     splits = np.empty(len(samples), object)
     # test before val: an undecided relative of both joins the test split.
     splits[order] = _decide(samples.take(order), families, {"test": test, "val": val}, seed)
@@ -153,25 +175,6 @@ def split(
     if train is None:
         return result
     return _fewer(result, train, seed if train_seed is None else train_seed)
-
-
-def _families(*relations: np.ndarray) -> np.ndarray:
-    """(n,) int32: the same number for examples that share a value, directly or transitively."""
-    from scipy.sparse import coo_array  # here: listing recipes must stay instant
-    from scipy.sparse.csgraph import connected_components
-
-    edges = []
-    for values in relations:
-        first: dict[str, int] = {}
-        edges += [
-            (i, j)
-            for i, value in enumerate(values)
-            if value and (j := first.setdefault(value, i)) != i
-        ]
-    ends = np.array(edges, "int32").reshape(-1, 2).T
-    n = len(relations[0])
-    graph = coo_array((np.ones(len(edges), bool), (ends[0], ends[1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
 
 
 def _decide(

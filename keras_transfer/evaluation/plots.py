@@ -12,7 +12,7 @@ from matplotlib.figure import Figure  # not pyplot: no window, no state shared w
 from keras_transfer.atomic import replacing
 from keras_transfer.evaluation.layout import title
 
-__all__ = ["plot_curve", "plot_sweep", "plot_trials"]
+__all__ = ["plot_curve", "plot_ranking", "plot_sweep", "plot_trials"]
 
 
 def plot_curve(path: Path, found: Mapping[str, Any]) -> None:
@@ -48,6 +48,38 @@ def plot_curve(path: Path, found: Mapping[str, Any]) -> None:
     # The minor ticks of a logarithmic axis would lie between the labelled sizes.
     axes.minorticks_off()
     axes.set(xlabel="examples trained on", ylabel=f"{title(metric)} on the test split")
+    axes.legend(loc="best")
+    _save(figure, path)
+
+
+def plot_ranking(path: Path, found: Mapping[str, Any]) -> None:
+    """Draw accuracy against speed, with the Pareto front.
+
+    Args:
+        path: PNG file to write.
+        found: "backbones", each with accuracy and its interval, images_per_second and pareto;
+            "least_images_per_second", 0 for no limit.
+    """
+    figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    rows = sorted(found["backbones"], key=lambda row: row["images_per_second"])
+    front = [row for row in rows if row["pareto"]]
+    axes.plot(
+        [row["images_per_second"] for row in front],
+        [row["accuracy"] for row in front],
+        "--",
+        color="gray",
+        label="Pareto front",
+    )
+    for row in rows:
+        low, high = row["interval"] or [row["accuracy"]] * 2
+        spread = [[max(row["accuracy"] - low, 0)], [max(high - row["accuracy"], 0)]]
+        place = (row["images_per_second"], row["accuracy"])
+        axes.errorbar(*place, spread, fmt="o" if row["pareto"] else "x", capsize=3, color="C0")
+        axes.annotate(row["backbone"], place, xytext=(6, 6), textcoords="offset points")
+    if found["least_images_per_second"]:
+        axes.axvline(found["least_images_per_second"], linestyle=":", label="slowest allowed")
+    axes.set(xscale="log", xlabel="images per second", ylabel="accuracy of a linear probe")
     axes.legend(loc="best")
     _save(figure, path)
 

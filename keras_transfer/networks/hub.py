@@ -151,9 +151,9 @@ def _hold_constants(network: keras.Model) -> None:
     A graph takes an eager tensor as one more input, which some exports do not know how to fill.
     """
     for layer in network._flatten_layers():
-        held = {key: value for key, value in vars(layer).items() if ops.is_tensor(value)}
-        for key, value in held.items():
-            setattr(layer, key, ops.convert_to_numpy(value))
+        for key, value in list(vars(layer).items()):
+            if ops.is_tensor(value) and not isinstance(value, keras.Variable):
+                setattr(layer, key, ops.convert_to_numpy(value))
 
 
 def _named(layer: Any, name: str) -> Any:

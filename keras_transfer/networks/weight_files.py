@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,7 +42,8 @@ class Layout(NamedTuple):
 
     Attributes:
         layers: What it holds for each layer of the network that has weights.
-        rest: Other layers with weights in the file, without their arrays.
+        rest: Other layers with weights in the file; of a network inside of a Keras 2 network
+            without their arrays.
         parameters: Total number of parameters.
     """
 
@@ -97,8 +98,7 @@ def _keras2(root: h5py.Group, layers: Sequence[keras.Layer]) -> Layout:
             stored.append(Held(name, arrays))
     count = sum(bool(layer.weights) for layer in layers)
     missing = [Held("", ())] * (count - len(stored))
-    rest = [Held(held.source, ()) for held in stored[count:]]
-    return Layout(stored[:count] + missing, rest, _parameters(root))
+    return Layout(stored[:count] + missing, stored[count:], _parameters(root))
 
 
 def _nested_keras2(group: h5py.Group, layers: Sequence[keras.Layer]) -> Layout | None:
@@ -180,7 +180,11 @@ def _keras3(root: h5py.Group, layers: Sequence[keras.Layer]) -> Layout:
         for key, layer in zip(keys, layers, strict=True)
         if layer.weights
     ]
-    rest = [Held(group[key], ()) for key in group if key not in keys and _weighs(group[key])]
+    rest = [
+        Held(group[key], list(_numbered(group[key].get("vars", {}))))
+        for key in group
+        if key not in keys and _weighs(group[key])
+    ]
     return Layout(held, rest, _parameters(group))
 
 
@@ -206,13 +210,16 @@ def _held_by(group: h5py.Group | None, layer: keras.Layer) -> Held:
 
 
 def _arrays(group: h5py.Group, layer: keras.Layer) -> Iterator[h5py.Dataset]:
-    variables = group.get("vars", {})
-    # As text, "10" would come before "2". A gap comes from damage, and would shift the others.
-    yield from (variables[str(number)] for number in range(len(variables)))
+    yield from _numbered(group.get("vars", {}))
     inner = getattr(layer, "layers", ())  # ConvNeXt's stem is a Sequential
     for key, inner_layer in zip(_keys(inner), inner, strict=True):
         if key in group.get("layers", {}):
             yield from _arrays(group["layers"][key], inner_layer)
+
+
+def _numbered(variables: Mapping[str, Any]) -> Iterator[h5py.Dataset]:
+    # As text, "10" would come before "2". A gap comes from damage, and would shift the others.
+    yield from (variables[str(number)] for number in range(len(variables)))
 
 
 def _name(group: h5py.Group) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     import h5py
     import keras
 
-__all__ = ["copy_backbone_weights", "load_backbone_weights", "verify_weights"]
+__all__ = [
+    "SourceClassifier",
+    "copy_backbone_weights",
+    "load_backbone_weights",
+    "load_source_classifier",
+    "verify_weights",
+]
 
 TOP_LAYERS = 3
 """Maximum number of layers with weights that keras.applications adds to a backbone."""
@@ -91,6 +97,53 @@ def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | Non
 def _verify_preset(weights: str, name: str) -> None:
     config = hub_presets.preset_config(name, weights)
     hub_presets.load_preset(build_backbone(name, config=config), weights, name)
+
+
+class SourceClassifier(NamedTuple):
+    """The classifier that a backbone was trained with: softmax(mean features @ kernel + bias).
+
+    Attributes:
+        kernel: (channels, source classes) float.
+        bias: (source classes,) float.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """(n, source classes) float64 probabilities of (n, channels) mean features."""
+        logits = features.astype("float64") @ self.kernel + self.bias
+        likely = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return likely / likely.sum(axis=1, keepdims=True)
+
+
+def load_source_classifier(
+    file: str | Path, backbone: keras.Model, *, name: str
+) -> SourceClassifier | None:
+    """The classifier of the source classes in a weights file of a network with its top.
+
+    Args:
+        file: As for ``load_backbone_weights``.
+        backbone: As ``build_backbone`` makes it.
+        name: The row of ``BACKBONES`` that it was built from.
+
+    Returns:
+        None where the file has none, or one that is more than a Dense layer on mean features, as
+        those of VGG, ConvNeXt and MobileNetV3 are.
+
+    Raises:
+        BadWeights: The file does not fit the backbone.
+    """
+    path = Path(file).expanduser()
+    with opened(path) as root:
+        rest = _fitting(path, root, backbone, name).rest
+        shapes = [tuple(array.shape) for held in rest for array in held.arrays]
+        channels = backbone.output_shape[-1]
+        dense = len(shapes) == 2 and len(shapes[1]) == 1 and shapes[0] == (channels, *shapes[1])
+        if len(rest) != 1 or not dense:
+            return None
+        kernel, bias = (np.asarray(array[...]) for array in rest[0].arrays)
+    return SourceClassifier(kernel, bias)
 
 
 def copy_backbone_weights(source: keras.Model, target: keras.Model) -> None:

@@ -10,7 +10,7 @@ from keras_transfer.runs.directory import (
 )
 from keras_transfer.runs.prediction import Prediction
 from keras_transfer.runs.predictor import Predictor
-from keras_transfer.runs.records import stored_settings
+from keras_transfer.runs.records import replace_settings, stored_settings
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import (
     digests_by_path,
@@ -31,6 +31,7 @@ __all__ = [
     "is_done",
     "new_folder",
     "recording",
+    "replace_settings",
     "stored_settings",
     "write_bad_files",
     "write_split",

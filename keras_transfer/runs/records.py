@@ -26,6 +26,7 @@ __all__ = [
     "final_files",
     "read_json",
     "read_record",
+    "replace_settings",
     "stored_settings",
     "verify_files",
     "write_record",
@@ -100,6 +101,21 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> dict[str, dict[
     path = folder / SETTINGS
     write_text(path, yaml.safe_dump(versioned(settings), sort_keys=False))
     return {CHECKSUMS: {SETTINGS: sha256_of(path)}}
+
+
+def replace_settings(folder: Path, metadata: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    """Write ``recipe.yaml`` again, with settings that were found when the run started.
+
+    Args:
+        folder: The run directory.
+        metadata: Of ``run.json``; gets the new checksum.
+        settings: All settings.
+    """
+    metadata.pop(CHECKSUMS, None)
+    # Without a checksum in between: a run that is killed there has the one file or the other.
+    write_record(folder / RUN, metadata)
+    metadata.update(write_settings(folder, settings))
+    write_record(folder / RUN, metadata)
 
 
 def final_files(folder: Path) -> dict[str, dict[str, str]]:

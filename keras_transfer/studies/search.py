@@ -22,6 +22,7 @@ from keras_transfer.runs.searches import COMPLETE, FAILED, PRUNED, RUNNING, Reco
 from keras_transfer.studies.spaces import Setting, with_values
 from keras_transfer.training.monitors import mode
 from keras_transfer.training.reports import listening
+from keras_transfer.workflows.candidates import check_named
 from keras_transfer.workflows.finetune import FineTune
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Search:
     """
 
     def __init__(self, recipe: FineTune, name: str, space: Sequence[Setting], folder: Path):
+        check_named(recipe.backbone)  # or each trial could have a backbone of its own
         self.recipe, self.name, self.space, self.folder = recipe, name, space, folder
         self.monitor = recipe.monitor
         self.better = {"min": min, "max": max}[mode(self.monitor)]

@@ -14,6 +14,7 @@ from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs.series import interrupted_series, recorded_series, stored_series
 from keras_transfer.studies.comparison import by_output
+from keras_transfer.workflows.candidates import check_named
 from keras_transfer.workflows.finetune import FineTune
 
 __all__ = ["by_seed", "mean_baseline", "repeat", "run_all", "series_folder", "with_data"]
@@ -66,6 +67,7 @@ def repeat(
 
 def with_data(recipe: FineTune, data: Any, name: str | None) -> tuple[FineTune, str, Any]:
     """The recipe with its data, its name, and where examples come from."""
+    check_named(recipe.backbone)  # or each run could have a backbone of its own
     name = name or catalog.name_of(recipe)
     # Arrays are described in the settings, so that a resumed series can be compared with them.
     changed = (

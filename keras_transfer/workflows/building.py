@@ -33,6 +33,7 @@ from keras_transfer.networks.network import (
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES, build_text_backbone
 from keras_transfer.networks.token_pooling import pooling_of
 from keras_transfer.objectives.base import Labels, Objective
+from keras_transfer.workflows.candidates import check_named
 from keras_transfer.workflows.pretrained import load_pretrained
 
 __all__ = ["add_heads", "build"]
@@ -58,6 +59,7 @@ def build(
         BadWeights: The weights cannot be found, read, or put into this network.
     """
     name, variant = backbone.name, backbone.variant
+    check_named(backbone)
     if isinstance(given, Text):
         # Settings are checked without data; then the largest vocabulary stands for the learnt one.
         size = given.vocabulary_size if learnt is None else len(learnt)

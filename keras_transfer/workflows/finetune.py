@@ -15,7 +15,7 @@ from keras_transfer import quiet, runs, seeds
 from keras_transfer.atomic import write_json
 from keras_transfer.cache import cache_dir
 from keras_transfer.config import rules, shorthand
-from keras_transfer.config.groups import Backbone, Batches, Head, Runtime
+from keras_transfer.config.groups import AUTO, Backbone, Batches, Head, Runtime
 from keras_transfer.config.stages import Stage
 from keras_transfer.config.tree import nested
 from keras_transfer.data import sources
@@ -33,6 +33,7 @@ from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.objectives.table import AnyObjective
+from keras_transfer.workflows.auto_backbone import choose_backbone
 from keras_transfer.workflows.comparisons import from_scratch, plain_models
 from keras_transfer.workflows.evaluation import evaluate
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
@@ -116,6 +117,10 @@ class FineTune(Recipe):
         reason = rules.broken(rules.RECIPE_RULES, self)
         if reason:
             raise BadConfiguration(reason)
+
+    def resolved(self, folder: Path, source: Any) -> FineTune:
+        """The recipe with the best backbone of this machine, if it is to be found."""
+        return choose_backbone(self, folder, source) if self.backbone.name == AUTO else self
 
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, train, evaluate; everything is written into the directory."""

@@ -133,11 +133,23 @@ class Recipe(Group):
     def run_in(self, folder: Path, name: str, source: Any) -> None:
         """Run in this directory, which is empty or holds an interrupted run of the same recipe."""
         with runs.recording(folder, name, type(self).__name__, self.settings()) as metadata:
-            metadata.update(self.train(folder, source))
+            recipe = self.resolved(folder, source)
+            if recipe is not self:
+                runs.replace_settings(folder, metadata, recipe.settings())
+            metadata.update(recipe.train(folder, source))
         # Only now: until run.json says "done", a resumed run needs the states of training.
         for home in (folder, *folder.glob("members/*")):
             for state in home.glob("*.npz"):
                 state.unlink()
+
+    def resolved(self, folder: Path, source: Any) -> Self:
+        """The recipe with all that is found by the data before a run starts; here nothing is.
+
+        Args:
+            folder: The run directory.
+            source: The data: a spec string or arrays.
+        """
+        return self
 
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, train, evaluate, write.

@@ -14,6 +14,7 @@ from keras_transfer.networks.preprocessing import preprocess
 from keras_transfer.networks.weights import (
     copy_backbone_weights,
     load_backbone_weights,
+    load_source_classifier,
     verify_weights,
 )
 
@@ -506,3 +507,34 @@ def test_real_dogs_are_dogs(shared_weights, shared_data):
     top = np.argmax(model.predict(np.stack(images), verbose=0), axis=-1)
 
     assert np.mean((top >= 151) & (top <= 268)) >= 0.85
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])
+def test_the_classifier_of_a_file_gives_the_probabilities_of_its_network(tmp_path, suffix):
+    full = keras.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, weights=None, classes=7
+    )
+    path = tmp_path / f"full{suffix}"
+    if suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            legacy_h5_format.save_weights_to_hdf5_group(file, full)
+    else:
+        (full.save if suffix == ".keras" else full.save_weights)(path)
+    backbone = build_backbone("mobilenet_v2", image_size=32, variant={"alpha": 0.35})
+    load_backbone_weights(backbone, str(path), name="mobilenet_v2", variant={"alpha": 0.35})
+    pixels = np.random.default_rng(0).uniform(-1, 1, (3, 32, 32, 3)).astype("float32")
+    features = keras.ops.convert_to_numpy(backbone(pixels)).mean(axis=(1, 2))
+
+    found = load_source_classifier(path, backbone, name="mobilenet_v2")
+    expected = keras.ops.convert_to_numpy(full(pixels, training=False))
+    assert found.probabilities(features) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_file_without_top_or_with_hidden_layers_has_no_classifier(tmp_path):
+    backbone = small()
+    backbone.save_weights(tmp_path / "plain.weights.h5")
+    classifier_of(backbone, "convnet_small").save_weights(tmp_path / "deep.weights.h5")
+
+    for name in ("plain", "deep"):
+        path = tmp_path / f"{name}.weights.h5"
+        assert load_source_classifier(path, backbone, name="convnet_small") is None

@@ -1,0 +1,1 @@
+"""Scores of data and features across domains: arrays in, numbers out."""
