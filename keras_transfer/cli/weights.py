@@ -49,7 +49,7 @@ def list_() -> None:
     for name in BACKBONES:
         if name in HUB_BACKBONES:
             preset = place_of(name)
-            said = f"{'present' if preset.present else 'absent '}  {preset.handle}"
+            said = f"{'present' if preset.present else 'absent '}  {preset.url}"
         elif name not in imagenet.IMAGENET:
             said = "no ImageNet weights are published"
         else:
@@ -77,7 +77,7 @@ def _say_preset(name: str) -> None:
     place = place_of(name)
     gated = "; it has to be accepted on the page of the weights first" if place.gated else ""
     click.echo(f"folder   {place.path}  ({'present' if place.present else 'absent'})")
-    click.echo(f"from     {place.handle}")
+    click.echo(f"from     {place.url}")
     click.echo(f"license  {place.license}{gated}")
 
 

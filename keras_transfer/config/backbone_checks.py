@@ -6,7 +6,9 @@ from typing import Any
 
 from keras_transfer.config.groups import AUTO
 from keras_transfer.config.recipe_checks import is_text, single_class
+from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.custom import is_keras_file
+from keras_transfer.networks.hub_backbones import HUB_BACKBONES
 from keras_transfer.networks.preprocessing import PREPROCESSINGS
 
 
@@ -29,6 +31,29 @@ def keras_file(recipe: Any) -> str:
             "weights = imagenet, or the path of a file."
         )
     return ""
+
+
+def token_pooling(recipe: Any) -> str:
+    """A class token of a network for images that has none."""
+    name = recipe.backbone.name
+    row = BACKBONES.get(name)  # there is none of a file
+    if recipe.head.pooling != "token" or is_text(recipe) or (row and row.prefix_tokens):
+        return ""
+    having = ", ".join(key for key, row in BACKBONES.items() if row.prefix_tokens)
+    return (
+        f"pooling = token takes the class token, and {name} has none. Use avg, or one of {having}."
+    )
+
+
+def preset_weights(recipe: Any) -> str:
+    """A preset of a network that is not of KerasHub."""
+    name, weights = recipe.backbone.name, recipe.backbone.weights
+    if not weights.startswith("preset:") or name in HUB_BACKBONES or name == AUTO:
+        return ""
+    return (
+        f"weights = {weights}: {name} is no network of KerasHub, so it has no presets. Those that "
+        f"have are {', '.join(HUB_BACKBONES)}."
+    )
 
 
 def stated_preprocessing(recipe: Any) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 # No import of Keras or TensorFlow here: recipes are checked in `list` and `show` as well.
 from keras_transfer.errors import UnknownName
-from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
 MIN_ALPHA = 0.05
@@ -262,7 +261,7 @@ def modality(recipe: Any) -> str:
 def text_only(recipe: Any) -> str:
     pooling = recipe.head.pooling
     if not is_text(recipe):
-        return _token_pooling(recipe) if pooling == "token" else ""
+        return ""
     if pooling not in ("avg", "max", "token"):
         return f"pooling = {pooling} is for images; use avg, max or token for texts."
     # Files are refused as well: embeddings are useless without the vocabulary of their run.
@@ -279,17 +278,6 @@ def text_only(recipe: Any) -> str:
     if recipe.method.type != "supervised":
         return f"method = {recipe.method.type} does not support texts yet; use supervised."
     return ""
-
-
-def _token_pooling(recipe: Any) -> str:
-    name = recipe.backbone.name
-    row = BACKBONES.get(name)  # there is none of a file
-    if row is not None and row.prefix_tokens:
-        return ""
-    having = ", ".join(key for key, row in BACKBONES.items() if row.prefix_tokens)
-    return (
-        f"pooling = token takes the class token, and {name} has none. Use avg, or one of {having}."
-    )
 
 
 def boosted_trees(recipe: Any) -> str:

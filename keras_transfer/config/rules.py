@@ -187,11 +187,22 @@ RECIPE_RULES: tuple[Rule, ...] = (
         [{"backbone": "net.keras"}],
     ),
     Rule(
+        ("backbone", "pooling"),
+        "only vision transformers have a class token",
+        backbone_checks.token_pooling,
+        [{"pooling": "token"}],
+    ),
+    Rule(
+        ("backbone", "weights"),
+        "presets are of networks of KerasHub",
+        backbone_checks.preset_weights,
+        [{"weights": "preset:folder"}],
+    ),
+    Rule(
         ("input=text", "pooling", "weights", "mixup", "cutmix", "schedule", "method"),
         "some settings are for images only",
         checks.text_only,
         [
-            {"pooling": "token"},
             *(
                 {"input": "text", "backbone": "transformer_tiny", "weights": "none", **more}
                 for more in (

@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
     path: Path
     present: bool
-    handle: str
+    url: str
     license: str
     gated: bool
 
@@ -131,7 +131,7 @@ def _loaded(name: str, weights: str, **arguments: Any) -> Any:
 def _folder(name: str, weights: str) -> str:
     if not weights.startswith(PRESET):
         place = place_of(name)
-        return str(place.path) if place.present else place.handle
+        return str(place.path) if place.present else place.url
     path = Path(weights.removeprefix(PRESET)).expanduser()
     if not (path / "config.json").is_file():
         raise BadWeights(

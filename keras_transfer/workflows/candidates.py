@@ -14,6 +14,8 @@ from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration, BadWeights
 from keras_transfer.networks import imagenet
 from keras_transfer.networks.backbones import BACKBONES
+from keras_transfer.networks.hub_backbones import HUB_BACKBONES
+from keras_transfer.networks.hub_presets import PRESET, place_of
 from keras_transfer.networks.published import IMAGENET
 
 __all__ = [
@@ -69,13 +71,19 @@ def label(backbone: Backbone) -> str:
 
 
 def local_backbones(image_size: int | None = None) -> list[Backbone]:
-    """The backbones, in all variants, whose ImageNet weights are in Keras's cache folder.
+    """The backbones, in all variants, whose pretrained weights are in the cache of Keras or Kaggle.
 
     Args:
         image_size: As for ``imagenet.where``.
     """
-    specs = (parsed(key.replace(" ", ":")) for key in IMAGENET)
-    return [spec for spec in specs if imagenet.where(spec.name, spec.variant, image_size).present]
+    specs = (parsed(key.replace(" ", ":")) for key in [*IMAGENET, *HUB_BACKBONES])
+    return [spec for spec in specs if _place(spec, image_size).present]
+
+
+def _place(backbone: Backbone, image_size: int | None) -> Any:
+    if backbone.name in HUB_BACKBONES:
+        return place_of(backbone.name)
+    return imagenet.where(backbone.name, backbone.variant, image_size)
 
 
 def candidates(named: Sequence[str], image_size: int | None = None) -> list[Backbone]:
@@ -109,14 +117,16 @@ def _check(backbone: Backbone, image_size: int | None) -> None:
     """Refuse weights that are missing or misfit before hours of work on others."""
     weights = backbone.weights
     if weights == "imagenet":
-        place = imagenet.where(backbone.name, backbone.variant, image_size)
+        place = _place(backbone, image_size)
         if not place.present:
             raise BadWeights(
-                f"The ImageNet weights of {label(backbone)} are not on this machine: {place.path} "
-                f"does not exist. Download them from {place.url}, name a file by --weights "
-                f"{option_text(backbone)}=FILE, or leave this backbone out."
+                f"The pretrained weights of {label(backbone)} are not on this machine: "
+                f"{place.path} does not exist. Download them from {place.url}, name others by "
+                f"--weights {option_text(backbone)}=FILE, or leave this backbone out."
             )
-    elif ":" not in weights or Path(weights).exists():  # not run:DIR or another source
+        return
+    # Not run:DIR or another source, which is checked when it is read.
+    if weights.startswith(PRESET) or ":" not in weights or Path(weights).exists():
         from keras_transfer.networks.weights import verify_weights
 
         if weights == "none":

@@ -343,7 +343,7 @@ def test_without_a_network_it_is_said_where_to_get_the_weights(monkeypatch, tmp_
     place = hub_presets.place_of("dinov3_small")
     assert not place.present
     assert place.path == tmp_path / "models/keras/dinov3/keras/dinov3_vit_small_lvd1689m/1"
-    error = hub_presets._unreadable("dinov3_small", place.handle, "imagenet", OSError("offline"))
+    error = hub_presets._unreadable("dinov3_small", place.url, "imagenet", OSError("offline"))
     assert "kagglehub.model_download('keras/dinov3/keras/dinov3_vit_small_lvd1689m/1')" in error
     assert "license has to be accepted" in error
 
