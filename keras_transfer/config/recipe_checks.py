@@ -55,10 +55,15 @@ def carry_first(recipe: Any) -> str:
     before = None
     for stage in recipe.stages:
         name = stage.optimizer.name
-        if stage.carry and (before is None or before.optimizer.name != name):
+        solved = before is not None and before.solved
+        if stage.carry and (before is None or solved or before.optimizer.name != name):
             # Only the neighbour counts: each stage builds a new optimizer, and older state is
             # dropped.
-            problem = "is the first" if before is None else f"comes after {before.optimizer.name}"
+            problem = (
+                "is the first"
+                if before is None
+                else f"comes after {before.optimizer.solver if solved else before.optimizer.name}"
+            )
             return (
                 f"The stage {stage.name!r} {problem}, so its {name} has no state to start from; "
                 "carry needs an earlier stage with the same optimizer."
@@ -88,12 +93,13 @@ def soup_monitor(recipe: Any) -> str:
 
 
 def auto_rate(recipe: Any) -> str:
-    later = [stage.name for stage in recipe.stages[1:] if stage.learning_rate == "auto"]
+    trained = [stage for stage in recipe.stages if not stage.solved]
+    later = [stage.name for stage in trained[1:] if stage.learning_rate == "auto"]
     if not later:
         return ""
     return (
         f"The stage {later[0]!r} has learning_rate = auto; a sweep finds the rate of the first "
-        "stage only. Give it a number."
+        "stage that an optimizer trains only. Give it a number."
     )
 
 

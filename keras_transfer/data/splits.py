@@ -13,7 +13,7 @@ from keras_transfer.data.samples import SPLITS, Samples
 from keras_transfer.data.stratify import choose, deal, level, proportional
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
-__all__ = ["conflicts", "keep_classes", "leaks", "limit", "split", "torn_groups"]
+__all__ = ["conflicts", "connected", "keep_classes", "leaks", "limit", "split", "torn_groups"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -141,7 +141,7 @@ def split(
             to train on have weight 0. The data's own val and test may lack classes, with a warning.
     """
     order = _by_key(samples, np.ones(len(samples), bool))
-    families = _families(samples.digests[order], samples.groups[order])
+    families = connected(samples.digests[order], samples.groups[order])
     splits = np.empty(len(samples), object)
     # test before val: an undecided relative of both joins the test split.
     splits[order] = _decide(samples.take(order), families, {"test": test, "val": val}, seed)
@@ -155,7 +155,7 @@ def split(
     return _fewer(result, train, seed if train_seed is None else train_seed)
 
 
-def _families(*relations: np.ndarray) -> np.ndarray:
+def connected(*relations: np.ndarray) -> np.ndarray:
     """(n,) int32: the same number for examples that share a value, directly or transitively."""
     from scipy.sparse import coo_array  # here: listing recipes must stay instant
     from scipy.sparse.csgraph import connected_components
