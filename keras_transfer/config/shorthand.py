@@ -37,7 +37,7 @@ def _every(setting: str) -> Callable[[Stages, Any], Stages]:
 
 
 def _solved(stage: Mapping[str, Any]) -> bool:
-    return bool(stage.get("optimizer", {}).get("solver"))
+    return stage.get("optimizer", {}).get("solver") == "logistic"
 
 
 def _trained(setting: str) -> Callable[[Stages, Any], Stages]:

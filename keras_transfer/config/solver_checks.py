@@ -1,12 +1,14 @@
-"""Checks of stages that are solved instead of trained; see ``config.rules``."""
+"""Which stages are solved instead of trained, and what they exclude; see ``config.rules``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from keras_transfer.config.recipe_checks import single_class
+from keras_transfer.config.recipe_checks import blends, hyperrule, single_class
+from keras_transfer.config.stages import Stage
 
-__all__ = ["solver", "solver_alone"]
+__all__ = ["resolved", "solver", "solver_alone"]
 
 METHODS = ("supervised", "bagging")
 IMBALANCE = {"focal": "another loss", "smote": "synthetic features"}
@@ -63,9 +65,13 @@ def _network(recipe: Any) -> str:
 
 
 def _objective(recipe: Any) -> str:
-    if not single_class(recipe):
+    # A named output may have examples without a class.
+    if not single_class(recipe) or isinstance(recipe.objective, dict):
         types = ", ".join(objective.type for objective in recipe.objectives.values())
-        return f"which is for a single classification, and objective is {types}. Leave solver out."
+        return (
+            f"which is for one classification of the labels, and objective is {types}. "
+            "Leave solver out."
+        )
     (objective,) = recipe.objectives.values()
     if objective.imbalance in IMBALANCE:
         return (
@@ -73,3 +79,30 @@ def _objective(recipe: Any) -> str:
             "imbalance = class_weight, or leave solver out."
         )
     return ""
+
+
+def resolved(recipe: Any, fits: bool) -> Iterator[Stage]:
+    """The stages, with solver = auto decided.
+
+    Args:
+        recipe: The recipe.
+        fits: Whether the problem is small enough to be solved.
+    """
+    for stage, after in zip(recipe.stages, (*recipe.stages[1:], None), strict=True):
+        if stage.optimizer.solver != "auto":
+            yield stage
+        elif fits and _solvable(recipe, stage) and not (after and after.carry):
+            yield Stage(stage.name, solver="logistic", views=stage.views)
+        else:
+            optimizer = stage.optimizer.model_copy(update={"solver": None})
+            yield stage.model_copy(update={"optimizer": optimizer})
+
+
+def _solvable(recipe: Any, stage: Stage) -> bool:
+    """Whether a stage that leaves it open can be solved, with the loss that was asked for."""
+    if recipe.method.type != "supervised" or _network(recipe) or _objective(recipe):
+        return False
+    # Another loss, or a rate, is a wish for an optimizer.
+    asked = blends(recipe) or recipe.objective.label_smoothing or recipe.head.l1 or recipe.head.l2
+    open_ = stage.frozen and stage.views != "fresh" and stage.learning_rate != "auto"
+    return bool(open_ and not asked and not hyperrule(recipe))

@@ -66,9 +66,9 @@ NOT_SOLVED = (
 
 
 def _solver_only(stage: Any) -> str:
-    solver = stage.optimizer.solver
-    if solver is None:
+    if not stage.solved:
         return ""
+    solver = stage.optimizer.solver
     others = {"optimizer": stage.optimizer.model_copy(update={"solver": None})}
     for name in NOT_SOLVED:
         if others.get(name, getattr(stage, name)) != type(stage).model_fields[name].default:

@@ -53,8 +53,10 @@ class Optimizer(Group):
     clipnorm: Positive | None = Field(None, description="largest norm of all gradients together")
     clipvalue: Positive | None = Field(None, description="largest absolute value in a gradient")
     accumulate: Count = Field(1, description="batches whose mean gradient makes one update")
-    solver: Literal["logistic"] | None = Field(
-        None, description="logistic: solve the linear head to convergence instead of training it"
+    solver: Literal["logistic", "auto"] | None = Field(
+        None,
+        description="logistic: solve the linear head to convergence instead of training it; auto: "
+        "where that is possible",
     )
 
 
@@ -128,7 +130,7 @@ class Stage(Group):
     @property
     def solved(self) -> bool:
         """Whether a solver computes the head, and no optimizer trains."""
-        return self.optimizer.solver is not None
+        return self.optimizer.solver == "logistic"
 
     def known_rate(self) -> float:
         """The learning rate.

@@ -18,11 +18,22 @@ from keras_transfer.data.splits import connected
 from keras_transfer.errors import BadData, CheckFailed
 from keras_transfer.features.store import Table
 from keras_transfer.learners.logistic import Examples, LinearHead, fit_logistic
+from keras_transfer.networks.network import Network
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
-__all__ = ["solve_head"]
+__all__ = ["solvable", "solve_head"]
 
 logger = logging.getLogger("keras_transfer")
+
+MAX_PRODUCTS = 1e10
+"""Most examples x channels x classes for ``solver = auto``: some minutes on one core."""
+
+
+def solvable(network: Network, n: int) -> bool:
+    """Whether the linear head of a network can be solved for n examples in memory and minutes."""
+    last = next(layer for layer in network.model.layers if layer.name.endswith("logits"))
+    channels, classes = last.kernel.shape
+    return n * channels * classes <= MAX_PRODUCTS and fits(_bytes(n * channels), 2 * SHARE)
 
 
 def solve_head(
@@ -68,14 +79,18 @@ def _features(views: Sequence[Table | None], used: np.ndarray) -> np.ndarray:
     tables = [table for table in views if table is not None]
     if len(tables) < len(views):
         raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
-    size = 4 * len(views) * len(used) * int(np.prod(tables[0].shape))
-    # The features, their standardised copy, and what the solver makes of it.
-    if not fits(3 * size, 2 * SHARE):
+    size = _bytes(len(views) * len(used) * int(np.prod(tables[0].shape)))
+    if not fits(size, 2 * SHARE):
         raise CheckFailed(
-            f"solver = logistic would need {3 * size / 1e9:.1f} GB of memory for the features of "
+            f"solver = logistic would need {size / 1e9:.1f} GB of memory for the features of "
             f"{len(used):,} examples. Leave solver out: an optimizer takes them batch by batch."
         )
     return np.stack([table.take(used).reshape(len(used), -1) for table in tables])
+
+
+def _bytes(numbers: int) -> int:
+    """The features, their standardised copy, and what the solver makes of it."""
+    return 3 * 4 * numbers
 
 
 def _report(solved: LinearHead, n: int, seconds: float) -> None:

@@ -90,6 +90,10 @@ def test_tuning_starts_at_the_solution_and_is_kept_only_if_it_is_better(images, 
     gentle = PLAIN.changed(data=images, stages=[SOLVED, TUNE | {"learning_rate": 1e-6}])
     tuned = gentle.run(out=tmp_path / "tuned", name="x")
 
+    auto = {"name": "head", "solver": "auto", "epochs": 2, "learning_rate": 0.1}
+    same = PLAIN.changed(data=images, stages=[auto]).run(out=tmp_path / "same", name="x")
+    assert equal(same, head)
+    assert same.history == head.history
     assert [row["stage"] for row in worse.history] == ["head", "tune"]
     first, second = (row["val_loss"] for row in worse.history)
     assert second > first
