@@ -115,9 +115,12 @@ class Stop(logging.Handler):
 
 
 @pytest.fixture(scope="module")
-def straight(images, tmp_path_factory):
+def straight(images, cache, tmp_path_factory):
     recipe = PLAIN.changed(data=images, stages=[SOLVED, TUNE])
-    return recipe.run(out=tmp_path_factory.mktemp("straight") / "run", name="x")
+    with pytest.MonkeyPatch.context() as patch:
+        # The engine is chosen by a timing, once for each cache.
+        patch.setenv("KT_CACHE_DIR", str(cache))
+        return recipe.run(out=tmp_path_factory.mktemp("straight") / "run", name="x")
 
 
 @pytest.mark.parametrize(
