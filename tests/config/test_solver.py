@@ -4,6 +4,7 @@ import pytest
 
 from keras_transfer import BadConfiguration, Classify, FineTune
 from keras_transfer.config.solver_checks import resolved
+from keras_transfer.studies import curves, spaces
 
 AUTO = {"name": "head", "solver": "auto", "epochs": 4, "learning_rate": 0.01, "patience": 2}
 TUNE = {"name": "tune", "unfreeze": "block5", "learning_rate": 1e-5}
@@ -78,3 +79,21 @@ def test_shorthand_changes_the_stages_of_auto_as_any_others():
 def test_what_a_solver_has_no_use_for_is_refused_if_it_is_asked_for_by_name():
     with pytest.raises(BadConfiguration, match="solver = logistic has no epochs"):
         RECIPE.changed(stages=[AUTO | {"solver": "logistic"}])
+
+
+def test_a_learning_curve_gives_more_epochs_to_the_stages_that_are_trained():
+    recipe = RECIPE.changed(stages=[{"name": "head", "solver": "logistic"}, TUNE])
+
+    smaller = curves._smaller(recipe, 32, 64)
+
+    assert smaller.stages[0] == recipe.stages[0]
+    assert smaller.stages[1].epochs == 2 * recipe.stages[1].epochs
+
+
+def test_a_search_takes_the_rate_of_the_first_stage_that_is_trained():
+    recipe = RECIPE.changed(stages=[{"name": "head", "solver": "logistic"}, TUNE])
+    (rate, *_) = spaces.read_space([], recipe, recipe)
+
+    assert (rate.path, rate.values) == ("lr", (1e-6, 1e-4))
+    with pytest.raises(BadConfiguration, match="fixed by another option"):
+        spaces.read_space(["lr=log:1e-6:1e-4"], recipe.changed(lr=1e-4), recipe)
