@@ -124,6 +124,7 @@ def our_sides(network: str, asked: argparse.Namespace, seed: int, home: Path) ->
     for stage, epochs in zip(stages, asked.epochs, strict=True):
         # As the textbook does it: all epochs, at one rate.
         stage.update(epochs=epochs, patience=None)
+        stage["optimizer"]["solver"] = None
     options = ["--data", asked.data, "--weights", NETWORKS[network], "--seed", str(seed)]
     options += setting("stages", [stage for stage in stages if stage["epochs"]])
     options += setting("augment", AUGMENT)

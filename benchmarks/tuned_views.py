@@ -55,6 +55,7 @@ def trained(data: str, mode: str, seed: int, limit: int | None) -> dict[str, flo
     """Accuracy, seconds, and seconds of both processors in one run without any cache."""
     options = ["--data", SHARED / "data" / data, "--weights", WEIGHTS, "--seed", str(seed)]
     options += setting("augment", AUGMENT[data]) if AUGMENT[data] else []
+    options += setting("stages.0.optimizer.solver", None)  # views are for epochs of training
     options += ["--limit", str(limit)] if limit else []
     with tempfile.TemporaryDirectory() as home:
         before = processor_seconds()

@@ -49,6 +49,7 @@ def trained(data: str, asked: argparse.Namespace, home: Path) -> dict[str, list[
     """A run for each mode and seed."""
     options = ["--data", SHARED / "data" / data, "--weights", WEIGHTS]
     options += setting("augment", DATA[data]) if DATA[data] else []
+    options += setting("stages.0.optimizer.solver", None)  # views are for epochs of training
     for name in ("epochs", "limit"):
         value = getattr(asked, name)
         options += [f"--{name}", str(value)] if value else []

@@ -11,7 +11,8 @@ recipe = Classify(
     head=Head(pooling="avg", dropout=0.2),
     augment=Augment(horizontal_flip=True),
     stages=(
-        Stage("head", epochs=5, learning_rate=1e-3),
+        # Solved where it is linear; the epochs are for other heads and objectives.
+        Stage("head", solver="auto", epochs=5, learning_rate=1e-3),
         Stage("tune", epochs=4, learning_rate=2e-5, unfreeze="block_13", schedule="cosine"),
     ),
 )

@@ -28,8 +28,12 @@ FILES = ("history.csv", "predictions.csv", "predictions_val.csv")
 CATSDOGS = [
     *("run", "mobilenet_v2_catsdogs", "--data", str(SHARED / "data" / "cats_dogs")),
     *("--set", "variant.alpha=0.35", "--limit", "240", "--batch-size", "16", "--engine", "keras"),
-    # What auto chose before the stages that tune saw augmented views, and the recipe's rate then.
-    *("--views", "clean", "--set", "stages.1.learning_rate=5e-5"),
+    # What auto chose before the stages that tune saw augmented views.
+    *("--views", "clean"),
+    # The stages of the recipe then: a head by Adam, and another rate.
+    "--set",
+    "stages=[{name: head, epochs: 5, learning_rate: 1e-3}, {name: tune, epochs: 4, "
+    "learning_rate: 5e-5, unfreeze: block_13, schedule: cosine}]",
     *("--weights", str(SHARED / "weights" / "mobilenet_v2_0.35_224_no_top.weights.h5")),
 ]
 HEAD = ["--set", "stages=[{name: head, epochs: 3}]"]

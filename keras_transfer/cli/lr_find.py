@@ -44,7 +44,12 @@ def _command(name: str, module: ModuleType) -> click.Command:
 
 @click.group("lr-find", cls=Recipes, make=_command, subcommand_metavar="NAME [OPTIONS]")
 def lr_find() -> None:
-    """Sweep the learning rate of a recipe's first stage, and suggest one; no training."""
+    """Sweep the learning rate of a recipe's first trained stage, and suggest one; no training."""
+
+
+def _first_rate(recipe: Any) -> Any:
+    """The rate of the first stage that an optimizer trains; None where none does."""
+    return next((stage.learning_rate for stage in recipe.stages if not stage.solved), None)
 
 
 def _find(name: str, base: Any, given: dict[str, Any]) -> None:
@@ -53,7 +58,12 @@ def _find(name: str, base: Any, given: dict[str, Any]) -> None:
     # These have no option here, but -c and --set can still name them.
     if recipe.baselines != base.baselines:
         raise BadConfiguration(f"baselines: {MEANINGLESS['baselines']}, so leave it out.")
-    if recipe.stages[0].learning_rate != base.stages[0].learning_rate:
+    rate = _first_rate(recipe)
+    if rate is None:
+        raise BadConfiguration(
+            "Every stage has a solver, which needs no rate. Add a stage that an optimizer trains."
+        )
+    if rate != _first_rate(base):
         raise BadConfiguration(f"lr: {MEANINGLESS['lr']}, so leave it out.")
     if recipe.stages[0].schedule == "bit":
         raise BadConfiguration(

@@ -10,6 +10,19 @@ from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.custom import is_keras_file
 from keras_transfer.networks.hub_backbones import HUB_BACKBONES
 from keras_transfer.networks.preprocessing import PREPROCESSINGS
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES
+
+
+def modality(recipe: Any) -> str:
+    """A network for texts with images, or the other way round."""
+    name, text = recipe.backbone.name, recipe.backbone.name in TEXT_BACKBONES
+    if text == is_text(recipe):
+        return ""
+    required = "text" if text else "image"
+    return (
+        f"backbone = {name} takes {required}s, and input = {recipe.input.type}. Use "
+        f"--input {required}, or another backbone."
+    )
 
 
 def keras_file(recipe: Any) -> str:

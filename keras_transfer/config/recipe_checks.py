@@ -9,7 +9,6 @@ from typing import Any
 
 # No import of Keras or TensorFlow here: recipes are checked in `list` and `show` as well.
 from keras_transfer.errors import UnknownName
-from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
 MIN_ALPHA = 0.05
 """Below it float32 underflows in the gamma samples of Keras, and proportions become 1/2."""
@@ -56,10 +55,15 @@ def carry_first(recipe: Any) -> str:
     before = None
     for stage in recipe.stages:
         name = stage.optimizer.name
-        if stage.carry and (before is None or before.optimizer.name != name):
+        solved = before is not None and before.solved
+        if stage.carry and (before is None or solved or before.optimizer.name != name):
             # Only the neighbour counts: each stage builds a new optimizer, and older state is
             # dropped.
-            problem = "is the first" if before is None else f"comes after {before.optimizer.name}"
+            problem = (
+                "is the first"
+                if before is None
+                else f"comes after {before.optimizer.solver if solved else before.optimizer.name}"
+            )
             return (
                 f"The stage {stage.name!r} {problem}, so its {name} has no state to start from; "
                 "carry needs an earlier stage with the same optimizer."
@@ -100,12 +104,13 @@ def soup_monitor(recipe: Any) -> str:
 
 
 def auto_rate(recipe: Any) -> str:
-    later = [stage.name for stage in recipe.stages[1:] if stage.learning_rate == "auto"]
+    trained = [stage for stage in recipe.stages if not stage.solved]
+    later = [stage.name for stage in trained[1:] if stage.learning_rate == "auto"]
     if not later:
         return ""
     return (
         f"The stage {later[0]!r} has learning_rate = auto; a sweep finds the rate of the first "
-        "stage only. Give it a number."
+        "stage that an optimizer trains only. Give it a number."
     )
 
 
@@ -245,17 +250,6 @@ def classes_setting(recipe: Any) -> str:
 
 def is_text(recipe: Any) -> bool:
     return recipe.input.type == "text"
-
-
-def modality(recipe: Any) -> str:
-    name, text = recipe.backbone.name, recipe.backbone.name in TEXT_BACKBONES
-    if text == is_text(recipe):
-        return ""
-    required = "text" if text else "image"
-    return (
-        f"backbone = {name} takes {required}s, and input = {recipe.input.type}. Use "
-        f"--input {required}, or another backbone."
-    )
 
 
 def text_only(recipe: Any) -> str:

@@ -6,6 +6,7 @@ from keras_transfer.config import backbone_checks
 from keras_transfer.config import recipe_checks as checks
 from keras_transfer.config.backbone_checks import auto_backbone
 from keras_transfer.config.rule import Rule, broken
+from keras_transfer.config.solver_checks import solver, solver_alone
 from keras_transfer.config.stage_rules import STAGE_RULES
 
 __all__ = ["RECIPE_RULES", "STAGE_RULES", "Rule", "broken", "table"]
@@ -19,6 +20,9 @@ def table() -> str:
     ]
     return "\n".join(["| settings | why they exclude each other |", "|---|---|", *rows])
 
+
+SOLVED = {"stage.unfreeze": None, "stage.epochs": 10}
+"""A stage with the settings that a solver accepts."""
 
 RECIPE_RULES: tuple[Rule, ...] = (
     Rule(
@@ -108,7 +112,7 @@ RECIPE_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("learning_rate", "stages"),
-        "a sweep finds the rate of the first stage",
+        "a sweep finds the rate of the first stage that an optimizer trains",
         checks.auto_rate,
         [{"stage.learning_rate": "auto"}],
     ),
@@ -164,9 +168,39 @@ RECIPE_RULES: tuple[Rule, ...] = (
         ],
     ),
     Rule(
+        ("solver", "units", "engine", "objective", "method", "imbalance"),
+        "a solver finds the linear head of a classification from stored features and labels",
+        solver,
+        [
+            {"stage.solver": "logistic", **SOLVED, **others}
+            for others in (
+                {"units": (8,)},
+                {"engine": "none"},
+                {"objective": "multilabel"},
+                {"method": "distill:run:teacher"},
+                {"imbalance": "focal"},
+                {"imbalance": "smote"},
+            )
+        ],
+    ),
+    Rule(
+        ("solver", "dropout", "l1", "l2", "mixup", "cutmix", "label_smoothing"),
+        "these change how an optimizer trains, so a stage must have one",
+        solver_alone,
+        [
+            {"stage.solver": "logistic", "stages": 1, **SOLVED, **others}
+            for others in (
+                {"dropout": 0.2},
+                {"l2": 0.1},
+                {"mixup": 0.2},
+                {"label_smoothing": 0.1},
+            )
+        ],
+    ),
+    Rule(
         ("backbone", "input"),
         "a network takes images or texts",
-        checks.modality,
+        backbone_checks.modality,
         [{"backbone": "transformer_tiny", "input": "image"}, {"input": "text"}],
     ),
     Rule(

@@ -36,26 +36,41 @@ def _every(setting: str) -> Callable[[Stages, Any], Stages]:
     return lambda stages, value: [{**stage, setting: value} for stage in stages]
 
 
+def _solved(stage: Mapping[str, Any]) -> bool:
+    return stage.get("optimizer", {}).get("solver") == "logistic"
+
+
+def _trained(setting: str) -> Callable[[Stages, Any], Stages]:
+    """Of every stage that an optimizer trains."""
+    return lambda stages, value: [
+        stage if _solved(stage) else {**stage, setting: value} for stage in stages
+    ]
+
+
 def _lr(stages: Stages, rate: Any) -> Stages:
-    """The rate of the first stage; those of the others keep their proportion to it."""
-    first, *rest = stages
-    if rate == "auto" or first["learning_rate"] == "auto":
-        return [{**first, "learning_rate": rate}, *rest]
-    factor = rate / first["learning_rate"]
-    return [{**stage, "learning_rate": stage["learning_rate"] * factor} for stage in stages]
+    """The rate of the first stage with one; those of the others keep their proportion to it."""
+    first, *rest = (stage["learning_rate"] for stage in stages if not _solved(stage))
+    factor = 1 if "auto" in (rate, first) else rate / first
+    rates = iter([rate, *(other * factor for other in rest)])
+    return [
+        stage if _solved(stage) else {**stage, "learning_rate": next(rates)} for stage in stages
+    ]
 
 
 def _schedule(stages: Stages, name: str) -> Stages:
     if name != "bit":
-        return _every("schedule")(stages, name)
+        return _trained("schedule")(stages, name)
     # One stage without warm-up and carry: the rule sets its own, and there is no stage before.
-    return [{**stages[0], "name": "bit", "schedule": "bit", "warmup_epochs": 0.0, "carry": False}]
+    rule = {"name": "bit", "schedule": "bit", "warmup_epochs": 0.0, "carry": False}
+    return [{**stages[0], **rule, "optimizer": {**stages[0]["optimizer"], "solver": None}}]
 
 
 SHORTHAND: Table[Shorthand] = Table(
     "setting",
     {
-        "epochs": Shorthand(Count, "epochs per stage; overrides the stages' own", _every("epochs")),
+        "epochs": Shorthand(
+            Count, "epochs per stage; overrides the stages' own", _trained("epochs")
+        ),
         "lr": Shorthand(
             Rate, "learning rate of the first stage, others in proportion; auto: by a sweep", _lr
         ),
@@ -63,7 +78,7 @@ SHORTHAND: Table[Shorthand] = Table(
             StageSchedule, "schedule of every stage; bit: BiT-HyperRule, which sets more", _schedule
         ),
         "layer_decay": Shorthand(
-            Decay, "rate factor from each block to the block before it", _every("layer_decay")
+            Decay, "rate factor from each block to the block before it", _trained("layer_decay")
         ),
         "views": Shorthand(
             Views, "augmented views kept per image: auto, clean, fresh or N", _every("views")
@@ -94,7 +109,7 @@ def apply(stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Stag
         given: As ``checked`` returns it.
 
     Raises:
-        BadConfiguration: BiT-HyperRule would set these itself.
+        BadConfiguration: BiT-HyperRule would set these itself, or no stage has them.
     """
     settings = [dict(stage) for stage in stages]
     # Before anything is applied: the order of the options must not decide what is refused.
@@ -104,6 +119,13 @@ def apply(stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Stag
             raise BadConfiguration(
                 f"schedule = bit finds {name} by the number of images; leave {name} out, or choose "
                 "another schedule."
+            )
+    solved = all(map(_solved, settings)) and not bit
+    for name in ("epochs", "lr", "schedule", "layer_decay"):
+        if solved and name in given:
+            raise BadConfiguration(
+                f"{name} is for stages that an optimizer trains, and every stage has a solver. "
+                f"Leave {name} out."
             )
     for name, value in given.items():
         settings = SHORTHAND[name].apply(settings, value)

@@ -112,6 +112,45 @@ def _clipping(stage: Any) -> str:
     return "clipnorm and clipvalue both bound the gradients; choose one"
 
 
+NOT_SOLVED = (
+    *("epochs", "learning_rate", "optimizer", "schedule", "warmup_epochs", "decay"),
+    *("layer_decay", "average", "carry", "l2_sp", "l2_sp_head", "patience"),
+)
+"""Settings of a stage that trains by an optimizer."""
+
+
+def _solver_only(stage: Any) -> str:
+    if not stage.solved:
+        return ""
+    solver = stage.optimizer.solver
+    others = {"optimizer": stage.optimizer.model_copy(update={"solver": None})}
+    for name in NOT_SOLVED:
+        if others.get(name, getattr(stage, name)) != type(stage).model_fields[name].default:
+            return (
+                f"solver = {solver} has no {name}: it solves the head to convergence. Leave {name} "
+                "out, or solver"
+            )
+    return ""
+
+
+def _solver_frozen(stage: Any) -> str:
+    if not stage.solved or stage.frozen:
+        return ""
+    return (
+        f"solver = {stage.optimizer.solver} solves a head on a frozen backbone. Leave unfreeze "
+        "out, and tune in a stage after it"
+    )
+
+
+def _solver_views(stage: Any) -> str:
+    if not stage.solved or stage.views != "fresh":
+        return ""
+    return (
+        f"solver = {stage.optimizer.solver} takes all features at once, and views = fresh makes "
+        "others in every epoch. Use views = clean, or a number"
+    )
+
+
 STAGE_RULES: tuple[Rule, ...] = (
     Rule(
         ("warmup_epochs", "schedule"),
@@ -209,5 +248,32 @@ STAGE_RULES: tuple[Rule, ...] = (
         "both bound the gradients",
         _clipping,
         [{"stage.clipnorm": 1, "stage.clipvalue": 0.5}],
+    ),
+    Rule(
+        ("solver", *NOT_SOLVED),
+        "a solver needs no optimizer, rate, schedule or number of epochs",
+        _solver_only,
+        [
+            {"stage.solver": "logistic", "stage.unfreeze": None, **others}
+            for others in (
+                {"stage.epochs": 3},
+                {"stage.learning_rate": 0.1},
+                {"stage.optimizer": "sgd"},
+                {"stage.ema": 0.9},
+                {"stage.patience": 2},
+            )
+        ],
+    ),
+    Rule(
+        ("solver", "unfreeze"),
+        "a solver is for the head on a frozen backbone",
+        _solver_frozen,
+        [{"stage.solver": "logistic", "stage.unfreeze": "block5"}],
+    ),
+    Rule(
+        ("solver", "views"),
+        "a solver takes a fixed set of features",
+        _solver_views,
+        [{"stage.solver": "logistic", "stage.unfreeze": None, "stage.views": "fresh"}],
     ),
 )

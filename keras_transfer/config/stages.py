@@ -40,7 +40,7 @@ Rate = Annotated[Positive | Literal["auto"], BeforeValidator(_rate)]
 
 
 class Optimizer(Group):
-    """An optimizer of Keras. ``Optimizer("sgd")`` is ``Optimizer(name="sgd")``."""
+    """An optimizer of Keras, or a solver. ``Optimizer("sgd")`` is ``Optimizer(name="sgd")``."""
 
     primary: ClassVar[str] = "name"
 
@@ -54,6 +54,11 @@ class Optimizer(Group):
     clipnorm: Positive | None = Field(None, description="largest norm of all gradients together")
     clipvalue: Positive | None = Field(None, description="largest absolute value in a gradient")
     accumulate: Count = Field(1, description="batches whose mean gradient makes one update")
+    solver: Literal["logistic", "auto"] | None = Field(
+        None,
+        description="logistic: solve the linear head to convergence instead of training it; auto: "
+        "where that is possible",
+    )
 
 
 class Average(Group):
@@ -167,6 +172,11 @@ class Stage(Group):
     def frozen(self) -> bool:
         """Whether the stage leaves the backbone as it is."""
         return self.unfreeze in (None, "none")
+
+    @property
+    def solved(self) -> bool:
+        """Whether a solver computes the head, and no optimizer trains."""
+        return self.optimizer.solver == "logistic"
 
     def known_rate(self) -> float:
         """The learning rate.

@@ -170,6 +170,8 @@ def _smaller(recipe: FineTune, size: int, full: int) -> FineTune:
             "warmup_epochs": stage.warmup_epochs * factor,
             "patience": more(stage.patience),
         }
+        if not stage.solved  # a solver has no epochs
+        else stage.model_dump(mode="json")
         for stage in recipe.stages
     ]
     return recipe.changed(stages=stages, mixup_off_epoch=more(batches.mixup_off_epoch), **only)

@@ -139,14 +139,19 @@ def with_values(recipe: FineTune, values: dict[str, Any]) -> FineTune:
 
 
 def _defaults(recipe: FineTune) -> list[str]:
-    rate = recipe.stages[0].learning_rate
+    defaults = ["head.dropout=0:0.5", "label_smoothing=0:0.2"]
+    number = _first_trained(recipe)
+    if number is None:
+        return defaults
+    rate = recipe.stages[number].learning_rate
     # There is no number to search around, so the default of a stage takes its place.
     rate = 1e-3 if rate == "auto" else rate
-    return [
-        f"lr=log:{rate / 10:.6g}:{rate * 10:.6g}",
-        "head.dropout=0:0.5",
-        "label_smoothing=0:0.2",
-    ]
+    return [f"lr=log:{rate / 10:.6g}:{rate * 10:.6g}", *defaults]
+
+
+def _first_trained(recipe: FineTune) -> int | None:
+    """Number of the first stage that an optimizer trains, whose rate is ``lr``."""
+    return next((number for number, stage in enumerate(recipe.stages) if not stage.solved), None)
 
 
 def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
@@ -159,6 +164,8 @@ def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
     if first in ("method", "ensemble"):
         return HEADS
     path = OF_STAGES.get(setting.path, setting.path)
+    if setting.path == "lr":
+        path = path.replace("0", str(_first_trained(recipe) or 0))
     leaf, fixed = (
         _at(other.settings(), full_path(other.settings(), path)) for other in (recipe, base)
     )

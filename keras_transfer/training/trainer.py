@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,6 +101,7 @@ class Trainer:
         batches: StageBatches,
         optimizer: keras.optimizers.Optimizer,
         plan: StagePlan,
+        start: Callable[[], None] | None = None,
     ) -> None:
         """Train one stage, or the rest of it; the model then holds the best weights so far.
 
@@ -111,6 +112,7 @@ class Trainer:
             batches: Model and batches of the stage.
             optimizer: New.
             plan: Plan of the stage.
+            start: Sets weights before the first epoch.
 
         Raises:
             CheckFailed: The loss became NaN or infinite; the best model so far is in the directory.
@@ -125,6 +127,8 @@ class Trainer:
         fitted = self._compile(part, optimizer)
         self._restore(fitted, plan.carry)
         try:
+            if start is not None and self.done["epoch"] == 0:
+                start()
             if not self.done["ended"]:
                 self._fit(fitted, batches, plan, self._callbacks(part, plan))
             # With moving averages, the averages are the result; Keras assigns them after fit.

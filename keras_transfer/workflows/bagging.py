@@ -142,6 +142,6 @@ class Member(StageRunner):
         extractor = shared.before(replace(shared.cut, after=(self.head,)))
         for index in range(len(self.stages)):
             self.batches = self._batches(index, extractor)
-            self._set_rate()
+            self._set_rate(index)
             if not self.trainer.passed(index):
                 self._train(index)

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from keras_transfer import seeds
-from keras_transfer.data.balance import class_weights
 from keras_transfer.data.copies import families
 from keras_transfer.data.samples import Samples
-from keras_transfer.data.sampling import SAMPLINGS
 from keras_transfer.errors import CheckFailed
 from keras_transfer.evaluation.metrics import classification_metrics
 from keras_transfer.features.extractor import FeatureExtractor
@@ -75,7 +73,7 @@ class BoostedTrees:
         train, val = (self.samples.split(name) for name in ("train", "val"))
         features = {name: self._pooled(table) for name, table in self.tables.items()}
         booster, trees = boosted(
-            (features["train"], train.labels, self._weights(train)),
+            (features["train"], train.labels, self.strategy.example_weights(train)),
             (features["val"], val.labels),
             features["test"],
             classes=len(train.classes),
@@ -94,11 +92,3 @@ class BoostedTrees:
         if self.flattened is not None:
             features = features.reshape((-1, *self.flattened)).mean(axis=(1, 2))
         return features.reshape(len(table), -1)
-
-    def _weights(self, train: Samples) -> np.ndarray:
-        """(n,) float32; classes that an epoch would draw equally often weigh the same instead."""
-        (of_class,) = self.strategy.weights.values()
-        # Trees see no batches, so weights take the place of sampling.
-        if self.strategy.name in (*SAMPLINGS, "smote"):
-            of_class = class_weights("class_weight", train.classes, train.counts())
-        return train.weights * of_class[train.labels]

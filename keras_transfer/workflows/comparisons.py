@@ -28,10 +28,12 @@ def from_scratch(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
         source: The data: a spec, arrays or samples.
     """
     total = sum(stage.epochs for stage in recipe.stages)
+    # A solved stage counts as many epochs as a stage has by default.
     first = recipe.stages[0].model_dump(mode="json")
     first |= {"name": "scratch", "epochs": total, "unfreeze": "all"}
     # Random weights have to train all of them.
     first |= {"trainable": "all", "lora": None, "lora_alpha": None}
+    first["optimizer"]["solver"] = None
     more: dict[str, Any] = {}
     if getattr(recipe.objective, "imbalance", "") == "smote":
         # There are no features to make others up from while everything is trained.

@@ -16,6 +16,7 @@ from keras_transfer.atomic import write_json
 from keras_transfer.cache import cache_dir
 from keras_transfer.config import rules, shorthand
 from keras_transfer.config.groups import AUTO, Backbone, Batches, Head, Runtime
+from keras_transfer.config.solver_checks import resolved
 from keras_transfer.config.stages import Stage
 from keras_transfer.config.tree import nested
 from keras_transfer.data import sources
@@ -96,9 +97,7 @@ class FineTune(Recipe):
     @property
     def objectives(self) -> dict[str, Objective]:
         """Objectives by the name of the network's output."""
-        if isinstance(self.objective, dict):
-            return dict(self.objective)
-        return {LABEL: self.objective}
+        return self.objective if isinstance(self.objective, dict) else {LABEL: self.objective}
 
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,6 +271,7 @@ class FineTune(Recipe):
         from keras_transfer.workflows.bagging import BaggingRunner
         from keras_transfer.workflows.building import add_heads
         from keras_transfer.workflows.imbalance import strategy_for
+        from keras_transfer.workflows.solving import solvable
         from keras_transfer.workflows.stage_runner import Setup, StageRunner
         from keras_transfer.workflows.targets import Targets
 
@@ -298,7 +298,7 @@ class FineTune(Recipe):
             view_seed=seeds.stream(self.seed, "augment"),
         )
         runner = BaggingRunner if isinstance(self.method, Bagging) else StageRunner
-        return runner(setup, self.stages, folder)
+        return runner(setup, [*resolved(self, solvable(network, len(train)))], folder)
 
     def _engine(self) -> Any:
         from keras_transfer.features.extractor import EngineConfig

@@ -70,6 +70,23 @@ class ImbalanceStrategy:
             return other
         return replace(other, sampling=Bootstrap(drawn, self.sampling))
 
+    def example_weights(self, train: Samples) -> np.ndarray:
+        """(n,) float32 weights of examples, for learners that see no batches.
+
+        Weights take the place of sampling: classes that an epoch would draw equally often weigh
+        the same, and an example of a bootstrap sample as often as it was drawn.
+
+        Args:
+            train: The train split, n examples.
+        """
+        (of_class,) = self.weights.values()
+        if self.name in (*SAMPLINGS, "smote"):
+            of_class = class_weights("class_weight", train.classes, train.counts())
+        weights = train.weights * of_class[train.labels]
+        if self.drawn is None:
+            return weights
+        return weights * np.bincount(self.drawn, minlength=len(train)).astype("float32")
+
     @property
     def rounds(self) -> int:
         """Maximum number of times that an epoch draws an example."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_transfer import seeds
-from keras_transfer.config.stages import Stage
+from keras_transfer.config.stages import Optimizer, Stage
 from keras_transfer.data.batches import Loading
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
@@ -33,18 +33,24 @@ from keras_transfer.training.penalties import l2_sp, origin
 from keras_transfer.training.trainer import Trainer
 from keras_transfer.workflows.extractors import StageExtractors
 from keras_transfer.workflows.scoring import Scorer
+from keras_transfer.workflows.solving import solve_head
 from keras_transfer.workflows.stage_optimizer import stage_optimizer, stage_plan
+from keras_transfer.workflows.stage_views import stored_views
 from keras_transfer.workflows.targets import Targets
 
 __all__ = ["Setup", "StageRunner"]
 
 logger = logging.getLogger("keras_transfer")
 
-LEAST_VIEWS, VIEWS, EPOCHS_PER_VIEW = 2, 4, 5
-"""Stored views of a stage that tunes, by default: least, most, and how many epochs add one."""
-
 STEADY = {"schedule": "constant", "warmup_epochs": 0.0, "learning_rate": 1e-3}
 """Changed optimizer settings of a stage during a sweep."""
+
+MEASURED = {
+    "epochs": 1,
+    "learning_rate": 0.0,
+    "optimizer": Optimizer(name="sgd", solver="logistic"),
+}
+"""A solved stage is measured and kept by an epoch that changes no weight."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,16 +102,21 @@ class StageRunner:
     """
 
     batches: StageBatches
+    extractor: FeatureExtractor | None
+    views: Sequence[View] = ()
 
     def __init__(self, setup: Setup, stages: Sequence[Stage], folder: Path):
-        self.setup, self.stages, self.folder = setup, tuple(stages), folder
+        self.setup, self.folder = setup, folder
+        self.stages = tuple(
+            stage.model_copy(update=MEASURED) if stage.solved else stage for stage in stages
+        )
         self.network = setup.network
         merge_lora(self.network.model)  # a backbone from a file may have LoRA of its own
         self.trainer = Trainer(self.network, folder, setup.monitor, setup.targets.terms)
         # A copy of all kernels, so only where a stage needs it, and before anything trains.
         pulled = any(stage.tuning.l2_sp for stage in stages)
         self.origin = origin(self.network) if pulled else {}
-        _check_updates(stages, setup.steps)
+        _check_updates(self.stages, setup.steps)
 
     @cached_property
     def extractors(self) -> StageExtractors:
@@ -128,7 +139,9 @@ class StageRunner:
             preview.result()
 
     def find_rate(self) -> dict[str, Any]:
-        """Sweep the learning rate of the first stage and write the result, without training.
+        """Sweep the rate of the first stage that an optimizer trains, and write the result.
+
+        Stages before it are solved; nothing is trained.
 
         Returns:
             What ``write_sweep`` returns.
@@ -136,8 +149,12 @@ class StageRunner:
         Raises:
             CheckFailed: The loss falls at no rate.
         """
-        self._begin(0)
-        return self._found()
+        index = next(index for index, stage in enumerate(self.stages) if not stage.solved)
+        for before in range(index):
+            self._begin(before)
+            self._solve()
+        self._begin(index)
+        return self._found(index)
 
     def pretrained(self) -> FeatureExtractor:
         """The extractor of the pretrained backbone, frozen completely."""
@@ -171,7 +188,7 @@ class StageRunner:
     def _stages(self) -> None:
         for index in range(len(self.stages)):
             self._begin(index)
-            self._set_rate()
+            self._set_rate(index)
             if not self.trainer.passed(index):
                 self._train(index)
 
@@ -203,22 +220,22 @@ class StageRunner:
         counts = {"trainable": trainable, "total": total}
         self.trainer.done["parameters"][stage.name] = counts
 
-    def _set_rate(self) -> None:
-        """Set the rate of the first stage from its sweep; later stages are unchanged."""
-        first, *others = self.stages
-        if first.learning_rate == "auto":
-            rate = self._found()["learning_rate"]
-            self.stages = (first.model_copy(update={"learning_rate": rate}), *others)
+    def _set_rate(self, index: int) -> None:
+        """Set the rate of a stage from its sweep, if requested."""
+        stage = self.stages[index]
+        if stage.learning_rate == "auto":
+            stage = stage.model_copy(update={"learning_rate": self._found(index)["learning_rate"]})
+            self.stages = (*self.stages[:index], stage, *self.stages[index + 1 :])
 
-    def _found(self) -> dict[str, Any]:
-        """Result of a sweep of the first stage, stored if the run is resumed."""
+    def _found(self, index: int) -> dict[str, Any]:
+        """Result of a sweep of a stage, stored if the run is resumed."""
         sweep = stored_sweep(self.folder)
         if sweep is not None:
             logger.info(
                 "Learning rate %.3g, from the sweep when the run started", sweep["learning_rate"]
             )
             return sweep
-        stage = self.stages[0].model_copy(update=STEADY)
+        stage = self.stages[index].model_copy(update=STEADY)
         optimizer = stage_optimizer(stage, self.network, self.setup.steps)
         accumulate = stage.optimizer.accumulate
         # With the stage's penalties, since they are part of the loss that will be trained.
@@ -234,11 +251,23 @@ class StageRunner:
         optimizer = stage_optimizer(stage, self.network, steps)
         plan = stage_plan(self.stages, index, steps)
         with self._pulled(stage):
-            self.trainer.stage(index, self.batches, optimizer, plan)
+            self.trainer.stage(
+                index, self.batches, optimizer, plan, self._solve if stage.solved else None
+            )
+
+    def _solve(self) -> None:
+        """Write the solution of the current stage into the head."""
+        setup, extractor, head = self.setup, self.extractor, self.batches.model
+        assert extractor is not None  # refused without an engine
+        assert head is not None
+        # CutMix stores no features; a solver takes those of the images themselves.
+        tables = [extractor.table(setup.train, view) for view in self.views or [CLEAN]]
+        solve_head(head, tables, setup.train, setup.targets.strategy, setup.seed)
 
     def _batches(self, index: int, extractor: FeatureExtractor | None) -> StageBatches:
         stage, setup = self.stages[index], self.setup
         targets, given = setup.targets, setup.loading.input
+        self.extractor = extractor
         more: dict[str, Any] = {
             "epochs": stage.epochs,
             "augment": given.augment if given.augments else None,
@@ -251,9 +280,10 @@ class StageRunner:
             logger.info("The full network runs in every epoch%s", self._cure(stage))
             batches = from_examples(train, val, setup.loading, **more)
         else:
-            views, more["augment"] = self._views(stage), self._streamed_augment(stage)
+            self.views = stored_views(stage, targets, given, setup.view_seed)
+            more["augment"] = self._streamed_augment(stage)
             more["resample"] = targets.resample
-            batches = from_features(extractor, train, val, views, **more)
+            batches = from_features(extractor, train, val, self.views, **more)
         return StageBatches(
             batches.model, batches.train, targets.judged(batches.val), batches.evaluation
         )
@@ -273,36 +303,6 @@ class StageRunner:
         given = self.setup.loading.input
         clean = self.setup.targets.pixels_change and stage.views == "clean"
         return given.augment if given.augments and not clean else None
-
-    def _views(self, stage: Stage) -> list[View]:
-        """The stored views of each example for a stage, the clean one first."""
-        if self.setup.targets.pixels_change:
-            logger.info("cutmix creates new images in every epoch, so no features are cached")
-            return []
-        given, seed = self.setup.loading.input, self.setup.view_seed
-        count = self._view_count(stage)
-        if count == 1 and given.augments:
-            logger.info("Stage %r trains on features of images without augmentation", stage.name)
-        elif count > 1:
-            text = "Stage %r trains on features of %s views of each image, %s of them augmented"
-            logger.info(text, stage.name, count, count - 1)
-        others = [
-            View(given.augment_settings, number, seed, given.augment) for number in range(1, count)
-        ]
-        return [CLEAN, *others][:count]
-
-    def _view_count(self, stage: Stage) -> int:
-        """Number of stored views of each example for a stage; 0: new ones in every epoch."""
-        strategy = self.setup.targets.strategy
-        augments = self.setup.loading.input.augments
-        if not augments or stage.views == "clean" or strategy.resample is not None:
-            return 1
-        if stage.views == "auto":
-            drawn = strategy.rounds  # an example in one epoch, each time another view
-            if stage.frozen:
-                return min(VIEWS, drawn)
-            return min(VIEWS, max(drawn, LEAST_VIEWS, stage.epochs // EPOCHS_PER_VIEW))
-        return 0 if stage.views == "fresh" else int(stage.views)
 
     def _cut(self, stage: Stage) -> Cut | None:
         self._freeze(stage)

@@ -79,6 +79,7 @@ SETTINGS = {
     "stage.l2_sp_head": (0, 0.01),
     "stage.views": ("auto", "clean", "fresh", 2),
     "stage.patience": (None, 0),
+    "stage.solver": (None, "auto"),
 }
 """The first value of each is the plain one. ``stage.*`` is of the last stage, ``stages`` how many;
 ``deterministic`` and the baseline ``scratch`` are left out: the first stays for the process, the

@@ -21,6 +21,7 @@ from keras_transfer.networks.network import build_network
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.workflows.imbalance import strategy_for
 from keras_transfer.workflows.stage_runner import Setup, StageRunner
+from keras_transfer.workflows.stage_views import stored_views
 from keras_transfer.workflows.targets import Targets
 
 HEAD = Stage("head", epochs=2, learning_rate=0.01)
@@ -158,12 +159,17 @@ AUGMENTED = loading(16, batch_size=4, horizontal_flip=True)
     ],
 )
 def test_how_many_views_of_an_image_are_kept(make, how, stage, views):
-    found = make(stage, how=how)._views(stage)
+    found = views_of(make(stage, how=how), stage)
 
     assert len(found) == views
     assert [view.number for view in found] == list(range(views))
     assert [view.augment is None for view in found] == [number == 0 for number in range(views)]
     assert {view.seed for view in found[1:]} <= {3}
+
+
+def views_of(runner, stage):
+    setup = runner.setup
+    return stored_views(stage, setup.targets, setup.loading.input, setup.view_seed)
 
 
 class Stop(logging.Handler):
@@ -201,7 +207,7 @@ def test_a_resumed_stage_sees_the_views_of_an_unstopped_one(make, tmp_path, capl
 
 
 def test_cutmix_keeps_no_views(make):
-    assert make(HEAD, how=AUGMENTED, cutmix=1.0)._views(HEAD) == []
+    assert views_of(make(HEAD, how=AUGMENTED, cutmix=1.0), HEAD) == []
 
 
 def test_stages_draw_by_seeds_of_their_own(make):

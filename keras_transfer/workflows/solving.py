@@ -1,0 +1,104 @@
+"""A linear head that a solver computes from stored features, instead of epochs of training.
+
+Imported when a run begins, not before: it needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from keras_transfer.data.copies import related
+from keras_transfer.data.memory import SHARE, fits
+from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.features.store import Table
+from keras_transfer.learners.logistic import Examples, LinearHead, fit_logistic
+from keras_transfer.networks.network import Network
+from keras_transfer.workflows.imbalance import ImbalanceStrategy
+
+__all__ = ["solvable", "solve_head"]
+
+logger = logging.getLogger("keras_transfer")
+
+MAX_PRODUCTS = 1e10
+"""Most examples x channels x classes for ``solver = auto``: some minutes on one core."""
+
+
+def solvable(network: Network, n: int) -> bool:
+    """Whether the linear head of a network can be solved for n examples in memory and minutes."""
+    last = next(layer for layer in network.model.layers if layer.name.endswith("logits"))
+    channels, classes = last.kernel.shape
+    return n * channels * classes <= MAX_PRODUCTS and fits(_bytes(n * channels), 2 * SHARE)
+
+
+def solve_head(
+    head: keras.Model,
+    views: Sequence[Table | None],
+    train: Samples,
+    strategy: ImbalanceStrategy,
+    seed: int,
+) -> None:
+    """Solve a softmax classifier, and write it into the only layer of a head that trains.
+
+    Args:
+        head: From (batch, channels) features to (batch, classes) logits.
+        views: Features of the train split in each view, the clean one first; None: no room.
+        train: The train split.
+        strategy: Gives the weights of examples.
+        seed: Random seed of the folds.
+
+    Raises:
+        CheckFailed: The features do not fit into memory.
+        BadData: Less than two classes have examples with a weight above 0.
+    """
+    began = time.perf_counter()
+    kernel, bias = head.trainable_variables
+    weights = strategy.example_weights(train)
+    used = np.flatnonzero(weights)
+    if len(set(train.labels[used])) < 2:
+        raise BadData("solver = logistic needs training examples of two classes with a weight.")
+    examples = Examples(
+        _features(views, used),
+        train.labels[used],
+        weights[used].astype("float64"),
+        related(train.digests[used], train.groups[used]),
+    )
+    solved = fit_logistic(examples, len(train.classes), seed)
+    kernel.assign(solved.kernel)
+    bias.assign(solved.bias)
+    _report(solved, len(used), time.perf_counter() - began)
+
+
+def _features(views: Sequence[Table | None], used: np.ndarray) -> np.ndarray:
+    """(views, n, channels) float32 features of the rows ``used``."""
+    tables = [table for table in views if table is not None]
+    if len(tables) < len(views):
+        raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
+    size = _bytes(len(views) * len(used) * int(np.prod(tables[0].shape)))
+    if not fits(size, 2 * SHARE):
+        raise CheckFailed(
+            f"solver = logistic would need {size / 1e9:.1f} GB of memory for the features of "
+            f"{len(used):,} examples. Leave solver out: an optimizer takes them batch by batch."
+        )
+    return np.stack([table.take(used).reshape(len(used), -1) for table in tables])
+
+
+def _bytes(numbers: int) -> int:
+    """The features, their standardised copy, and what the solver makes of it."""
+    return 3 * 4 * numbers
+
+
+def _report(solved: LinearHead, n: int, seconds: float) -> None:
+    if solved.log_loss is None:
+        how = "no class has two independent examples, so there is no cross-validation"
+    else:
+        rows = "" if solved.rows == n else f" on {solved.rows:,} of {n:,} examples"
+        how = f"by {solved.folds}-fold cross-validation{rows}, log loss {solved.log_loss:.4g}"
+    logger.info("Logistic regression: C = %.3g %s (%.1f s)", solved.c, how, seconds)
+    if not solved.converged:
+        logger.warning("Warning: the solver stopped before it reached its tolerance.")
