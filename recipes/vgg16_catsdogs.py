@@ -14,7 +14,7 @@ recipe = Classify(
     head=Head(pooling="avg", units=(256,), dropout=0.5),
     stages=(
         Stage("head", epochs=10, learning_rate=1e-3, schedule="cosine"),
-        Stage("block5", epochs=3, learning_rate=1e-5, unfreeze="block5", schedule="cosine"),
+        Stage("block5", epochs=2, learning_rate=3e-5, unfreeze="block5", schedule="cosine"),
     ),
 )
 run = recipe.run
