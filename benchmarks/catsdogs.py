@@ -24,6 +24,9 @@ from benchmarks._report import report
 TEXTBOOK = Path(__file__).with_name("_textbook.py")
 NETWORKS = {"vgg16": "none", "resnet50": "none", "mobilenet_v2": str(WEIGHTS)}
 AUGMENT = {"shear_range": 0.2, "zoom_range": 0.2, "horizontal_flip": True}
+SETTINGS: dict[str, dict[str, str]] = {"vgg16": {"resize": "stretch", "head.pooling": "flatten"}}
+RATES = {"vgg16": (1e-4, 1e-5)}
+"""Where our recipe has another input, head or rate than the textbook, the textbook's is taken."""
 COLUMNS = ("network", "trained", "textbook s", "cold s", "ratio", "cached s", "ratio cached")
 
 
@@ -128,6 +131,8 @@ def our_sides(network: str, asked: argparse.Namespace, seed: int, home: Path) ->
     options = ["--data", asked.data, "--weights", NETWORKS[network], "--seed", str(seed)]
     options += setting("stages", [stage for stage in stages if stage["epochs"]])
     options += setting("augment", AUGMENT)
+    for name, value in SETTINGS.get(network, {}).items():
+        options += setting(name, value)
     options += ["--engine", asked.engine] if asked.engine else []
     # By itself, Keras's engine would still compute in bfloat16 where that is faster.
     options += ["--engine-error", "0"] if asked.engine == "keras" else []
@@ -138,8 +143,11 @@ def our_sides(network: str, asked: argparse.Namespace, seed: int, home: Path) ->
 
 
 def recipe_stages(network: str) -> list[dict[str, Any]]:
-    """The two stages of our recipe, as plain values."""
-    return import_module(f"recipes.{network}_catsdogs").recipe.settings()["stages"]
+    """The two stages of our recipe, as plain values, with the textbook's rates."""
+    stages = import_module(f"recipes.{network}_catsdogs").recipe.settings()["stages"]
+    for stage, rate in zip(stages, RATES.get(network, ()), strict=False):
+        stage.update(learning_rate=rate, schedule="constant")
+    return stages
 
 
 def our_side(child: Child, data: Path) -> Side:

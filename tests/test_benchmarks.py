@@ -9,9 +9,11 @@ import sys
 import pytest
 
 import benchmarks
+from benchmarks.catsdogs import recipe_stages
+from benchmarks.recipes import NOT_MEASURED, RECIPES, TEACHER, interval
 from benchmarks.scale import LIST_AND_SPLIT, write_manifest
 from benchmarks.settings import DATA, PLAIN, options
-from keras_transfer import Classify
+from keras_transfer import Classify, catalog
 
 NAMES = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
 RUN_BY_NAME = [name for name in NAMES if not name.startswith("_") or name == "_child"]
@@ -40,3 +42,28 @@ def test_what_scale_measures_lists_and_splits_a_table(tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert set(found) == {"imports", "reading", "splitting"}
     assert min(found.values()) > 0
+
+
+def test_the_textbook_is_compared_at_its_own_rates():
+    """Those of the Keras blog's network, whatever our recipe has."""
+    stages = recipe_stages("vgg16")
+
+    rates = [(stage["learning_rate"], stage["schedule"]) for stage in stages]
+    assert rates == [(1e-4, "constant"), (1e-5, "constant")]
+    assert stages[1]["unfreeze"] == "block5"
+
+
+def test_recipes_are_measured_or_it_is_said_why_not():
+    assert not RECIPES.keys() & NOT_MEASURED.keys()
+    assert {*RECIPES, *NOT_MEASURED, *TEACHER.values()} <= {*catalog.modules()}
+
+
+def test_answers_to_one_example_are_drawn_together():
+    """Seeds that agree are no further evidence: three equal runs have the interval of one."""
+    run = {str(number): number >= 10 for number in range(400)}  # 390 of 400 right
+    low, high = interval([run])
+
+    assert interval([run, run, run]) == (low, high)
+    # The binomial distribution's own quantiles: 0.9575 and 0.9900 (scipy.stats.binom.ppf).
+    assert (low, high) == pytest.approx((0.9575, 0.99), abs=0.003)
+    assert interval([dict.fromkeys(run, True)]) == (1.0, 1.0)
