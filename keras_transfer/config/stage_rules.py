@@ -114,7 +114,7 @@ def _clipping(stage: Any) -> str:
 
 NOT_SOLVED = (
     *("epochs", "learning_rate", "optimizer", "schedule", "warmup_epochs", "decay"),
-    *("layer_decay", "average", "carry", "l2_sp", "l2_sp_head", "patience"),
+    *("layer_decay", "average", "carry", "patience"),
 )
 """Settings of a stage that trains by an optimizer."""
 
@@ -123,9 +123,12 @@ def _solver_only(stage: Any) -> str:
     if not stage.solved:
         return ""
     solver = stage.optimizer.solver
-    others = {"optimizer": stage.optimizer.model_copy(update={"solver": None})}
-    for name in NOT_SOLVED:
-        if others.get(name, getattr(stage, name)) != type(stage).model_fields[name].default:
+    plain = stage.model_copy(
+        update={"optimizer": stage.optimizer.model_copy(update={"solver": None})}
+    )
+    groups = [(plain, NOT_SOLVED), (stage.tuning, type(stage.tuning).model_fields)]
+    for group, name in ((group, name) for group, names in groups for name in names):
+        if getattr(group, name) != type(group).model_fields[name].default:
             return (
                 f"solver = {solver} has no {name}: it solves the head to convergence. Leave {name} "
                 "out, or solver"
