@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from keras_transfer.networks.backbone_spec import BackboneSpec
 from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.hub_backbones import HUB_BACKBONES
 from keras_transfer.networks.preprocessing import PREPROCESSINGS
+from keras_transfer.networks.preset_files import check_files, declared_scale
 
 if TYPE_CHECKING:
     import keras
@@ -139,6 +139,7 @@ def _folder(name: str, weights: str) -> str:
             "KerasHub, Hugging Face or timm: config.json with model.weights.h5 or "
             "model.safetensors."
         )
+    check_files(path)
     return str(path)
 
 
@@ -231,7 +232,7 @@ def resized_positions(array: np.ndarray, shape: Sequence[int], prefix: int) -> n
 
 def _check_scale(name: str, row: BackboneSpec, weights: str) -> None:
     """Pixels must reach the network as they did in its training: what the preset says of it."""
-    found = _declared_scale(Path(_folder(name, weights)))
+    found = declared_scale(Path(_folder(name, weights)))
     if found is None:
         return
     wanted = PREPROCESSINGS[row.preprocessing]
@@ -243,36 +244,3 @@ def _check_scale(name: str, row: BackboneSpec, weights: str) -> None:
                 f"The preset was trained on pixels with {what} {theirs.round(5).tolist()}, and "
                 f"{name} gives {ours.round(5).tolist()}: its answers would be wrong."
             )
-
-
-def _declared_scale(folder: Path) -> tuple[Any, Any] | None:
-    """Scale and offset of pixels 0..255 as the files of a preset state them, if they do."""
-    for file in ("preprocessor.json", "image_converter.json", "preprocessor_config.json"):
-        found = _scale_in(_document(folder / file))
-        if found is not None:
-            return found
-    return _scale_in(_document(folder / "config.json").get("pretrained_cfg") or {})
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _scale_in(document: Mapping[str, Any]) -> tuple[Any, Any] | None:
-    mean = document.get("image_mean", document.get("mean"))
-    std = document.get("image_std", document.get("std"))
-    if mean is not None and std is not None:  # Hugging Face and timm
-        factor = document.get("rescale_factor", 1 / 255)
-        scale = np.asarray(factor) / np.asarray(std)
-        return scale, -np.asarray(mean) / np.asarray(std)
-    config = document.get("config", document)
-    inner = config.get("image_converter") or config
-    config = inner.get("config", inner)
-    if "scale" in config and "offset" in config:  # KerasHub
-        scale, offset = config["scale"], config["offset"]
-        return (1.0 if scale is None else scale), (0.0 if offset is None else offset)
-    return None

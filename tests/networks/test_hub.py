@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -336,6 +337,21 @@ def test_presets_that_do_not_fit_are_refused(vit, tmp_path):
     (tmp_path / "broken" / "model.safetensors").write_bytes(b"no such thing")
     with pytest.raises(BadWeights, match="cannot be read as a preset"):
         load(f"preset:{tmp_path / 'broken'}")
+
+
+def test_presets_that_reach_out_of_their_folder_are_refused(vit, tmp_path):
+    preset("vit", tmp_path / "preset")
+    weights = f"preset:{tmp_path / 'preset'}"
+    config = json.loads((tmp_path / "preset" / "config.json").read_text())
+    config["config"]["dtype"] = {"module": "os", "class_name": "system", "config": {}}
+    (tmp_path / "preset" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadWeights, match=r"config\.json names classes of os"):
+        load_backbone_weights(build_backbone(vit), weights, name=vit)
+    preset("vit", tmp_path / "linked")
+    with h5py.File(tmp_path / "linked" / "model.weights.h5", "a") as file:
+        file["more"] = h5py.ExternalLink("secret.h5", "/numbers")
+    with pytest.raises(BadWeights, match=r"model\.weights\.h5"):
+        load_backbone_weights(build_backbone(vit), f"preset:{tmp_path / 'linked'}", name=vit)
 
 
 def test_without_a_network_it_is_said_where_to_get_the_weights(monkeypatch, tmp_path):

@@ -1,5 +1,7 @@
 """Runs on networks of KerasHub, from images to exports."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -71,10 +73,13 @@ def test_the_backbone_of_a_run_is_the_weights_of_another(tiny, images, tmp_path)
     short = recipe(images, size).changed(stages=recipe(images, size).stages[:1])
     first = short.run(name="tiny", out=tmp_path / "short")
     weights = f"run:{first.folder}"
-    tuned = recipe(images, size).changed(weights=weights)
+    lora = Stage("tune", epochs=1, unfreeze="encoder_block_1", lora=2)
+    tuned = recipe(images, size).changed(weights=weights, stages=(Stage("head", epochs=1), lora))
     again = tuned.run(name="tiny", out=tmp_path / "again")
     names = [one.path for one in whole.network.backbone.weights]
     assert names == [one.path for one in again.network.backbone.weights]
+    parameters = json.loads((again.folder / "run.json").read_text())["parameters"]["tune"]
+    assert 0 < parameters["trainable"] < parameters["total"]
     assert all(np.isfinite(one).all() for one in again.network.backbone.get_weights())
 
 
