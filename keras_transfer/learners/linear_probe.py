@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from keras_transfer.errors import BadData
 
@@ -39,6 +40,8 @@ class Probe(NamedTuple):
         return self.scores.argmax(axis=1)
 
 
+# For the same reason as in `logistic`.
+@threadpool_limits.wrap(limits=1)
 def linear_probe(
     features: np.ndarray,
     labels: np.ndarray,

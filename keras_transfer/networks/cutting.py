@@ -194,8 +194,17 @@ def _structure(graph: keras.Model) -> list[Any]:
 def _description(operation: Any) -> Any:
     if hasattr(operation, "_nodes_by_depth"):
         return _structure(operation)
-    config = operation.get_config() if isinstance(operation, keras.Layer) else vars(operation)
-    return [type(operation).__name__, _nameless(config)]
+    return [type(operation).__name__, _nameless(_config(operation))]
+
+
+def _config(operation: Any) -> dict[str, Any]:
+    if not isinstance(operation, keras.Layer):
+        return vars(operation)
+    try:
+        return operation.get_config()
+    except Exception:  # some layers of KerasHub's Swin fail to state theirs
+        plain = (bool, int, float, str, tuple)
+        return {key: value for key, value in vars(operation).items() if isinstance(value, plain)}
 
 
 def _nameless(config: Any) -> Any:

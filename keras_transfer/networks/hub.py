@@ -225,17 +225,20 @@ def _clip(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _swin(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
+    """KerasHub's blocks do not state how many tokens they give, so that is said after each."""
     x = _named(network.patch_embedding, "embeddings")(images)
     for number, stage in enumerate(network.stages):
+        height, width = stage.input_resolution
         for place, block in enumerate(stage.blocks):
             x = _named(block, f"stage_{number}_block_{place}")(x)
+            x = ops.reshape(x, (-1, height * width, stage.dim))
         if stage.downsample is not None:
-            height, width = stage.input_resolution
             name = f"stage_{number}_block_{len(stage.blocks) - 1}_downsample"
             x = _named(stage.downsample, name)(x, H=height, W=width)
+            height, width = network.stages[number + 1].input_resolution
+            x = ops.reshape(x, (-1, height * width, 2 * stage.dim))
     x = _named(network.norm, "norm")(x)
-    height, width = network.stages[-1].input_resolution
-    return ops.reshape(x, (-1, height, width, x.shape[-1]))
+    return ops.reshape(x, (-1, height, width, stage.dim))
 
 
 def _hgnetv2(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
