@@ -39,11 +39,15 @@ ADDED_SINCE_VERSION_1: dict[str, dict[str, Any]] = {
     "data": {"layout": "auto"},
     "input": {"type": "image"},
     "objective": {"type": "classification", "weight": 1.0},
+    "backbone": {"features": None, "preprocessing": None, "min_images_per_s": 0.0},
 }
 """Settings that version 1 did not have, with the value that does what it did."""
 
-ADDED_TO_STAGES = {"trainable": "all", "lora": None, "lora_alpha": None}
-"""Settings in the group ``tuning`` that stages of version 1 did not have."""
+ADDED_TO_STAGES: dict[str, dict[str, Any]] = {
+    "tuning": {"trainable": "all", "lora": None, "lora_alpha": None},
+    "optimizer": {"solver": None},
+}
+"""Settings in the groups of a stage that stages of version 1 did not have."""
 
 SUPERVISED = ("none", "boosting")
 """Values of the setting ``ensemble`` of version 1 by which a single head was trained."""
@@ -66,7 +70,7 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
         values[group] = {**added, **values.get(group, {})}
     # A search may store some settings only.
     if isinstance(values.get("stages"), Sequence):
-        values["stages"] = [_with_tuning(stage) for stage in values["stages"]]
+        values["stages"] = [_completed(stage) for stage in values["stages"]]
     # Version 1 stored shorthand next to the stages; now it is applied and forgotten.
     short = {name: values.pop(name) for name in shorthand.SHORTHAND if name in values}
     return {**values, "stages": shorthand.apply(values["stages"], short)} if short else values
@@ -110,11 +114,15 @@ def _stage(stage: Any) -> Any:
     return _grouped(stage, GROUPS_OF_A_STAGE) if isinstance(stage, Mapping) else stage
 
 
-def _with_tuning(stage: Any) -> Any:
-    if not isinstance(stage, Mapping) or not isinstance(stage.get("tuning", {}), Mapping):
+def _completed(stage: Any) -> Any:
+    if not isinstance(stage, Mapping):
         return stage
     stage = _grouped(stage, {"tuning": GROUPS_OF_A_STAGE["tuning"]})
-    return {**stage, "tuning": {**ADDED_TO_STAGES, **stage.get("tuning", {})}}
+    for group, added in ADDED_TO_STAGES.items():
+        given = stage.get(group, {})
+        if isinstance(given, Mapping):
+            stage[group] = {**added, **given}
+    return stage
 
 
 def _grouped(settings: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def _block_of_each(layers: list[keras.Layer]) -> list[str]:
     families |= dict.fromkeys(row.marks for row in TEXT_BACKBONES.values())
     marks = max(families, key=lambda family: sum(map(bool, _marked(names, family))))
     marked = _marked(names, marks)
-    if not any(marked):
+    # One name alone, such as "norm", is a coincidence: every family has several blocks.
+    if len({*filter(None, marked)}) < 2:
         return _filled([layer.name if layer.weights else "" for layer in layers])
     return _filled(marked[::-1])[::-1] if marks.ends else _filled(marked)
 

@@ -13,7 +13,7 @@ from keras_transfer.networks.backbone_spec import BackboneSpec, HubPreset, Marks
 
 __all__ = ["HUB_BACKBONES"]
 
-_TOKENS = Marks(r"(embeddings|encoder_block_\d+|norm|pool)(?:_|$)")
+_TOKENS = Marks(r"(embeddings|encoder_block_\d+|norm|pool(?=_attention))(?:_|$)")
 _SWIN = Marks(r"(embeddings|stage_\d+_block_\d+|norm)(?:_|$)")
 _STAGES = Marks(r"(stem|stage_\d+(?:_block_\d+)?|fusion)(?:_|$)")
 _RESNET = Marks(r"(conv1|conv2|conv3|stack\d+_block\d+)(?:_|$)")
