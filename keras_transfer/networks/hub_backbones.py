@@ -143,10 +143,10 @@ _SWIN_TINY = {
 }
 
 HUB_BACKBONES: Mapping[str, BackboneSpec] = {
-    "dinov2_small": _tokens(_dinov2(384, 6, "dinov2_small"), "torch", 22_150_144, 1),
-    "dinov2_base": _tokens(_dinov2(768, 12, "dinov2_base"), "torch", 86_767_104, 1),
+    "dinov2_small": _tokens(_dinov2(384, 6, "dinov2_small"), "torch", 22_155_264, 1),
+    "dinov2_base": _tokens(_dinov2(768, 12, "dinov2_base"), "torch", 86_777_856, 1),
     "dinov3_small": _tokens(_dinov3(384, 6, "small"), "torch", 21_596_544, 5),
-    "dinov3_base": _tokens(_dinov3(768, 12, "base"), "torch", 85_651_200, 5),
+    "dinov3_base": _tokens(_dinov3(768, 12, "base"), "torch", 85_660_416, 5),
     # Its attention pooling is the token before those of the patches.
     "siglip2_base": _tokens(
         HubPreset(
