@@ -9,7 +9,7 @@ TOKENS = {**VIT, "intermediate_dim": 32}
 TINY = {
     "vit": ({**VIT, "mlp_dim": 32}, 16, 1),
     "deit": (TOKENS, 16, 2),
-    "dinov2": ({**TOKENS, "num_register_tokens": 0, "position_embedding_shape": (32, 32)}, 16, 1),
+    "dinov2": ({**TOKENS, "num_register_tokens": 0}, 16, 1),
     "dinov3": ({**TOKENS, "num_register_tokens": 4, "use_key_bias": False}, 16, 5),
     "siglip": (TOKENS, 16, 1),
     "clip": (TOKENS, 16, 1),

@@ -220,7 +220,8 @@ def openvino_network(function: Any, chunk: int) -> Any:
 
     # What openvino.convert_model does, which would also report to its makers over the network.
     frontend = FrontEndManager().load_by_framework("tf")
-    graph = GraphIteratorTFGraph(function.graph, True)  # must live while it is converted
+    # Not sharing weights: an assignment to a variable would free what OpenVINO still reads.
+    graph = GraphIteratorTFGraph(function.graph, False)  # must live while it is converted
     model = frontend.convert(frontend.load(graph))
     # Swish brings outputs of its own (it has a gradient of its own), which would not be fused.
     wanted = model.output(function.outputs[0].name).get_node().input_value(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,13 +15,13 @@ from zlib import crc32
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from keras_transfer.data.batches import Augmenter, Loading, plain_batches
 from keras_transfer.data.memory import fits
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.batches import given, streamed
+from keras_transfer.features.checked import finite, shown
 from keras_transfer.features.engines import Batch, available
 from keras_transfer.features.eviction import make_room
 from keras_transfer.features.selection import EXACT, SAMPLE, EngineChoice, EngineSelector, Pairs
@@ -248,8 +247,12 @@ class FeatureExtractor:
             text = "Warning: %.1f GB of features do not go into the cache: %s."
             logger.warning(text, size / 1e9, reason)
             return False
-        space.add(digests, batches, row)
+        space.add(digests, self._finite(batches), row)
         return True
+
+    def _finite(self, batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        choice = self.choice
+        return finite(batches, np.dtype(choice.dtype), self.cut.boundary, choice.label)
 
     def _in_memory(self, samples: Samples, view: View) -> Table | None:
         which = (view.number, view.seed, *samples.digests)
@@ -260,7 +263,7 @@ class FeatureExtractor:
             return None
         features = np.empty((len(samples), *row.shape), row.dtype)
         at, began = 0, time.perf_counter()
-        for batch in self._computation(samples, view)(np.arange(len(samples))):
+        for batch in self._finite(self._computation(samples, view)(np.arange(len(samples)))):
             features[at : at + len(batch)] = batch
             at += len(batch)
         self._tell(len(samples), 0, time.perf_counter() - began)
@@ -277,7 +280,7 @@ class FeatureExtractor:
             table = earlier.table(samples, view)
             if table is not None:
                 after = step.engine()
-                return lambda places: _shown(after(map(table.take, _split(places))), len(places))
+                return lambda places: shown(after(map(table.take, _split(places))), len(places))
             self.step = None  # no room for what lies between
         engine, augment = self.whole.engine(), view.augment
 
@@ -285,7 +288,7 @@ class FeatureExtractor:
             some = samples.take(places)
             batches = plain_batches(some, self.loading, augment, view.seeds(some.digests))
             inputs = map(self._given, batches.as_numpy_iterator())
-            return _shown(engine(inputs), len(places))
+            return shown(engine(inputs), len(places))
 
         return compute
 
@@ -328,14 +331,6 @@ class FeatureExtractor:
             "number": view.number,
             "seed": view.seed,
         }
-
-
-def _shown(batches: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:
-    """Pass batches on, with a bar where stderr is a terminal."""
-    with tqdm(total=total, desc="Features", leave=False, disable=None, file=sys.stderr) as bar:
-        for features in batches:
-            yield features
-            bar.update(len(features))
 
 
 def _split(places: np.ndarray) -> list[np.ndarray]:

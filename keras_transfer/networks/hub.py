@@ -38,6 +38,8 @@ class Family(NamedTuple):
             of which the first are no patches.
         part: Which part of a preset's network it is; "" for all of it.
         image_shape: Name of the argument for the shape of the images.
+        position_shape: Name of the argument for the shape of images that the position embedding is
+            made for, where it is resized by the network itself; "" elsewhere.
     """
 
     module: str
@@ -46,6 +48,7 @@ class Family(NamedTuple):
     unrolled: Unrolled
     part: str = ""
     image_shape: str = "image_shape"
+    position_shape: str = ""
 
 
 @keras.saving.register_keras_serializable("keras_transfer")
@@ -78,8 +81,11 @@ class HubBackbone(keras.Model):
         row = FAMILIES[family]
         cls = constructor(row)
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-        shape = {row.image_shape: (image_size, image_size, 3)}
-        network = cls(**complete(family, config), **shape, dtype=policy)
+        given = {**complete(family, config), row.image_shape: (image_size, image_size, 3)}
+        if row.position_shape:
+            # KerasHub would resize positions whenever weights are saved and loaded, with loss.
+            given[row.position_shape] = (image_size, image_size)
+        network = cls(**given, dtype=policy)
         _hold_constants(network)
         images = keras.Input((image_size, image_size, 3), dtype="float32", name="images")
         features = row.unrolled(network, images)
@@ -280,6 +286,7 @@ FAMILIES: Table[Family] = Table(
             "DINOV2Backbone",
             (*_VIT_SIZES, "num_register_tokens"),
             _dinov2,
+            position_shape="position_embedding_shape",
         ),
         "dinov3": Family(
             "dinov3.dinov3_backbone",

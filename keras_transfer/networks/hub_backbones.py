@@ -49,7 +49,6 @@ def _maps(hub: HubPreset, marks: Marks, parameters: int, **more: Any) -> Backbon
 
 def _dinov2(width: int, heads: int, name: str) -> HubPreset:
     config = {**_vit(width, heads, 14), "num_register_tokens": 0}
-    config |= {"position_embedding_shape": (518, 518)}
     return HubPreset("dinov2", config, f"kaggle://keras/dinov2/keras/{name}/1")
 
 
@@ -143,8 +142,8 @@ _SWIN_TINY = {
 }
 
 HUB_BACKBONES: Mapping[str, BackboneSpec] = {
-    "dinov2_small": _tokens(_dinov2(384, 6, "dinov2_small"), "torch", 22_155_264, 1),
-    "dinov2_base": _tokens(_dinov2(768, 12, "dinov2_base"), "torch", 86_777_856, 1),
+    "dinov2_small": _tokens(_dinov2(384, 6, "dinov2_small"), "torch", 21_727_872, 1),
+    "dinov2_base": _tokens(_dinov2(768, 12, "dinov2_base"), "torch", 85_923_072, 1),
     "dinov3_small": _tokens(_dinov3(384, 6, "small"), "torch", 21_596_544, 5),
     "dinov3_base": _tokens(_dinov3(768, 12, "base"), "torch", 85_660_416, 5),
     # Its attention pooling is the token before those of the patches.

@@ -28,8 +28,15 @@ PRESET = "preset:"
 FIXED_POSITIONS = ("clip", "deit", "siglip", "vit")
 """Families whose position embedding is made for one size of images."""
 
-OURS = ("data_format", "dtype", "image_shape", "input_shape", "name", "trainable")
+OURS = (
+    *("data_format", "dtype", "image_shape", "input_shape", "name"),
+    *("position_embedding_shape", "trainable"),
+)
 """Arguments of KerasHub's networks that do not come from a preset."""
+
+
+RESIZED = "interpolated_position_embeddings"
+"""Attribute of DINOv2's embeddings: positions for the size of the images."""
 
 
 class Place(NamedTuple):
@@ -94,7 +101,8 @@ def load_preset(backbone: keras.Model, weights: str, name: str) -> None:
         shape = {}  # its images may have any size, and the argument another name
     source = _loaded(name, weights, load_weights=True, **shape)
     _config(source, row)
-    _copy(source.weights, backbone.weights, row.prefix_tokens or 0)
+    positions = getattr(getattr(source, "embeddings", None), RESIZED, None)
+    _copy(source.weights, backbone.weights, row.prefix_tokens or 0, positions)
 
 
 def _row(name: str, weights: str) -> BackboneSpec:
@@ -180,7 +188,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _copy(source: Sequence[Any], target: Sequence[Any], prefix: int) -> None:
+def _copy(source: Sequence[Any], target: Sequence[Any], prefix: int, resized: Any) -> None:
+    """Copy weights in place.
+
+    Args:
+        source: Of the preset.
+        target: Of the backbone.
+        prefix: Number of tokens that are no patches.
+        resized: The position embedding as the preset's network has resized it; None where it does
+            not do that itself.
+    """
     # Keras numbers variables that have no name of their own by what else was built.
     names = [
         [re.sub(r"_\d+$", "", one.path.rpartition("/")[2]) for one in weights]
@@ -188,6 +205,8 @@ def _copy(source: Sequence[Any], target: Sequence[Any], prefix: int) -> None:
     ]
     if names[0] != names[1]:
         raise BadWeights("The weights of the preset do not fit the network: other layers.")
+    if resized is not None:  # DINOv2 has it twice: as it was trained, and resized
+        source = [resized if "position_embeddings" in one.path else one for one in source]
     arrays = [_fitted(old, new, prefix) for old, new in zip(source, target, strict=True)]
     for weight, array in zip(target, arrays, strict=True):
         weight.assign(array)

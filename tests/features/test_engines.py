@@ -93,6 +93,33 @@ def test_weights_are_those_of_when_it_was_built():
     assert np.array_equal(next(engine([given])), before)
 
 
+@needs_openvino
+@pytest.mark.parametrize("layer", ["position", "norm"])
+def test_openvino_keeps_no_memory_of_variables(layer):
+    """It is compiled again, in another precision, after best weights were loaded in between."""
+    given = keras.Input((32, 32, 3))
+    added = keras.layers.LayerNormalization() if layer == "norm" else Position()
+    network = keras.Model(given, added(given))
+    (batch,) = batches([8], 32)
+    engine = build_engine("openvino", "float32", network)
+    before = next(engine([batch]))
+    for weight in network.weights:
+        weight.assign(np.full(weight.shape, np.nan))
+
+    assert np.array_equal(next(engine([batch])), before)
+    assert np.array_equal(next(build_engine("openvino", "float32", network)([batch])), before)
+
+
+class Position(keras.layers.Layer):
+    """Adds a weight, as position embeddings are added."""
+
+    def build(self, shape):
+        self.added = self.add_weight(shape=shape[1:], initializer="random_normal")
+
+    def call(self, inputs):
+        return inputs + self.added
+
+
 def test_a_copy_in_bfloat16_computes_in_it_but_scales_pixels_in_float32(network):
     copy = in_precision(network, "bfloat16")
 

@@ -18,7 +18,9 @@ from keras_transfer.data.batches import (
     training_batches,
 )
 from keras_transfer.data.scan import drop_invalid, scan
+from keras_transfer.errors import CheckFailed
 from keras_transfer.features.batches import evaluation_features, training_features
+from keras_transfer.features.checked import finite
 from keras_transfer.features.extractor import CLEAN, EngineConfig, FeatureExtractor, View
 from keras_transfer.features.stage_batches import Split, from_features
 from keras_transfer.inputs.image import Image as ImageInput
@@ -95,6 +97,27 @@ def test_features_are_those_of_keras(cuts, samples, tmp_path, keep, view):
     wanted = keras_features(cut, samples, view)
     assert everything(table) == pytest.approx(wanted, rel=1e-3, abs=1e-4)
     assert (tmp_path / "features").exists() >= keep
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_features_that_are_no_numbers_are_refused_and_not_kept(cuts, samples, tmp_path, keep):
+    cut, _ = cuts
+    broken = View("broken", 1, 3, lambda batch, seeds: {"pixels": batch["pixels"] * 1e30})
+    extractor = extractor_of(cut, samples, tmp_path, keep=keep)
+    extractor.table(samples)
+
+    for _ in range(2):  # the second time nothing comes from the cache
+        with pytest.raises(CheckFailed, match="images are infinite or NaN, up to 'pool' by"):
+            extractor.table(samples, broken)
+
+
+def test_features_that_float16_cannot_hold_are_refused():
+    """65,504 is its largest number. The dtype was chosen on images with smaller features."""
+    given = [np.array([[65_000.0], [70_000.0]], "float32")]
+
+    assert next(finite(iter(given), np.dtype("float32"), "pool", "keras")) is given[0]
+    with pytest.raises(CheckFailed, match=r"1 of 2 images are infinite or NaN, .* as float16"):
+        next(finite(iter(given), np.dtype("float16"), "pool", "keras"))
 
 
 def test_another_run_computes_only_what_is_new(cuts, samples, tmp_path):

@@ -59,10 +59,15 @@ def images(size, n=2):
     return np.random.default_rng(0).normal(size=(n, size, size, 3)).astype("float32")
 
 
-def hub_network(family, size):
-    """KerasHub's own network, with weights that are all different."""
+def hub_network(family, size, positions=None):
+    """KerasHub's own network, with weights that are all different.
+
+    DINOv2 resizes a position embedding for images of so many pixels; by default of the same.
+    """
     row = FAMILIES[family]
     config = complete(family, TINY[family][0])
+    if row.position_shape:
+        config[row.position_shape] = (positions or size, positions or size)
     network = constructor(row)(**config, **{row.image_shape: (size, size, 3)})
     rng = np.random.default_rng(1)
     for weight in network.weights:
@@ -211,6 +216,32 @@ def test_a_position_embedding_is_resized_to_other_images(tiny, family, tmp_path)
     ]
     assert changed
     assert all("position" in path for path in changed)
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_dinov2_has_the_positions_that_kerashub_gives_it(monkeypatch, tmp_path, size):
+    """Trained at 48 pixels; KerasHub resizes its positions when it loads them, we never again."""
+    import keras_hub
+
+    monkeypatch.setitem(BACKBONES, "tiny", row_of("dinov2"))
+    hub_network("dinov2", 48).save_to_preset(str(tmp_path / "preset"))
+    weights = f"preset:{tmp_path / 'preset'}"
+    theirs = keras_hub.models.Backbone.from_preset(
+        str(tmp_path / "preset"), image_shape=(size, size, 3)
+    )
+    config = hub_presets.preset_config("tiny", weights)
+    backbone = build_backbone("tiny", image_size=size, config=config)
+    load_backbone_weights(backbone, weights, name="tiny")
+    expected = np.asarray(theirs({"images": images(size)}, training=False))
+    assert np.asarray(backbone(images(size))) == pytest.approx(expected, abs=1e-5)
+
+    saved = [np.asarray(weight) for weight in backbone.weights]
+    model = keras.Model(backbone.input, backbone(backbone.input))
+    model.save(tmp_path / "best.keras")
+    model.load_weights(tmp_path / "best.keras")
+
+    for before, after in zip(saved, backbone.weights, strict=True):
+        np.testing.assert_array_equal(after, before)
 
 
 def test_resizing_a_position_embedding():
@@ -399,6 +430,6 @@ def test_a_row_has_the_parameters_that_the_table_and_its_preset_say(name):
         assert backbone.output_shape[1] == row.prefix_tokens + patches
     stated = STATED.get(name)
     if name == "dinov2_small":  # at 518 pixels, and with both tables of positions
-        stated -= (37**2 - 16**2) * 384
+        stated -= 2 * (37**2 - 16**2) * 384
     assert stated is None or backbone.count_params() == stated
     keras.backend.clear_session()
