@@ -97,7 +97,7 @@ class FineTune(Recipe):
     @property
     def objectives(self) -> dict[str, Objective]:
         """Objectives by the name of the network's output."""
-        return self.objective if isinstance(self.objective, dict) else {LABEL: self.objective}
+        return dict(self.objective) if isinstance(self.objective, dict) else {LABEL: self.objective}
 
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
