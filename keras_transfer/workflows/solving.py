@@ -17,7 +17,8 @@ from keras_transfer.data.memory import SHARE, fits
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData, CheckFailed
 from keras_transfer.features.store import Table
-from keras_transfer.learners.logistic import Examples, LinearHead, fit_logistic
+from keras_transfer.learners.examples import Examples
+from keras_transfer.learners.logistic import LinearHead, fit_logistic
 from keras_transfer.networks.network import Network
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
