@@ -36,9 +36,11 @@ class LinearHead(NamedTuple):
     kernel: np.ndarray
     bias: np.ndarray
 
-    def calibrated(self, slope: float, shift: np.ndarray) -> LinearHead:
-        """That of logits * slope + shift."""
-        return LinearHead(self.kernel * slope, self.bias * slope + shift)
+    def calibrated(self, slope: float, shift: np.ndarray, known: np.ndarray) -> LinearHead:
+        """That of logits * slope + shift for known classes; others keep their small logit."""
+        bias = self.bias.copy()
+        bias[known] = bias[known] * slope + shift[known]
+        return LinearHead(self.kernel * slope, bias)
 
     def unscaled(self, standard: Standard) -> LinearHead:
         """The same on features that are not standardised."""
@@ -61,9 +63,9 @@ class KernelHead(NamedTuple):
     linear: LinearHead
     standard: Standard
 
-    def calibrated(self, slope: float, shift: np.ndarray) -> KernelHead:
-        """That of logits * slope + shift."""
-        return self._replace(linear=self.linear.calibrated(slope, shift))
+    def calibrated(self, slope: float, shift: np.ndarray, known: np.ndarray) -> KernelHead:
+        """That of logits * slope + shift for known classes."""
+        return self._replace(linear=self.linear.calibrated(slope, shift, known))
 
 
 class NeighborsHead(NamedTuple):
