@@ -1,5 +1,6 @@
 """Distances between domains, against numbers by hand, direct formulas and known distributions."""
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -195,6 +196,22 @@ def test_an_a_distance_is_symmetric_and_has_no_unit():
     assert proxy_a_distance(target, source).value == pytest.approx(result.value, abs=0.25)
     assert proxy_a_distance(source, target) == result
     assert proxy_a_distance(source[:2], target[:3]).low == 0  # far too few to tell
+
+
+@pytest.mark.real_data
+def test_digits_of_two_origins_and_of_one(shared_data):
+    """MNIST and USPS; halves of MNIST, of 1,000 digits each, are no shift."""
+    with h5py.File(shared_data / "mnist_usps/MNIST_vs_USPS.mat") as file:
+        mnist, usps = (np.array(file[name]) for name in ("Xs", "Xt"))
+    order = np.random.default_rng(0).permutation(len(mnist))
+    first, second = mnist[order[:1000]], mnist[order[1000:]]
+
+    assert proxy_a_distance(first, usps[:1000]).low > 1.9
+    assert mmd(first, usps[:1000], permutations=99).p_value == 1 / 100
+    assert proxy_a_distance(first, second).low == 0
+    assert mmd(first, second, permutations=99).p_value > 0.05
+    assert coral_distance(first, second) < coral_distance(first, usps[:1000]) / 10
+    assert frechet_distance(first, second) < frechet_distance(first, usps[:1000]) / 10
 
 
 @pytest.mark.parametrize("distance", [mmd, coral_distance, frechet_distance, proxy_a_distance])
