@@ -1,6 +1,6 @@
 """Fine-tune pretrained networks on your own labelled data with Keras 3 and TensorFlow."""
 
-from keras_transfer.config.groups import Backbone, Batches, Data, Head, Runtime, Split
+from keras_transfer.config.groups import Backbone, Batches, Data, Head, Learner, Runtime, Split
 from keras_transfer.config.stages import Average, Optimizer, Stage, Tuning
 from keras_transfer.errors import (
     BadConfiguration,
@@ -23,6 +23,7 @@ from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
 from keras_transfer.studies.curves import learning_curve
 from keras_transfer.studies.series import repeat
+from keras_transfer.workflows.feature_extraction import FeatureExtraction
 from keras_transfer.workflows.finetune import Classify, FineTune
 
 __version__ = "0.1.0"
@@ -42,9 +43,11 @@ __all__ = [
     "Data",
     "Distill",
     "Export",
+    "FeatureExtraction",
     "FineTune",
     "Head",
     "Image",
+    "Learner",
     "MultiLabel",
     "Optimizer",
     "Regression",

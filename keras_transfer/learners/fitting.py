@@ -16,7 +16,7 @@ from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.learners.calibration import calibrate
 from keras_transfer.learners.examples import Examples, folds, subset
 from keras_transfer.learners.heads import KernelHead, LinearHead, Standard
-from keras_transfer.learners.table import LEARNERS, Head, Learner
+from keras_transfer.learners.table import LEARNERS, Head, LearnerRow
 
 __all__ = ["Fitted", "check_parameters", "fit_learner"]
 
@@ -142,7 +142,7 @@ class _HeldOut(NamedTuple):
 
 
 def _held_out(
-    learner: Learner,
+    learner: LearnerRow,
     parameters: Mapping[str, Any],
     pairs: Sequence[tuple[Examples, Examples]],
     seed: int,
@@ -157,7 +157,7 @@ def _held_out(
     return _HeldOut(np.concatenate(logits), labels, weights)
 
 
-def _fit(learner: Learner, parameters: Mapping[str, Any], examples: Examples, seed: int) -> Any:
+def _fit(learner: LearnerRow, parameters: Mapping[str, Any], examples: Examples, seed: int) -> Any:
     views, n, channels = examples.features.shape
     given: dict[str, Any] = {**parameters}
     if learner.seeded:
