@@ -15,5 +15,9 @@ class Halves:
         domain = np.where(np.arange(rows_of(X)) % 2, -1, 1)
         return super().fit(X, y, sample_domain=domain)
 
+
+class TransformedHalves(Halves):
+    """The same for an estimator that transforms."""
+
     def fit_transform(self, X, y=None):
         return self.fit(X, y).transform(X)

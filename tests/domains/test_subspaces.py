@@ -5,7 +5,7 @@ import re
 import h5py
 import numpy as np
 import pytest
-from halves import Halves, rows_of
+from halves import TransformedHalves, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
@@ -342,24 +342,24 @@ def test_classes_are_found_again_after_a_shift_of_mean_and_scale(estimator):
     assert nearest(estimator.fit_transform(rows, sample_domain=domain), labels, domain) > 95
 
 
-class HalvedTCA(Halves, TCA):
+class HalvedTCA(TransformedHalves, TCA):
     pass
 
 
-class HalvedJDA(Halves, JDA):
+class HalvedJDA(TransformedHalves, JDA):
     def fit(self, X, y=None):
         return super().fit(X, np.zeros(rows_of(X)) if y is None else y)
 
 
-class HalvedAlignment(Halves, SubspaceAlignment):
+class HalvedAlignment(TransformedHalves, SubspaceAlignment):
     pass
 
 
-class HalvedCORAL(Halves, CORAL):
+class HalvedCORAL(TransformedHalves, CORAL):
     pass
 
 
-class HalvedStandardization(Halves, PerDomainStandardization):
+class HalvedStandardization(TransformedHalves, PerDomainStandardization):
     pass
 
 
