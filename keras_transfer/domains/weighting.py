@@ -24,7 +24,7 @@ from keras_transfer.errors import BadConfiguration, BadFeatures
 
 __all__ = ["KLIEP", "KMM", "median_distance"]
 
-MOST = 2000
+MOST = 1000
 """Rows whose distances give a median."""
 WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Widths that KLIEP chooses from, as multiples of the median distance."""
@@ -205,7 +205,7 @@ class KLIEP(DomainEstimator):
         rows, domain = self._fitting(X, sample_domain)
         source, target = rows[domain > 0], rows[domain < 0]
         if self.widths is None:
-            widths = [factor * median_distance(rows) for factor in WIDTHS]
+            widths = list(median_distance(rows) * np.array(WIDTHS))
         else:
             widths = [_width(width, rows) for width in self.widths]
         if not widths or self.n_centers < 1 or self.cv < 2:
@@ -247,10 +247,13 @@ class KLIEP(DomainEstimator):
         """Mean log w on target rows that were held out."""
         folds = KFold(min(self.cv, len(target)), shuffle=True, random_state=self.random_state)
         logs = np.empty(len(target))
-        for train, held in folds.split(target):
-            centers, coefficients = self._ratio(source, target[train], width)
-            ratio = _kernel(target[held], centers, width) @ coefficients
-            logs[held] = np.log(np.maximum(ratio, TINY))
+        with warnings.catch_warnings():
+            # To choose a width, nearly converged will do.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            for train, held in folds.split(target):
+                centers, coefficients = self._ratio(source, target[train], width)
+                ratio = _kernel(target[held], centers, width) @ coefficients
+                logs[held] = np.log(np.maximum(ratio, TINY))
         return float(logs.mean())
 
     def _ratio(
@@ -276,11 +279,18 @@ class KLIEP(DomainEstimator):
                 break
             shares = shares * gains
             shares /= shares.sum()
+        else:
+            warnings.warn(
+                f"KLIEP has not converged in {self.max_iter} steps: mean log w is within "
+                f"{gains.max() - 1:.1g} of the maximum. Give a greater max_iter or tolerance.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         return centers, shares / masses
 
 
 def median_distance(rows: np.ndarray) -> float:
-    """Median Euclidean distance of different rows, of up to 2,000 evenly spaced ones.
+    """Median Euclidean distance of different rows, of up to 1,000 evenly spaced ones.
 
     Args:
         rows: (n, channels) float64.

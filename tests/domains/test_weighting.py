@@ -129,7 +129,7 @@ def test_kliep_maximizes_its_objective():
     """Against SLSQP, on the coefficients themselves."""
     source, target = gaussians(3, 30)
     rows, domain = joined(source, target)
-    kliep = KLIEP([0.6], tolerance=1e-6, max_iter=100_000).fit(rows, sample_domain=domain)
+    kliep = KLIEP([0.6], tolerance=1e-5, max_iter=100_000).fit(rows, sample_domain=domain)
 
     on_target, on_source = (rbf_kernel(x, target, gamma=1 / 0.72) for x in (target, source))
 
@@ -147,7 +147,7 @@ def test_kliep_maximizes_its_objective():
         options={"maxiter": 1000, "ftol": 1e-12},
     )
     assert (kliep.centers_ == target).all()
-    assert objective(kliep.coefficients_) == pytest.approx(best.fun, abs=1e-5)
+    assert objective(kliep.coefficients_) == pytest.approx(best.fun, abs=2e-5)
     assert kliep.weights_ == pytest.approx(kliep.density_ratio(source))
 
 
@@ -289,8 +289,13 @@ def test_a_target_that_no_source_row_is_near_is_refused():
         KLIEP([1.0]).fit(rows, sample_domain=domain)
 
 
-def test_kmm_says_where_it_has_not_converged():
+@pytest.mark.parametrize(
+    "estimator",
+    [KMM(tolerance=1e-12, max_iter=20), KLIEP([0.5], tolerance=1e-12, max_iter=20)],
+    ids=name,
+)
+def test_it_is_said_where_a_solver_has_not_converged(estimator):
     rows, domain = joined(*gaussians(n=100))
 
-    with pytest.warns(ConvergenceWarning, match="KMM has not converged in 20 steps"):
-        KMM(tolerance=1e-12, max_iter=20).fit(rows, sample_domain=domain)
+    with pytest.warns(ConvergenceWarning, match="has not converged in 20 steps: .* Give a greater"):
+        estimator.fit(rows, sample_domain=domain)
