@@ -1,6 +1,10 @@
 """Adaptation of features: published accuracies, the papers' formulas, what must not matter."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -388,6 +392,29 @@ def test_columns_have_names():
     rows, _, domain = drawn()
     assert [*TCA(2).fit(rows, sample_domain=domain).get_feature_names_out()] == ["tca0", "tca1"]
     assert len(CORAL().fit(rows, sample_domain=domain).get_feature_names_out()) == 5
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_script_of_the_documentation_runs(tmp_path):
+    page = (ROOT / "docs/domains.md").read_text(encoding="utf-8")
+    section = page[page.index("## Adapting frozen features") :]
+    script = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
+    rows, labels, domain = drawn(0, 60, 40, 30)
+    np.savez(tmp_path / "source.npz", features=rows[domain > 0], labels=labels[domain > 0])
+    np.savez(tmp_path / "target.npz", features=rows[domain < 0])
+    np.savez(tmp_path / "new.npz", features=rows[domain < 0][:7])
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\[([012] ){6}[012]\]\n", done.stdout)
 
 
 # Refusals.
