@@ -10,6 +10,7 @@ from scipy.linalg import eigh
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin
 from sklearn.covariance import empirical_covariance, ledoit_wolf, shrunk_covariance
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 from keras_transfer.domains.base import LEAST, DomainTransformer, components_within
 from keras_transfer.domains.decomposition import decomposed, with_signs
@@ -133,10 +134,12 @@ class PerDomainStandardization(OneToOneFeatureMixin, DomainTransformer):
         Raises:
             BadFeatures: Rows or domains that cannot be used; also a ValueError.
         """
-        if sample_domain is None and (getattr(self, "domains_", np.zeros(1)) < 0).sum() > 1:
+        check_is_fitted(self)
+        targets = self.domains_[self.domains_ < 0]
+        if sample_domain is None and len(targets) > 1:
             raise BadFeatures(
-                f"There are several targets, {_listed(self.domains_[self.domains_ < 0])}: say by "
-                "sample_domain which one each row is of."
+                f"There are several targets, {_listed(targets)}: say by sample_domain which one "
+                "each row is of."
             )
         return super().transform(X, sample_domain=sample_domain)
 
