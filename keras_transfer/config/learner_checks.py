@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras_transfer.config.stages import Stage
@@ -15,8 +16,13 @@ WITHOUT_WEIGHTS = ("knn", "lda", "nearest_mean")
 """Learners that take no weights of examples; a test compares this with ``learners.table``."""
 
 
-def learner_problem(recipe: Any) -> str:
-    """The first setting that a ``FeatureExtraction`` does not have, with the way out; or ""."""
+def learner_problem(recipe: Any, fused: Sequence[Any]) -> str:
+    """The first setting that a ``FeatureExtraction`` does not have, with the way out; or "".
+
+    Args:
+        recipe: The recipe.
+        fused: Settings of its further backbones.
+    """
     name = recipe.learner.name
     views = {stage.model_copy(update={"views": "auto"}) for stage in recipe.stages}
     if views != {*LEARNT}:
@@ -38,4 +44,24 @@ def learner_problem(recipe: Any) -> str:
             f"learner = {name} takes no weights of classes. Leave imbalance and class_weight out, "
             "or use logistic_regression, linear_svm, svm or random_forest."
         )
-    return ""
+    return _fusion_problem(recipe, fused) if fused else ""
+
+
+def _fusion_problem(recipe: Any, fused: Sequence[Any]) -> str:
+    if recipe.input.type == "text":
+        return "fuse joins features of images. Leave it out."
+    if recipe.head.pooling not in ("avg", "max"):
+        return (
+            f"fuse joins features that are pooled by avg or max, and pooling = "
+            f"{recipe.head.pooling}. Use one of these."
+        )
+    earlier = next((one for one in fused if one.weights.startswith("recipe:")), None)
+    if earlier is not None:
+        return (
+            f"fuse: {earlier.name} has weights = {earlier.weights}. Run that recipe first, and "
+            "name its run: run:DIR."
+        )
+    own = recipe.backbone.model_dump(include={"name", "variant", "weights"})
+    every = [own, *(one.model_dump(include={*own}) for one in fused)]
+    twice = next((one for place, one in enumerate(every) if one in every[:place]), None)
+    return f"fuse: {twice['name']} is named twice." if twice else ""

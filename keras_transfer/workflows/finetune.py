@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from keras_transfer.methods.base import ExtraTerm
     from keras_transfer.workflows.stage_runner import Setup, StageRunner
 
-__all__ = ["Classify", "FineTune"]
+__all__ = ["Classify", "FineTune", "Stages", "listed"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -85,7 +85,7 @@ class FineTune(Recipe):
     runtime: Runtime = Field(Runtime(), description="precision, devices, engine")
     baselines: Annotated[
         tuple[Literal["scratch", "boosted_trees", "none"], ...],
-        BeforeValidator(lambda value: _listed(value)),
+        BeforeValidator(lambda value: listed(value)),
     ] = Field(
         (),
         description="models to train for comparison: scratch, boosted_trees; none: also skip the "
@@ -332,8 +332,8 @@ class Classify(FineTune):
     """Fine-tune a pretrained network to classify."""
 
 
-def _listed(value: Any) -> Any:
-    """The names of baselines in "scratch, boosted_trees"."""
+def listed(value: Any) -> Any:
+    """The names in a text such as "scratch, boosted_trees"."""
     return [*filter(None, map(str.strip, value.split(",")))] if isinstance(value, str) else value
 
 

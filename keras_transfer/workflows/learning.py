@@ -8,33 +8,37 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from scipy.special import log_softmax
 
 from keras_transfer import seeds
 from keras_transfer.atomic import copy
-from keras_transfer.config.groups import Learner
+from keras_transfer.config.groups import Backbone, Learner
 from keras_transfer.config.stages import Stage
 from keras_transfer.data.copies import families
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.evaluation.inference import predict
 from keras_transfer.evaluation.metrics import classification_metrics
-from keras_transfer.features.extractor import CLEAN, FeatureExtractor
+from keras_transfer.features.extractor import CLEAN, FeatureExtractor, View
 from keras_transfer.features.stage_batches import StageBatches
 from keras_transfer.learners.examples import Examples
 from keras_transfer.learners.fitting import Fitted, fit_learner
 from keras_transfer.learners.table import LEARNERS
+from keras_transfer.networks.fused import build_fused_network
 from keras_transfer.networks.network import Network
+from keras_transfer.networks.token_pooling import pooling_of
 from keras_transfer.training.reports import report
 from keras_transfer.training.resume import save_model
 from keras_transfer.training.trainer import write_history
+from keras_transfer.workflows.candidates import label
 from keras_transfer.workflows.learner_heads import learner_logits
+from keras_transfer.workflows.parts import Part, blocks_of, preprocessing_of
 from keras_transfer.workflows.solving import labelled_features
 from keras_transfer.workflows.stage_runner import Setup, StageRunner
 
@@ -52,54 +56,115 @@ BASELINE = "logistic_regression"
 class LearnerRunner(StageRunner):
     """Fits one learner; there is no training to resume, so an interrupted run fits it again.
 
-    Takes the arguments of ``StageRunner``, and the settings of the learner.
+    Args:
+        setup: Setup of the run.
+        stages: One of them, which gives the views.
+        folder: The run directory.
+        learner: Settings of the learner.
+        backbone: Settings of the network's backbone.
+        pooling: That of the head.
+        more: Further backbones, whose features are joined with those of the network.
     """
 
-    extractor: FeatureExtractor
+    parts: list[Part]
     examples: Examples
 
-    def __init__(self, setup: Setup, stages: Sequence[Stage], folder: Path, learner: Learner):
+    def __init__(
+        self,
+        setup: Setup,
+        stages: Sequence[Stage],
+        folder: Path,
+        learner: Learner,
+        *,
+        backbone: Backbone,
+        pooling: str,
+        more: Sequence[Part] = (),
+    ):
         super().__init__(setup, stages, folder)
-        self.learner = learner
+        self.learner, self.pooling, self.more = learner, pooling, list(more)
+        self.backbone = backbone
 
     def baselines(self) -> dict[str, dict[str, Any]]:
-        """Test metrics of logistic regression on the same features."""
-        if self.learner.name == BASELINE:
-            return {}
-        setup, fitted = self.setup, self._fitted(BASELINE, {})
-        test = setup.samples.split("test")
-        batches = self._batches_of(self._head(fitted)[1])
-        assert batches.model is not None  # the frozen backbone lies before it
-        scores = predict(batches.model, batches.evaluation(test), BASELINE)[LABEL][: len(test)]
-        probabilities = np.exp(log_softmax(scores, axis=1))
-        counts, copies = setup.train.counts(), families(test.digests)
-        return {
-            BASELINE: classification_metrics(
-                test.labels, probabilities, test.classes, counts, copies
-            )
-        }
+        """Test metrics of logistic regression, and of the features of each backbone alone."""
+        found: dict[str, dict[str, Any]] = {}
+        every = slice(None)
+        if self.learner.name != BASELINE:
+            found[BASELINE] = self._plain(BASELINE, {}, every)
+        if self.more:
+            for part, columns in zip(self.parts, blocks_of(self.parts), strict=True):
+                found[part.name] = self._plain(self.learner.name, self.learner.parameters, columns)
+        return found
+
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """Report of feature extraction by backbone."""
+        extractors = {part.name: part.extractor for part in self.parts}
+        return {name: one.report for name, one in extractors.items() if any(one.counts.values())}
 
     def _stages(self) -> None:
         self._freeze(self.stages[0])
         extractor = self.extractors.of(0)
         assert extractor is not None  # refused without an engine
-        # Sets the views, whose features are looked up next.
-        self.batches = self._batches(0, extractor)
-        tables = [extractor.table(self.setup.train, view) for view in self.views or [CLEAN]]
-        weights = self._weights(self.setup.train)
-        self.examples = labelled_features(tables, self.setup.train, weights)
+        self.parts = [self._own(extractor), *self.more]
+        # Sets the views of augmented images.
+        self._batches(0, extractor)
+        self.examples = self._examples(self.views or [CLEAN])
         began = time.perf_counter()
-        fitted = self._fitted(self.learner.name, self.learner.parameters)
+        fitted = self._fitted(self.learner.name, self.learner.parameters, slice(None))
         self._report(fitted, time.perf_counter() - began)
-        self.network, head = self._head(fitted)
-        counts = {"trainable": head.count_params(), "total": self.network.model.count_params()}
-        self.trainer.done["parameters"][self.stages[0].name] = counts
-        self.batches = self._batches_of(head)
-        self._write(head)
+        self.network = self._joined(fitted)
+        self.batches = StageBatches(
+            _alone(fitted, self.examples.features.shape[-1]),
+            train=self.batches_of_no_epoch,
+            val=self._evaluation(self.setup.samples.split("val")),
+            evaluation=self._evaluation,
+        )
+        self._write()
 
-    def _fitted(self, name: str, parameters: Mapping[str, Any]) -> Fitted:
+    @staticmethod
+    def batches_of_no_epoch(epoch: int) -> tf.data.Dataset:
+        """A learner is fitted, not trained."""
+        raise RuntimeError("a learner has no epochs")
+
+    def _own(self, extractor: FeatureExtractor) -> Part:
+        """The recipe's own backbone."""
+        preprocessing = preprocessing_of(self.backbone) if self.more else ""
+        network = self.setup.network.backbone
+        return Part(label(self.backbone), network, preprocessing, extractor)
+
+    def _examples(self, views: Sequence[View]) -> Examples:
+        """The train split, with the features of all backbones side by side."""
+        train = self.setup.train
+        weights = self._weights(train)
+        of_parts = [
+            labelled_features([part.extractor.table(train, view) for view in views], train, weights)
+            for part in self.parts
+        ]
+        features = np.concatenate([one.features for one in of_parts], axis=-1)
+        return of_parts[0]._replace(features=features)
+
+    def _evaluation(self, samples: Samples) -> tf.data.Dataset:
+        features = np.concatenate([part.features(samples) for part in self.parts], axis=-1)
+        return tf.data.Dataset.from_tensor_slices(features).batch(BATCH)
+
+    def _fitted(self, name: str, parameters: Mapping[str, Any], columns: slice) -> Fitted:
         seed = seeds.stream(self.setup.seed, "members")
-        return fit_learner(name, parameters, self.examples, len(self.setup.train.classes), seed)
+        examples = self.examples._replace(features=self.examples.features[..., columns])
+        blocks = [part.channels for part in self.parts] if columns == slice(None) else []
+        return fit_learner(
+            name, parameters, examples, len(self.setup.train.classes), seed, blocks=blocks
+        )
+
+    def _plain(self, name: str, parameters: Mapping[str, Any], columns: slice) -> dict[str, Any]:
+        """Test metrics of a learner on some columns of the features."""
+        test, counts = self.setup.samples.split("test"), self.setup.train.counts()
+        fitted = self._fitted(name, parameters, columns)
+        width = len(range(*columns.indices(self.examples.features.shape[-1])))
+        batches = self._evaluation(test).map(lambda features: features[:, columns])
+        logits = predict(_alone(fitted, width), batches, name)[LABEL]
+        probabilities = np.exp(log_softmax(logits, axis=1))
+        return classification_metrics(
+            test.labels, probabilities, test.classes, counts, families(test.digests)
+        )
 
     def _weights(self, train: Samples) -> np.ndarray:
         """(n,) weights of examples, by their classes and by the data."""
@@ -113,30 +178,28 @@ class LearnerRunner(StageRunner):
         logger.info("%s takes no weights: classes count as often as they occur", self.learner.name)
         return np.ones(len(train), "float32")
 
-    def _head(self, fitted: Fitted) -> tuple[Network, keras.Model]:
-        """The network with a fitted learner, and the learner alone, from pooled features."""
-        model, given = self.setup.network.model, self.setup.network
-        pooled = model.get_layer("pool").output
+    def _joined(self, fitted: Fitted) -> Network:
+        """The network with a fitted learner."""
+        given = self.setup.network
+        if self.more:
+            heads = {LABEL: lambda pooled: learner_logits(fitted.head, pooled)}
+            parts = [(part.network, part.preprocessing) for part in self.parts]
+            return build_fused_network(parts, pooling_of(self.pooling, None), heads)
+        pooled = given.model.get_layer("pool").output
         outputs = {LABEL: learner_logits(fitted.head, pooled)}
-        joined = keras.Model(model.input, outputs, name="classifier")
-        network = Network(joined, joined, given.backbones, given.passthrough)
-        return network, keras.Model(pooled, outputs, name="learner")
+        joined = keras.Model(given.model.input, outputs, name="classifier")
+        return Network(joined, joined, given.backbones, given.passthrough)
 
-    def _batches_of(self, head: keras.Model) -> StageBatches:
-        extractor = self.extractors.of(0)
-        assert extractor is not None
-        return self._batches(0, extractor.before(replace(extractor.cut, after=(head,))))
-
-    def _write(self, head: keras.Model) -> None:
+    def _write(self) -> None:
         """Write the model, and a history of one row."""
-        setup, model = self.setup, self.batches.model
-        assert model is not None
-        val = setup.samples.split("val")
-        scores = predict(model, self.batches.evaluation(val), "val")[LABEL][: len(val)]
-        features = self.examples.features[0]
-        parts = np.array_split(features, 1 + len(features) // BATCH)
-        own = np.concatenate([head(part)[LABEL] for part in parts])
-        row = {"stage": self.stages[0].name, "epoch": 1}
+        head, samples, name = self.batches.model, self.setup.samples, self.stages[0].name
+        assert head is not None
+        counts = {"trainable": head.count_params(), "total": self.network.model.count_params()}
+        self.trainer.done["parameters"][name] = counts
+        features, val = self.examples.features[0], samples.split("val")
+        own = predict(head, tf.data.Dataset.from_tensor_slices(features).batch(BATCH))[LABEL]
+        scores = predict(head, self.batches.val)[LABEL]
+        row: dict[str, Any] = {"stage": name, "epoch": 1}
         row |= _measured("", own, self.examples.labels) | _measured("val_", scores, val.labels)
         row["learning_rate"] = 0.0
         write_history(self.folder / "history.csv", [row])
@@ -157,8 +220,14 @@ class LearnerRunner(StageRunner):
         logger.info("Learner %s: %s; %s (%.1f s)", name, value, how, seconds)
 
 
+def _alone(fitted: Fitted, channels: int) -> keras.Model:
+    """A fitted learner from (batch, channels) features to its logits."""
+    features = keras.Input((channels,), dtype="float32")
+    return keras.Model(features, {LABEL: learner_logits(fitted.head, features)}, name="learner")
+
+
 def _measured(prefix: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Loss and accuracy, by the names that Keras gives them."""
-    losses = -log_softmax(logits.astype("float64"), axis=1)[np.arange(len(labels)), labels]
+    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
     accuracy = float((logits.argmax(axis=1) == labels).mean())
     return {f"{prefix}loss": float(losses.mean()), f"{prefix}accuracy": accuracy}
