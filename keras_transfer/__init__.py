@@ -1,5 +1,7 @@
 """Fine-tune pretrained networks on your own labelled data with Keras 3 and TensorFlow."""
 
+import typing
+
 from keras_transfer.config.groups import Backbone, Batches, Data, Head, Runtime, Split
 from keras_transfer.config.stages import Average, Optimizer, Stage, Tuning
 from keras_transfer.errors import (
@@ -23,7 +25,11 @@ from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
 from keras_transfer.studies.curves import learning_curve
 from keras_transfer.studies.series import repeat
+from keras_transfer.workflows.feature_files import Features
 from keras_transfer.workflows.finetune import Classify, FineTune
+
+if typing.TYPE_CHECKING:
+    from keras_transfer.workflows.feature_transformer import FeatureExtractor
 
 __version__ = "0.1.0"
 
@@ -42,6 +48,8 @@ __all__ = [
     "Data",
     "Distill",
     "Export",
+    "FeatureExtractor",
+    "Features",
     "FineTune",
     "Head",
     "Image",
@@ -62,3 +70,13 @@ __all__ = [
     "load",
     "repeat",
 ]
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Import what needs scikit-learn when it is first used."""
+    if name != "FeatureExtractor":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from keras_transfer.workflows.feature_transformer import FeatureExtractor
+
+    globals()[name] = FeatureExtractor
+    return FeatureExtractor
