@@ -237,6 +237,7 @@ def test_a_recipe_is_values_only(path):
         "from keras_transfer.cli import main; main(['list'], standalone_mode=False)",
         "from keras_transfer.cli import main; main(['show', 'digits'], standalone_mode=False)",
         "from keras_transfer.cli import main; main(['run', '--help'], standalone_mode=False)",
+        "from keras_transfer.cli import main; main(['features', '-h'], standalone_mode=False)",
         "from keras_transfer.cli import main; main(['run', 'digits', '-h'], standalone_mode=False)",
     ],
 )

@@ -50,6 +50,8 @@ def feature_cut(
     cut = full.cut()
     if cut is None:
         raise BadConfiguration(f"{where} has no weights before it. Choose a later one.")
+    if None in cut.frozen.output_shape[1:]:  # blocks of Swin do not state their number of tokens
+        raise BadConfiguration(f"{where} gives a number of values that is not known. Pool them.")
     return cut
 
 
@@ -60,5 +62,7 @@ def _prefix_tokens(part: keras.Model, network: keras.Model, backbone: Backbone) 
     last = prefix_tokens_of(backbone)
     if last is None:
         return 0
+    if part.output_shape[1] is None:
+        return last
     # Attention pooling at the end of a network puts its token before those of the patches.
     return max(0, last - (network.output_shape[1] - part.output_shape[1]))
