@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.config.groups import Runtime
 from keras_transfer.data.batches import Loading
+from keras_transfer.data.memory import available
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
@@ -30,10 +32,16 @@ def all_rows(table: Table | None) -> np.ndarray:
     """(n, ...) float32 features of a table, as ``FeatureExtractor.table`` gives it.
 
     Raises:
-        CheckFailed: There was no room for them.
+        CheckFailed: There was no room for them, or is none in memory.
     """
     if table is None:
         raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
+    size, free = 4 * len(table) * prod(table.shape), available()
+    if size > free:
+        raise CheckFailed(
+            f"The features take {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free. "
+            "Use --limit, or pooling = avg."
+        )
     return table.take(np.arange(len(table)))
 
 

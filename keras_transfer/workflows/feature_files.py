@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,14 +52,21 @@ class Features:
     @property
     def labels(self) -> np.ndarray:
         """The labels of the only output, e.g. (n,) int32 indices into ``classes``."""
-        (labels,) = self.targets.values()
-        return labels.values
+        return self._only().values
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, labels or targets of the only output."""
-        (labels,) = self.targets.values()
-        return labels.names
+        return self._only().names
+
+    def _only(self) -> Labels:
+        """The labels of the only output."""
+        if len(self.targets) != 1:
+            raise BadConfiguration(
+                f"The features have labels of {len(self.targets)} outputs: "
+                f"{', '.join(self.targets) or 'none'}. Those of each are in targets."
+            )
+        return next(iter(self.targets.values()))
 
     def split(self, name: str) -> Features:
         """The examples of one split: "train", "val" or "test"."""
@@ -82,7 +90,7 @@ class Features:
         try:
             with replacing(path) as part:
                 FORMATS[path.suffix.lower()].write(part, self)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, PermissionError) as error:
             raise BadConfiguration(f"{path} cannot be written: {error.strerror}.") from None
 
     @classmethod
@@ -115,6 +123,8 @@ def check_target(path: str | Path) -> Path:
         raise BadConfiguration(f"{path} already exists; name another file, or remove it.")
     if not path.parent.is_dir():
         raise BadConfiguration(f"{path.parent} is no folder; make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise BadConfiguration(f"{path.parent} cannot be written to; name another folder.")
     return path
 
 

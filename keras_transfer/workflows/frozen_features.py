@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +58,8 @@ def frozen_features(
         TransferError: Its class says what to mend; see ``keras_transfer.errors``.
     """
     check_settings(recipe, pooling, splits, labelled)
-    sources.check_there(source)
+    if labelled:  # else it may be a pattern
+        sources.check_there(source)
     weights = resolve_weights(recipe.backbone.weights)
     quiet.import_tensorflow()
     from keras_transfer.training.distributed import session
@@ -178,7 +180,9 @@ def _metadata(
     layer: str | None,
 ) -> dict[str, Any]:
     """What the features are, JSON-ready."""
-    report = extractor.report
+    report, versions = extractor.report, {}
+    with suppress(PackageNotFoundError):  # a checkout that is not installed
+        versions = {"keras_transfer": version("keras_transfer")}
     return {
         "data": sources.describe(source),
         "backbone": recipe.backbone.name,
@@ -188,6 +192,6 @@ def _metadata(
         "pooling": pooling,
         "input": extractor.loading.input.metadata,
         "seed": recipe.seed,
-        "keras_transfer": version("keras_transfer"),
+        **versions,
         **{name: report[name] for name in ("boundary", "engine", "precision", "error")},
     }

@@ -14,6 +14,7 @@ from keras_transfer import (
     BadConfiguration,
     BadData,
     BadWeights,
+    CheckFailed,
     Classification,
     Classify,
     Features,
@@ -28,12 +29,14 @@ from keras_transfer import (
     seeds,
 )
 from keras_transfer.config.groups import ALL_BACKBONES, Backbone
+from keras_transfer.features.store import Table
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.blocks import layers_named
 from keras_transfer.networks.cutting import fingerprint, output_of
 from keras_transfer.objectives.base import Labels
 from keras_transfer.training.distributed import session
 from keras_transfer.workflows.building import add_heads, build
+from keras_transfer.workflows.extractors import all_rows
 from keras_transfer.workflows.feature_cuts import feature_cut
 
 # Float32 only: otherwise the speed of the machine decides on the precision.
@@ -58,8 +61,11 @@ def work(tmp_path_factory):
     for number in range(24):
         home = folder / "images" / ("sea" if number % 3 else "air")
         home.mkdir(parents=True, exist_ok=True)
-        pixels = np.broadcast_to(rng.integers(0, 256, 3), (16, 16, 3)).astype("uint8")
+        colour = rng.integers(0, 120, 3)
+        colour[2 if number % 3 else 0] += 130
+        pixels = np.broadcast_to(colour, (16, 16, 3)).astype("uint8")
         Pillow.fromarray(pixels).save(home / f"{rng.integers(1 << 30)}.png")
+    keras.utils.set_random_seed(0)
     build_backbone("convnet_small", image_size=16).save_weights(folder / "small.weights.h5")
     colour_network().save(folder / "colour.keras")
     return folder
@@ -160,7 +166,9 @@ def test_rows_belong_to_their_keys_labels_and_splits(work):
 def trained(work):
     """Features, and then a run that trains a head on them and the last block."""
     first = recipe(work).features()
-    stages = (Stage("head", epochs=1), Stage("tune", epochs=1, unfreeze="block3"))
+    # The first learns next to nothing, so the second is kept.
+    head = Stage("head", epochs=1, learning_rate=1e-6)
+    stages = (head, Stage("tune", epochs=1, unfreeze="block3", learning_rate=1e-3))
     return first, recipe(work, stages=stages).run(name="tuned", out=work / "tuned")
 
 
@@ -248,6 +256,11 @@ def test_images_without_labels(work):
     found = loose.features(str(work / "images/sea"), labelled=False)
 
     assert found.keys.tolist() == files
+    assert found.metadata["data"] == str(work / "images/sea")
+    pattern = loose.features(str(work / "images/s*/*.png"), labelled=False)
+    assert pattern.keys.tolist() == files
+    with pytest.raises(BadConfiguration, match="labels of 0 outputs"):
+        _ = found.labels
     assert found.targets == {}
     assert found.report["computed"] == 0  # by content, not by label
     assert set(found.splits) == {""}
@@ -366,6 +379,14 @@ def test_files_that_cannot_be_written(tmp_path, monkeypatch):
 def test_what_makes_no_sense_is_refused(work, asked, error, message):
     with pytest.raises(error, match=message):
         recipe(work).features(**asked)
+
+
+def test_more_than_fits_into_memory_is_refused():
+    petabyte = np.broadcast_to(np.float32(0), (1, 1 << 48))
+    with pytest.raises(CheckFailed, match="GB of memory are free"):
+        all_rows(Table([petabyte], np.zeros(1, int), np.zeros(1, int)))
+    with pytest.raises(CheckFailed, match="KT_CACHE_GB"):
+        all_rows(None)
 
 
 @pytest.mark.parametrize(
