@@ -50,7 +50,7 @@ def feature_cut(
     cut = full.cut()
     if cut is None:
         raise BadConfiguration(f"{where} has no weights before it. Choose a later one.")
-    if None in cut.frozen.output_shape[1:]:  # blocks of Swin do not state their number of tokens
+    if None in cut.frozen.output_shape[1:]:  # some layers do not state their number of tokens
         raise BadConfiguration(f"{where} gives a number of values that is not known. Pool them.")
     return cut
 

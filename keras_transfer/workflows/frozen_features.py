@@ -108,7 +108,8 @@ def check_settings(
         raise BadConfiguration(
             f"pooling = {MAPS} would keep the padding of texts. Use avg, max or token."
         )
-    if not labelled and recipe.input.learns and not recipe.backbone.weights.startswith("run:"):
+    of_run = recipe.backbone.weights.startswith(("run:", "recipe:"))
+    if not labelled and recipe.input.learns and not of_run:
         raise BadConfiguration(
             "A vocabulary is learnt from the train split, and texts without labels have none. Use "
             "--weights run:DIR, a run on texts."

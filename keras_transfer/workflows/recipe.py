@@ -116,7 +116,7 @@ class Recipe(Group):
         *,
         layer: str | None = None,
         pooling: str | None = None,
-        splits: Sequence[str] = (),
+        splits: str | Sequence[str] = (),
         labelled: bool = True,
         **settings: Any,
     ) -> Features:
@@ -128,7 +128,7 @@ class Recipe(Group):
             data: As for ``run``; with ``labelled=False`` as for ``predict``.
             layer: A block or layer of the backbone; None: its output.
             pooling: As ``head.pooling``, or "none" for maps; that of the recipe's head if None.
-            splits: The splits to compute, e.g. ``["train"]``; all if there is none.
+            splits: The splits to compute, e.g. ``"train"``, one or several; all if there is none.
             labelled: Whether the data have labels.
             settings: Changed for these features.
 
@@ -145,7 +145,8 @@ class Recipe(Group):
         if data is not None:
             settings["data"] = _named(data)
         recipe = self.changed(**settings)
-        how: dict[str, Any] = {"layer": layer, "pooling": pooling, "splits": splits}
+        how: dict[str, Any] = {"layer": layer, "pooling": pooling}
+        how["splits"] = (splits,) if isinstance(splits, str) else tuple(splits)
         return frozen_features(recipe, recipe.source_of(data), labelled=labelled, **how)
 
     def source_of(self, data: Any) -> Any:

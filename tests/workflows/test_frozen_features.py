@@ -155,7 +155,7 @@ def test_rows_belong_to_their_keys_labels_and_splits(work):
     assert found.metadata["boundary"] == "pool"
 
     test = found.split("test")
-    some = colour_recipe(work).features(splits=["test"])
+    some = colour_recipe(work).features(splits="test")
     assert some.keys.tolist() == test.keys.tolist()
     assert some.report["cached"] == 4
     np.testing.assert_array_equal(some.values, test.values)
@@ -381,6 +381,20 @@ def test_what_makes_no_sense_is_refused(work, asked, error, message):
         recipe(work).features(**asked)
 
 
+def test_layers_that_give_no_features():
+    own = Backbone("own.keras", preprocessing="unit")
+    pixels = keras.Input((None, None, 3))
+    padded = keras.layers.ZeroPadding2D(name="padding")(pixels)
+    network = keras.Model(pixels, keras.layers.Conv2D(2, 1)(padded), name="backbone")
+    with pytest.raises(BadConfiguration, match="layer = padding: it has no weights before it"):
+        feature_cut(network, own, "avg", "padding")
+    with pytest.raises(BadConfiguration, match="not known"):
+        feature_cut(network, own, None)
+    network = keras.Sequential([keras.Input((16, 3)), keras.layers.Reshape((2, 2, 4, 3))])
+    with pytest.raises(BadConfiguration, match="neither maps nor tokens nor vectors"):
+        feature_cut(network, own)
+
+
 def test_more_than_fits_into_memory_is_refused():
     petabyte = np.broadcast_to(np.float32(0), (1, 1 << 48))
     with pytest.raises(CheckFailed, match="GB of memory are free"):
@@ -409,12 +423,8 @@ def test_tokens_of_a_block_of_a_transformer(family, prefix, monkeypatch):
     last = layers_named(network, layer)[-1].name
     tokens = np.asarray(keras.Model(network.input, output_of(network, last))(given))
     np.testing.assert_allclose(cut.frozen(pixels), tokens[:, prefix:].mean(1), atol=1e-5)
-    if family == "swin":
-        with pytest.raises(BadConfiguration, match="not known"):
-            feature_cut(network, tiny, None, layer)
-    else:
-        kept = feature_cut(network, tiny, None, layer)
-        assert kept.frozen.output_shape == (None, *tokens.shape[1:])
+    kept = feature_cut(network, tiny, None, layer)
+    assert kept.frozen.output_shape == (None, *tokens.shape[1:])
     if prefix:
         first = feature_cut(network, tiny, "token", layer).frozen(pixels)
         np.testing.assert_allclose(first, tokens[:, 0], atol=1e-5)
