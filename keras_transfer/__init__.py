@@ -2,7 +2,7 @@
 
 import typing
 
-from keras_transfer.config.groups import Backbone, Batches, Data, Head, Runtime, Split
+from keras_transfer.config.groups import Backbone, Batches, Data, Head, Learner, Runtime, Split
 from keras_transfer.config.stages import Average, Optimizer, Stage, Tuning
 from keras_transfer.errors import (
     BadConfiguration,
@@ -25,6 +25,7 @@ from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
 from keras_transfer.studies.curves import learning_curve
 from keras_transfer.studies.series import repeat
+from keras_transfer.workflows.feature_extraction import FeatureExtraction
 from keras_transfer.workflows.feature_files import Features
 from keras_transfer.workflows.finetune import Classify, FineTune
 
@@ -48,11 +49,13 @@ __all__ = [
     "Data",
     "Distill",
     "Export",
+    "FeatureExtraction",
     "FeatureExtractor",
     "Features",
     "FineTune",
     "Head",
     "Image",
+    "Learner",
     "MultiLabel",
     "Optimizer",
     "Regression",

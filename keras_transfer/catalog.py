@@ -15,10 +15,13 @@ from typing import Any
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.tables import Table
 
-__all__ = ["GROUP", "find", "load_file", "loadable", "modules", "name_of", "summary"]
+__all__ = ["AUTO", "GROUP", "find", "load_file", "loadable", "modules", "name_of", "summary"]
 
 GROUP = "keras_transfer.recipes"
 """Entry-point group. A value is a package; each of its modules is a recipe of its own name."""
+
+AUTO = "auto_folder"
+"""The recipe whose settings a ranking of backbones takes, and which trains what it recommends."""
 
 logger = logging.getLogger("keras_transfer")
 

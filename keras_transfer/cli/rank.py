@@ -21,7 +21,6 @@ from keras_transfer.errors import BadConfiguration
 
 __all__ = ["rank"]
 
-RECIPE = "auto_folder"
 OPTIONS = (
     *("data", "data_dir", "layout", "limit", "on_bad", "strict"),
     *("image_size", "resize", "seed", "engine", "engine_error", "cache"),
@@ -41,7 +40,7 @@ class RankCommand(SectionedCommand):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """All options."""
-        recipe = catalog.find(RECIPE).recipe
+        recipe = catalog.find(catalog.AUTO).recipe
         kept = [option for option in setting_options(recipe) if option.name in OPTIONS]
         plain = [option for option in run_options() if option.name != "resume"]
         return [*super().get_params(ctx)[:-1], *plain, *kept, super().get_params(ctx)[-1]]
@@ -104,7 +103,7 @@ def rank(**given: Any) -> None:
     named = [*filter(None, (name.strip() for name in (backbones or "").split(","))), *weights]
     if every and named:
         raise BadConfiguration("--all-local ranks all backbones; leave out --backbones, --weights.")
-    recipe: Any = chosen(catalog.find(RECIPE).recipe, given)
+    recipe: Any = chosen(catalog.find(catalog.AUTO).recipe, given)
     folder, document = rank_backbones(recipe, named, per_class=sample, least_rate=least, out=out)
     train = command(recipe, document)
     if as_json:

@@ -34,7 +34,7 @@ __all__ = [
     "with_setting",
 ]
 
-USER_NAMES = ("class_weight", "variant")
+USER_NAMES = ("class_weight", "parameters", "variant")
 """Settings that map user-defined names; a new mapping replaces the old one."""
 
 
@@ -135,7 +135,10 @@ def _joined(first: Any, second: Any, name: str) -> Any:
         return second
     # Silently taking one of two values would hide a mistake.
     if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
-        raise BadConfiguration(f"{name} is given twice, in its group and without it.")
+        raise BadConfiguration(
+            f"{name} is given twice, in its group and without it. Give it in one place; a group "
+            "such as Image(...) holds all of its settings."
+        )
     result = dict(first)
     for key, value in second.items():
         result[key] = _joined(result.get(key), value, key)

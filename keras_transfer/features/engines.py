@@ -106,15 +106,29 @@ def in_precision(model: keras.Model, precision: str) -> keras.Model:
         return model
 
     def recast(layer: Any) -> Any:
+        if isinstance(layer, keras.Model):
+            return cloned(layer)
         config = layer.get_config()
         float32_only = isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization)
         if isinstance(layer, keras.Layer) and not float32_only:
             config["dtype"] = policy
         return type(layer).from_config(config)
 
-    copy = keras.models.clone_model(model, clone_function=recast, recursive=True)
+    def cloned(graph: keras.Model) -> keras.Model:
+        # A part of a network in half precision has an input of that type, and would round to it.
+        inputs = keras.tree.map_structure(_float32_input, graph.input)
+        return keras.models.clone_model(graph, inputs, clone_function=recast)
+
+    copy = cloned(model)
     copy.set_weights(model.get_weights())  # clone_model draws new ones
     return copy
+
+
+def _float32_input(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """An input like that of a network, float32 where that is a float."""
+    floats = keras.backend.is_float_dtype(tensor.dtype)
+    dtype = "float32" if floats else tensor.dtype
+    return keras.Input(tensor.shape[1:], dtype=dtype, name=tensor.name)
 
 
 def _keras(prefix: keras.Model, precision: str) -> Engine:

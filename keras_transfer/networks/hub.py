@@ -121,8 +121,9 @@ def constructor(family: Family) -> Any:
     try:
         module = import_module(f"keras_hub.src.models.{family.module}")
     except ModuleNotFoundError as error:
+        missing = (error.name or "keras_hub").partition(".")[0]
         raise BadConfiguration(
-            f"The backbone {family.name} is one of KerasHub, and {error.name} is not installed: "
+            f"The backbone {family.name} is one of KerasHub, and {missing} is not installed: "
             "pip install 'keras_transfer[hub]'."
         ) from None
     return getattr(module, family.name)

@@ -16,10 +16,7 @@ from keras_transfer.workflows.auto_backbone import rank
 from keras_transfer.workflows.finetune import FineTune
 from keras_transfer.workflows.leaderboard import FILE, recommended
 
-__all__ = ["RECIPE", "command", "rank_backbones"]
-
-RECIPE = "auto_folder"
-"""The recipe whose settings a ranking takes, and which trains what it recommends."""
+__all__ = ["command", "rank_backbones"]
 
 
 def rank_backbones(
@@ -74,13 +71,21 @@ def command(recipe: FineTune, document: Mapping[str, Any]) -> str | None:
     best = recommended(document)
     if best is None:
         return None
-    words = ["kt-recipe", "run", RECIPE, "--data", recipe.data.source, "--backbone", best.name]
+    words = [
+        "kt-recipe",
+        "run",
+        catalog.AUTO,
+        "--data",
+        recipe.data.source,
+        "--backbone",
+        best.name,
+    ]
     if best.weights != "imagenet":
         words += ["--weights", best.weights]
     if best.variant:
         options = ", ".join(f"{key}: {value}" for key, value in best.variant.items())
         words += ["--set", f"backbone.variant={{{options}}}"]
-    base = catalog.find(RECIPE).recipe.settings()
+    base = catalog.find(catalog.AUTO).recipe.settings()
     for path, _, value in differences(base, recipe.settings()):
         if path != "data.source" and not path.startswith("backbone."):
             words += ["--set", f"{path}={_yaml(value)}"]

@@ -101,10 +101,10 @@ def candidates(named: Sequence[str], image_size: int | None = None) -> list[Back
     if not found:
         home = imagenet.where("mobilenet_v2").path.parent
         raise BadWeights(
-            f"No ImageNet weights are on this machine: {home} has none. Files in other places are "
-            "named by --weights mobilenet_v2=FILE. `kt-recipe weights where mobilenet_v2` says "
-            "from where weights come and where they belong; a run with --backbone NAME downloads "
-            "them."
+            f"No ImageNet weights are on this machine: neither {home} nor the cache of KerasHub's "
+            "presets has any. Files in other places are named by --weights mobilenet_v2=FILE. "
+            "`kt-recipe weights where mobilenet_v2` says from where weights come and where they "
+            "belong; a run with --backbone NAME downloads them."
         )
     for number, backbone in enumerate(found):
         if backbone in found[:number]:

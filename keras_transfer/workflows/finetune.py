@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,7 +28,6 @@ from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.methods.table import AnyMethod
-from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import labels_of, single_class
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from keras_transfer.methods.base import ExtraTerm
-    from keras_transfer.workflows.stage_runner import StageRunner
+    from keras_transfer.workflows.stage_runner import Setup, StageRunner
 
 __all__ = ["Classify", "FineTune"]
 
@@ -85,7 +84,7 @@ class FineTune(Recipe):
     runtime: Runtime = Field(Runtime(), description="precision, devices, engine")
     baselines: Annotated[
         tuple[Literal["scratch", "boosted_trees", "none"], ...],
-        BeforeValidator(lambda value: _listed(value) if isinstance(value, str) else value),
+        BeforeValidator(lambda value: _listed(value)),
     ] = Field(
         (),
         description="models to train for comparison: scratch, boosted_trees; none: also skip the "
@@ -96,13 +95,13 @@ class FineTune(Recipe):
     @property
     def objectives(self) -> dict[str, Objective]:
         """Objectives by the name of the network's output."""
-        return self.objective if isinstance(self.objective, dict) else {LABEL: self.objective}
+        return dict(self.objective) if isinstance(self.objective, dict) else {LABEL: self.objective}
 
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         values = shorthand.checked(settings)
         completed = nested(cls, {k: v for k, v in settings.items() if k not in shorthand.SHORTHAND})
-        _for_texts(completed)
+        shorthand.for_texts(completed)
         if values:
             stages = _Staged(**{k: v for k, v in completed.items() if k == "stages"}).stages
             full = [stage.model_dump(mode="json") for stage in stages]
@@ -173,9 +172,8 @@ class FineTune(Recipe):
         Raises:
             CheckFailed: The loss falls at no rate.
         """
-        plain = self.changed(
-            method="supervised"
-        )  # one head: each member would have a separate rate
+        # One head: each member would have a separate rate.
+        plain = self.changed(method="supervised")
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
             samples = self._samples(folder, self.data.source)
@@ -262,12 +260,11 @@ class FineTune(Recipe):
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
     ) -> StageRunner:
         from keras_transfer.data.batches import Loading
-        from keras_transfer.workflows.bagging import BaggingRunner
         from keras_transfer.workflows.building import add_heads
         from keras_transfer.workflows.extractors import engine_config
         from keras_transfer.workflows.imbalance import strategy_for
         from keras_transfer.workflows.solving import solvable
-        from keras_transfer.workflows.stage_runner import Setup, StageRunner
+        from keras_transfer.workflows.stage_runner import Setup
         from keras_transfer.workflows.targets import Targets
 
         train = samples.split("train")
@@ -292,8 +289,15 @@ class FineTune(Recipe):
             seed=self.seed,
             view_seed=seeds.stream(self.seed, "augment"),
         )
+        stages = [*resolved(self, solvable(network, len(train)))]
+        return self._make_runner(setup, stages, folder)
+
+    def _make_runner(self, setup: Setup, stages: Sequence[Stage], folder: Path) -> StageRunner:
+        from keras_transfer.workflows.bagging import BaggingRunner
+        from keras_transfer.workflows.stage_runner import StageRunner
+
         runner = BaggingRunner if isinstance(self.method, Bagging) else StageRunner
-        return runner(setup, [*resolved(self, solvable(network, len(train)))], folder)
+        return runner(setup, stages, folder)
 
     def _trained(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
@@ -315,19 +319,9 @@ class Classify(FineTune):
     """Fine-tune a pretrained network to classify."""
 
 
-def _for_texts(settings: dict[str, Any]) -> None:
-    """Complete the settings of a network for texts, in place."""
-    backbone = settings.get("backbone")
-    if not isinstance(backbone, dict) or backbone.get("name") not in TEXT_BACKBONES:
-        return
-    settings["backbone"] = {"weights": "none", **backbone}
-    if isinstance(settings.get("input", {}), dict):
-        settings["input"] = {"type": "text", **settings.get("input", {})}
-
-
-def _listed(text: str) -> list[str]:
+def _listed(value: Any) -> Any:
     """The names of baselines in "scratch, boosted_trees"."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    return [*filter(None, map(str.strip, value.split(",")))] if isinstance(value, str) else value
 
 
 @contextmanager

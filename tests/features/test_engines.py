@@ -129,6 +129,35 @@ def test_a_copy_in_bfloat16_computes_in_it_but_scales_pixels_in_float32(network)
     assert all(np.array_equal(a, b) for a, b in zip(copy.weights, network.weights, strict=True))
 
 
+@pytest.mark.parametrize("name", ["keras", pytest.param("openvino", marks=needs_openvino)])
+def test_parts_of_a_network_in_bfloat16_are_computed_in_float32(name):
+    """The part behind the cut had an input in bfloat16, which no engine but Keras could take."""
+    network = made_in("mixed_bfloat16")
+    same = made_in("float32")
+    same.set_weights(network.get_weights())
+    (batch,) = batches([8])
+
+    (found,) = build_engine(name, "float32", network)([batch])
+
+    assert found == pytest.approx(np.asarray(same(batch, training=False)), rel=1e-4, abs=1e-6)
+
+
+def made_in(policy):
+    """Two networks in a third, of which the second takes what the first computes."""
+    keras.utils.set_random_seed(1)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        given = keras.Input((32, 32, 3), dtype="float32")
+        first = keras.Model(given, keras.layers.Conv2D(8, 3, activation="relu")(given))
+        between = keras.Input(first.output_shape[1:], dtype=first.output.dtype)
+        second = keras.Model(between, keras.layers.GlobalAveragePooling2D()(between))
+        pixels = keras.Input((32, 32, 3), dtype="float32")
+        return keras.Model(pixels, second(first(pixels)))
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def test_a_network_that_computes_so_already_is_taken_as_it_is(network):
     assert in_precision(network, "float32") is network
 

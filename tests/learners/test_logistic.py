@@ -6,8 +6,9 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from keras_transfer.learners import logistic
-from keras_transfer.learners.logistic import FALLBACK, GRID, Examples, fit_logistic
+from keras_transfer.learners import examples as examples_module
+from keras_transfer.learners.examples import Examples, folds
+from keras_transfer.learners.logistic import FALLBACK, GRID, fit_logistic
 
 
 def points(n=120, channels=6, classes=3, seed=0):
@@ -66,12 +67,12 @@ def test_c_has_the_lowest_log_loss_on_held_out_examples():
     examples = points(n=90, channels=40)
     (features,), _, weights, families = examples
     scaled = StandardScaler().fit(features, sample_weight=weights).transform(features)
-    folds = [*logistic._folds(examples._replace(features=scaled[None]), 0)]
-    assert sorted(np.concatenate([held.families for _, held in folds])) == [*families]
+    parts = [*folds(examples._replace(features=scaled[None]), 0)]
+    assert sorted(np.concatenate([held.families for _, held in parts])) == [*families]
 
     def loss(c):
         total = 0.0
-        for train, held in folds:
+        for train, held in parts:
             model = LogisticRegression(C=c, tol=1e-8, max_iter=5000)
             model.fit(train.features[0], train.labels, sample_weight=train.weights)
             found = model.predict_log_proba(held.features[0])
@@ -89,7 +90,7 @@ def test_c_has_the_lowest_log_loss_on_held_out_examples():
 def test_examples_of_a_family_stay_in_one_fold():
     examples = points(n=60)._replace(families=np.arange(60) // 3)
 
-    for train, held in logistic._folds(examples, 0):
+    for train, held in folds(examples, 0):
         assert not {*train.families} & {*held.families}
         assert {*held.labels} <= {*train.labels}
 
@@ -100,7 +101,7 @@ def test_a_class_with_one_example_is_learnt_and_never_judged():
     labels[7] = 2
     examples = examples._replace(labels=labels)
 
-    for train, held in logistic._folds(examples, 0):
+    for train, held in folds(examples, 0):
         assert 2 not in held.labels
         assert len(train.labels) + len(held.labels) <= 40
     head = fit_logistic(examples, 3, seed=0)
@@ -119,7 +120,7 @@ def test_with_one_example_of_each_class_c_is_the_stated_fallback():
 
 def test_few_examples_of_each_class_make_fewer_folds():
     labels = np.arange(9) % 3
-    assert len([*logistic._folds(points(n=9)._replace(labels=labels), 0)]) == 3
+    assert len([*folds(points(n=9)._replace(labels=labels), 0)]) == 3
 
 
 def test_a_class_without_examples_has_almost_no_probability():
@@ -135,7 +136,7 @@ def test_views_are_further_rows_and_only_the_clean_one_is_held_out():
     noise = np.random.default_rng(3).normal(size=examples.features.shape).astype("float32")
     views = examples._replace(features=np.concatenate([examples.features, noise]))
 
-    assert all(held.features.shape[0] == 2 for _, held in logistic._folds(views, 0))
+    assert all(held.features.shape[0] == 2 for _, held in folds(views, 0))
     plain, twice = (
         fit_logistic(given, 3, seed=0)
         for given in (examples, views._replace(features=np.tile(examples.features, (2, 1, 1))))
@@ -147,7 +148,7 @@ def test_views_are_further_rows_and_only_the_clean_one_is_held_out():
 
 
 def test_many_examples_choose_c_by_some_of_them(monkeypatch):
-    monkeypatch.setattr(logistic, "MAX_ROWS", 60)
+    monkeypatch.setattr(examples_module, "MAX_ROWS", 60)
 
     head = fit_logistic(points(), 3, seed=0)
 

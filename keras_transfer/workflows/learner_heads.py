@@ -1,0 +1,83 @@
+"""From a fitted learner to the layers that compute what it computes."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.learners.heads import (
+    KernelHead,
+    LinearHead,
+    NeighborsHead,
+    Standard,
+    TreesHead,
+)
+from keras_transfer.networks.learner_layers import (
+    GaussianKernel,
+    NearestNeighbors,
+    Standardization,
+    TreeEnsemble,
+)
+
+__all__ = ["learner_logits"]
+
+NAME = "logits"
+"""Of the last layer, as in every head."""
+
+
+@singledispatch
+def learner_logits(head: Any, features: keras.KerasTensor) -> keras.KerasTensor:
+    """Add the layers of a fitted learner behind (batch, channels) features.
+
+    Args:
+        head: A row of ``learners.heads``.
+        features: Pooled features.
+
+    Returns:
+        (batch, classes) float32 logits; their softmax is the probability.
+    """
+    raise TypeError(type(head))
+
+
+@learner_logits.register
+def _(head: LinearHead, features: keras.KerasTensor) -> keras.KerasTensor:
+    layer = keras.layers.Dense(len(head.bias), dtype="float32", name=NAME)
+    logits = layer(features)
+    layer.set_weights([head.kernel.astype("float32"), head.bias.astype("float32")])
+    return logits
+
+
+@learner_logits.register
+def _(head: KernelHead, features: keras.KerasTensor) -> keras.KerasTensor:
+    layer = GaussianKernel(len(head.references), head.gamma, name="kernel")
+    values = layer(_standardized(head.standard, features))
+    layer.assign(references=head.references)
+    return learner_logits(head.linear, values)
+
+
+@learner_logits.register
+def _(head: NeighborsHead, features: keras.KerasTensor) -> keras.KerasTensor:
+    layer = NearestNeighbors(len(head.references), head.k, head.classes, name=NAME)
+    logits = layer(_standardized(head.standard, features))
+    layer.assign(references=head.references, votes=np.eye(head.classes)[head.labels])
+    return logits
+
+
+@learner_logits.register
+def _(head: TreesHead, features: keras.KerasTensor) -> keras.KerasTensor:
+    nodes, classes = head.value.shape
+    layer = TreeEnsemble(nodes, len(head.roots), head.depth, classes, head.logits, name=NAME)
+    logits = layer(features)
+    names = ("feature", "threshold", "left", "right", "value", "roots", "bias")
+    layer.assign(**{name: getattr(head, name) for name in names})
+    return logits
+
+
+def _standardized(standard: Standard, features: keras.KerasTensor) -> keras.KerasTensor:
+    layer = Standardization(name="standardization")
+    values = layer(features)
+    layer.assign(mean=standard.mean, scale=standard.scale)
+    return values
