@@ -13,7 +13,6 @@ from pydantic import BeforeValidator, Field
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.atomic import write_json
-from keras_transfer.cache import cache_dir
 from keras_transfer.config import rules, shorthand
 from keras_transfer.config.groups import AUTO, Backbone, Batches, Head, Runtime
 from keras_transfer.config.solver_checks import resolved
@@ -37,7 +36,7 @@ from keras_transfer.workflows.auto_backbone import choose_backbone
 from keras_transfer.workflows.comparisons import from_scratch, plain_models
 from keras_transfer.workflows.evaluation import evaluate
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
-from keras_transfer.workflows.reading import read_samples
+from keras_transfer.workflows.reading import learn, read_samples
 from keras_transfer.workflows.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -212,12 +211,7 @@ class FineTune(Recipe):
         """Fit the input on the train split, e.g. a vocabulary, and save its state."""
         if not self.input.learns:
             return None
-        if weights.startswith("run:"):  # its embeddings belong to its vocabulary
-            learnt = self.input.load(Path(weights.removeprefix("run:")))
-        else:
-            # Never from val or test: their words must be as unknown as those of new texts.
-            train = samples.split("train")
-            learnt = self.input.fit(train.store.raw(train.rows))
+        learnt = learn(self.input, samples, weights)
         # Also if it comes from a run: predict and exports look for it in this folder.
         self.input.save(learnt, folder)
         return learnt
@@ -267,6 +261,7 @@ class FineTune(Recipe):
     ) -> StageRunner:
         from keras_transfer.data.batches import Loading
         from keras_transfer.workflows.building import add_heads
+        from keras_transfer.workflows.extractors import engine_config
         from keras_transfer.workflows.imbalance import strategy_for
         from keras_transfer.workflows.solving import solvable
         from keras_transfer.workflows.stage_runner import Setup
@@ -287,7 +282,7 @@ class FineTune(Recipe):
             samples,
             Loading(bound, self.batches.batch_size, replicas),
             Targets(self.objectives, train, self.batches, strategy, self._extra(train)),
-            self._engine(),
+            engine_config(self.runtime),
             backbone=self.backbone.name,
             batch_norm=self.backbone.batch_norm,
             monitor=self.monitor,
@@ -303,14 +298,6 @@ class FineTune(Recipe):
 
         runner = BaggingRunner if isinstance(self.method, Bagging) else StageRunner
         return runner(setup, stages, folder)
-
-    def _engine(self) -> Any:
-        from keras_transfer.features.extractor import EngineConfig
-
-        runtime = self.runtime
-        if runtime.engine == "none":
-            return None
-        return EngineConfig(runtime.engine, runtime.engine_error, cache_dir(), runtime.cache)
 
     def _trained(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
