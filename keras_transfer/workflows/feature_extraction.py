@@ -92,7 +92,7 @@ class FeatureExtraction(FineTune):
         networks = self._networks.copy()
         self._networks.clear()  # a recipe lives as long as its module
         more = [
-            part_of(backbone, network, self.head, setup)
+            part_of(backbone, network, self.head.pooling, setup)
             for backbone, network in zip(self.fused, networks, strict=True)
         ]
         how: dict[str, Any] = {"backbone": self.backbone, "pooling": self.head.pooling}

@@ -11,16 +11,13 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_transfer.config.groups import Backbone, Head
-from keras_transfer.data.samples import LABEL, Samples
-from keras_transfer.errors import CheckFailed
+from keras_transfer.config.groups import Backbone
+from keras_transfer.data.samples import Samples
 from keras_transfer.features.extractor import CLEAN, FeatureExtractor, View
-from keras_transfer.methods.supervised import Supervised
 from keras_transfer.networks.backbones import BACKBONES
-from keras_transfer.objectives.classification import Classification
-from keras_transfer.objectives.outputs import labels_of
-from keras_transfer.workflows.building import add_heads
 from keras_transfer.workflows.candidates import label
+from keras_transfer.workflows.extractors import all_rows
+from keras_transfer.workflows.feature_cuts import feature_cut
 from keras_transfer.workflows.stage_runner import Setup
 
 __all__ = ["Part", "blocks_of", "part_of", "preprocessing_of"]
@@ -53,26 +50,20 @@ class Part:
         Raises:
             CheckFailed: There is no room for them.
         """
-        table = self.extractor.table(samples, view)
-        if table is None:
-            raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
-        return table.take(np.arange(len(samples))).reshape(len(samples), -1)
+        rows = all_rows(self.extractor.table(samples, view))
+        return rows.reshape(len(samples), -1)
 
 
-def part_of(backbone: Backbone, network: keras.Model, head: Head, setup: Setup) -> Part:
+def part_of(backbone: Backbone, network: keras.Model, pooling: str, setup: Setup) -> Part:
     """A further backbone of a run.
 
     Args:
         backbone: Its settings.
         network: As ``building.build`` makes it.
-        head: Gives the pooling.
+        pooling: That of the head.
         setup: Of the run.
     """
-    objectives = {LABEL: (Classification(), labels_of(setup.train, LABEL))}
-    full = add_heads(network, backbone, Head(pooling=head.pooling), objectives, Supervised())
-    full.freeze(None)
-    cut = full.cut()
-    assert cut is not None  # the backbone lies before the cut
+    cut = feature_cut(network, backbone, pooling)
     assert setup.engine is not None  # refused without an engine
     extractor = FeatureExtractor(
         cut, setup.loading, setup.train, setup.engine, backbone=backbone.name
