@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 import keras_transfer
 from keras_transfer import BadConfiguration, FeatureExtraction, Split, Stage
 from keras_transfer.data.batches import evaluation_batches
+from keras_transfer.learners.examples import Examples
+from keras_transfer.learners.fitting import fit_learner
 
 RECIPE = FeatureExtraction(
     data="images",
@@ -202,3 +204,83 @@ def test_texts_have_learners_too(tmp_path):
     run = recipe.run(out=tmp_path / "run", name="texts")
     (answer,) = run.predict(["good 3"])
     assert answer.top(1)[0][0] in ("0", "1")
+
+
+@pytest.fixture(scope="module")
+def fused(images, tmp_path_factory):
+    """Two networks with random weights, one of them in a variant."""
+    recipe = RECIPE.changed(
+        data=images,
+        image_size=32,
+        backbone="mobilenet_v2",
+        variant={"alpha": 0.35},
+        fuse="vgg16=none",
+        learner="linear_svm",
+    )
+    return recipe.run(out=tmp_path_factory.mktemp("fused") / "run", name="fused")
+
+
+def test_the_features_stand_side_by_side(fused):
+    model = fused.model
+    pool = keras.Model(model.input, model.get_layer("pool").output)
+    batches = evaluation_batches(fused.samples(["test"]).take(np.array([0])), fused.loading)
+    (pixels, _, _) = next(iter(batches))
+    features = pool(pixels).numpy()
+    alone = [
+        keras.ops.mean(model.get_layer(f"part{number}")(pixels["pixels"]), (1, 2)).numpy()
+        for number in (1, 2)
+    ]
+    assert features == pytest.approx(np.concatenate(alone, axis=1), abs=1e-5)
+    assert [part.shape[1] for part in alone] == [1280, 512]
+
+
+def test_each_network_alone_is_beside_both(fused):
+    baselines = fused.metrics["baselines"]
+    assert set(baselines) == {
+        "majority",
+        "logistic_regression",
+        "mobilenet_v2 alpha=0.35",
+        "vgg16",
+    }
+
+
+@pytest.mark.parametrize(
+    "format",
+    ["saved_model", *(pytest.param(f, marks=pytest.mark.slow) for f in ("litert", "onnx"))],
+)
+def test_a_fused_run_is_exported(fused, format, tmp_path):
+    export = keras_transfer.export(fused, tmp_path / format, format=format)
+    assert export.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fuse": "vgg17"}, "vgg19"),
+        ({"fuse": "convnet_small=none"}, "named twice"),
+        ({"fuse": "vgg16=recipe:digits"}, "run:DIR"),
+        ({"fuse": "vgg16", "pooling": "flatten"}, "avg or max"),
+    ],
+)
+def test_what_cannot_be_fused(changes, message):
+    with pytest.raises(keras_transfer.TransferError, match=message):
+        RECIPE.changed(**changes)
+
+
+def test_maps_of_other_sizes_are_refused_before_the_data_are_read(tmp_path):
+    (tmp_path / "images").mkdir()
+    recipe = RECIPE.changed(fuse="mobilenet_v2=none", image_size=32)
+    with pytest.raises(BadConfiguration, match="same height and width"):
+        recipe.run(str(tmp_path / "images"), out=tmp_path / "run", name="fused")
+
+
+def test_blocks_count_equally_however_many_channels_they_have():
+    """Of standardised features, each block of n channels has the squared length n."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 30)).astype("float32")
+    examples = Examples(features[None], np.arange(200) % 2, np.ones(200), np.arange(200))
+    head = fit_learner("knn", {}, examples, 2, 0, blocks=[20, 10]).head
+    squares = (head.references**2).sum(axis=0)
+
+    assert squares[:20].sum() == pytest.approx(squares[20:].sum(), rel=1e-4)
+    assert squares.sum() == pytest.approx(200 * 30, rel=0.2)
