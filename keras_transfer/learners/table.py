@@ -144,7 +144,7 @@ def _logistic(**parameters: Any) -> BaseEstimator:
 
 
 def _linear_svm(**parameters: Any) -> BaseEstimator:
-    return LinearSVC(**{"max_iter": 10_000, **parameters})
+    return LinearSVC(**{"max_iter": 10_000, "tol": 1e-3, **parameters})
 
 
 def _random_forest(**parameters: Any) -> BaseEstimator:
