@@ -52,6 +52,11 @@ def _use(source: str | Path | FineTune, target: str, shift: str, labelled: bool)
             "of the classes, such as accuracy and precision, are those of the new shares: judge it "
             "by labelled examples of the target."
         )
+    if shift == "near" and not labelled:
+        text += (
+            " The loss is an estimate, which may be wrong where examples look different: measure "
+            "it on a random sample of the target that you label (--target FILE.csv)."
+        )
     if isinstance(source, FineTune):
         text = text.replace("Use the model as it is", "A model of the source will do")
         return _advice("use", text, training_words(source, source.backbone))

@@ -86,10 +86,11 @@ def recipe_of(data: str, backbone: str | None, weights: str | None, recipe: Any)
     Raises:
         BadWeights: The weights are not there.
     """
+    sources.check_there(data)
+    import_tensorflow()  # before modules that import it themselves, with messages on stderr
     from keras_transfer.data.texts import holds_texts
 
     path = Path(data).expanduser()
-    sources.check_there(data)
     if path.exists() and holds_texts(path):
         raise BadConfiguration(
             f"{data} holds texts, which are compared by a run: train one with kt-recipe run "

@@ -75,7 +75,7 @@ def compare(source: Source, target: Target, *, size: int, seed: int) -> Comparis
         drawn = draw(target.samples, size, seed, source.judge, cache=cache_dir(), known=known)
     _check_sizes(held_out, drawn)
     with _timed(seconds, "features"):
-        pair = _domain(source, held_out, True), _domain(source, drawn.samples, target.labelled)
+        pair = _domains(source, held_out, drawn.samples, target.labelled)
     with _timed(seconds, "measures"):
         found = _measured(*pair, seed)
         distances = neighbor_distances(pair[0].features, pair[1].features)
@@ -114,11 +114,23 @@ def _check_sizes(held_out: Samples, drawn: Drawn) -> None:
         )
 
 
-def _domain(source: Source, samples: Samples, labelled: bool) -> Domain:
-    features = source.features(samples)
-    second = None if source.second_head is None else source.second_head(features)
-    found = source.probabilities(samples, features)
-    return Domain(samples, source.vectors(features), found, second, labelled)
+def _domains(
+    source: Source, held_out: Samples, target: Samples, labelled: bool
+) -> tuple[Domain, Domain]:
+    features = source.features(held_out), source.features(target)
+    exact = source.agrees(target, features[1])
+    if not exact:
+        logger.warning(
+            "Warning: predictions from cached features differ from the full network, which is "
+            "used instead."
+        )
+
+    def domain(samples: Samples, rows: np.ndarray, known: bool) -> Domain:
+        second = None if source.second_head is None else source.second_head(rows)
+        found = source.head(rows) if exact else source.from_raw(samples)
+        return Domain(samples, source.vectors(rows), found, second, known)
+
+    return domain(held_out, features[0], True), domain(target, features[1], labelled)
 
 
 def _measured(source: Domain, target: Domain, seed: int) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Imported when a comparison begins, not before: it needs TensorFlow.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +18,7 @@ from scipy.special import softmax
 from keras_transfer import seeds
 from keras_transfer.cache import cache_dir
 from keras_transfer.data import splits
+from keras_transfer.data.batches import plain_batches
 from keras_transfer.data.copies import related
 from keras_transfer.data.samples import LABEL, SPLITS, Judge, Samples
 from keras_transfer.errors import BadConfiguration, CheckFailed
@@ -46,8 +46,6 @@ BATCH = 256
 Head = Callable[[np.ndarray], np.ndarray]
 """From (n, ...) features to (n, classes) float64 probabilities."""
 
-logger = logging.getLogger("keras_transfer")
-
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -58,7 +56,7 @@ class Source:
         backbone: Name and variant of the network, for people.
         samples: Valid examples with their splits; perhaps none in train.
         judge: Says whether other examples can be used.
-        extractor: Features behind the pooling.
+        make_extractor: Makes the extractor of features behind the pooling, once examples are there.
         head: Predicts from these features.
         train: The train examples that the second head learns from; perhaps none.
         flattened: Shape of the maps that the pooling flattens; None: it gives vectors.
@@ -69,7 +67,7 @@ class Source:
     backbone: str
     samples: Samples
     judge: Judge
-    extractor: FeatureExtractor
+    make_extractor: Callable[[], FeatureExtractor]
     head: Head
     train: Samples
     flattened: tuple[int, ...] | None = None
@@ -81,7 +79,11 @@ class Source:
         Raises:
             CheckFailed: There is no room for them.
         """
-        return _features(self.extractor, samples)
+        return _features(self._extractor, samples)
+
+    @cached_property
+    def _extractor(self) -> FeatureExtractor:
+        return self.make_extractor()
 
     def vectors(self, features: np.ndarray) -> np.ndarray:
         """(n, channels) features to measure distances in; means of maps that were flattened."""
@@ -90,28 +92,29 @@ class Source:
         *places, channels = self.flattened
         return features.reshape(len(features), int(np.prod(places)), channels).mean(axis=1)
 
-    def probabilities(self, samples: Samples, features: np.ndarray) -> np.ndarray:
-        """(n, classes) float64 by the head, if the full network agrees on a few raw examples."""
-        found = self.head(features)
+    def agrees(self, samples: Samples, features: np.ndarray) -> bool:
+        """Whether the full network says of a few raw examples what the head says of features."""
         if self.run is None:
-            return found
+            return True
         few = np.unique(np.linspace(0, len(samples) - 1, PROBES).astype(int))
-        if agree(found[few], self.run.probabilities(samples.take(few))):
-            return found
-        logger.warning(
-            "Warning: predictions from cached features differ from the full network, which is "
-            "used instead."
-        )
+        batches = plain_batches(samples.take(few), self.run.loading)
+        # No graph: tracing a network takes longer than eight examples.
+        (logits,) = predict(self.run.network.predictor, batches, graph=False).values()
+        return agree(self.head(features[few]), softmax(logits, axis=-1))
+
+    def from_raw(self, samples: Samples) -> np.ndarray:
+        """(n, classes) float64 by the full network of the run."""
+        assert self.run is not None
         return self.run.probabilities(samples)
 
     @cached_property
     def second_head(self) -> Head | None:
-        """Logistic regression on train features, whose agreement with the model is measured.
+        """Logistic regression on features, whose agreement with the model is measured.
 
-        Of data, whose model is one too, it learns from every second example. None where fewer than
-        two classes are left to learn from.
+        It learns from every second train example: the model may be a logistic regression too, and
+        would agree with itself. None where fewer than two classes are left to learn from.
         """
-        train = self.train if self.run else self.train.take(np.arange(0, len(self.train), 2))
+        train = self.train.take(np.arange(0, len(self.train), 2))
         if len(np.unique(train.labels)) < 2:
             return None
         head = _logistic(self.vectors(self.features(train)), train, 0)
@@ -161,7 +164,7 @@ def from_run(run: Run, data: Any, size: int, seed: int) -> Source:
         " ".join([name, *(f"{k}={v}" for k, v in run.settings["backbone"]["variant"].items())]),
         samples,
         run.loading.input.check,
-        FeatureExtractor(cut, run.loading, samples, config, backbone=name),
+        lambda: FeatureExtractor(cut, run.loading, samples, config, backbone=name),
         lambda features: _predicted(head, features),
         splits.sample(train, size, seed) if len(train) else train,
         flattened,
@@ -189,7 +192,7 @@ def from_data(recipe: Any, folder: Path) -> Source:
         label(backbone),
         samples,
         extractor.loading.input.check,
-        extractor,
+        lambda: extractor,
         _logistic(features, sample.train, seeds.stream(recipe.seed, "members")),
         sample.train,
     )
