@@ -20,6 +20,7 @@ from keras_transfer.workflows.domain_measures import (
     measured_loss,
     with_shares,
 )
+from keras_transfer.workflows.domain_source import from_run
 from keras_transfer.workflows.domain_target import draw, read_target
 from keras_transfer.workflows.domain_verdict import verdict
 
@@ -70,7 +71,7 @@ def run(work):
         backbone="convnet_small",
         weights="none",
         split=Split(val=0.25, test=0.25),
-        head=Head(units=(8,), dropout=0.2),
+        head=Head(pooling="flatten", units=(8,), dropout=0.2),
         stages=(Stage("all", epochs=4, unfreeze="all", learning_rate=1e-3),),
         **SMALL,
     )
@@ -90,6 +91,22 @@ def report(run, work):
         return done[key]
 
     return compare
+
+
+def test_features_are_those_behind_the_pooling(run):
+    """Whatever head follows: of these it predicts what the network does; flat maps are averaged."""
+    source = from_run(run, None, 10, 0)
+    few = source.samples.split("test").take(np.arange(0, 30, 5))  # three of each class
+    features = source.features(few)
+    *places, channels = source.flattened
+
+    assert features.shape == (6, np.prod(places) * channels)
+    assert source.head(features) == pytest.approx(run.probabilities(few), abs=1e-5)
+    assert source.agrees(few, features)
+    assert not source.agrees(few, features[::-1])
+    maps = features.reshape(6, *places, channels)
+    assert source.vectors(features) == pytest.approx(maps.mean(axis=(1, 2)), abs=1e-6)
+    assert source.second_head(features).sum(axis=1) == pytest.approx(np.ones(6))
 
 
 def test_two_halves_of_one_set_have_no_shift(report, run):
@@ -384,3 +401,49 @@ def test_a_draw_does_not_depend_on_the_order_of_the_table(tmp_path):
     reversed_ = draw(found.take(np.arange(9)[::-1]), 4, 0, judge).samples
     assert sorted(drawn.keys) == sorted(reversed_.keys)
     assert {*draw(found, 4, 1, judge).samples.keys} != {*drawn.keys}
+
+
+# --- real images ------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_cats_and_dogs_at_night(shared_data, shared_weights, tmp_path):
+    """A tenth of the light and noise: a far domain; other photos as they are: no shift."""
+    rng, photos = np.random.default_rng(0), {}
+    for name in ("cat", "dog"):
+        photos[name] = sorted((shared_data / "cats_dogs/train" / name).iterdir())[:220]
+        (tmp_path / "night" / name).mkdir(parents=True)
+        for path in photos[name][160:]:
+            with Image.open(path) as image:
+                dark = np.asarray(image.convert("RGB")) / 10
+            pixels = (dark + rng.normal(0, 8, dark.shape)).clip(0, 255).astype("uint8")
+            Image.fromarray(pixels).save(tmp_path / "night" / name / f"{path.stem}.png")
+    splits = 80 * ["train"] + 20 * ["val"] + 60 * ["test"]
+    table(tmp_path / "day.csv", photos, slice(160), splits)
+    table(tmp_path / "more.csv", photos, slice(160, 220), 60 * [""])
+    weights = str(shared_weights / "mobilenet_v2_0.35_224_no_top.weights.h5")
+    recipe = recipe_of(
+        str(tmp_path / "day.csv"), "mobilenet_v2:alpha=0.35", weights, find(AUTO).recipe
+    )
+    _, night = compare_domains(recipe, tmp_path / "night", out=tmp_path / "1")
+    _, same = compare_domains(recipe, tmp_path / "more.csv", out=tmp_path / "2")
+
+    assert night["accuracy"]["source"]["accuracy"] > 0.85
+    assert night["verdict"]["shift"] == "far"
+    assert night["loss"]["low"] > 0.1
+    assert night["distances"]["a_distance"] > 1.8
+    assert night["recommendation"]["action"] == "fine_tune"
+    assert same["verdict"]["shift"] == "none"
+    assert same["distances"]["a_distance_low"] == 0
+    assert same["recommendation"]["action"] == "use"
+
+
+def table(path, photos, where, splits):
+    """A manifest of some of the photos of each class."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split"])
+        for name, files in photos.items():
+            pairs = zip(files[where], splits, strict=True)
+            writer.writerows([str(photo), name, split] for photo, split in pairs)
