@@ -25,7 +25,7 @@ from keras_transfer.workflows.domain_source import Source
 from keras_transfer.workflows.domain_target import Drawn, Target, draw, places
 from keras_transfer.workflows.domain_verdict import verdict
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "measured"]
 
 LEAST = 20
 """Examples that each domain needs."""
@@ -77,7 +77,7 @@ def compare(source: Source, target: Target, *, size: int, seed: int) -> Comparis
     with _timed(seconds, "features"):
         pair = _domains(source, held_out, drawn.samples, target.labelled)
     with _timed(seconds, "measures"):
-        found = _measured(*pair, seed)
+        found = measured(*pair, seed)
         distances = neighbor_distances(pair[0].features, pair[1].features)
     document = {
         "source": _described(source, held_out),
@@ -133,7 +133,8 @@ def _domains(
     return domain(held_out, features[0], True), domain(target, features[1], labelled)
 
 
-def _measured(source: Domain, target: Domain, seed: int) -> dict[str, Any]:
+def measured(source: Domain, target: Domain, seed: int) -> dict[str, Any]:
+    """All measures of two domains and the verdict, as the document holds them."""
     shift = measures.label_shift(source, target, seed)
     found: dict[str, Any] = {
         # Read first: other shares of the classes move all distances.
