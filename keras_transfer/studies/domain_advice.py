@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def advice(
     if found["shift"] == "disagreement":
         return _check_labels(source, target)
     if found["lost"] and labelled:
-        return _fine_tune(source, target)
+        return _fine_tune(source, target, document["target"]["missing_classes"])
     if found["lost"]:
         return _label(folder, source)
     return _use(source, target, found["shift"], labelled)
@@ -76,8 +76,15 @@ def _check_labels(source: str | Path | FineTune, target: str) -> dict[str, Any]:
     return _advice("check_labels", text, ["kt-recipe", "evaluate", str(source), "--data", target])
 
 
-def _fine_tune(source: str | Path | FineTune, target: str) -> dict[str, Any]:
+def _fine_tune(
+    source: str | Path | FineTune, target: str, missing: Sequence[str]
+) -> dict[str, Any]:
     text = "Fine-tune on the labelled target, from the weights that the source gave."
+    if missing:
+        text += (
+            f" It has no examples of {', '.join(missing)}, which a model of it alone would not "
+            "know: add some of the source."
+        )
     if not isinstance(source, FineTune):
         return _advice("fine_tune", text, _tuning_words(Path(source), target))
     trained = "runs/source"

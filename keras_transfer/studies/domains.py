@@ -28,7 +28,7 @@ logger = logging.getLogger("keras_transfer")
 
 def compare_domains(
     source: str | Path | FineTune,
-    target: Any,
+    target: str | Path,
     *,
     data: Any = None,
     classes: Sequence[str] = (),
@@ -91,6 +91,10 @@ def recipe_of(data: str, backbone: str | None, weights: str | None, recipe: Any)
     from keras_transfer.data.texts import holds_texts
 
     path = Path(data).expanduser()
+    if (path / "export.json").exists():
+        raise BadConfiguration(
+            f"{data} is an export, which knows no examples of its source. Name the run."
+        )
     if path.exists() and holds_texts(path):
         raise BadConfiguration(
             f"{data} holds texts, which are compared by a run: train one with kt-recipe run "

@@ -282,7 +282,8 @@ def measured_loss(
     if shift["found"]:
         own = test.samples.counts() / len(test)
         ratio = np.divide(shares_of(shift), own, out=np.zeros(len(own)), where=own > 0)
-        weights = ratio[test.labels]
+        if ratio[test.labels].any():  # else no class is in both
+            weights = ratio[test.labels]
     before, after = _drawn(test, weights, seed), _drawn(target, np.ones(len(target)), seed + 1)
     low, high = quantile_interval(before[1:] - after[1:]) or (np.nan, np.nan)
     value = before[0] - after[0]

@@ -45,7 +45,6 @@ def read_target(
     classes: Sequence[str],
     *,
     text: str = "",
-    data_dir: Path | None = None,
     keep: Sequence[str] = (),
     unlabelled: bool = False,
 ) -> Target:
@@ -58,7 +57,6 @@ def read_target(
         data: As ``sources.read`` takes it, or one of the above.
         classes: The source's.
         text: Name of the column of texts; "": the examples are images.
-        data_dir: Where prepared data sets of tensorflow-datasets lie.
         keep: Target classes to compare; others are left out. None named: all.
         unlabelled: Read no labels, also where there are some.
 
@@ -69,11 +67,11 @@ def read_target(
     if unlabelled or not _has_labels(data, text):
         if keep:
             raise BadData("--classes chooses by labels, and the target is read without labels.")
-        samples = _without_labels(data, classes, text, data_dir)
+        samples = _without_labels(data, classes, text)
         return Target(
             replace(samples, classes=tuple(classes), labels=np.zeros(len(samples), "int32")), False
         )
-    samples = sources.read(data, data_dir, known=classes, text=text)
+    samples = sources.read(data, known=classes, text=text)
     return Target(_in_order(_kept(samples, keep), classes), True)
 
 
@@ -96,15 +94,15 @@ def _names_images(data: Any) -> bool:
     return path.is_dir() or image or (pattern and bool(glob.glob(str(data), recursive=True)))
 
 
-def _without_labels(data: Any, classes: Sequence[str], text: str, data_dir: Path | None) -> Samples:
+def _without_labels(data: Any, classes: Sequence[str], text: str) -> Samples:
     is_path = isinstance(data, str | Path)
     if is_path and (text or Path(data).suffix.lower() in TABLES):
         # The column of the examples itself stands for that of the labels.
-        return sources.read(data, data_dir, columns=(text or "path",), text=text)
+        return sources.read(data, columns=(text or "path",), text=text)
     if is_path and _names_images(data):
         files = expanded([data])
         return Samples.of(Files(files), [""], files, [0] * len(files))
-    return sources.read(data, data_dir, known=classes)
+    return sources.read(data, known=classes)
 
 
 def _kept(samples: Samples, keep: Sequence[str]) -> Samples:
