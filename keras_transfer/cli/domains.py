@@ -94,7 +94,8 @@ def _report(folder: Path, found: Mapping[str, Any]) -> Iterator[str]:
     advice = found["recommendation"]
     yield advice["text"]
     yield from (f"  {command}" for command in advice["commands"])
-    yield f"\nThe tables, a map and the examples are in {folder}."
+    drawn = ", a map" if (folder / "map.png").exists() else ""  # which needs Matplotlib
+    yield f"\nThe tables{drawn} and the examples are in {folder}."
 
 
 def _left_out(target: Mapping[str, Any]) -> Iterator[str]:

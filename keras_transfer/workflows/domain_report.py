@@ -110,7 +110,7 @@ def _check_sizes(held_out: Samples, drawn: Drawn) -> None:
         raise BadData(
             f"{len(drawn.samples)} of {len(drawn.read)} target examples are left, and a comparison "
             f"needs {LEAST}: {bad} cannot be used, {drawn.known} are examples of the source, and "
-            f"{drawn.copies} are copies of others. Give examples that are not the source's."
+            f"{drawn.copies} are copies of others. Give more examples that are not the source's."
         )
 
 

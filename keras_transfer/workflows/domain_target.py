@@ -170,11 +170,20 @@ def draw(
         judge: Says whether an example can be used.
         cache: Folder of the scan cache.
         known: Digests of examples that are left out.
+
+    Raises:
+        BadData: None can be used, or none of a class.
     """
     from keras_transfer.data.scan import drop_invalid, scan
 
     read = samples.take(places(samples, size, seed))
     found = scan(read, judge, cache)
+    if len(read) and (found.reasons != "").all():
+        pairs = zip(read.keys, found.reasons, strict=True)
+        raise BadData(
+            f"None of {len(read):,} target examples can be used:",
+            [f"{key}: {reason}" for key, reason in pairs],
+        )
     valid = drop_invalid(read, found, "skip")
     fresh = ~np.isin(valid.digests.astype(str), [*known])
     news = valid.take(fresh)

@@ -138,7 +138,7 @@ def test_runs_that_predict_something_else_are_refused(objective_run, tmp_path):
 
 def test_domains_are_compared_for_one_class_each(objective_run, tmp_path):
     with pytest.raises(BadConfiguration, match="predicts other than one class"):
-        compare_domains(objective_run("tasks").folder, tmp_path, out=tmp_path / "out")
+        compare_domains(objective_run("tasks").folder, tmp_path / "new", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

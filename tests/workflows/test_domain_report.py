@@ -253,6 +253,13 @@ def test_a_folder_without_labels_copies_and_what_cannot_be_read(run, work, tmp_p
     assert found["label_shift"]["found"]
 
 
+def test_no_example_can_be_used(run, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/broken.png").write_text("no image")
+    with pytest.raises(BadData, match=r"None of 1 target examples can be used:\n .*broken.png: "):
+        compare_domains(run.folder, tmp_path / "new", out=tmp_path / "report")
+
+
 def test_the_source_is_no_target(run, work, tmp_path):
     with pytest.raises(BadData, match="120 are examples of the source"):
         compare_domains(run.folder, work / "images", out=tmp_path / "report")
