@@ -17,18 +17,16 @@ from keras_transfer.workflows.finetune import FineTune
 
 __all__ = ["advice"]
 
-TO_LABEL = "to_label.csv"
-
 
 def advice(
-    folder: Path, source: str | Path | FineTune, document: Mapping[str, Any]
+    source: str | Path | FineTune, document: Mapping[str, Any], to_label: Path
 ) -> dict[str, Any]:
     """Recommend what to do.
 
     Args:
-        folder: Of the comparison.
         source: As for ``compare_domains``.
         document: With the verdict, and the name of the target.
+        to_label: The list of examples to label.
 
     Returns:
         "action": "use", "check_labels", "label" or "fine_tune"; "text"; "commands", a list.
@@ -40,7 +38,7 @@ def advice(
     if found["lost"] and labelled:
         return _fine_tune(source, target, document["target"]["missing_classes"])
     if found["lost"]:
-        return _label(folder, source)
+        return _label(source, to_label)
     return _use(source, target, found["shift"], labelled)
 
 
@@ -94,8 +92,7 @@ def _fine_tune(
     return _advice("fine_tune", text, first, training_words(second, weights))
 
 
-def _label(folder: Path, source: str | Path | FineTune) -> dict[str, Any]:
-    path = folder / TO_LABEL
+def _label(source: str | Path | FineTune, path: Path) -> dict[str, Any]:
     text = (
         f"Label examples of the target first: fill in the column label of {path}, and remove rows "
         "that you leave out. It lists examples that are far from the source and of which the model "

@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_transfer import runs
 from keras_transfer.data import sources
+from keras_transfer.domains.checks import MIN_EXAMPLES
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.quiet import import_tensorflow
 from keras_transfer.runs.directory import discard, locked_log
@@ -20,8 +21,6 @@ __all__ = ["DEFAULT", "compare_domains", "recipe_of"]
 
 DEFAULT = "mobilenet_v2"
 """Backbone where the source is data: small, and the first that `rank` looks for."""
-FILE = "domains.json"
-LEAST = 20
 
 logger = logging.getLogger("keras_transfer")
 
@@ -59,17 +58,20 @@ def compare_domains(
         BadData: Examples cannot be read, or the target has classes that the source lacks.
         BadWeights: The weights of the backbone are not there or do not fit.
     """
-    if sample < LEAST:
-        raise BadConfiguration(f"sample = {sample}: a comparison needs {LEAST} of each domain.")
+    if sample < MIN_EXAMPLES:
+        raise BadConfiguration(
+            f"sample = {sample}: a comparison needs {MIN_EXAMPLES} of each domain."
+        )
     folder = runs.new_folder("domains", out, not_inside=target)
-    log = locked_log(folder)
+    log, done = locked_log(folder), False
     try:
         asked = {"keep": classes, "unlabelled": unlabelled}
         document = _compared(folder, source, target, data, asked, (sample, seed))
+        done = True
     finally:
         logger.removeHandler(log)
         log.close()
-        if not (folder / FILE).exists():
+        if not done:
             discard(folder)
     return folder, document
 
@@ -114,7 +116,7 @@ def _compared(
     drawing: tuple[int, int],
 ) -> dict[str, Any]:
     import_tensorflow()
-    from keras_transfer.workflows.domain_files import write_comparison
+    from keras_transfer.workflows.domain_files import TO_LABEL, write_comparison
     from keras_transfer.workflows.domain_report import compare
     from keras_transfer.workflows.domain_source import from_data, from_run, open_run
     from keras_transfer.workflows.domain_target import read_target
@@ -131,7 +133,7 @@ def _compared(
         opened = from_run(run, data, size, seed)
     found = compare(opened, examples, size=size, seed=seed)
     found.document["target"] = {"name": sources.describe(target), **found.document["target"]}
-    found.document["recommendation"] = advice(folder, source, found.document)
+    found.document["recommendation"] = advice(source, found.document, folder / TO_LABEL)
     write_comparison(folder, found, seed)
     return found.document
 

@@ -18,7 +18,7 @@ from keras_transfer.runs import write_bad_files
 from keras_transfer.runs.records import write_record
 from keras_transfer.workflows.domain_report import Comparison
 
-__all__ = ["FILE", "TO_LABEL", "write_comparison"]
+__all__ = ["TO_LABEL", "write_comparison"]
 
 FILE, TO_LABEL = "domains.json", "to_label.csv"
 LABELS = 100

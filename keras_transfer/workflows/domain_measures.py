@@ -11,6 +11,7 @@ import numpy as np
 from keras_transfer.data.copies import families
 from keras_transfer.data.samples import Samples
 from keras_transfer.domains import accuracy_estimates as estimates
+from keras_transfer.domains.checks import MIN_EXAMPLES
 from keras_transfer.domains.distances import (
     coral_distance,
     frechet_distance,
@@ -40,8 +41,6 @@ NEGLIGIBLE = 0.1
 
 Above 0 it lies too often, in 10 of 100 cases, where there is no shift: folds share examples.
 """
-PER_CLASS = 20
-"""Examples of a class that each domain needs for distances of that class."""
 PARTITIONS = 5
 """Random divisions of the source over which distances of two parts of it are averaged."""
 
@@ -100,35 +99,32 @@ def label_shift(source: Domain, target: Domain, seed: int) -> dict[str, Any]:
     classes = source.samples.classes
     k = len(classes)
     found = estimate_shares(source.labels, source.predicted, target.predicted, k, seed=seed)
-    known = target.labelled
-    pair = (source.labels, target.labels) if known else (source.predicted, target.predicted)
+    pair = (source.predicted, target.predicted)
+    if target.labelled:
+        pair = (source.labels, target.labels)
     p_value = label_shift_p_value(*pair, k, seed=seed)
     true = np.bincount(target.labels, minlength=k) / len(target)
-    columns = ("source_shares", "target_shares", "low", "high")
     rows = [
         {
             "class": name,
-            **dict(
-                zip(
-                    ("source", "estimated", "low", "high"),
-                    (float(getattr(found, column)[i]) for column in columns),
-                    strict=True,
-                )
-            ),
-            "determined": bool(found.determined[i]),
-            "target": float(true[i]) if known else None,
+            "source": float(found.source_shares[label]),
+            "estimated": float(found.target_shares[label]),
+            "low": float(found.low[label]),
+            "high": float(found.high[label]),
+            "determined": bool(found.determined[label]),
+            "target": float(true[label]) if target.labelled else None,
         }
-        for i, name in enumerate(classes)
+        for label, name in enumerate(classes)
     ]
     return {
         "p_value": p_value,
-        "by": "labels" if known else "predictions",
+        "by": "labels" if target.labelled else "predictions",
         "found": p_value <= LEVEL,
         "classes": rows,
     }
 
 
-def shares_of(shift: dict[str, Any]) -> np.ndarray:
+def _shares(shift: dict[str, Any]) -> np.ndarray:
     """(classes,) shares of the target: the true ones where they are known."""
     rows = shift["classes"]
     return np.array([r["estimated"] if r["target"] is None else r["target"] for r in rows])
@@ -136,7 +132,7 @@ def shares_of(shift: dict[str, Any]) -> np.ndarray:
 
 def with_shares(source: Domain, shift: dict[str, Any], seed: int) -> Domain:
     """As many source examples as have the target's class shares, drawn at random."""
-    shares, counts = shares_of(shift), source.samples.counts()
+    shares, counts = _shares(shift), source.samples.counts()
     wanted = shares > 0
     size = (counts[wanted] / shares[wanted]).min()
     rng = np.random.default_rng([seed, *b"shares"])
@@ -190,7 +186,7 @@ def per_class(source: Domain, target: Domain, seed: int) -> list[dict[str, Any]]
     rows = []
     for label, name in enumerate(source.samples.classes):
         pair = [domain.features[domain.labels == label] for domain in (source, target)]
-        if min(map(len, pair)) < PER_CLASS:
+        if min(map(len, pair)) < MIN_EXAMPLES:
             continue
         test, apart = mmd(*pair, seed=seed), proxy_a_distance(*pair, seed=seed)
         rows.append(
@@ -281,7 +277,7 @@ def measured_loss(
     weights = np.ones(len(test))
     if shift["found"]:
         own = test.samples.counts() / len(test)
-        ratio = np.divide(shares_of(shift), own, out=np.zeros(len(own)), where=own > 0)
+        ratio = np.divide(_shares(shift), own, out=np.zeros(len(own)), where=own > 0)
         if ratio[test.labels].any():  # else no class is in both
             weights = ratio[test.labels]
     before, after = _drawn(test, weights, seed), _drawn(target, np.ones(len(target)), seed + 1)

@@ -6,17 +6,16 @@ Imported when a comparison begins, not before: it needs TensorFlow.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from keras_transfer.cache import cache_dir
+from keras_transfer.clock import timed
 from keras_transfer.data.copies import families
 from keras_transfer.data.samples import Samples
+from keras_transfer.domains.checks import MIN_EXAMPLES
 from keras_transfer.domains.outliers import neighbor_distances
 from keras_transfer.errors import BadData
 from keras_transfer.workflows import domain_measures as measures
@@ -26,9 +25,6 @@ from keras_transfer.workflows.domain_target import Drawn, Target, draw, places
 from keras_transfer.workflows.domain_verdict import verdict
 
 __all__ = ["Comparison", "compare", "measured"]
-
-LEAST = 20
-"""Examples that each domain needs."""
 
 logger = logging.getLogger("keras_transfer")
 
@@ -69,14 +65,14 @@ def compare(source: Source, target: Target, *, size: int, seed: int) -> Comparis
         CheckFailed: There is no room for the features.
     """
     seconds: dict[str, float] = {}
-    with _timed(seconds, "reading"):
+    with timed(seconds, "reading"):
         held_out = _held_out(source.samples, size, seed)
         known = {*source.samples.digests} - {""}
         drawn = draw(target.samples, size, seed, source.judge, cache=cache_dir(), known=known)
     _check_sizes(held_out, drawn)
-    with _timed(seconds, "features"):
+    with timed(seconds, "features"):
         pair = _domains(source, held_out, drawn.samples, target.labelled)
-    with _timed(seconds, "measures"):
+    with timed(seconds, "measures"):
         found = measured(*pair, seed)
         distances = neighbor_distances(pair[0].features, pair[1].features)
     document = {
@@ -100,16 +96,16 @@ def _held_out(samples: Samples, size: int, seed: int) -> Samples:
 
 
 def _check_sizes(held_out: Samples, drawn: Drawn) -> None:
-    if len(held_out) < LEAST:
+    if len(held_out) < MIN_EXAMPLES:
         raise BadData(
             f"The source has {len(held_out)} distinct examples in its val and test splits; a "
-            f"comparison needs {LEAST}. Name others by --data, or use larger splits."
+            f"comparison needs {MIN_EXAMPLES}. Name others by --data, or use larger splits."
         )
-    if len(drawn.samples) < LEAST:
+    if len(drawn.samples) < MIN_EXAMPLES:
         bad = int((drawn.reasons != "").sum())
         raise BadData(
             f"{len(drawn.samples)} of {len(drawn.read)} target examples are left, and a comparison "
-            f"needs {LEAST}: {bad} cannot be used, {drawn.known} are examples of the source, and "
+            f"needs {MIN_EXAMPLES}: {bad} cannot be used, {drawn.known} are examples of the source, and "
             f"{drawn.copies} are copies of others. Give more examples that are not the source's."
         )
 
@@ -146,7 +142,7 @@ def measured(source: Domain, target: Domain, seed: int) -> dict[str, Any]:
     }
     if shift["found"]:
         matched = measures.with_shares(source, shift, seed)
-        if len(matched) >= LEAST:
+        if len(matched) >= MIN_EXAMPLES:
             found["distances_with_equal_shares"] = measures.distances(matched, target, seed)
     if target.labelled:
         found["loss"] = measures.measured_loss(source, target, shift, seed)
@@ -180,10 +176,3 @@ def _counted(target: Target, drawn: Drawn) -> dict[str, Any]:
         "copies": drawn.copies,
         "missing_classes": missing if target.labelled else [],
     }
-
-
-@contextmanager
-def _timed(clock: dict[str, float], what: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    clock[what] = round(time.perf_counter() - began, 1)

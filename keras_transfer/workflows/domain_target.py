@@ -21,7 +21,7 @@ from keras_transfer.data.table_files import column_names
 from keras_transfer.data.texts import has_labels
 from keras_transfer.errors import BadData, UnknownName
 
-__all__ = ["Drawn", "Target", "draw", "read_target"]
+__all__ = ["Drawn", "Target", "draw", "places", "read_target"]
 
 TABLES = (".csv", ".tsv", ".parquet")
 
