@@ -1,6 +1,8 @@
 """Fine-tune pretrained networks on your own labelled data with Keras 3 and TensorFlow."""
 
-from keras_transfer.config.groups import Backbone, Batches, Data, Head, Runtime, Split
+import typing
+
+from keras_transfer.config.groups import Backbone, Batches, Data, Head, Learner, Runtime, Split
 from keras_transfer.config.stages import Average, Optimizer, Stage, Tuning
 from keras_transfer.errors import (
     BadConfiguration,
@@ -23,7 +25,12 @@ from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
 from keras_transfer.studies.curves import learning_curve
 from keras_transfer.studies.series import repeat
+from keras_transfer.workflows.feature_extraction import FeatureExtraction
+from keras_transfer.workflows.feature_files import Features
 from keras_transfer.workflows.finetune import Classify, FineTune
+
+if typing.TYPE_CHECKING:
+    from keras_transfer.workflows.feature_transformer import FeatureExtractor
 
 __version__ = "0.1.0"
 
@@ -42,9 +49,13 @@ __all__ = [
     "Data",
     "Distill",
     "Export",
+    "FeatureExtraction",
+    "FeatureExtractor",
+    "Features",
     "FineTune",
     "Head",
     "Image",
+    "Learner",
     "MultiLabel",
     "Optimizer",
     "Regression",
@@ -62,3 +73,13 @@ __all__ = [
     "load",
     "repeat",
 ]
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Import what needs scikit-learn when it is first used."""
+    if name != "FeatureExtractor":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from keras_transfer.workflows.feature_transformer import FeatureExtractor
+
+    globals()[name] = FeatureExtractor
+    return FeatureExtractor

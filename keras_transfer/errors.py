@@ -4,6 +4,7 @@ TransferError
 ├── BadConfiguration    change the recipe, the option or the file of options (exit code 2)
 │   └── UnknownName     correct the name (exit code 2)
 ├── BadData             mend or leave out the images (exit code 3)
+│   └── BadFeatures     give other rows of features, labels or domains (exit code 3)
 ├── BadWeights          get other weights (exit code 3)
 └── CheckFailed         a check found what it looks for: leak, parity, NaN (exit code 4)
 
@@ -17,6 +18,7 @@ from difflib import get_close_matches
 __all__ = [
     "BadConfiguration",
     "BadData",
+    "BadFeatures",
     "BadWeights",
     "CheckFailed",
     "TransferError",
@@ -113,6 +115,11 @@ class BadData(TransferError):
         shown = [f"\n  {offender}" for offender in self.offenders[:10]]
         rest = len(self.offenders) - len(shown)
         super().__init__(message + "".join(shown) + (f"\n  ... and {rest} more" if rest else ""))
+
+
+# Also a ValueError, as scikit-learn expects of its estimators.
+class BadFeatures(BadData, ValueError):
+    """An estimator cannot use these rows of features, their labels or their domains."""
 
 
 class BadWeights(TransferError):

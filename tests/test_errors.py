@@ -38,6 +38,7 @@ def test_every_error_has_the_exit_code_of_its_cure():
         "BadConfiguration": 2,
         "UnknownName": 2,
         "BadData": 3,
+        "BadFeatures": 3,
         "BadWeights": 3,
         "CheckFailed": 4,
     }

@@ -20,6 +20,7 @@ from keras_transfer.cli.compare import compare
 from keras_transfer.cli.curve import curve
 from keras_transfer.cli.domains import domains
 from keras_transfer.cli.export import export
+from keras_transfer.cli.features import features
 from keras_transfer.cli.inspect import copy, list_, show
 from keras_transfer.cli.lr_find import lr_find
 from keras_transfer.cli.rank import rank
@@ -179,6 +180,7 @@ COMMANDS = (
     list_,
     show,
     rank,
+    features,
     run,
     lr_find,
     tune,

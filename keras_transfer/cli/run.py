@@ -151,6 +151,7 @@ def _main_option(name: str, recipe: Recipe) -> click.Option | None:
 WORDS: dict[str, Callable[[Any], str]] = {
     "method": lambda value: ":".join(str(said) for _, said in value),
     "baselines": lambda value: ",".join(value) or "none",
+    "fuse": lambda value: ",".join(value) or "none",
 }
 """Settings that are more than a word, but may be given in one."""
 

@@ -16,7 +16,7 @@ from keras_transfer.networks.preprocessing import PREPROCESSINGS
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 from keras_transfer.tables import Table
 
-__all__ = ["AUTO", "Backbone", "Batches", "Data", "Head", "Runtime", "Split"]
+__all__ = ["AUTO", "Backbone", "Batches", "Data", "Head", "Learner", "Runtime", "Split"]
 
 
 class _Backbones(Table[object]):
@@ -157,6 +157,32 @@ class Head(Group):
                 "batch_normalization normalizes hidden layers, and there are none; see units"
             )
         return self
+
+
+class Learner(Group):
+    """A classical learner of scikit-learn. ``Learner("svm")`` is ``Learner(name="svm")``."""
+
+    primary: ClassVar[str] = "name"
+    section: ClassVar[str] = "Training"
+
+    name: Literal[
+        "logistic_regression",
+        "linear_svm",
+        "svm",
+        "knn",
+        "lda",
+        "nearest_mean",
+        "decision_tree",
+        "random_forest",
+        "gradient_boosting",
+    ] = Field("logistic_regression", description="the learner")
+    # Free names: each learner has scikit-learn's own, and they are checked when the run starts.
+    parameters: dict[str, int | float | bool | str | None] = Field(
+        {},
+        description="its parameters, as scikit-learn calls them; the main one is searched unless "
+        "it is given",
+        json_schema_extra={"section": ""},
+    )
 
 
 class Batches(Group):

@@ -10,9 +10,10 @@ from pydantic import create_model
 from keras_transfer.config.stages import Rate, StageSchedule, Views
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Count, Decay, Group
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 from keras_transfer.tables import Table
 
-__all__ = ["SHORTHAND", "Shorthand", "apply", "checked"]
+__all__ = ["SHORTHAND", "Shorthand", "apply", "checked", "for_texts"]
 
 Stages = list[dict[str, Any]]
 """Stages as mappings of their settings."""
@@ -130,3 +131,13 @@ def apply(stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Stag
     for name, value in given.items():
         settings = SHORTHAND[name].apply(settings, value)
     return settings
+
+
+def for_texts(settings: dict[str, Any]) -> None:
+    """Complete the settings of a network for texts, in place."""
+    backbone = settings.get("backbone")
+    if not isinstance(backbone, dict) or backbone.get("name") not in TEXT_BACKBONES:
+        return
+    settings["backbone"] = {"weights": "none", **backbone}
+    if isinstance(settings.get("input", {}), dict):
+        settings["input"] = {"type": "text", **settings.get("input", {})}

@@ -34,7 +34,7 @@ __all__ = [
     "with_setting",
 ]
 
-USER_NAMES = ("class_weight", "variant")
+USER_NAMES = ("class_weight", "parameters", "variant")
 """Settings that map user-defined names; a new mapping replaces the old one."""
 
 

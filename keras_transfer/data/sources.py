@@ -226,6 +226,8 @@ def describe(data: Any) -> str:
     """Name the data in a line, such as "photos", "tfds:cifar10" or "arrays (1797, 8, 8)"."""
     if isinstance(data, Samples):
         return f"{len(data)} samples"
+    if isinstance(data, list) or (hasattr(data, "__array__") and np.ndim(data)):
+        return f"{len(data)} examples"
     if isinstance(data, tuple):
         images = [pair[0] for pair in data] if isinstance(data[0], tuple) else [data[0]]
         return "arrays " + " and ".join(str(np.shape(x)) for x in images)

@@ -12,6 +12,8 @@ import numpy as np
 from scipy.stats import weightedtau
 from sklearn.covariance import ledoit_wolf_shrinkage
 
+from keras_transfer.domains.decomposition import decomposed
+
 __all__ = ["h_score", "leep", "log_me", "nce", "regularized_h_score", "weighted_tau"]
 
 ITERATIONS, TOLERANCE = 100, 1e-6
@@ -42,7 +44,7 @@ def log_me(features: np.ndarray, labels: np.ndarray) -> float:
     Returns:
         The score, in nats per example.
     """
-    left, singular, _ = _decomposed(np.asarray(features, "float64"))
+    left, singular, _ = decomposed(np.asarray(features, "float64"))
     scores = [
         _evidence(left, singular**2, (labels == label).astype("float64"))
         for label in np.unique(labels)
@@ -87,7 +89,7 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
     Returns:
         The score, 0 to classes - 1.
     """
-    left, _, _ = _decomposed(_centred(features))
+    left, _, _ = decomposed(_centred(features))
     return float(_between(left, labels).sum())
 
 
@@ -105,10 +107,10 @@ def regularized_h_score(features: np.ndarray, labels: np.ndarray) -> float:
         The score, 0 to classes - 1.
     """
     centred = _centred(features)
-    left, singular, channels = _decomposed(centred)
+    left, singular, _ = decomposed(centred)
     shrinkage = ledoit_wolf_shrinkage(centred, assume_centered=True)
     own = (1 - shrinkage) * singular**2
-    isotropic = shrinkage * (singular**2).sum() / channels
+    isotropic = shrinkage * (singular**2).sum() / centred.shape[1]
     return float((_between(left, labels) * own / (own + isotropic)).sum())
 
 
@@ -165,14 +167,6 @@ def weighted_tau(measured: Sequence[float], scores: Sequence[float]) -> float:
 def _centred(features: np.ndarray) -> np.ndarray:
     wide = np.asarray(features, "float64")
     return wide - wide.mean(axis=0)
-
-
-def _decomposed(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Left singular vectors and singular values above rounding errors; number of columns."""
-    left, singular, _ = np.linalg.svd(features, full_matrices=False)
-    # Directions of mere rounding errors would count as much as the others.
-    kept = singular > np.finfo("float32").eps * singular[0]
-    return left[:, kept], singular[kept], features.shape[1]
 
 
 def _between(left: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from keras_transfer.exports.grad_cam import explained
 from keras_transfer.exports.source import Source
 from keras_transfer.inputs.images.bound import PIXELS
 from keras_transfer.networks.cutting import output_of
+from keras_transfer.networks.learner_layers import differentiable
 from keras_transfer.networks.network import BACKBONE, PADDING_MASK
 
 __all__ = ["ServingModule"]
@@ -46,6 +47,8 @@ class ServingModule(tf.Module):
         self._features, self._head = _halves(source.model)
         backbone = source.model.get_layer(BACKBONE)
         self._prefix_tokens: int | None = getattr(backbone, "prefix_tokens", None)
+        # Grad-CAM is defined on maps, and needs a gradient.
+        self._explains = self._prefix_tokens is None and differentiable(source.model)
 
     def signatures(self) -> dict[str, Callable]:
         """The functions by the names that requests give them."""
@@ -66,7 +69,7 @@ class ServingModule(tf.Module):
         if PIXELS in self._input.spec:
             pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name=PIXELS)
             found["decode"] = (self._each, raw)
-            if self._prefix_tokens is None:  # Grad-CAM is defined on maps
+            if self._explains:
                 found["explain"] = (self._explain, raw)
             found["predict_pixels"] = (self._serving_default, {PIXELS: pixels})
         if PADDING_MASK in self._input.spec:

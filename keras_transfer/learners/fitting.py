@@ -16,7 +16,7 @@ from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.learners.calibration import calibrate
 from keras_transfer.learners.examples import Examples, folds, subset
 from keras_transfer.learners.heads import KernelHead, LinearHead, Standard
-from keras_transfer.learners.table import LEARNERS, Head, Learner
+from keras_transfer.learners.table import LEARNERS, Head, LearnerRow
 
 __all__ = ["Fitted", "check_parameters", "fit_learner"]
 
@@ -78,7 +78,13 @@ def check_parameters(name: str, parameters: Mapping[str, Any]) -> None:
 # wait for each other are slower than none.
 @threadpool_limits.wrap(limits=1)
 def fit_learner(
-    name: str, parameters: Mapping[str, Any], examples: Examples, classes: int, seed: int
+    name: str,
+    parameters: Mapping[str, Any],
+    examples: Examples,
+    classes: int,
+    seed: int,
+    *,
+    blocks: Sequence[int] = (),
 ) -> Fitted:
     """Choose the learner's main parameter by cross-validation, fit it to all, and calibrate it.
 
@@ -91,9 +97,11 @@ def fit_learner(
         examples: Two classes of them at least.
         classes: Number of classes; the probability of those without examples is almost 0.
         seed: Random seed.
+        blocks: Numbers of channels of several networks, in their order. Each block then counts as
+            much as the others in distances and penalties, however many channels it has.
     """
     learner = LEARNERS[name]
-    standard = _standard(examples) if learner.standardized else _unchanged(examples)
+    standard = _standard(examples, blocks) if learner.standardized else _unchanged(examples)
     scaled = examples._replace(features=standard(examples.features))
     few = subset(scaled, seed)
     pairs = [*folds(few, seed, learner.folds)]
@@ -142,7 +150,7 @@ class _HeldOut(NamedTuple):
 
 
 def _held_out(
-    learner: Learner,
+    learner: LearnerRow,
     parameters: Mapping[str, Any],
     pairs: Sequence[tuple[Examples, Examples]],
     seed: int,
@@ -157,7 +165,7 @@ def _held_out(
     return _HeldOut(np.concatenate(logits), labels, weights)
 
 
-def _fit(learner: Learner, parameters: Mapping[str, Any], examples: Examples, seed: int) -> Any:
+def _fit(learner: LearnerRow, parameters: Mapping[str, Any], examples: Examples, seed: int) -> Any:
     views, n, channels = examples.features.shape
     given: dict[str, Any] = {**parameters}
     if learner.seeded:
@@ -174,11 +182,12 @@ def _fit(learner: Learner, parameters: Mapping[str, Any], examples: Examples, se
         return learner.make(**given).fit(rows, labels, **more)
 
 
-def _standard(examples: Examples) -> Standard:
+def _standard(examples: Examples, blocks: Sequence[int]) -> Standard:
     views, _, channels = examples.features.shape
     weights = np.tile(examples.weights, views)
     scaler = StandardScaler().fit(examples.features.reshape(-1, channels), sample_weight=weights)
-    return Standard(scaler.mean_, scaler.scale_)
+    widths = np.repeat(np.sqrt(blocks or [channels]), blocks or [channels])
+    return Standard(scaler.mean_, scaler.scale_ * widths / np.sqrt(np.mean(blocks or [channels])))
 
 
 def _unchanged(examples: Examples) -> Standard:

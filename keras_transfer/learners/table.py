@@ -26,7 +26,7 @@ from keras_transfer.learners.svm import RbfSVM
 from keras_transfer.learners.trees import boosted_trees, forest
 from keras_transfer.tables import Table
 
-__all__ = ["LEARNERS", "Head", "Learner"]
+__all__ = ["LEARNERS", "Head", "LearnerRow"]
 
 Head = LinearHead | KernelHead | NeighborsHead | TreesHead
 
@@ -34,7 +34,7 @@ SMALLEST = 1e-7
 """Least probability of a class, where a learner may give 0: the log loss stays finite."""
 
 
-class Learner(NamedTuple):
+class LearnerRow(NamedTuple):
     """A classifier of scikit-learn, and how its head is made.
 
     Attributes:
@@ -163,13 +163,13 @@ def _gradient_boosting(**parameters: Any) -> BaseEstimator:
 
 _DECADES = tuple(10.0**exponent for exponent in range(-5, 2))
 
-LEARNERS: Table[Learner] = Table(
+LEARNERS: Table[LearnerRow] = Table(
     "learner",
     {
-        "logistic_regression": Learner(
+        "logistic_regression": LearnerRow(
             _logistic, _linear_logits, _linear_head, "C", _DECADES, by="log_loss"
         ),
-        "linear_svm": Learner(
+        "linear_svm": LearnerRow(
             _linear_svm,
             _linear_logits,
             _linear_head,
@@ -178,10 +178,10 @@ LEARNERS: Table[Learner] = Table(
             calibrated=False,
             seeded=True,
         ),
-        "svm": Learner(
+        "svm": LearnerRow(
             RbfSVM, _decisions, _svm_head, "C", (0.1, 1.0, 10.0, 100.0), calibrated=False
         ),
-        "knn": Learner(
+        "knn": LearnerRow(
             KNeighborsClassifier,
             _log_probabilities,
             _neighbors_head,
@@ -190,7 +190,7 @@ LEARNERS: Table[Learner] = Table(
             weighted=False,
             only=("n_neighbors",),
         ),
-        "lda": Learner(
+        "lda": LearnerRow(
             _lda,
             _linear_logits,
             _linear_head,
@@ -199,7 +199,7 @@ LEARNERS: Table[Learner] = Table(
             by="log_loss",
             weighted=False,
         ),
-        "nearest_mean": Learner(
+        "nearest_mean": LearnerRow(
             NearestCentroid,
             _centroid_logits,
             _centroid_head,
@@ -207,7 +207,7 @@ LEARNERS: Table[Learner] = Table(
             weighted=False,
             only=("shrink_threshold",),
         ),
-        "decision_tree": Learner(
+        "decision_tree": LearnerRow(
             DecisionTreeClassifier,
             _log_probabilities,
             _trees_head,
@@ -216,7 +216,7 @@ LEARNERS: Table[Learner] = Table(
             seeded=True,
             standardized=False,
         ),
-        "random_forest": Learner(
+        "random_forest": LearnerRow(
             _random_forest,
             _log_probabilities,
             _trees_head,
@@ -226,7 +226,7 @@ LEARNERS: Table[Learner] = Table(
             standardized=False,
             folds=3,
         ),
-        "gradient_boosting": Learner(
+        "gradient_boosting": LearnerRow(
             _gradient_boosting,
             _decisions,
             _boosting_head,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from keras_transfer.errors import UnknownName
 from keras_transfer.networks.backbones import BACKBONES, Marks
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["blocks"]
+__all__ = ["blocks", "layers_named"]
 
 
 def blocks(backbone: keras.Model) -> dict[str, list[keras.Layer]]:
@@ -37,6 +39,28 @@ def blocks(backbone: keras.Model) -> dict[str, list[keras.Layer]]:
     indices = {id(layer): index for index, layer in enumerate(layers)}
     # A mask's layer stands before earlier blocks; those with weights follow each other.
     return dict(sorted(marks_by_layer.items(), key=lambda item: _start(item[1], indices)))
+
+
+def layers_named(backbone: keras.Model, name: str, others: Sequence[str] = ()) -> list[keras.Layer]:
+    """The layers of a block, or the layer of that name alone.
+
+    Args:
+        backbone: As for ``blocks``.
+        name: Of the block or layer.
+        others: What else could have been meant, for the message.
+
+    Raises:
+        UnknownName: No block or layer has that name.
+    """
+    by_block = blocks(backbone)
+    if name in by_block:
+        return by_block[name]
+    found = [layer for layer in backbone.layers if layer.name == name]
+    if not found:
+        # Blocks first: the message lists them so.
+        known = [*by_block, *others, *(layer.name for layer in backbone.layers)]
+        raise UnknownName("block or layer of the backbone", name, dict.fromkeys(known))
+    return found
 
 
 def _start(block: list[keras.Layer], indices: dict[int, int]) -> int:

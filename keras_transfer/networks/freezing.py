@@ -6,8 +6,8 @@ from collections.abc import Callable
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from keras_transfer.errors import BadConfiguration, UnknownName
-from keras_transfer.networks.blocks import blocks
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.networks.blocks import blocks, layers_named
 
 if TYPE_CHECKING:
     import keras
@@ -141,14 +141,11 @@ def _trained(backbone: keras.Model, unfreeze: str | float | None) -> set[int]:
 
 def _from_name(backbone: keras.Model, name: str) -> set[int]:
     """The layers of a block and all later blocks, or a layer and all layers after it."""
-    by_block, layers = blocks(backbone), [layer.name for layer in backbone.layers]
+    by_block, named = blocks(backbone), layers_named(backbone, name, ["all"])
     if name in by_block:
         later = [*by_block][[*by_block].index(name) :]
         return {id(layer) for block in later for layer in by_block[block]}
-    if name in layers:
-        return set(map(id, backbone.layers[layers.index(name) :]))
-    known = [*by_block, "all", *layers]  # blocks first: the message lists them so
-    raise UnknownName("block or layer of the backbone", name, dict.fromkeys(known))
+    return set(map(id, backbone.layers[backbone.layers.index(named[0]) :]))
 
 
 def parameter_counts(model: keras.Model) -> tuple[int, int]:

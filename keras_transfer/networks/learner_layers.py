@@ -12,7 +12,13 @@ import keras
 import numpy as np
 from keras import ops
 
-__all__ = ["GaussianKernel", "NearestNeighbors", "Standardization", "TreeEnsemble"]
+__all__ = [
+    "GaussianKernel",
+    "NearestNeighbors",
+    "Standardization",
+    "TreeEnsemble",
+    "differentiable",
+]
 
 SMALLEST = 1e-7
 """Least probability, whose logarithm is finite."""
@@ -155,6 +161,11 @@ class TreeEnsemble(_Fixed):
         mine = {"nodes": self.nodes, "trees": self.trees, "depth": self.depth}
         more = {"classes": self.classes, "logits": self.logits}
         return {**super().get_config(), **mine, **more}
+
+
+def differentiable(model: keras.Model) -> bool:
+    """Whether the outputs of a model have a gradient: shares of neighbours and leaves have none."""
+    return not any(isinstance(x, NearestNeighbors | TreeEnsemble) for x in model.layers)
 
 
 def _squared_distances(inputs: Any, references: Any) -> Any:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer import quiet
-from keras_transfer.cache import cache_dir
 from keras_transfer.config.groups import Backbone
 from keras_transfer.data import sources, splits
 from keras_transfer.errors import BadConfiguration, CheckFailed
@@ -93,10 +92,10 @@ def drawn(
     Returns:
         All examples, and the class-balanced sample of the train split.
     """
-    from keras_transfer.features.extractor import EngineConfig
+    from keras_transfer.workflows.extractors import engine_config
     from keras_transfer.workflows.ranking import Sample
 
-    runtime, given = recipe.runtime, recipe.input
+    given = recipe.input
     samples = read_samples(
         recipe.data, source, folder, given=given, seed=recipe.seed, objectives=recipe.objectives
     )
@@ -104,7 +103,8 @@ def drawn(
     classes = len(train.classes)
     size = per_class * classes if per_class else max(EXAMPLES, LEAST * classes)
     some = splits.sample(train, size, recipe.seed)
-    config = EngineConfig(runtime.engine, runtime.engine_error, cache_dir(), runtime.cache)
+    config = engine_config(recipe.runtime)
+    assert config is not None  # refused without an engine
     return samples, Sample(some, given, config, recipe.batches.batch_size, recipe.seed)
 
 

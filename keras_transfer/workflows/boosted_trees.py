@@ -19,6 +19,7 @@ from keras_transfer.evaluation.metrics import classification_metrics
 from keras_transfer.features.extractor import FeatureExtractor
 from keras_transfer.features.store import Table
 from keras_transfer.learners.boosting import boosted
+from keras_transfer.workflows.extractors import all_rows
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
 __all__ = ["BoostedTrees"]
@@ -85,10 +86,8 @@ class BoostedTrees:
 
     def _pooled(self, table: Table | None) -> np.ndarray:
         """(n, channels) float32: what the head pools; the mean where it flattens the map."""
-        if table is None:
-            raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
-        features = table.take(np.arange(len(table)))
+        features = all_rows(table)
         # The flattened map of VGG16 has 25,088 columns; its mean has 512.
         if self.flattened is not None:
             features = features.reshape((-1, *self.flattened)).mean(axis=(1, 2))
-        return features.reshape(len(table), -1)
+        return features.reshape(len(features), -1)

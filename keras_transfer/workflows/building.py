@@ -22,6 +22,7 @@ from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.blocks import blocks
 from keras_transfer.networks.custom import is_keras_file, read_keras_file
 from keras_transfer.networks.freezing import freeze
+from keras_transfer.networks.heads import Head as Layers
 from keras_transfer.networks.heads import build_head
 from keras_transfer.networks.hub_presets import preset_config
 from keras_transfer.networks.network import (
@@ -36,7 +37,7 @@ from keras_transfer.objectives.base import Labels, Objective
 from keras_transfer.workflows.candidates import check_named
 from keras_transfer.workflows.pretrained import load_pretrained
 
-__all__ = ["add_heads", "build"]
+__all__ = ["add_heads", "build", "join", "prefix_tokens_of"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -116,7 +117,7 @@ def add_heads(
         objectives: Objectives with the labels of the train split, by the name of the output.
         method: May add heads or outputs.
     """
-    several, text = len(objectives) > 1, backbone.name in TEXT_BACKBONES
+    several = len(objectives) > 1
     # All heads share one pooling.
     settings = head.model_dump() | {"pooling": None}
     heads = {
@@ -130,12 +131,36 @@ def add_heads(
         )
         for number, (name, (objective, labels)) in enumerate(objectives.items(), start=1)
     }
-    if text:
-        return build_text_network(network, heads, pooling=head.pooling)
-    row = BACKBONES.get(backbone.name)
-    preprocessing = backbone.preprocessing or BACKBONES[backbone.name].preprocessing
-    pool = pooling_of(head.pooling, row.prefix_tokens if row else None)
-    built = build_network(network, heads, preprocessing=preprocessing, pool=pool)
+    built = join(network, backbone, heads, head.pooling, prefix_tokens_of(backbone))
     if not method.outputs:
         return built
     return with_extra_outputs(built, next(iter(objectives)), method.outputs)
+
+
+def join(
+    network: keras.Model,
+    backbone: Backbone,
+    heads: Mapping[str, Layers],
+    pooling: str | None,
+    prefix_tokens: int | None,
+) -> Network:
+    """Join a backbone, or a part of one, with its preprocessing, a pooling and heads.
+
+    Args:
+        network: As ``build`` makes it, or ``layer_outputs.up_to`` of that.
+        backbone: Its settings.
+        heads: By the name of the output; they take pooled features.
+        pooling: As ``Head.pooling``; None: heads of images take what the network gives.
+        prefix_tokens: Number of tokens before those of the patches; None for maps.
+    """
+    if backbone.name in TEXT_BACKBONES:
+        return build_text_network(network, heads, pooling=str(pooling))
+    preprocessing = backbone.preprocessing or BACKBONES[backbone.name].preprocessing
+    pool = pooling_of(pooling, prefix_tokens) if pooling else None
+    return build_network(network, heads, preprocessing=preprocessing, pool=pool)
+
+
+def prefix_tokens_of(backbone: Backbone) -> int | None:
+    """Number of tokens before those of the patches; None where a network gives maps."""
+    row = BACKBONES.get(backbone.name)
+    return row.prefix_tokens if row else None

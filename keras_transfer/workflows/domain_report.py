@@ -105,8 +105,8 @@ def _check_sizes(held_out: Samples, drawn: Drawn) -> None:
         bad = int((drawn.reasons != "").sum())
         raise BadData(
             f"{len(drawn.samples)} of {len(drawn.read)} target examples are left, and a comparison "
-            f"needs {MIN_EXAMPLES}: {bad} cannot be used, {drawn.known} are examples of the source, and "
-            f"{drawn.copies} are copies of others. Give more examples that are not the source's."
+            f"needs {MIN_EXAMPLES}: {bad} cannot be used, {drawn.known} are examples of the "
+            f"source, and {drawn.copies} are copies of others. Give more that are not the source's."
         )
 
 

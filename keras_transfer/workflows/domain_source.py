@@ -16,14 +16,14 @@ import numpy as np
 from scipy.special import softmax
 
 from keras_transfer import seeds
-from keras_transfer.cache import cache_dir
+from keras_transfer.config.groups import Runtime
 from keras_transfer.data import splits
 from keras_transfer.data.batches import plain_batches
 from keras_transfer.data.copies import related
 from keras_transfer.data.samples import LABEL, SPLITS, Judge, Samples
-from keras_transfer.errors import BadConfiguration, CheckFailed
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.evaluation.inference import agree, predict
-from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
+from keras_transfer.features.extractor import FeatureExtractor
 from keras_transfer.learners.examples import Examples
 from keras_transfer.learners.logistic import fit_logistic
 from keras_transfer.networks.cutting import Cut, cut_network, in_order
@@ -33,6 +33,7 @@ from keras_transfer.runs import Run
 from keras_transfer.workflows.auto_backbone import drawn
 from keras_transfer.workflows.building import build
 from keras_transfer.workflows.candidates import label
+from keras_transfer.workflows.extractors import all_rows, engine_config
 from keras_transfer.workflows.ranking import feature_extractor
 
 __all__ = ["Source", "from_data", "from_run", "open_run"]
@@ -155,9 +156,11 @@ def from_run(run: Run, data: Any, size: int, seed: int) -> Source:
         samples = run.labelled(data)
         samples = replace(samples, splits=np.full(len(samples), "test", object))
     cut, head, flattened = _cut(run.network)
-    runtime, name = run.settings["runtime"], run.settings["backbone"]["name"]
-    engine = "auto" if runtime["engine"] == "none" else runtime["engine"]
-    config = EngineConfig(engine, runtime["engine_error"], cache_dir(), runtime["cache"])
+    name, runtime = run.settings["backbone"]["name"], Runtime(**run.settings["runtime"])
+    if runtime.engine == "none":  # of training
+        runtime = Runtime()
+    config = engine_config(runtime)
+    assert config is not None
     train = samples.split("train")
     return Source(
         str(run.folder),
@@ -219,10 +222,7 @@ def _cut(network: Network) -> tuple[Cut, keras.Model, tuple[int, ...] | None]:
 
 
 def _features(extractor: FeatureExtractor, samples: Samples) -> np.ndarray:
-    table = extractor.table(samples)
-    if table is None:
-        raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
-    return table.take(np.arange(len(table))).reshape(len(table), -1)
+    return all_rows(extractor.table(samples)).reshape(len(samples), -1)
 
 
 def _predicted(head: keras.Model, features: np.ndarray) -> np.ndarray:

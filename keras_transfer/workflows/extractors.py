@@ -1,16 +1,48 @@
-"""The feature extractors of a run's stages, created on first use."""
+"""Feature extractors: their settings, their rows, and those of a run's stages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
+import numpy as np
+
+from keras_transfer.cache import cache_dir
+from keras_transfer.config.groups import Runtime
 from keras_transfer.data.batches import Loading
+from keras_transfer.data.memory import available
 from keras_transfer.data.samples import Samples
+from keras_transfer.errors import CheckFailed
 from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
+from keras_transfer.features.store import Table
 from keras_transfer.networks.cutting import Cut
 
-__all__ = ["StageExtractors", "sources"]
+__all__ = ["StageExtractors", "all_rows", "engine_config", "sources"]
+
+
+def engine_config(runtime: Runtime) -> EngineConfig | None:
+    """How frozen parts are run; None where the full network runs in every epoch."""
+    if runtime.engine == "none":
+        return None
+    return EngineConfig(runtime.engine, runtime.engine_error, cache_dir(), runtime.cache)
+
+
+def all_rows(table: Table | None) -> np.ndarray:
+    """(n, ...) float32 features of a table, as ``FeatureExtractor.table`` gives it.
+
+    Raises:
+        CheckFailed: There was no room for them, or is none in memory.
+    """
+    if table is None:
+        raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
+    size, free = 4 * len(table) * prod(table.shape), available()
+    if size > free:
+        raise CheckFailed(
+            f"The features take {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free. "
+            "Use --limit, or pooling = avg."
+        )
+    return table.take(np.arange(len(table)))
 
 
 class StageExtractors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +12,6 @@ from pydantic import BeforeValidator, Field
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.atomic import write_json
-from keras_transfer.cache import cache_dir
 from keras_transfer.clock import timed
 from keras_transfer.config import rules, shorthand
 from keras_transfer.config.groups import AUTO, Backbone, Batches, Head, Runtime
@@ -29,7 +28,6 @@ from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.methods.table import AnyMethod
-from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import labels_of, single_class
@@ -38,7 +36,7 @@ from keras_transfer.workflows.auto_backbone import choose_backbone
 from keras_transfer.workflows.comparisons import from_scratch, plain_models
 from keras_transfer.workflows.evaluation import evaluate
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
-from keras_transfer.workflows.reading import read_samples
+from keras_transfer.workflows.reading import learn, read_samples
 from keras_transfer.workflows.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -46,9 +44,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from keras_transfer.methods.base import ExtraTerm
-    from keras_transfer.workflows.stage_runner import StageRunner
+    from keras_transfer.workflows.stage_runner import Setup, StageRunner
 
-__all__ = ["Classify", "FineTune"]
+__all__ = ["Classify", "FineTune", "Stages", "listed"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -86,7 +84,7 @@ class FineTune(Recipe):
     runtime: Runtime = Field(Runtime(), description="precision, devices, engine")
     baselines: Annotated[
         tuple[Literal["scratch", "boosted_trees", "none"], ...],
-        BeforeValidator(lambda value: _listed(value) if isinstance(value, str) else value),
+        BeforeValidator(lambda value: listed(value)),
     ] = Field(
         (),
         description="models to train for comparison: scratch, boosted_trees; none: also skip the "
@@ -103,7 +101,7 @@ class FineTune(Recipe):
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         values = shorthand.checked(settings)
         completed = nested(cls, {k: v for k, v in settings.items() if k not in shorthand.SHORTHAND})
-        _for_texts(completed)
+        shorthand.for_texts(completed)
         if values:
             stages = _Staged(**{k: v for k, v in completed.items() if k == "stages"}).stages
             full = [stage.model_dump(mode="json") for stage in stages]
@@ -174,9 +172,8 @@ class FineTune(Recipe):
         Raises:
             CheckFailed: The loss falls at no rate.
         """
-        plain = self.changed(
-            method="supervised"
-        )  # one head: each member would have a separate rate
+        # One head: each member would have a separate rate.
+        plain = self.changed(method="supervised")
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
             samples = self._samples(folder, self.data.source)
@@ -214,12 +211,7 @@ class FineTune(Recipe):
         """Fit the input on the train split, e.g. a vocabulary, and save its state."""
         if not self.input.learns:
             return None
-        if weights.startswith("run:"):  # its embeddings belong to its vocabulary
-            learnt = self.input.load(Path(weights.removeprefix("run:")))
-        else:
-            # Never from val or test: their words must be as unknown as those of new texts.
-            train = samples.split("train")
-            learnt = self.input.fit(train.store.raw(train.rows))
+        learnt = learn(self.input, samples, weights)
         # Also if it comes from a run: predict and exports look for it in this folder.
         self.input.save(learnt, folder)
         return learnt
@@ -268,11 +260,11 @@ class FineTune(Recipe):
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
     ) -> StageRunner:
         from keras_transfer.data.batches import Loading
-        from keras_transfer.workflows.bagging import BaggingRunner
         from keras_transfer.workflows.building import add_heads
+        from keras_transfer.workflows.extractors import engine_config
         from keras_transfer.workflows.imbalance import strategy_for
         from keras_transfer.workflows.solving import solvable
-        from keras_transfer.workflows.stage_runner import Setup, StageRunner
+        from keras_transfer.workflows.stage_runner import Setup
         from keras_transfer.workflows.targets import Targets
 
         train = samples.split("train")
@@ -290,23 +282,22 @@ class FineTune(Recipe):
             samples,
             Loading(bound, self.batches.batch_size, replicas),
             Targets(self.objectives, train, self.batches, strategy, self._extra(train)),
-            self._engine(),
+            engine_config(self.runtime),
             backbone=self.backbone.name,
             batch_norm=self.backbone.batch_norm,
             monitor=self.monitor,
             seed=self.seed,
             view_seed=seeds.stream(self.seed, "augment"),
         )
+        stages = [*resolved(self, solvable(network, len(train)))]
+        return self._make_runner(setup, stages, folder)
+
+    def _make_runner(self, setup: Setup, stages: Sequence[Stage], folder: Path) -> StageRunner:
+        from keras_transfer.workflows.bagging import BaggingRunner
+        from keras_transfer.workflows.stage_runner import StageRunner
+
         runner = BaggingRunner if isinstance(self.method, Bagging) else StageRunner
-        return runner(setup, [*resolved(self, solvable(network, len(train)))], folder)
-
-    def _engine(self) -> Any:
-        from keras_transfer.features.extractor import EngineConfig
-
-        runtime = self.runtime
-        if runtime.engine == "none":
-            return None
-        return EngineConfig(runtime.engine, runtime.engine_error, cache_dir(), runtime.cache)
+        return runner(setup, stages, folder)
 
     def _trained(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
@@ -328,16 +319,6 @@ class Classify(FineTune):
     """Fine-tune a pretrained network to classify."""
 
 
-def _for_texts(settings: dict[str, Any]) -> None:
-    """Complete the settings of a network for texts, in place."""
-    backbone = settings.get("backbone")
-    if not isinstance(backbone, dict) or backbone.get("name") not in TEXT_BACKBONES:
-        return
-    settings["backbone"] = {"weights": "none", **backbone}
-    if isinstance(settings.get("input", {}), dict):
-        settings["input"] = {"type": "text", **settings.get("input", {})}
-
-
-def _listed(text: str) -> list[str]:
-    """The names of baselines in "scratch, boosted_trees"."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+def listed(value: Any) -> Any:
+    """The names in a text such as "scratch, boosted_trees"."""
+    return [*filter(None, map(str.strip, value.split(",")))] if isinstance(value, str) else value

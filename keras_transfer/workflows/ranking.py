@@ -14,22 +14,21 @@ import keras
 import numpy as np
 
 from keras_transfer import seeds
-from keras_transfer.config.groups import Backbone, Head
+from keras_transfer.config.groups import Backbone
 from keras_transfer.data.batches import Loading, plain_batches
 from keras_transfer.data.copies import related
-from keras_transfer.data.samples import LABEL, Samples
+from keras_transfer.data.samples import Samples
 from keras_transfer.domains import transferability
-from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.errors import BadData
 from keras_transfer.features.batches import given
 from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
 from keras_transfer.inputs.image import Image
 from keras_transfer.learners.linear_probe import Probe, linear_probe
-from keras_transfer.methods.supervised import Supervised
 from keras_transfer.networks.weights import load_source_classifier
-from keras_transfer.objectives.classification import Classification
-from keras_transfer.objectives.outputs import labels_of
-from keras_transfer.workflows.building import add_heads, build
+from keras_transfer.workflows.building import build
 from keras_transfer.workflows.candidates import label
+from keras_transfer.workflows.extractors import all_rows
+from keras_transfer.workflows.feature_cuts import feature_cut
 
 __all__ = ["Measured", "Sample", "feature_extractor", "measure"]
 
@@ -99,10 +98,7 @@ def measure(backbone: Backbone, sample: Sample) -> Measured:
     began = time.perf_counter()
     network = build(backbone, sample.given, (), backbone.weights, None)
     extractor = feature_extractor(network, backbone, sample)
-    table = extractor.table(sample.train)
-    if table is None:
-        raise CheckFailed("The cache has no room for the features. Raise KT_CACHE_GB.")
-    features = table.take(np.arange(len(table))).astype("float64")
+    features = all_rows(extractor.table(sample.train)).astype("float64")
     if not np.isfinite(features).all():
         raise BadData(f"{label(backbone)} gives features that are infinite or NaN.")
     labels, source = sample.train.labels, _source_probabilities(backbone, network, features)
@@ -129,11 +125,7 @@ def feature_extractor(network: keras.Model, backbone: Backbone, sample: Sample) 
         backbone: Its settings.
         sample: How images are prepared and run.
     """
-    objectives = {LABEL: (Classification(), labels_of(sample.train, LABEL))}
-    full = add_heads(network, backbone, Head(), objectives, Supervised())
-    full.freeze(None)
-    cut = full.cut()
-    assert cut is not None  # the backbone lies before the cut
+    cut = feature_cut(network, backbone)
     bound = sample.given.bind(None, network.input_shape[1])
     loading = Loading(bound, sample.batch_size)
     return FeatureExtractor(cut, loading, sample.train, sample.engine, backbone=backbone.name)

@@ -22,7 +22,7 @@ from keras_transfer.inputs.base import Input
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import encode, labels_of, single_class
 
-__all__ = ["read_labelled", "read_samples"]
+__all__ = ["learn", "read_labelled", "read_samples", "read_unlabelled"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -30,7 +30,7 @@ logger = logging.getLogger("keras_transfer")
 def read_samples(
     data: Data,
     source: Any,
-    folder: Path,
+    folder: Path | None,
     *,
     given: Input,
     seed: int,
@@ -41,7 +41,8 @@ def read_samples(
     Args:
         data: Selection and splits of the examples.
         source: The examples: a spec or arrays.
-        folder: Gets ``split.csv``, ``classes.json`` and, if there are any, ``bad_files.csv``.
+        folder: Gets ``split.csv``, ``classes.json`` and, if there are any, ``bad_files.csv``;
+            None: nothing is written.
         given: The input; it checks the examples.
         seed: The recipe's.
         objectives: Objectives by the name of the output.
@@ -52,8 +53,7 @@ def read_samples(
     """
     from keras_transfer.data.scan import drop_invalid, scan
 
-    stream = seeds.stream(seed, "split")
-    split_seed = stream if data.split.seed is None else seeds.stream(data.split.seed, "split")
+    stream, split_seed = seeds.stream(seed, "split"), _split_seed(data, seed)
     samples = read_labelled(data, source, given, objectives)
     # Before the scan, so that files that are left out are not read.
     if data.limit:
@@ -61,19 +61,74 @@ def read_samples(
         samples = splits.limit(samples, data.limit, split_seed, val=val, test=test)
     result = scan(samples, given.judge, cache_dir())
     # Before drop_invalid, which may raise: the user needs the list then.
-    runs.write_bad_files(folder / "bad_files.csv", samples, result.reasons)
+    if folder is not None:
+        runs.write_bad_files(folder / "bad_files.csv", samples, result.reasons)
     samples = drop_invalid(samples, result, data.on_bad)
-    if (result.reasons != "").any():
+    if folder is not None and (result.reasons != "").any():
         logger.warning("Their paths and reasons are in %s", folder / "bad_files.csv")
     # Only splits that come with the data can leak; those drawn below keep copies together.
     _check_leaks(samples, data.strict)
     requested = data.split.model_dump(exclude={"seed"})
     samples = splits.split(samples, seed=split_seed, train_seed=stream, **requested)
     report_copies(samples)
-    # Raises if a resumed run finds other data than it began with.
-    runs.write_split(folder / "split.csv", samples)
-    write_json(folder / "classes.json", samples.classes)
+    if folder is not None:
+        # Raises if a resumed run finds other data than it began with.
+        runs.write_split(folder / "split.csv", samples)
+        write_json(folder / "classes.json", samples.classes)
     return samples
+
+
+def read_unlabelled(data: Data, source: Any, given: Input, seed: int = 0) -> Samples:
+    """Read and check examples without labels, as ``predict`` takes them.
+
+    Args:
+        data: ``limit`` and ``on_bad`` count.
+        source: Files, folders and patterns, one or several, or images in memory; for texts a table
+            with a column of them.
+        given: The input; it checks the examples.
+        seed: The recipe's; it draws a limited number.
+
+    Returns:
+        Samples of one nameless class, without splits.
+
+    Raises:
+        BadData: There are none, or some cannot be used.
+    """
+    from keras_transfer.data.pixels import in_memory
+    from keras_transfer.data.scan import drop_invalid, scan
+    from keras_transfer.runs.given import store_of
+
+    alone = isinstance(source, str | Path) or in_memory(source)
+    named = [source] if alone else list(source)
+    if given.text_column:
+        named = [Path(one) for one in named]
+    keys, store = store_of(named, column=given.text_column)
+    if not keys:
+        raise BadData("There are no examples.")
+    samples = Samples.of(store, [""], keys, [0] * len(keys))
+    if data.limit:
+        samples = splits.limit(samples, data.limit, _split_seed(data, seed))
+    return drop_invalid(samples, scan(samples, given.judge, cache_dir()), data.on_bad)
+
+
+def learn(given: Input, samples: Samples, weights: str) -> Any:
+    """What an input learns of the examples, or that of the run that the weights come from.
+
+    Args:
+        given: An input that learns, e.g. a vocabulary.
+        samples: With their splits.
+        weights: As ``resolve_weights`` returns them.
+    """
+    if weights.startswith("run:"):  # its embeddings belong to its vocabulary
+        return given.load(Path(weights.removeprefix("run:")))
+    # Never from val or test: their words must be as unknown as those of new texts.
+    train = samples.split("train")
+    return given.fit(train.store.raw(train.rows))
+
+
+def _split_seed(data: Data, seed: int) -> int:
+    """Seed of limit, val and test."""
+    return seeds.stream(seed if data.split.seed is None else data.split.seed, "split")
 
 
 def read_labelled(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
 from typing_extensions import Self
@@ -18,6 +18,9 @@ from keras_transfer.config.upgrade import renamed
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Group
+
+if TYPE_CHECKING:
+    from keras_transfer.workflows.feature_files import Features
 
 __all__ = ["Recipe"]
 
@@ -104,10 +107,56 @@ class Recipe(Group):
             changed = self.changed(**settings)
             # After the settings are checked: a recipe that is refused takes no number.
             folder = runs.new_folder(name, out, not_inside=changed.data.source)
-        # Arrays cannot be a setting; the setting holds their description.
-        arrays = data is not None and not isinstance(data, str | Path | Mapping)
-        changed.run_in(folder, name, data if arrays else changed.data.source)
+        changed.run_in(folder, name, changed.source_of(data))
         return runs.Run(folder)
+
+    def features(
+        self,
+        data: Any = None,
+        *,
+        layer: str | None = None,
+        pooling: str | None = None,
+        splits: str | Sequence[str] = (),
+        labelled: bool = True,
+        **settings: Any,
+    ) -> Features:
+        """Compute features of the data by the pretrained backbone, without training.
+
+        What is in the cache is not computed again; runs with the same frozen network share it.
+
+        Args:
+            data: As for ``run``; with ``labelled=False`` as for ``predict``.
+            layer: A block or layer of the backbone; None: its output.
+            pooling: As ``head.pooling``, or "none" for maps; that of the recipe's head if None.
+            splits: The splits to compute, e.g. ``"train"``, one or several; all if there is none.
+            labelled: Whether the data have labels.
+            settings: Changed for these features.
+
+        Returns:
+            Features with keys, splits and labels.
+
+        Raises:
+            TransferError: Its class says what to mend; see ``keras_transfer.errors``.
+        """
+        from keras_transfer.workflows.frozen_features import MAPS, frozen_features
+
+        if pooling not in (None, MAPS):
+            settings["pooling"] = pooling  # checked with all other settings
+        if data is not None:
+            settings["data"] = _named(data)
+        recipe = self.changed(**settings)
+        how: dict[str, Any] = {"layer": layer, "pooling": pooling}
+        how["splits"] = (splits,) if isinstance(splits, str) else tuple(splits)
+        return frozen_features(recipe, recipe.source_of(data), labelled=labelled, **how)
+
+    def source_of(self, data: Any) -> Any:
+        """The data to read: a spec, or arrays, which cannot be a setting.
+
+        Args:
+            data: As for ``run``; the setting ``data`` describes it.
+        """
+        arrays = data is not None and not isinstance(data, str | Path | Mapping)
+        return data if arrays else self.data.source
 
     def stored_in(self, folder: Path) -> Self:
         """The recipe that the run in a directory was started with."""

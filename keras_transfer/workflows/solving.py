@@ -22,7 +22,7 @@ from keras_transfer.learners.logistic import LinearHead, fit_logistic
 from keras_transfer.networks.network import Network
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
-__all__ = ["solvable", "solve_head"]
+__all__ = ["labelled_features", "solvable", "solve_head"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -59,20 +59,36 @@ def solve_head(
     """
     began = time.perf_counter()
     kernel, bias = head.trainable_variables
-    weights = strategy.example_weights(train)
+    examples = labelled_features(views, train, strategy.example_weights(train))
+    solved = fit_logistic(examples, len(train.classes), seed)
+    kernel.assign(solved.kernel)
+    bias.assign(solved.bias)
+    _report(solved, len(examples.labels), time.perf_counter() - began)
+
+
+def labelled_features(
+    views: Sequence[Table | None], train: Samples, weights: np.ndarray
+) -> Examples:
+    """The examples of the train split with a weight above 0.
+
+    Args:
+        views: Features of the train split in each view, the clean one first; None: no room.
+        train: The train split.
+        weights: (n,) float, 0 or more.
+
+    Raises:
+        CheckFailed: The features do not fit into memory.
+        BadData: Less than two classes have examples with a weight above 0.
+    """
     used = np.flatnonzero(weights)
     if len(set(train.labels[used])) < 2:
-        raise BadData("solver = logistic needs training examples of two classes with a weight.")
-    examples = Examples(
+        raise BadData("There are no training examples of two classes with a weight above 0.")
+    return Examples(
         _features(views, used),
         train.labels[used],
         weights[used].astype("float64"),
         related(train.digests[used], train.groups[used]),
     )
-    solved = fit_logistic(examples, len(train.classes), seed)
-    kernel.assign(solved.kernel)
-    bias.assign(solved.bias)
-    _report(solved, len(used), time.perf_counter() - began)
 
 
 def _features(views: Sequence[Table | None], used: np.ndarray) -> np.ndarray:
@@ -83,8 +99,8 @@ def _features(views: Sequence[Table | None], used: np.ndarray) -> np.ndarray:
     size = _bytes(len(views) * len(used) * int(np.prod(tables[0].shape)))
     if not fits(size, 2 * SHARE):
         raise CheckFailed(
-            f"solver = logistic would need {size / 1e9:.1f} GB of memory for the features of "
-            f"{len(used):,} examples. Leave solver out: an optimizer takes them batch by batch."
+            f"The features of {len(used):,} examples would need {size / 1e9:.1f} GB of memory. Use "
+            "Classify without solver: an optimizer takes them batch by batch."
         )
     return np.stack([table.take(used).reshape(len(used), -1) for table in tables])
 

@@ -1,0 +1,67 @@
+"""What a recipe that fits a classical learner on frozen features excludes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras_transfer.config.stages import Stage
+
+__all__ = ["LEARNT", "learner_problem"]
+
+LEARNT = (Stage("learner", solver="logistic"),)
+"""Its only stage: a frozen backbone, and a head that is computed from its features."""
+
+WITHOUT_WEIGHTS = ("knn", "lda", "nearest_mean")
+"""Learners that take no weights of examples; a test compares this with ``learners.table``."""
+
+
+def learner_problem(recipe: Any, fused: Sequence[Any]) -> str:
+    """The first setting that a ``FeatureExtraction`` does not have, with the way out; or "".
+
+    Args:
+        recipe: The recipe.
+        fused: Settings of its further backbones.
+    """
+    name = recipe.learner.name
+    views = {stage.model_copy(update={"views": "auto"}) for stage in recipe.stages}
+    if views != {*LEARNT}:
+        return (
+            f"learner = {name} is fitted to frozen features, and stages train layers. Leave stages "
+            "out, or use Classify, whose stages may have solver = logistic."
+        )
+    if recipe.method.type != "supervised":
+        return (
+            f"learner = {name} knows the labels only. Leave method = {recipe.method.type} out, or "
+            "use Classify."
+        )
+    if "scratch" in recipe.baselines:
+        return "baselines = scratch trains a network. Compare with a run of Classify."
+    objective = recipe.objective
+    weighted = objective.imbalance not in ("auto", "none") or bool(objective.class_weight)
+    if name in WITHOUT_WEIGHTS and weighted:
+        return (
+            f"learner = {name} takes no weights of classes. Leave imbalance and class_weight out, "
+            "or use logistic_regression, linear_svm, svm or random_forest."
+        )
+    return _fusion_problem(recipe, fused) if fused else ""
+
+
+def _fusion_problem(recipe: Any, fused: Sequence[Any]) -> str:
+    if recipe.input.type == "text":
+        return "fuse joins features of images. Leave it out."
+    if recipe.head.pooling not in ("avg", "max"):
+        return (
+            f"fuse joins features that are pooled by avg or max, and pooling = "
+            f"{recipe.head.pooling}. Use one of these."
+        )
+    earlier = next((one for one in fused if one.weights.startswith("recipe:")), None)
+    if earlier is not None:
+        return (
+            f"fuse: {earlier.name} has weights = {earlier.weights}. Run that recipe first, and "
+            "name its run: run:DIR."
+        )
+    own = recipe.backbone.model_dump(include={"name", "variant", "weights"})
+    every = [own, *(one.model_dump(include={*own}) for one in fused)]
+    twice = next((one for place, one in enumerate(every) if one in every[:place]), None)
+    return f"fuse: {twice['name']} is named twice." if twice else ""

@@ -1,0 +1,99 @@
+"""Frozen features and a classical learner, in one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, PrivateAttr
+
+from keras_transfer.config.groups import Backbone, Learner
+from keras_transfer.config.learner_checks import LEARNT, learner_problem
+from keras_transfer.config.stages import Stage
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.workflows.candidates import SYNTAX, parsed
+from keras_transfer.workflows.finetune import FineTune, Stages, listed
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_transfer.workflows.stage_runner import Setup, StageRunner
+
+__all__ = ["FeatureExtraction"]
+
+
+class FeatureExtraction(FineTune):
+    """Fit a learner of scikit-learn to the pooled features of a frozen backbone, or of several.
+
+    The result is a run like any other: the learner becomes layers behind the backbone, so that
+    ``predict``, ``evaluate``, exports and ``serve`` work as with a trained head.
+    ``backbone=("mobilenet_v2", "vgg16")`` is ``backbone="mobilenet_v2", fuse="vgg16"``.
+    """
+
+    stages: Stages = LEARNT
+    learner: Learner = Field(
+        Learner(),
+        description="logistic_regression, linear_svm, svm, knn, lda, nearest_mean, decision_tree, "
+        "random_forest or gradient_boosting",
+        json_schema_extra={"section": "Training"},
+    )
+    fuse: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
+        (),
+        description=f"further backbones, whose features are joined: {SYNTAX}, ...",
+        json_schema_extra={"section": "Network"},
+    )
+
+    _networks: list[keras.Model] = PrivateAttr(default_factory=list)
+
+    @classmethod
+    def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        backbone = settings.get("backbone")
+        if isinstance(backbone, list | tuple) and backbone:
+            first, *more = backbone
+            settings = {"fuse": tuple(more), **settings, "backbone": first}
+        return super()._complete(settings)
+
+    @property
+    def fused(self) -> list[Backbone]:
+        """The backbones besides the first."""
+        return [parsed(text) for text in self.fuse]
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse settings that exclude each other."""
+        super().model_post_init(context)
+        reason = learner_problem(self, self.fused)
+        if reason:
+            raise BadConfiguration(reason)
+
+    def _backbone(self, weights: str, learnt: Any) -> keras.Model:
+        from keras_transfer.learners.fitting import check_parameters
+        from keras_transfer.networks.fused import check_maps
+        from keras_transfer.workflows.building import build
+
+        # Before a large network is built, and before the data are read.
+        check_parameters(self.learner.name, self.learner.parameters)
+        network = super()._backbone(weights, learnt)
+        if not self.fuse:
+            return network
+        given = self.input.model_copy(update={"image_size": network.input_shape[1]})
+        random = weights == "none" != self.backbone.weights  # only checked
+        self._networks[:] = [
+            build(one, given, (), "none" if random else one.weights, None) for one in self.fused
+        ]
+        names = [self.backbone.name, *self.fuse]
+        check_maps(dict(zip(names, [network, *self._networks], strict=True)))
+        return network
+
+    def _make_runner(self, setup: Setup, stages: Sequence[Stage], folder: Path) -> StageRunner:
+        from keras_transfer.workflows.learning import LearnerRunner
+        from keras_transfer.workflows.parts import part_of
+
+        networks = self._networks.copy()
+        self._networks.clear()  # a recipe lives as long as its module
+        more = [
+            part_of(backbone, network, self.head.pooling, setup)
+            for backbone, network in zip(self.fused, networks, strict=True)
+        ]
+        how: dict[str, Any] = {"backbone": self.backbone, "pooling": self.head.pooling}
+        return LearnerRunner(setup, stages, folder, self.learner, **how, more=more)
