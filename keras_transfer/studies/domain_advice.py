@@ -111,7 +111,8 @@ def _tuning_words(run: Path, target: str) -> list[str]:
     # A recipe of a file is not known by its name; all of its settings are in recipe.yaml.
     known = name if name in catalog.modules() else catalog.AUTO
     words = ["kt-recipe", "run", known, "-c", str(run / "recipe.yaml"), "--data", target]
-    words += ["--weights", f"run:{run}"]
+    if "learner" not in settings:  # its backbones are frozen: their weights are in the settings
+        words += ["--weights", f"run:{run}"]
     if settings.get("data", {}).get("layout", "auto") != "auto":
         words += ["--set", "data.layout=auto"]
     return words
