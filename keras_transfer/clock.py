@@ -1,10 +1,12 @@
-"""The system clock, as far as files depend on it."""
+"""The system clock, as far as files depend on it, and how long something takes."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from keras_transfer.errors import BadConfiguration
 
-__all__ = ["check_clock"]
+__all__ = ["check_clock", "timed"]
 
 YEARS = range(1980, 2108)
 """Years that a ZIP archive can hold, which a .keras file is."""
@@ -23,3 +25,11 @@ def check_clock() -> None:
             f"which hold dates from {YEARS[0]} to {YEARS[-1]} only. Set the clock, then give the "
             "command again."
         )
+
+
+@contextmanager
+def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    """Write down how long the block takes, by its name."""
+    began = time.perf_counter()
+    yield
+    seconds[what] = round(time.perf_counter() - began, 3)

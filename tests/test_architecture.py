@@ -239,6 +239,7 @@ def test_a_recipe_is_values_only(path):
         "from keras_transfer.cli import main; main(['run', '--help'], standalone_mode=False)",
         "from keras_transfer.cli import main; main(['features', '-h'], standalone_mode=False)",
         "from keras_transfer.cli import main; main(['run', 'digits', '-h'], standalone_mode=False)",
+        "from keras_transfer.cli import main; main(['domains', '-h'], standalone_mode=False)",
     ],
 )
 def test_looking_does_not_import_tensorflow(code):

@@ -12,7 +12,7 @@ from keras_transfer.data.regular_files import opened
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.tables import Table
 
-__all__ = ["COLUMNS", "TableRows", "read_table"]
+__all__ = ["COLUMNS", "TableRows", "column_names", "read_table"]
 
 COLUMNS = ("path", "label", "split", "group", "weight")
 """The columns that are read."""
@@ -52,6 +52,13 @@ def read_table(file: Path, check: Callable[[Path, Sequence[str]], None]) -> Tabl
     if not file.exists():
         raise BadData(f"There is no file {file.absolute()}.")
     return read(file, check)
+
+
+def column_names(file: Path) -> list[str]:
+    """The names of a table's columns, in lower case; raises as ``read_table`` does."""
+    found: list[str] = []
+    read_table(file, lambda _, names: found.extend(names))
+    return found
 
 
 def _names(header: Sequence[str]) -> list[str]:

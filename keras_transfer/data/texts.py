@@ -21,7 +21,7 @@ from keras_transfer.data.split_names import SPLIT_WORDS
 from keras_transfer.data.table_files import TableRows
 from keras_transfer.errors import BadData, UnknownName
 
-__all__ = ["Texts", "holds_texts", "read_column", "read_texts"]
+__all__ = ["Texts", "has_labels", "holds_texts", "read_column", "read_texts"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -147,11 +147,22 @@ def holds_texts(path: Path, column: str = "text") -> bool:
         return any(_stem(file) == "train" for file in _tables(path))
     if path.suffix.lower() not in TABLES:
         return False
+    names = _first_row(path)
+    headless = path.suffix.lower() == ".tsv" and len(names) == 2 and LABEL not in names
+    return column.lower() in names or headless
+
+
+def has_labels(path: Path, column: str = "text") -> bool:
+    """Whether a table of texts has labels; one without header has them."""
+    names = _first_row(path)
+    return LABEL in names or (column.lower() not in names and holds_texts(path, column))
+
+
+def _first_row(path: Path) -> list[str]:
+    """Cells of the first line of a table, in lower case: names of columns, if it has a header."""
     with opened(path) as file:
         first = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
-    names = [name.strip().strip('"').lower() for name in first.split(_delimiter(path, first))]
-    headless = path.suffix.lower() == ".tsv" and len(names) == 2 and "label" not in names
-    return column.lower() in names or headless
+    return [name.strip().strip('"').lower() for name in first.split(_delimiter(path, first))]
 
 
 def _cells(tables: Iterable[_Table], name: str, convert: Callable, wrong: str = "") -> list:

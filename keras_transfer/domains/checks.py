@@ -6,8 +6,10 @@ import numpy as np
 
 from keras_transfer.errors import BadData, CheckFailed
 
-__all__ = ["check_classes", "check_probabilities", "feature_pair"]
+__all__ = ["MIN_EXAMPLES", "check_classes", "check_probabilities", "feature_pair"]
 
+MIN_EXAMPLES = 20
+"""Examples that each domain, or each class of both, needs for a comparison of features."""
 SUM_TOLERANCE = 1e-2
 """How far a row of probabilities may be from the sum 1, as those of float16 are."""
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure  # not pyplot: no window, no state shared w
 from keras_transfer.atomic import replacing
 from keras_transfer.evaluation.layout import title
 
-__all__ = ["plot_curve", "plot_ranking", "plot_sweep", "plot_trials"]
+__all__ = ["plot_curve", "plot_ranking", "plot_sweep", "plot_trials", "save"]
 
 
 def plot_curve(path: Path, found: Mapping[str, Any]) -> None:
@@ -49,7 +49,7 @@ def plot_curve(path: Path, found: Mapping[str, Any]) -> None:
     axes.minorticks_off()
     axes.set(xlabel="examples trained on", ylabel=f"{title(metric)} on the test split")
     axes.legend(loc="best")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_ranking(path: Path, found: Mapping[str, Any]) -> None:
@@ -81,7 +81,7 @@ def plot_ranking(path: Path, found: Mapping[str, Any]) -> None:
         axes.axvline(found["least_images_per_second"], linestyle=":", label="slowest allowed")
     axes.set(xscale="log", xlabel="images per second", ylabel="accuracy of a linear probe")
     axes.legend(loc="best")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_sweep(
@@ -113,7 +113,7 @@ def plot_sweep(
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     axes.set_ylim(low - 0.1 * (top - low), top + 0.1 * (top - low))
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_trials(
@@ -154,9 +154,10 @@ def plot_trials(
             axes.set_xscale("log")  # set_xscale("linear") would remove the categories of choices
     for axes in rest[len(settings) :]:
         axes.set_visible(False)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure atomically."""
     with replacing(path) as part:
         figure.savefig(part)

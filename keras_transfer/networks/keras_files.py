@@ -44,6 +44,9 @@ def load_keras(path: Path) -> keras.Model:
     """
     import keras
 
+    # Keras looks for classes by their names: those of learners' heads have to be there.
+    import keras_transfer.networks.learner_layers
+
     _check(path)
     if "HubBackbone" in _class_names(_config(path)):
         import keras_transfer.networks.hub  # noqa: F401  (Keras looks for the class by its name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer import catalog, runs
+from keras_transfer.config.groups import Backbone
 from keras_transfer.config.tree import differences
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs.directory import discard, locked_log
@@ -16,7 +17,7 @@ from keras_transfer.workflows.auto_backbone import rank
 from keras_transfer.workflows.finetune import FineTune
 from keras_transfer.workflows.leaderboard import FILE, recommended
 
-__all__ = ["command", "rank_backbones"]
+__all__ = ["command", "rank_backbones", "training_words"]
 
 
 def rank_backbones(
@@ -69,27 +70,28 @@ def rank_backbones(
 def command(recipe: FineTune, document: Mapping[str, Any]) -> str | None:
     """The command that trains the recommended backbone; None where there is none."""
     best = recommended(document)
-    if best is None:
-        return None
-    words = [
-        "kt-recipe",
-        "run",
-        catalog.AUTO,
-        "--data",
-        recipe.data.source,
-        "--backbone",
-        best.name,
-    ]
-    if best.weights != "imagenet":
-        words += ["--weights", best.weights]
-    if best.variant:
-        options = ", ".join(f"{key}: {value}" for key, value in best.variant.items())
+    return None if best is None else shlex.join(training_words(recipe, best))
+
+
+def training_words(recipe: FineTune, backbone: Backbone) -> list[str]:
+    """The words of the command that trains a backbone on the data of a recipe.
+
+    Args:
+        recipe: ``auto_folder``, with other settings.
+        backbone: Its name, weights and variant.
+    """
+    words = ["kt-recipe", "run", catalog.AUTO, "--data", recipe.data.source]
+    words += ["--backbone", backbone.name]
+    if backbone.weights != "imagenet":
+        words += ["--weights", backbone.weights]
+    if backbone.variant:
+        options = ", ".join(f"{key}: {value}" for key, value in backbone.variant.items())
         words += ["--set", f"backbone.variant={{{options}}}"]
     base = catalog.find(catalog.AUTO).recipe.settings()
     for path, _, value in differences(base, recipe.settings()):
         if path != "data.source" and not path.startswith("backbone."):
             words += ["--set", f"{path}={_yaml(value)}"]
-    return shlex.join(map(str, words))
+    return [str(word) for word in words]
 
 
 def _yaml(value: Any) -> str:

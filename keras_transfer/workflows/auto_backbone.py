@@ -69,7 +69,9 @@ def rank(
     sources.check_there(source)
     quiet.import_tensorflow()
     compared = candidates(named, recipe.input.image_size)
-    _, sample = drawn(recipe, folder, source, per_class)
+    samples, sample = drawn(recipe, folder, source, per_class)
+    n = len(samples.split("train"))
+    logger.info("Ranking on %s of %s training images", f"{len(sample.train):,}", f"{n:,}")
     measured = [_measured(recipe, backbone, sample) for backbone in compared]
     document = leaderboard(measured, sample.train, sample.families, least_rate)
     write_leaderboard(folder, document)
@@ -101,7 +103,6 @@ def drawn(
     classes = len(train.classes)
     size = per_class * classes if per_class else max(EXAMPLES, LEAST * classes)
     some = splits.sample(train, size, recipe.seed)
-    logger.info("Ranking on %s of %s training images", f"{len(some):,}", f"{len(train):,}")
     config = engine_config(recipe.runtime)
     assert config is not None  # refused without an engine
     return samples, Sample(some, given, config, recipe.batches.batch_size, recipe.seed)

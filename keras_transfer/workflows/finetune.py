@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.atomic import write_json
+from keras_transfer.clock import timed
 from keras_transfer.config import rules, shorthand
 from keras_transfer.config.groups import AUTO, Backbone, Batches, Head, Runtime
 from keras_transfer.config.solver_checks import resolved
@@ -131,27 +131,27 @@ class FineTune(Recipe):
             recipe, samples, learnt = self, None, None
             # Other networks are built first: their errors show before a long scan of the data.
             if self._needs_data():
-                with _timed(clock, "data"):
+                with timed(clock, "data"):
                     samples = self._samples(folder, source)
                     learnt = self._learnt(folder, samples, weights)
                     recipe = self._ruled(samples)
-            with _timed(clock, "network"), devices.scope():
+            with timed(clock, "network"), devices.scope():
                 backbone = recipe._backbone(weights, learnt)
             if samples is None:
-                with _timed(clock, "data"):
+                with timed(clock, "data"):
                     samples = self._samples(folder, source)
-            with _timed(clock, "training"), devices.scope():
+            with timed(clock, "training"), devices.scope():
                 runner, trees = recipe._trained(folder, backbone, samples, replicas)
-            with _timed(clock, "evaluation"):
+            with timed(clock, "evaluation"):
                 metrics = evaluate(folder, samples, self.objectives, runner.predictions())
                 metrics["baselines"] |= runner.baselines()
                 if trees is not None:
                     metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
-            with _timed(clock, "baseline"):
+            with timed(clock, "baseline"):
                 metrics["baselines"]["scratch"] = from_scratch(recipe, folder / "baseline", source)
         if "none" not in self.baselines:
-            with _timed(clock, "plain_models"):
+            with timed(clock, "plain_models"):
                 metrics["baselines"] |= plain_models(self, folder, samples)
         write_json(folder / "metrics.json", metrics)
         reports = runner.reports()
@@ -322,10 +322,3 @@ class Classify(FineTune):
 def listed(value: Any) -> Any:
     """The names in a text such as "scratch, boosted_trees"."""
     return [*filter(None, map(str.strip, value.split(",")))] if isinstance(value, str) else value
-
-
-@contextmanager
-def _timed(clock: dict[str, float], what: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    clock[what] = round(time.perf_counter() - began, 3)

@@ -16,6 +16,7 @@ from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.runs import Run
 from keras_transfer.runs.records import read_record, write_record
 from keras_transfer.studies.comparison import compare_runs
+from keras_transfer.studies.domains import compare_domains
 
 RECIPE = '''"""A network so small that a test can train it."""
 from keras_transfer import FineTune, Head, Stage
@@ -133,6 +134,12 @@ def test_runs_that_predict_something_else_are_refused(objective_run, tmp_path):
     other(run, tmp_path / "cm", lambda true, said: (100 * true, 100 * said))
     with pytest.raises(BadData, match="they are 100 times as large, as in another unit"):
         compare_runs([str(run.folder), str(tmp_path / "cm")])
+
+
+def test_domains_are_compared_for_one_class_each(objective_run, tmp_path):
+    with pytest.raises(BadConfiguration, match="predicts other than one class"):
+        compare_domains(objective_run("tasks").folder, tmp_path / "new", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keras_transfer.data.scan import drop_invalid, scan
 from keras_transfer.data.splits import conflicts, leaks
-from keras_transfer.data.texts import Texts, holds_texts, read_column, read_texts
+from keras_transfer.data.texts import Texts, has_labels, holds_texts, read_column, read_texts
 from keras_transfer.errors import BadData, UnknownName
 from keras_transfer.inputs.text import Text
 
@@ -253,6 +253,20 @@ def test_it_is_known_what_holds_texts(table, name, content, texts):
     file = table(content, name)
 
     assert holds_texts(file.parent if "/" in name else file) is texts
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "labels"),
+    [
+        ("a.csv", "text,label\na,1\n", True),
+        ("a.csv", 'Text;"Label"\na;1\n', True),
+        ("a.csv", "text\na\n", False),
+        ("a.tsv", "text\tstars\na\t1\n", False),
+        ("a.tsv", "a film\tgood\n", True),  # without header
+    ],
+)
+def test_it_is_known_which_tables_have_labels(table, name, content, labels):
+    assert has_labels(table(content, name)) is labels
 
 
 # --- the store --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import logging
 import keras
 import numpy as np
 import pytest
-from processes import paint
+from processes import paint, warm_python
 from scipy.special import softmax
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -15,6 +15,7 @@ from keras_transfer import BadConfiguration, FeatureExtraction, Split, Stage
 from keras_transfer.data.batches import evaluation_batches
 from keras_transfer.learners.examples import Examples
 from keras_transfer.learners.fitting import fit_learner
+from keras_transfer.workflows.domain_source import from_run
 
 RECIPE = FeatureExtraction(
     data="images",
@@ -284,3 +285,23 @@ def test_blocks_count_equally_however_many_channels_they_have():
 
     assert squares[:20].sum() == pytest.approx(squares[20:].sum(), rel=1e-4)
     assert squares.sum() == pytest.approx(200 * 30, rel=0.2)
+
+
+def test_domains_are_compared_behind_the_pooling_whatever_the_learner(runs, fused):
+    """Its features are those that the learner was fitted to, of several networks too."""
+    for run, channels in ((runs("knn"), 128), (fused, 1280 + 512)):
+        source = from_run(run, None, 10, 0)
+        few = source.samples.split("test")
+        given = pooled(run, few)
+
+        assert given.shape == (len(few), channels)
+        # Random networks have features so small that a learner sees more in them than is there.
+        assert source.features(few) == pytest.approx(given, abs=1e-3)
+        assert source.head(given) == pytest.approx(run.probabilities(few), abs=1e-6)
+
+
+def test_a_new_process_reads_the_layers_of_a_learner(runs):
+    code = "import sys, keras_transfer; print(keras_transfer.load(sys.argv[1]).model.name)"
+    done = warm_python(code, runs("knn").folder, cwd=runs("knn").folder.parent, check=0)
+
+    assert done.stdout.strip() == runs("knn").model.name

@@ -1,0 +1,122 @@
+"""What to do after a comparison of domains, with the commands that do it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_transfer import catalog
+from keras_transfer.config.groups import Backbone
+from keras_transfer.runs import stored_settings
+from keras_transfer.runs.directory import REQUIRED
+from keras_transfer.runs.records import RUN, read_record
+from keras_transfer.studies.ranking import training_words
+from keras_transfer.workflows.finetune import FineTune
+
+__all__ = ["advice"]
+
+
+def advice(
+    source: str | Path | FineTune, document: Mapping[str, Any], to_label: Path
+) -> dict[str, Any]:
+    """Recommend what to do.
+
+    Args:
+        source: As for ``compare_domains``.
+        document: With the verdict, and the name of the target.
+        to_label: The list of examples to label.
+
+    Returns:
+        "action": "use", "check_labels", "label" or "fine_tune"; "text"; "commands", a list.
+    """
+    found, labelled = document["verdict"], document["target"]["labelled"]
+    target = document["target"]["name"]
+    if found["shift"] == "disagreement":
+        return _check_labels(source, target)
+    if found["lost"] and labelled:
+        return _fine_tune(source, target, document["target"]["missing_classes"])
+    if found["lost"]:
+        return _label(source, to_label)
+    return _use(source, target, found["shift"], labelled)
+
+
+def _use(source: str | Path | FineTune, target: str, shift: str, labelled: bool) -> dict[str, Any]:
+    text = "Use the model as it is; adaptation is not needed."
+    if shift == "label":
+        text = (
+            "Use the model as it is; adaptation is not needed. Metrics that depend on the shares "
+            "of the classes, such as accuracy and precision, are those of the new shares: judge it "
+            "by labelled examples of the target."
+        )
+    if shift == "near" and not labelled:
+        text += (
+            " The loss is an estimate, which may be wrong where examples look different: measure "
+            "it on a random sample of the target that you label (--target FILE.csv)."
+        )
+    if isinstance(source, FineTune):
+        text = text.replace("Use the model as it is", "A model of the source will do")
+        return _advice("use", text, training_words(source, source.backbone))
+    commands = [["kt-recipe", "export", str(source)]]
+    if shift == "label" and labelled:
+        commands.insert(0, ["kt-recipe", "evaluate", str(source), "--data", target])
+    return _advice("use", text, *commands)
+
+
+def _check_labels(source: str | Path | FineTune, target: str) -> dict[str, Any]:
+    text = (
+        "Check how the target is labelled: its examples look like the source's, but are labelled "
+        "otherwise more often. examples.csv has prediction and label of each."
+    )
+    if isinstance(source, FineTune):
+        return _advice("check_labels", text)
+    return _advice("check_labels", text, ["kt-recipe", "evaluate", str(source), "--data", target])
+
+
+def _fine_tune(
+    source: str | Path | FineTune, target: str, missing: Sequence[str]
+) -> dict[str, Any]:
+    text = "Fine-tune on the labelled target, from the weights that the source gave."
+    if missing:
+        text += (
+            f" It has no examples of {', '.join(missing)}, which a model of it alone would not "
+            "know: add some of the source."
+        )
+    if not isinstance(source, FineTune):
+        return _advice("fine_tune", text, _tuning_words(Path(source), target))
+    trained = "runs/source"
+    first = [*training_words(source, source.backbone), "--out", trained]
+    second = source.changed(data=target)
+    weights = Backbone(**source.backbone.model_dump() | {"weights": f"run:{trained}"})
+    return _advice("fine_tune", text, first, training_words(second, weights))
+
+
+def _label(source: str | Path | FineTune, path: Path) -> dict[str, Any]:
+    text = (
+        f"Label examples of the target first: fill in the column label of {path}, and remove rows "
+        "that you leave out. It lists examples that are far from the source and of which the model "
+        "is unsure, so its accuracy on them is lower than on the target. Then tune the model:"
+    )
+    if isinstance(source, FineTune):
+        words = training_words(source.changed(data=str(path)), source.backbone)
+        return _advice("label", text, words)
+    return _advice("label", text, _tuning_words(Path(source), str(path)))
+
+
+def _tuning_words(run: Path, target: str) -> list[str]:
+    """The run's own settings on other data, from its backbone."""
+    settings = stored_settings(run) or {}
+    name = read_record(run / RUN, REQUIRED)["recipe"]
+    # A recipe of a file is not known by its name; all of its settings are in recipe.yaml.
+    known = name if name in catalog.modules() else catalog.AUTO
+    words = ["kt-recipe", "run", known, "-c", str(run / "recipe.yaml"), "--data", target]
+    if "learner" not in settings:  # its backbones are frozen: their weights are in the settings
+        words += ["--weights", f"run:{run}"]
+    if settings.get("data", {}).get("layout", "auto") != "auto":
+        words += ["--set", "data.layout=auto"]
+    return words
+
+
+def _advice(action: str, text: str, *commands: list[str]) -> dict[str, Any]:
+    return {"action": action, "text": text, "commands": [shlex.join(words) for words in commands]}
