@@ -265,6 +265,13 @@ def test_the_source_is_no_target(run, work, tmp_path):
         compare_domains(run.folder, work / "images", out=tmp_path / "report")
 
 
+def test_examples_of_the_run_are_no_new_ones(run, work, tmp_path):
+    """Those named by ``data`` stand for its test split, which it has not seen."""
+    with pytest.raises(BadData, match="The source has 0 distinct examples"):
+        data, out = str(work / "images"), tmp_path / "report"
+        compare_domains(run.folder, work / "inverted", data=data, out=out)
+
+
 def test_a_source_of_data(work, tmp_path):
     """Frozen features, and logistic regression as the model; the commands train it."""
     build_backbone("convnet_small", image_size=16).save_weights(tmp_path / "net.weights.h5")
