@@ -267,8 +267,8 @@ def test_the_source_is_no_target(run, work, tmp_path):
 
 def test_examples_of_the_run_are_no_new_ones(run, work, tmp_path):
     """Those named by ``data`` stand for its test split, which it has not seen."""
+    data, out = str(work / "images"), tmp_path / "report"
     with pytest.raises(BadData, match="The source has 0 distinct examples"):
-        data, out = str(work / "images"), tmp_path / "report"
         compare_domains(run.folder, work / "inverted", data=data, out=out)
 
 
