@@ -21,7 +21,7 @@ FILE = "model.keras"
 
 
 def write(folder: Path, source: Source, quantize: str = "none") -> None:
-    """Write ``model.keras``; it loads without this package."""
+    """Write ``model.keras``; it loads without this package, but for learners and KerasHub."""
     with_answers(source).save(folder / FILE)
 
 

@@ -21,6 +21,9 @@ from keras_transfer.learners.table import LEARNERS, Head, LearnerRow
 __all__ = ["Fitted", "check_parameters", "fit_learner"]
 
 
+PATIENCE = 2
+"""Values in turn that are no better than an earlier one, after which the search ends."""
+
 OURS = ("random_state", "n_jobs", "warm_start", "class_weight", "verbose")
 """Parameters of scikit-learn that are settings of a recipe, or change no result."""
 
@@ -106,25 +109,41 @@ def fit_learner(
     few = subset(scaled, seed)
     pairs = [*folds(few, seed, learner.folds)]
     searched = learner.searched if learner.searched not in parameters else ""
-    values = learner.grid if searched else (parameters.get(learner.searched),)
-    trials = [
-        _held_out(learner, {**parameters, **({searched: value} if searched else {})}, pairs, seed)
-        for value in (values if pairs else ())
-    ]
-    place = _best([trial.score(learner.by) for trial in trials]) if trials else len(values) // 2
-    value = values[place]
-    chosen = {**parameters, **({searched: value} if searched else {})}
-    head = learner.head(_fit(learner, chosen, scaled, seed), classes, standard)
+    options = [{**parameters, searched: value} for value in learner.grid] if searched else []
+    options = options or [{**parameters}]
+    trials = _trials(learner, options, pairs, seed) if pairs else []
+    place = _best([trial.score(learner.by) for trial in trials]) if trials else len(options) // 2
+    head = learner.head(_fit(learner, options[place], scaled, seed), classes, standard)
     if not learner.calibrated and trials and isinstance(head, LinearHead | KernelHead):
         known = np.unique(examples.labels)
         head = head.calibrated(*trials[place].calibration(classes), known)
     score = abs(trials[place].score(learner.by)) if trials else None
-    return Fitted(head, searched, value, score, learner.by, len(pairs), len(few.labels))
+    return Fitted(
+        head, searched, options[place].get(searched), score, learner.by, len(pairs), len(few.labels)
+    )
 
 
 def _best(scores: Sequence[float]) -> int:
     """The first of the highest: of equally good models the simplest."""
     return int(np.argmax(np.round(scores, 12)))
+
+
+def _trials(
+    learner: LearnerRow,
+    options: Sequence[Mapping[str, Any]],
+    pairs: Sequence[tuple[Examples, Examples]],
+    seed: int,
+) -> list[_HeldOut]:
+    """Held-out answers with each of the parameters, until ``PATIENCE`` in turn were no better."""
+    trials: list[_HeldOut] = []
+    scores: list[float] = []
+    for parameters in options:
+        trials.append(_held_out(learner, parameters, pairs, seed))
+        scores.append(trials[-1].score(learner.by))
+        # From simple to complex models the score rises and falls, and complex ones take longest.
+        if len(scores) - 1 - _best(scores) >= PATIENCE:
+            break
+    return trials
 
 
 class _HeldOut(NamedTuple):

@@ -7,13 +7,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from keras_transfer.learners.discriminant import ShrunkLDA
 from keras_transfer.learners.heads import (
     KernelHead,
     LinearHead,
@@ -144,11 +144,7 @@ def _logistic(**parameters: Any) -> BaseEstimator:
 
 
 def _linear_svm(**parameters: Any) -> BaseEstimator:
-    return LinearSVC(**{"max_iter": 10_000, **parameters})
-
-
-def _lda(**parameters: Any) -> BaseEstimator:
-    return LinearDiscriminantAnalysis(**{"solver": "lsqr", **parameters})
+    return LinearSVC(**{"max_iter": 10_000, "tol": 1e-3, **parameters})
 
 
 def _random_forest(**parameters: Any) -> BaseEstimator:
@@ -161,7 +157,7 @@ def _gradient_boosting(**parameters: Any) -> BaseEstimator:
     return HistGradientBoostingClassifier(**given)
 
 
-_DECADES = tuple(10.0**exponent for exponent in range(-5, 2))
+_DECADES = tuple(10.0**exponent for exponent in range(-5, 1))
 
 LEARNERS: Table[LearnerRow] = Table(
     "learner",
@@ -191,7 +187,7 @@ LEARNERS: Table[LearnerRow] = Table(
             only=("n_neighbors",),
         ),
         "lda": LearnerRow(
-            _lda,
+            ShrunkLDA,
             _linear_logits,
             _linear_head,
             "shrinkage",

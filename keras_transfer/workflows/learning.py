@@ -114,16 +114,11 @@ class LearnerRunner(StageRunner):
         self.network = self._joined(fitted)
         self.batches = StageBatches(
             _alone(fitted, self.examples.features.shape[-1]),
-            train=self.batches_of_no_epoch,
+            train=_no_epochs,
             val=self._evaluation(self.setup.samples.split("val")),
             evaluation=self._evaluation,
         )
         self._write()
-
-    @staticmethod
-    def batches_of_no_epoch(epoch: int) -> tf.data.Dataset:
-        """A learner is fitted, not trained."""
-        raise RuntimeError("a learner has no epochs")
 
     def _own(self, extractor: FeatureExtractor) -> Part:
         """The recipe's own backbone."""
@@ -218,6 +213,11 @@ class LearnerRunner(StageRunner):
             what = f"{fitted.by.replace('_', ' ')} {fitted.score:.4g}"
             how = f"{fitted.folds}-fold cross-validation on {rows} examples: {what}"
         logger.info("Learner %s: %s; %s (%.1f s)", name, value, how, seconds)
+
+
+def _no_epochs(epoch: int) -> tf.data.Dataset:
+    """A learner is fitted, not trained."""
+    raise RuntimeError("a learner has no epochs")
 
 
 def _alone(fitted: Fitted, channels: int) -> keras.Model:

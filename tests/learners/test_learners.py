@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.multiclass import OneVsRestClassifier
@@ -19,6 +20,7 @@ from keras_transfer.config.learner_checks import WITHOUT_WEIGHTS
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.learners import trees
 from keras_transfer.learners.calibration import calibrate
+from keras_transfer.learners.discriminant import ShrunkLDA
 from keras_transfer.learners.examples import Examples, folds
 from keras_transfer.learners.fitting import check_parameters, fit_learner
 from keras_transfer.learners.svm import RbfSVM
@@ -67,6 +69,8 @@ def test_layers_answer_as_scikit_learn_does(name, classes):
     model = row.make(**FEW.get(name, {}), **chosen, **seed)
     weights = {"sample_weight": np.ones(90)} if row.weighted else {}
     model.fit(known, examples.labels, **weights)
+    oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=chosen.get("shrinkage"))
+    oracle.fit(known, examples.labels)
     found = answers(fitted.head, new, classes)
 
     if name in MARGINS:  # calibrated: one slope for all classes, and a shift for each
@@ -76,6 +80,7 @@ def test_layers_answer_as_scikit_learn_does(name, classes):
         assert slope > 0
         assert shifts == pytest.approx(np.tile(shifts.mean(axis=0), (90, 1)), abs=5e-3)
     else:
+        model = oracle if name == "lda" else model
         assert softmax(found, axis=1) == pytest.approx(model.predict_proba(asked), abs=2e-4)
 
 
@@ -113,6 +118,20 @@ def test_one_against_the_rest_is_that_of_scikit_learn():
     assert found.decision_function(new) == pytest.approx(wanted.decision_function(new), abs=1e-3)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("channels", [6, 200])
+def test_discriminant_analysis_is_that_of_scikit_learn(classes, channels):
+    """With fewer and with more examples than channels."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(70) % classes * (np.arange(70) > 9)  # the first class is the largest
+    features = rng.normal(size=(70, channels)) + rng.normal(size=(classes, channels))[labels]
+    found = ShrunkLDA(0.3).fit(features, labels)
+    wanted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3).fit(features, labels)
+
+    assert found.coef_ == pytest.approx(wanted.coef_, abs=1e-8)
+    assert found.intercept_ == pytest.approx(wanted.intercept_, abs=1e-8)
+
+
 @pytest.mark.parametrize("name", [name for name in LEARNERS if LEARNERS[name].weighted])
 def test_weights_count(name):
     """Of two overlapping classes the one with all the weight is answered everywhere."""
@@ -148,7 +167,7 @@ def test_the_number_of_neighbors_has_the_highest_accuracy_on_held_out_examples()
     scores = {k: accuracy(k) for k in LEARNERS["knn"].grid}
     best = max(scores.values())
     assert fitted.score == pytest.approx(best)
-    assert fitted.value == next(k for k, score in scores.items() if score == best)
+    assert fitted.value == next(k for k, score in scores.items() if score == best)  # the simplest
 
 
 def test_a_parameter_that_is_given_is_not_searched():
@@ -214,7 +233,8 @@ def test_calibration_undoes_a_scale():
         ("knn", {"metric": "cosine"}, UnknownName, "n_neighbors"),
         ("random_forest", {"random_state": 1}, BadConfiguration, "seed"),
         ("linear_svm", {"class_weight": "balanced"}, BadConfiguration, "imbalance"),
-        ("lda", {"solver": "svd"}, BadConfiguration, "shrinkage not supported"),
+        ("lda", {"solver": "svd"}, UnknownName, "shrinkage"),
+        ("lda", {"shrinkage": 0}, BadConfiguration, "above 0 and at most 1"),
         ("gradient_boosting", {"max_iter": "ten"}, BadConfiguration, "max_iter"),
     ],
 )
