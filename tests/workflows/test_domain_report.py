@@ -338,6 +338,8 @@ def test_label_shift_of_predictions_is_estimated():
     assert cat["estimated"] == pytest.approx(0.25)
     assert dog["low"] < 0.75 < dog["high"]
     assert cat["target"] is None
+    # With half of each class, at least 10 of the 90 predicted dogs are cats.
+    assert found["least_error"] == pytest.approx(10 / 160)
 
 
 def test_the_estimated_loss_is_the_mean_of_the_estimates():
