@@ -193,6 +193,12 @@ def test_files_of_a_report(report, work):
     assert wrong == pytest.approx(1 - found["accuracy"]["target"]["accuracy"])
     assert [*first[0]] == ["path", "label", "predicted"]
     assert {row["label"] for row in first} == {""}
+    filled = (folder / "to_label.csv").read_text().replace(".png,,", ".png,red,")
+    (work / "filled.csv").write_text(filled)
+    labelled = read_target(work / "filled.csv", ("blue", "red"))
+    assert labelled.labelled
+    assert set(labelled.samples.labels) == {1}
+    assert len(labelled.samples) == len(first) == 80
     assert (folder / "map.png").stat().st_size > 5000
 
 
