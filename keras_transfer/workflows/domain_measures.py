@@ -94,7 +94,9 @@ def label_shift(source: Domain, target: Domain, seed: int) -> dict[str, Any]:
     Returns:
         "p_value" of the true classes where they are known, else of the predicted ones;
         "by", "labels" or "predictions"; "found"; "classes": rows with "class", "source",
-        "estimated" with "low" and "high", "determined", and "target", None where not known.
+        "estimated" with "low" and "high", "determined", and "target", None where not known;
+        "least_error": if the target has the source's shares, at least this share of its
+        predictions is wrong.
     """
     classes = source.samples.classes
     k = len(classes)
@@ -103,7 +105,10 @@ def label_shift(source: Domain, target: Domain, seed: int) -> dict[str, Any]:
     if target.labelled:
         pair = (source.labels, target.labels)
     p_value = label_shift_p_value(*pair, k, seed=seed)
-    true = np.bincount(target.labels, minlength=k) / len(target)
+    true, predicted = (
+        np.bincount(values, minlength=k) / len(target)
+        for values in (target.labels, target.predicted)
+    )
     rows = [
         {
             "class": name,
@@ -120,6 +125,8 @@ def label_shift(source: Domain, target: Domain, seed: int) -> dict[str, Any]:
         "p_value": p_value,
         "by": "labels" if target.labelled else "predictions",
         "found": p_value <= LEVEL,
+        # Total variation: so many predictions have to move from one class to another.
+        "least_error": float(abs(predicted - found.source_shares).sum() / 2),
         "classes": rows,
     }
 

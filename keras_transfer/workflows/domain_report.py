@@ -67,8 +67,8 @@ def compare(source: Source, target: Target, *, size: int, seed: int) -> Comparis
     seconds: dict[str, float] = {}
     with timed(seconds, "reading"):
         held_out = _held_out(source.samples, size, seed)
-        known = {*source.samples.digests} - {""}
-        drawn = draw(target.samples, size, seed, source.judge, cache=cache_dir(), known=known)
+        how: dict[str, Any] = {"cache": cache_dir(), "known": source.digests}
+        drawn = draw(target.samples, size, seed, source.judge, **how)
     _check_sizes(held_out, drawn)
     with timed(seconds, "features"):
         pair = _domains(source, held_out, drawn.samples, target.labelled)

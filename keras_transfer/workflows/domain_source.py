@@ -30,6 +30,7 @@ from keras_transfer.networks.cutting import Cut, cut_network, in_order
 from keras_transfer.networks.network import Network
 from keras_transfer.objectives.outputs import single_class
 from keras_transfer.runs import Run
+from keras_transfer.runs.split_table import read_digests
 from keras_transfer.workflows.auto_backbone import drawn
 from keras_transfer.workflows.building import build
 from keras_transfer.workflows.candidates import label
@@ -103,6 +104,12 @@ class Source:
         (logits,) = predict(self.run.network.predictor, batches, graph=False).values()
         return agree(self.head(features[few]), softmax(logits, axis=-1))
 
+    @property
+    def digests(self) -> set[str]:
+        """Digests of all examples of the source, which are no target examples."""
+        own = {*self.samples.digests} - {""}
+        return own if self.run is None else own | _run_digests(self.run)
+
     def from_raw(self, samples: Samples) -> np.ndarray:
         """(n, classes) float64 by the full network of the run."""
         assert self.run is not None
@@ -120,6 +127,11 @@ class Source:
             return None
         head = _logistic(self.vectors(self.features(train)), train, 0)
         return lambda features: head(self.vectors(features))
+
+
+def _run_digests(run: Run) -> set[str]:
+    """Digests of the examples that a run had in any split."""
+    return read_digests(run.split, SPLITS) - {""}
 
 
 def open_run(folder: str | Path) -> Run:
@@ -142,7 +154,8 @@ def from_run(run: Run, data: Any, size: int, seed: int) -> Source:
 
     Args:
         run: As ``open_run`` gives it.
-        data: Other labelled examples of the source that the run was not trained on; None: its own.
+        data: Other labelled examples of the source, of which those that the run had are left out;
+            None: its own.
         size: Most train examples of the second head.
         seed: Of their draw.
 
@@ -154,6 +167,7 @@ def from_run(run: Run, data: Any, size: int, seed: int) -> Source:
         samples = run.samples(SPLITS)
     else:
         samples = run.labelled(data)
+        samples = samples.take(~np.isin(samples.digests.astype(str), [*_run_digests(run)]))
         samples = replace(samples, splits=np.full(len(samples), "test", object))
     cut, head, flattened = _cut(run.network)
     name, runtime = run.settings["backbone"]["name"], Runtime(**run.settings["runtime"])

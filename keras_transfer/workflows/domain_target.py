@@ -89,9 +89,9 @@ def _has_labels(data: Any, text: str) -> bool:
 def _names_images(data: Any) -> bool:
     """Whether it is a folder, an image file, or a pattern that matches something."""
     path = Path(data).expanduser()
-    pattern = glob.has_magic(str(data)) and not os.path.exists(path)
+    pattern = glob.has_magic(str(path)) and not os.path.exists(path)
     image = path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-    return path.is_dir() or image or (pattern and bool(glob.glob(str(data), recursive=True)))
+    return path.is_dir() or image or (pattern and bool(glob.glob(str(path), recursive=True)))
 
 
 def _without_labels(data: Any, classes: Sequence[str], text: str) -> Samples:
@@ -100,7 +100,7 @@ def _without_labels(data: Any, classes: Sequence[str], text: str) -> Samples:
         # The column of the examples itself stands for that of the labels.
         return sources.read(data, columns=(text or "path",), text=text)
     if is_path and _names_images(data):
-        files = expanded([data])
+        files = expanded([Path(data).expanduser()])
         return Samples.of(Files(files), [""], files, [0] * len(files))
     return sources.read(data, known=classes)
 
@@ -122,9 +122,10 @@ def _in_order(samples: Samples, classes: Sequence[str]) -> Samples:
     if unknown:
         names = [samples.classes[place] for place in present]
         common = ",".join(name for name in names if name in classes)
+        known = ", ".join([*classes[:10], "..."][: len(classes)])
         cure = f"Leave them out by --classes {common}" if common else "No class is in both"
         raise BadData(
-            f"The target has classes that the source ({', '.join(classes)}) lacks; a model of it "
+            f"The target has classes that the source ({known}) lacks; a model of it "
             f"is wrong on all of their examples. {cure}; or compare all examples without labels "
             "by --unlabelled, for example where the folders are no classes:",
             [f"{samples.classes[place]} ({samples.counts()[place]:,})" for place in unknown],

@@ -193,6 +193,12 @@ def test_files_of_a_report(report, work):
     assert wrong == pytest.approx(1 - found["accuracy"]["target"]["accuracy"])
     assert [*first[0]] == ["path", "label", "predicted"]
     assert {row["label"] for row in first} == {""}
+    filled = (folder / "to_label.csv").read_text().replace(".png,,", ".png,red,")
+    (work / "filled.csv").write_text(filled)
+    labelled = read_target(work / "filled.csv", ("blue", "red"))
+    assert labelled.labelled
+    assert set(labelled.samples.labels) == {1}
+    assert len(labelled.samples) == len(first) == 80
     assert (folder / "map.png").stat().st_size > 5000
 
 
@@ -265,6 +271,13 @@ def test_the_source_is_no_target(run, work, tmp_path):
         compare_domains(run.folder, work / "images", out=tmp_path / "report")
 
 
+def test_examples_of_the_run_are_no_new_ones(run, work, tmp_path):
+    """Those named by ``data`` stand for its test split, which it has not seen."""
+    data, out = str(work / "images"), tmp_path / "report"
+    with pytest.raises(BadData, match="The source has 0 distinct examples"):
+        compare_domains(run.folder, work / "inverted", data=data, out=out)
+
+
 def test_a_source_of_data(work, tmp_path):
     """Frozen features, and logistic regression as the model; the commands train it."""
     build_backbone("convnet_small", image_size=16).save_weights(tmp_path / "net.weights.h5")
@@ -331,6 +344,8 @@ def test_label_shift_of_predictions_is_estimated():
     assert cat["estimated"] == pytest.approx(0.25)
     assert dog["low"] < 0.75 < dog["high"]
     assert cat["target"] is None
+    # With half of each class, at least 10 of the 90 predicted dogs are cats.
+    assert found["least_error"] == pytest.approx(10 / 160)
 
 
 def test_the_estimated_loss_is_the_mean_of_the_estimates():
