@@ -44,6 +44,8 @@ def learner_problem(recipe: Any, fused: Sequence[Any]) -> str:
             f"learner = {name} takes no weights of classes. Leave imbalance and class_weight out, "
             "or use logistic_regression, linear_svm, svm or random_forest."
         )
+    if recipe.fusion == "probabilities" and not fused:
+        return "fusion = probabilities joins several backbones; name the others by fuse."
     return _fusion_problem(recipe, fused) if fused else ""
 
 

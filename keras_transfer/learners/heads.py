@@ -6,7 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["KernelHead", "LinearHead", "NeighborsHead", "Standard", "TreesHead"]
+__all__ = [
+    "KernelHead",
+    "LinearHead",
+    "MixtureHead",
+    "NeighborsHead",
+    "Standard",
+    "TreesHead",
+]
 
 
 class Standard(NamedTuple):
@@ -113,3 +120,17 @@ class TreesHead(NamedTuple):
     depth: int
     bias: np.ndarray
     logits: bool
+
+
+class MixtureHead(NamedTuple):
+    """The weighted mean of the probabilities of several learners, each on its own features.
+
+    Attributes:
+        heads: One for each block of features.
+        channels: Width of each block.
+        weights: (heads,) float64, 0 or more, of sum 1.
+    """
+
+    heads: tuple[LinearHead | KernelHead | NeighborsHead | TreesHead, ...]
+    channels: tuple[int, ...]
+    weights: np.ndarray

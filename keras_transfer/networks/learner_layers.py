@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 __all__ = [
+    "SMALLEST",
     "GaussianKernel",
     "NearestNeighbors",
     "Standardization",

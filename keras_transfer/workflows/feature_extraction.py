@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
@@ -41,6 +41,13 @@ class FeatureExtraction(FineTune):
     fuse: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
         (),
         description=f"further backbones, whose features are joined: {SYNTAX}, ...",
+        json_schema_extra={"section": "Network"},
+    )
+
+    fusion: Literal["features", "probabilities"] = Field(
+        "features",
+        description="features: one learner on all; probabilities: one for each backbone, and the "
+        "mean of their probabilities, with weights by val",
         json_schema_extra={"section": "Network"},
     )
 
@@ -96,4 +103,5 @@ class FeatureExtraction(FineTune):
             for backbone, network in zip(self.fused, networks, strict=True)
         ]
         how: dict[str, Any] = {"backbone": self.backbone, "pooling": self.head.pooling}
+        how["mixed"] = self.fusion == "probabilities"
         return LearnerRunner(setup, stages, folder, self.learner, **how, more=more)

@@ -11,11 +11,13 @@ import numpy as np
 from keras_transfer.learners.heads import (
     KernelHead,
     LinearHead,
+    MixtureHead,
     NeighborsHead,
     Standard,
     TreesHead,
 )
 from keras_transfer.networks.learner_layers import (
+    SMALLEST,
     GaussianKernel,
     NearestNeighbors,
     Standardization,
@@ -74,6 +76,22 @@ def _(head: TreesHead, features: keras.KerasTensor) -> keras.KerasTensor:
     names = ("feature", "threshold", "left", "right", "value", "roots", "bias")
     layer.assign(**{name: getattr(head, name) for name in names})
     return logits
+
+
+@learner_logits.register
+def _(head: MixtureHead, features: keras.KerasTensor) -> keras.KerasTensor:
+    start, shares = 0, []
+    for number, (part, width) in enumerate(zip(head.heads, head.channels, strict=True), start=1):
+        # A model of its own: layers of two learners have the same names.
+        given = keras.Input((width,), dtype="float32")
+        learner = keras.Model(given, learner_logits(part, given), name=f"learner{number}")
+        logits = learner(features[:, start : start + width])
+        shares.append(keras.ops.softmax(logits) * float(head.weights[number - 1]))
+        start += width
+    total = shares[0]
+    for share in shares[1:]:
+        total = total + share
+    return keras.ops.log(keras.ops.maximum(total, SMALLEST))
 
 
 def _standardized(standard: Standard, features: keras.KerasTensor) -> keras.KerasTensor:

@@ -29,6 +29,8 @@ from keras_transfer.features.extractor import CLEAN, FeatureExtractor, View
 from keras_transfer.features.stage_batches import StageBatches
 from keras_transfer.learners.examples import Examples
 from keras_transfer.learners.fitting import Fitted, fit_learner
+from keras_transfer.learners.heads import MixtureHead
+from keras_transfer.learners.mixing import mixing_weights
 from keras_transfer.learners.table import LEARNERS
 from keras_transfer.networks.fused import build_fused_network
 from keras_transfer.networks.network import Network
@@ -64,6 +66,7 @@ class LearnerRunner(StageRunner):
         backbone: Settings of the network's backbone.
         pooling: That of the head.
         more: Further backbones, whose features are joined with those of the network.
+        mixed: Whether each backbone has a learner, and their probabilities are averaged.
     """
 
     parts: list[Part]
@@ -79,10 +82,11 @@ class LearnerRunner(StageRunner):
         backbone: Backbone,
         pooling: str,
         more: Sequence[Part] = (),
+        mixed: bool = False,
     ):
         super().__init__(setup, stages, folder)
         self.learner, self.pooling, self.more = learner, pooling, list(more)
-        self.backbone = backbone
+        self.backbone, self.mixed = backbone, mixed
 
     def baselines(self) -> dict[str, dict[str, Any]]:
         """Test metrics of logistic regression, and of the features of each backbone alone."""
@@ -109,16 +113,34 @@ class LearnerRunner(StageRunner):
         self._batches(0, extractor)
         self.examples = self._examples(self.views or [CLEAN])
         began = time.perf_counter()
-        fitted = self._fitted(self.learner.name, self.learner.parameters, slice(None))
-        self._report(fitted, time.perf_counter() - began)
-        self.network = self._joined(fitted)
+        head = self._mixture() if self.mixed else self._learnt(slice(None), began).head
+        self.network = self._joined(head)
         self.batches = StageBatches(
-            _alone(fitted, self.examples.features.shape[-1]),
+            _alone(head, self.examples.features.shape[-1]),
             train=_no_epochs,
             val=self._evaluation(self.setup.samples.split("val")),
             evaluation=self._evaluation,
         )
         self._write()
+
+    def _learnt(self, columns: slice, began: float) -> Fitted:
+        """The recipe's learner on some columns of the features, reported."""
+        fitted = self._fitted(self.learner.name, self.learner.parameters, columns)
+        self._report(fitted, time.perf_counter() - began)
+        return fitted
+
+    def _mixture(self) -> MixtureHead:
+        """A learner for each backbone; the weights of their probabilities are chosen on val."""
+        val = self.setup.samples.split("val")
+        heads, found = [], []
+        for columns in blocks_of(self.parts):
+            heads.append(self._learnt(columns, time.perf_counter()).head)
+            found.append(self._probabilities(heads[-1], val, columns))
+        weights = mixing_weights(found, val.labels, val.weights)
+        shown = zip(self.parts, weights, strict=True)
+        text = ", ".join(f"{part.name} {weight:.3f}" for part, weight in shown)
+        logger.info("Weights of their probabilities, by the log loss on val: %s", text)
+        return MixtureHead(tuple(heads), tuple(part.channels for part in self.parts), weights)
 
     def _own(self, extractor: FeatureExtractor) -> Part:
         """The recipe's own backbone."""
@@ -152,14 +174,18 @@ class LearnerRunner(StageRunner):
     def _plain(self, name: str, parameters: Mapping[str, Any], columns: slice) -> dict[str, Any]:
         """Test metrics of a learner on some columns of the features."""
         test, counts = self.setup.samples.split("test"), self.setup.train.counts()
-        fitted = self._fitted(name, parameters, columns)
-        width = len(range(*columns.indices(self.examples.features.shape[-1])))
-        batches = self._evaluation(test).map(lambda features: features[:, columns])
-        logits = predict(_alone(fitted, width), batches, name)[LABEL]
-        probabilities = np.exp(log_softmax(logits, axis=1))
+        head = self._fitted(name, parameters, columns).head
+        probabilities = self._probabilities(head, test, columns)
         return classification_metrics(
             test.labels, probabilities, test.classes, counts, families(test.digests)
         )
+
+    def _probabilities(self, head: Any, samples: Samples, columns: slice) -> np.ndarray:
+        """(n, classes) float64 of a learner on some columns of the features."""
+        width = len(range(*columns.indices(self.examples.features.shape[-1])))
+        batches = self._evaluation(samples).map(lambda features: features[:, columns])
+        logits = predict(_alone(head, width), batches)[LABEL]
+        return np.exp(log_softmax(logits, axis=1))
 
     def _weights(self, train: Samples) -> np.ndarray:
         """(n,) weights of examples, by their classes and by the data."""
@@ -173,15 +199,15 @@ class LearnerRunner(StageRunner):
         logger.info("%s takes no weights: classes count as often as they occur", self.learner.name)
         return np.ones(len(train), "float32")
 
-    def _joined(self, fitted: Fitted) -> Network:
+    def _joined(self, head: Any) -> Network:
         """The network with a fitted learner."""
         given = self.setup.network
         if self.more:
-            heads = {LABEL: lambda pooled: learner_logits(fitted.head, pooled)}
+            heads = {LABEL: lambda pooled: learner_logits(head, pooled)}
             parts = [(part.network, part.preprocessing) for part in self.parts]
             return build_fused_network(parts, pooling_of(self.pooling, None), heads)
         pooled = given.model.get_layer("pool").output
-        outputs = {LABEL: learner_logits(fitted.head, pooled)}
+        outputs = {LABEL: learner_logits(head, pooled)}
         joined = keras.Model(given.model.input, outputs, name="classifier")
         return Network(joined, joined, given.backbones, given.passthrough)
 
@@ -220,10 +246,10 @@ def _no_epochs(epoch: int) -> tf.data.Dataset:
     raise RuntimeError("a learner has no epochs")
 
 
-def _alone(fitted: Fitted, channels: int) -> keras.Model:
+def _alone(head: Any, channels: int) -> keras.Model:
     """A fitted learner from (batch, channels) features to its logits."""
     features = keras.Input((channels,), dtype="float32")
-    return keras.Model(features, {LABEL: learner_logits(fitted.head, features)}, name="learner")
+    return keras.Model(features, {LABEL: learner_logits(head, features)}, name="learner")
 
 
 def _measured(prefix: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

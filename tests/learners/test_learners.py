@@ -23,6 +23,7 @@ from keras_transfer.learners.calibration import calibrate
 from keras_transfer.learners.discriminant import ShrunkLDA
 from keras_transfer.learners.examples import Examples, folds
 from keras_transfer.learners.fitting import check_parameters, fit_learner
+from keras_transfer.learners.mixing import mixing_weights
 from keras_transfer.learners.svm import RbfSVM
 from keras_transfer.learners.table import LEARNERS
 from keras_transfer.workflows.learner_heads import learner_logits
@@ -223,6 +224,24 @@ def test_calibration_undoes_a_scale():
     assert shift == pytest.approx(np.zeros(4), abs=0.15)
     after = softmax(slope * 10 * logits + shift, axis=1)
     assert log_loss(labels, after) <= log_loss(labels, probabilities) + 0.002
+
+
+def test_weights_of_a_mean_have_the_lowest_log_loss():
+    """Against a grid; of one classifier that knows nothing the weight is 0."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    good = softmax(2 * np.eye(3)[labels] + rng.normal(size=(300, 3)), axis=1)
+    other = softmax(2 * np.eye(3)[labels] + 1.5 * rng.normal(size=(300, 3)), axis=1)
+
+    def loss(share):
+        return log_loss(labels, share * good + (1 - share) * other)
+
+    weights = mixing_weights([good, other], labels)
+    grid = np.linspace(0, 1, 201)
+    assert weights[0] == pytest.approx(grid[np.argmin([loss(x) for x in grid])], abs=0.01)
+    assert weights.sum() == pytest.approx(1)
+    perfect, guess = np.eye(3)[labels], np.full((300, 3), 1 / 3)
+    assert mixing_weights([perfect, guess], labels) == pytest.approx([1, 0], abs=1e-6)
 
 
 @pytest.mark.parametrize(

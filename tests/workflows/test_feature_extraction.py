@@ -254,10 +254,44 @@ def test_a_fused_run_is_exported(fused, format, tmp_path):
     assert export.folder.exists()
 
 
+def test_probabilities_are_averaged(images, tmp_path):
+    recipe = RECIPE.changed(
+        data=images,
+        image_size=32,
+        backbone="mobilenet_v2",
+        variant={"alpha": 0.35},
+        fuse="vgg16=none",
+        fusion="probabilities",
+        learner="lda",
+    )
+    run = recipe.run(out=tmp_path / "run", name="mixed")
+    test = run.samples(["test"])
+    batches = evaluation_batches(test, run.loading)
+    features = np.concatenate(
+        [
+            keras.Model(run.model.input, run.model.get_layer("pool").output)(x).numpy()
+            for x, _, _ in batches
+        ]
+    )
+    first, second = (
+        softmax(run.model.get_layer(f"learner{n}")(columns).numpy(), axis=1)
+        for n, columns in ((1, features[:, :1280]), (2, features[:, 1280:]))
+    )
+    found = softmax(np.concatenate([run.model(x)["label"].numpy() for x, _, _ in batches]), axis=1)
+    weights = np.linalg.lstsq(
+        np.stack([first.ravel(), second.ravel()], axis=1), found.ravel(), rcond=None
+    )[0]
+    assert weights.sum() == pytest.approx(1, abs=1e-3)
+    assert found == pytest.approx(weights[0] * first + weights[1] * second, abs=1e-4)
+    export = keras_transfer.export(run, tmp_path / "export")
+    assert export.folder.exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"fuse": "vgg17"}, "vgg19"),
+        ({"fusion": "probabilities"}, "name the others by fuse"),
         ({"fuse": "convnet_small=none"}, "named twice"),
         ({"fuse": "vgg16=recipe:digits"}, "run:DIR"),
         ({"fuse": "vgg16", "pooling": "flatten"}, "avg or max"),
