@@ -198,6 +198,8 @@ def _fit(learner: LearnerRow, parameters: Mapping[str, Any], examples: Examples,
         more["sample_weight"] = np.tile(examples.weights / views, views)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # Of NearestCentroid; a constant channel does not matter for distances.
+        warnings.filterwarnings("ignore", "self.within_class_std_dev_", UserWarning)
         return learner.make(**given).fit(rows, labels, **more)
 
 
