@@ -9,6 +9,7 @@ without. Then the same is asked of random halves of all that have no shift.
 
 import argparse
 import csv
+import json
 import os
 import tempfile
 from collections import Counter
@@ -61,6 +62,8 @@ def main() -> None:
                 for way, unlabelled in (("labels", False), ("none", True))
             ]
         alarms = _alarms(recipe, folder)
+        # The names of examples are those of a folder that is gone now.
+        documents = json.loads(json.dumps(documents).replace(f"{folder}/", ""))
     rows = [_row(target, *pair) for target, pair in documents.items()]
     report("domains", COLUMNS, rows, backbone=given.backbone, documents=documents, halves=alarms)
     print(alarms)
