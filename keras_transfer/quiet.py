@@ -1,12 +1,15 @@
-"""Import TensorFlow without its messages on the terminal."""
+"""Import TensorFlow without its messages on the terminal, and OpenVINO without its reports."""
 
 import gc
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
-__all__ = ["import_tensorflow", "silenced"]
+__all__ = ["import_openvino", "import_tensorflow", "silenced"]
+
+TELEMETRY = "openvino_telemetry"
 
 
 @contextmanager
@@ -78,3 +81,19 @@ def import_tensorflow() -> None:
 
         tf.constant(0)  # creates the device context, which logs more
     tf.get_logger().setLevel("ERROR")
+
+
+def import_openvino() -> None:
+    """Import OpenVINO without reports to its makers; later imports of it find it loaded.
+
+    ``import openvino`` sends an event over the network, from a process of its own. Where the
+    package that does so is missing, OpenVINO does without it; so it is hidden meanwhile.
+    """
+    if "openvino" in sys.modules or TELEMETRY in sys.modules:
+        return
+    hidden: dict[str, Any] = sys.modules
+    hidden[TELEMETRY] = None  # an import of it raises ImportError then
+    try:
+        import openvino  # noqa: F401
+    finally:
+        del hidden[TELEMETRY]

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.quiet import import_openvino
 from keras_transfer.tables import Table
 
 __all__ = [
@@ -196,6 +197,7 @@ def _openvino_core() -> Any:
             "The engine openvino is not installed: pip install 'keras_transfer[openvino]', or "
             "use --engine auto."
         )
+    import_openvino()
     import openvino
 
     return openvino.Core()

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -127,6 +129,19 @@ def test_a_copy_in_bfloat16_computes_in_it_but_scales_pixels_in_float32(network)
     assert policies["Rescaling"] == policies["Normalization"] == "float32"
     assert policies["Conv2D"] == policies["DepthwiseConv2D"] == "mixed_bfloat16"
     assert all(np.array_equal(a, b) for a, b in zip(copy.weights, network.weights, strict=True))
+
+
+@needs_openvino
+def test_openvino_reports_nothing_to_its_makers():
+    code = (
+        "import sys\n"
+        "from keras_transfer.features import engines\n"
+        "assert engines.available('openvino')\n"
+        "assert 'openvino' in sys.modules\n"
+        "print([name for name in sys.modules if name.startswith('openvino_telemetry')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", ["keras", pytest.param("openvino", marks=needs_openvino)])
