@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -258,6 +259,23 @@ def recording(
             discard(folder)  # nothing was trained: free the name
 
 
+class _Log(logging.FileHandler):
+    """A file of log lines, which are lost where the disk is full.
+
+    Python would print a traceback for each; the file that matters says that the disk is full.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave out a line that cannot be written."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, and give up what could not be written."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def locked_log(folder: Path) -> logging.FileHandler:
     """The handler of the run's log, whose file is locked until it is closed or the process ends.
 
@@ -266,7 +284,7 @@ def locked_log(folder: Path) -> logging.FileHandler:
     """
     # Appends, so opening it before the lock is taken harms no other run, and a resumed run adds to
     # it.
-    handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+    handler = _Log(folder / LOG, encoding="utf-8")
     assert handler.stream is not None
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     if lock(handler.stream, exclusive=True, wait=False) is False:
