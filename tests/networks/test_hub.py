@@ -257,38 +257,39 @@ def test_resizing_a_position_embedding():
     assert hub_presets.resized_positions(constant, (36, 4), 1) == pytest.approx(1, abs=1e-5)
 
 
-def hugging_face_vit(folder, width=16, depth=3, patches=4):
-    """A folder as transformers writes it, and its arrays by name."""
-    from safetensors.numpy import save_file
-
+def hugging_face_arrays(width, depth, patches):
+    """Random weights of a ViT, by the names that transformers gives them."""
     rng = np.random.default_rng(2)
-
-    def drawn(*shape):
-        return rng.normal(0, 0.1, shape).astype("float32")
-
-    arrays = {
-        "vit.embeddings.cls_token": drawn(1, 1, width),
-        "vit.embeddings.position_embeddings": drawn(1, patches + 1, width),
-        "vit.embeddings.patch_embeddings.projection.weight": drawn(width, 3, 8, 8),
-        "vit.embeddings.patch_embeddings.projection.bias": drawn(width),
-        "vit.layernorm.weight": drawn(width),
-        "vit.layernorm.bias": drawn(width),
+    start = "vit.embeddings"
+    shapes = {
+        f"{start}.cls_token": (1, 1, width),
+        f"{start}.position_embeddings": (1, patches + 1, width),
+        f"{start}.patch_embeddings.projection.weight": (width, 3, 8, 8),
+        f"{start}.patch_embeddings.projection.bias": (width,),
+        **affine("vit.layernorm", width),
     }
     for block in range(depth):
         start = f"vit.encoder.layer.{block}"
         for name in ("query", "key", "value"):
-            arrays[f"{start}.attention.attention.{name}.weight"] = drawn(width, width)
-            arrays[f"{start}.attention.attention.{name}.bias"] = drawn(width)
-        for name, out, given in (
-            ("attention.output.dense", width, width),
-            ("intermediate.dense", 32, width),
-            ("output.dense", width, 32),
-        ):
-            arrays[f"{start}.{name}.weight"] = drawn(out, given)
-            arrays[f"{start}.{name}.bias"] = drawn(out)
+            shapes |= affine(f"{start}.attention.attention.{name}", width, width)
+        shapes |= affine(f"{start}.attention.output.dense", width, width)
+        shapes |= affine(f"{start}.intermediate.dense", 32, width)
+        shapes |= affine(f"{start}.output.dense", width, 32)
         for name in ("layernorm_before", "layernorm_after"):
-            arrays[f"{start}.{name}.weight"] = drawn(width)
-            arrays[f"{start}.{name}.bias"] = drawn(width)
+            shapes |= affine(f"{start}.{name}", width)
+    return {name: rng.normal(0, 0.1, shape).astype("float32") for name, shape in shapes.items()}
+
+
+def affine(name, *shape):
+    """Shapes of a weight and of its bias."""
+    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+
+
+def hugging_face_vit(folder, width=16, depth=3, patches=4):
+    """A folder as transformers writes it, and its arrays by name."""
+    from safetensors.numpy import save_file
+
+    arrays = hugging_face_arrays(width, depth, patches)
     folder.mkdir()
     save_file(arrays, str(folder / "model.safetensors"))
     config = {

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from processes import paint
+from stops import Stop
 from tiny import RECIPE
 
 from keras_transfer import BadConfiguration, Stage, export, load
@@ -53,18 +54,6 @@ def assert_equal(run, other):
     for name in ("best.keras", "last.keras"):
         for one, two in zip(weights(run, name), weights(other, name), strict=True):
             np.testing.assert_array_equal(one, two)
-
-
-class Stop(logging.Handler):
-    """Interrupts when a line begins with these words, as Ctrl-C does."""
-
-    def __init__(self, words):
-        super().__init__(logging.INFO)
-        self.words = words
-
-    def emit(self, record):
-        if record.getMessage().startswith(self.words):
-            raise KeyboardInterrupt
 
 
 def stopped(recipe, out, words):

@@ -9,6 +9,7 @@ import pytest
 from processes import paint
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from stops import Stop
 from tiny import RECIPE
 
 from keras_transfer import BadConfiguration, Head
@@ -100,18 +101,6 @@ def test_tuning_starts_at_the_solution_and_is_kept_only_if_it_is_better(images, 
     assert equal(worse, head)
     # Only the solution is this good; an untrained head has log 3.
     assert tuned.history[1]["val_loss"] < 0.05
-
-
-class Stop(logging.Handler):
-    """Interrupts at a line of the log, as Ctrl-C does."""
-
-    def __init__(self, words):
-        super().__init__(logging.INFO)
-        self.words = words
-
-    def emit(self, record):
-        if record.getMessage().startswith(self.words):
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")

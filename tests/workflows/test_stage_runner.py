@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from images import loading
+from stops import Stop
 
 from keras_transfer import BadConfiguration, Stage
 from keras_transfer.config.groups import Batches
@@ -170,18 +171,6 @@ def test_how_many_views_of_an_image_are_kept(make, how, stage, views):
 def views_of(runner, stage):
     setup = runner.setup
     return stored_views(stage, setup.targets, setup.loading.input, setup.view_seed)
-
-
-class Stop(logging.Handler):
-    """Interrupts when a line begins with these words, as Ctrl-C does."""
-
-    def __init__(self, words):
-        super().__init__(logging.INFO)
-        self.words = words
-
-    def emit(self, record):
-        if record.getMessage().startswith(self.words):
-            raise KeyboardInterrupt
 
 
 def test_a_resumed_stage_sees_the_views_of_an_unstopped_one(make, tmp_path, caplog):
