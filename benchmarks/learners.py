@@ -16,13 +16,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from benchmarks._child import SHARED
 from benchmarks._report import paired, report, shown, table
 from benchmarks.settings import DATA, verdict
+from keras_transfer.config.groups import LearnerName
 
 WEIGHTS = {
     "mobilenet_v2": SHARED / "weights" / "mobilenet_v2_1.0_224_no_top.weights.h5",
@@ -30,17 +31,7 @@ WEIGHTS = {
 }
 FEATURES = (*WEIGHTS, "both")
 BASELINE = "logistic_regression"
-LEARNERS = (
-    BASELINE,
-    "linear_svm",
-    "svm",
-    "knn",
-    "lda",
-    "nearest_mean",
-    "decision_tree",
-    "random_forest",
-    "gradient_boosting",
-)
+LEARNERS = get_args(LearnerName)
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray]
 """(n, channels) features, (n,) labels, (n,) families."""

@@ -16,7 +16,17 @@ from keras_transfer.networks.preprocessing import PREPROCESSINGS
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 from keras_transfer.tables import Table
 
-__all__ = ["AUTO", "Backbone", "Batches", "Data", "Head", "Learner", "Runtime", "Split"]
+__all__ = [
+    "AUTO",
+    "Backbone",
+    "Batches",
+    "Data",
+    "Head",
+    "Learner",
+    "LearnerName",
+    "Runtime",
+    "Split",
+]
 
 
 class _Backbones(Table[object]):
@@ -159,23 +169,27 @@ class Head(Group):
         return self
 
 
+LearnerName = Literal[
+    "logistic_regression",
+    "linear_svm",
+    "svm",
+    "knn",
+    "lda",
+    "nearest_mean",
+    "decision_tree",
+    "random_forest",
+    "gradient_boosting",
+]
+"""Rows of ``learners.table``, which needs scikit-learn; a test compares them."""
+
+
 class Learner(Group):
     """A classical learner of scikit-learn. ``Learner("svm")`` is ``Learner(name="svm")``."""
 
     primary: ClassVar[str] = "name"
     section: ClassVar[str] = "Training"
 
-    name: Literal[
-        "logistic_regression",
-        "linear_svm",
-        "svm",
-        "knn",
-        "lda",
-        "nearest_mean",
-        "decision_tree",
-        "random_forest",
-        "gradient_boosting",
-    ] = Field("logistic_regression", description="the learner")
+    name: LearnerName = Field("logistic_regression", description="the learner")
     # Free names: each learner has scikit-learn's own, and they are checked when the run starts.
     parameters: dict[str, int | float | bool | str | None] = Field(
         {},

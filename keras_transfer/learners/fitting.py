@@ -207,8 +207,10 @@ def _standard(examples: Examples, blocks: Sequence[int]) -> Standard:
     views, _, channels = examples.features.shape
     weights = np.tile(examples.weights, views)
     scaler = StandardScaler().fit(examples.features.reshape(-1, channels), sample_weight=weights)
-    widths = np.repeat(np.sqrt(blocks or [channels]), blocks or [channels])
-    return Standard(scaler.mean_, scaler.scale_ * widths / np.sqrt(np.mean(blocks or [channels])))
+    if not blocks:
+        return Standard(scaler.mean_, scaler.scale_)
+    widths = np.repeat(np.sqrt(np.divide(blocks, np.mean(blocks))), blocks)
+    return Standard(scaler.mean_, scaler.scale_ * widths)
 
 
 def _unchanged(examples: Examples) -> Standard:

@@ -125,6 +125,7 @@ def _log_probabilities(model: Any, features: np.ndarray, classes: int) -> np.nda
 
 
 def _neighbors_head(model: Any, classes: int, standard: Standard) -> Head:
+    # scikit-learn has no public way to the rows that it was fitted to.
     labels = model.classes_[model._y]
     return NeighborsHead(
         model._fit_X.astype("float32"), labels, model.n_neighbors, classes, standard
