@@ -24,14 +24,17 @@ def check_maps(networks: Mapping[str, keras.Model]) -> None:
         BadConfiguration: One gives tokens, or the maps have different sizes.
     """
     shapes = {name: network.output_shape[1:] for name, network in networks.items()}
-    if len({shape[:-1] for shape in shapes.values()}) > 1 or len({*map(len, shapes.values())}) > 1:
+    tokens = [name for name, shape in shapes.items() if len(shape) != 3]
+    if tokens:
+        raise BadConfiguration(
+            f"fuse joins maps, and {', '.join(tokens)} gives tokens. Choose convolutional networks."
+        )
+    if len({shape[:-1] for shape in shapes.values()}) > 1:
         shown = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise BadConfiguration(
             f"fuse joins maps of the same height and width, and these are {shown}. Choose other "
             "backbones, or another image_size."
         )
-    if any(len(shape) != 3 for shape in shapes.values()):
-        raise BadConfiguration("fuse joins maps, and vision transformers give tokens.")
 
 
 def build_fused_network(

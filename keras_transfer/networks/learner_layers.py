@@ -166,7 +166,9 @@ class TreeEnsemble(_Fixed):
 
 def differentiable(model: keras.Model) -> bool:
     """Whether the outputs of a model have a gradient: shares of neighbours and leaves have none."""
-    return not any(isinstance(x, NearestNeighbors | TreeEnsemble) for x in model.layers)
+    # A mean of several learners has each in a model of its own.
+    layers = model._flatten_layers()
+    return not any(isinstance(layer, NearestNeighbors | TreeEnsemble) for layer in layers)
 
 
 def _squared_distances(inputs: Any, references: Any) -> Any:

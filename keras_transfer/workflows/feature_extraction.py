@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from keras_transfer.config.groups import Backbone, Learner
+from keras_transfer.config.groups import Backbone, Learner, LearnerName
 from keras_transfer.config.learner_checks import LEARNT, learner_problem
 from keras_transfer.config.stages import Stage
-from keras_transfer.errors import BadConfiguration
-from keras_transfer.workflows.candidates import SYNTAX, parsed
+from keras_transfer.errors import BadConfiguration, BadWeights
+from keras_transfer.workflows.candidates import SYNTAX, label, parsed
 from keras_transfer.workflows.finetune import FineTune, Stages, listed
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ class FeatureExtraction(FineTune):
     stages: Stages = LEARNT
     learner: Learner = Field(
         Learner(),
-        description="logistic_regression, linear_svm, svm, knn, lda, nearest_mean, decision_tree, "
-        "random_forest or gradient_boosting",
+        description="classical learner: " + ", ".join(get_args(LearnerName)),
         json_schema_extra={"section": "Training"},
     )
     fuse: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
@@ -76,21 +75,32 @@ class FeatureExtraction(FineTune):
     def _backbone(self, weights: str, learnt: Any) -> keras.Model:
         from keras_transfer.learners.fitting import check_parameters
         from keras_transfer.networks.fused import check_maps
-        from keras_transfer.workflows.building import build
 
         # Before a large network is built, and before the data are read.
         check_parameters(self.learner.name, self.learner.parameters)
         network = super()._backbone(weights, learnt)
         if not self.fuse:
             return network
-        given = self.input.model_copy(update={"image_size": network.input_shape[1]})
-        random = weights == "none" != self.backbone.weights  # only checked
         self._networks[:] = [
-            build(one, given, (), "none" if random else one.weights, None) for one in self.fused
+            self._further(one, network.input_shape[1], random=weights == "none")
+            for one in self.fused
         ]
-        names = [self.backbone.name, *self.fuse]
+        names = map(label, [self.backbone, *self.fused])
         check_maps(dict(zip(names, [network, *self._networks], strict=True)))
         return network
+
+    def _further(self, backbone: Backbone, size: int, *, random: bool) -> keras.Model:
+        """Build a further backbone, with random weights where settings are only checked."""
+        from keras_transfer.workflows.building import build
+
+        given = self.input.model_copy(update={"image_size": size})
+        checking = random and self.backbone.weights != "none"
+        try:
+            return build(backbone, given, (), "none" if checking else backbone.weights, None)
+        except BadWeights as error:
+            raise BadWeights(
+                f"fuse = {backbone.name} (weights of a file: {backbone.name}=FILE): {error}"
+            ) from None
 
     def _make_runner(self, setup: Setup, stages: Sequence[Stage], folder: Path) -> StageRunner:
         from keras_transfer.workflows.learning import LearnerRunner

@@ -108,6 +108,11 @@ def check_settings(
         raise BadConfiguration(
             f"pooling = {MAPS} would keep the padding of texts. Use avg, max or token."
         )
+    if getattr(recipe, "fuse", ()):
+        raise BadConfiguration(
+            f"Features are those of one backbone, and fuse = {', '.join(recipe.fuse)}. Leave fuse "
+            "out (fuse=()), and compute those of the others by themselves."
+        )
     of_run = recipe.backbone.weights.startswith(("run:", "recipe:"))
     if not labelled and recipe.input.learns and not of_run:
         raise BadConfiguration(

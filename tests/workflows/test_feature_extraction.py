@@ -11,10 +11,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 import keras_transfer
-from keras_transfer import BadConfiguration, FeatureExtraction, Split, Stage
+from keras_transfer import BadConfiguration, BadWeights, FeatureExtraction, Split, Stage
 from keras_transfer.data.batches import evaluation_batches
 from keras_transfer.learners.examples import Examples
 from keras_transfer.learners.fitting import fit_learner
+from keras_transfer.networks.fused import check_maps
 from keras_transfer.workflows.domain_source import from_run
 
 RECIPE = FeatureExtraction(
@@ -31,6 +32,15 @@ FEW = {
     "random_forest": {"n_estimators": 5, "min_samples_leaf": 1},
     "gradient_boosting": {"max_iter": 3, "learning_rate": 0.3},
 }
+
+
+PAIR = {
+    "image_size": 32,
+    "backbone": "mobilenet_v2",
+    "variant": {"alpha": 0.35},
+    "fuse": "vgg16=none",
+}
+"""Two networks with random weights, one of them in a variant."""
 
 
 @pytest.fixture(scope="module")
@@ -209,15 +219,7 @@ def test_texts_have_learners_too(tmp_path):
 
 @pytest.fixture(scope="module")
 def fused(images, tmp_path_factory):
-    """Two networks with random weights, one of them in a variant."""
-    recipe = RECIPE.changed(
-        data=images,
-        image_size=32,
-        backbone="mobilenet_v2",
-        variant={"alpha": 0.35},
-        fuse="vgg16=none",
-        learner="linear_svm",
-    )
+    recipe = RECIPE.changed(data=images, **PAIR, learner="linear_svm")
     return recipe.run(out=tmp_path_factory.mktemp("fused") / "run", name="fused")
 
 
@@ -255,15 +257,7 @@ def test_a_fused_run_is_exported(fused, format, tmp_path):
 
 
 def test_probabilities_are_averaged(images, tmp_path):
-    recipe = RECIPE.changed(
-        data=images,
-        image_size=32,
-        backbone="mobilenet_v2",
-        variant={"alpha": 0.35},
-        fuse="vgg16=none",
-        fusion="probabilities",
-        learner="lda",
-    )
+    recipe = RECIPE.changed(data=images, **PAIR, fusion="probabilities", learner="lda")
     run = recipe.run(out=tmp_path / "run", name="mixed")
     test = run.samples(["test"])
     batches = evaluation_batches(test, run.loading)
@@ -300,6 +294,37 @@ def test_probabilities_are_averaged(images, tmp_path):
 def test_what_cannot_be_fused(changes, message):
     with pytest.raises(keras_transfer.TransferError, match=message):
         RECIPE.changed(**changes)
+
+
+def test_a_mean_of_learners_without_a_gradient_has_no_heat_maps(images, tmp_path):
+    import tensorflow as tf
+
+    recipe = RECIPE.changed(data=images, **PAIR, fusion="probabilities", learner="knn")
+    run = recipe.run(out=tmp_path / "run", name="mixed")
+    export = keras_transfer.export(run, tmp_path / "export")
+    assert "explain" not in tf.saved_model.load(str(export.folder)).signatures
+
+
+def test_weights_that_are_missing_are_those_of_the_further_network(tmp_path):
+    (tmp_path / "images").mkdir()
+    recipe = RECIPE.changed(**PAIR | {"fuse": f"vgg16={tmp_path}/none.h5"})
+    with pytest.raises(BadWeights, match=r"fuse = vgg16 \(weights of a file: vgg16=FILE\)"):
+        recipe.run(str(tmp_path / "images"), out=tmp_path / "run", name="fused")
+
+
+def test_features_are_those_of_one_network(images):
+    with pytest.raises(BadConfiguration, match="fuse = vgg16=none"):
+        RECIPE.changed(data=images, **PAIR).features()
+
+
+def test_tokens_are_not_joined():
+    maps, tokens = keras.Input((4, 4, 8)), keras.Input((17, 8))
+    networks = {
+        "convnet": keras.Model(maps, keras.layers.ReLU()(maps)),
+        "vit": keras.Model(tokens, keras.layers.ReLU()(tokens)),
+    }
+    with pytest.raises(BadConfiguration, match="vit gives tokens"):
+        check_maps(networks)
 
 
 def test_maps_of_other_sizes_are_refused_before_the_data_are_read(tmp_path):
