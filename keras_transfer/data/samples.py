@@ -11,12 +11,15 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["LABEL", "SPLITS", "CheckResult", "Judge", "Samples", "Store"]
+__all__ = ["DOMAIN", "LABEL", "SPLITS", "CheckResult", "Judge", "Samples", "Store"]
 
 SPLITS = ("train", "val", "test")
 
 LABEL = "label"
 """Name of the output, and of its target, of a network with one output."""
+
+DOMAIN = "domain"
+"""Name of the column of cells that says which domain an example is of: 0 source, 1 target."""
 
 
 class CheckResult(NamedTuple):

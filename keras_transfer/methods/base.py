@@ -1,4 +1,4 @@
-"""Base class of methods, and the term that a method adds to the loss."""
+"""Base class of methods, and the terms that a method adds to the loss."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Group
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
     from keras_transfer.data.samples import Samples
@@ -23,7 +24,7 @@ class ExtraTerm(NamedTuple):
     Attributes:
         output: Name of the network's output, and of the target.
         loss: Compares them.
-        weight: Share of the term; the objectives' terms get the rest.
+        weight: Factor of the term.
         values: Maps samples to (n, ...) targets.
     """
 
@@ -37,8 +38,7 @@ class Method(Group):
     """A way to train: base of all methods. ``type`` is its name in YAML.
 
     Attributes:
-        outputs: Names of the outputs that the method adds to a network while it trains: copies
-            of the objective's output, before any activation.
+        outputs: Names of the outputs that the method adds to a network while it trains.
         baseline_name: Name of the same network trained without the method, among the baselines.
         example: How it may be given in a word; "": by its name.
     """
@@ -65,12 +65,31 @@ class Method(Group):
             raise BadConfiguration(f"method = {f'{name}:{more}'!r}: nothing follows {name}.")
         return {}
 
-    def extra_term(self, output: str, objective: Objective, train: Labels) -> ExtraTerm | None:
-        """The term that the method adds to the loss; None: nothing.
+    @property
+    def label_weight(self) -> float:
+        """Factor of the objective's own term."""
+        return 1.0
+
+    def extra_outputs(
+        self, features: keras.KerasTensor, logits: keras.KerasTensor, steps: int
+    ) -> dict[str, keras.KerasTensor]:
+        """The outputs that the method adds, by name; here each is the logits.
+
+        Args:
+            features: (batch, channels), what the last layer takes, before any dropout.
+            logits: (batch, units) float32, before any activation.
+            steps: Number of batches of all stages, for schedules.
+        """
+        return dict.fromkeys(self.outputs, logits)
+
+    def extra_terms(
+        self, output: str, objective: Objective, train: Labels
+    ) -> tuple[ExtraTerm, ...]:
+        """The terms that the method adds to the loss, one for each of its outputs.
 
         Args:
             output: Name of the objective's output.
             objective: The only objective.
             train: Labels of the train split.
         """
-        return None
+        return ()

@@ -38,6 +38,11 @@ class Distill(Method):
         json_schema_extra={"section": ""},  # --alpha would be taken for that of a MobileNet
     )
 
+    @property
+    def label_weight(self) -> float:
+        """The share that the teacher leaves."""
+        return 1 - self.alpha
+
     @classmethod
     def from_word(cls, more: str) -> dict[str, Any]:
         """The teacher."""

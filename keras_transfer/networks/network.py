@@ -149,18 +149,16 @@ def build_text_network(
     return Network(model, model, {BACKBONE: backbone}, (PADDING_MASK,))
 
 
-def with_extra_outputs(network: Network, output: str, names: Sequence[str]) -> Network:
-    """Add float32 copies of an output, for terms of the loss that a method adds.
+def with_extra_outputs(network: Network, extra: Mapping[str, keras.KerasTensor]) -> Network:
+    """Add float32 outputs, for terms of the loss that a method adds.
 
     Args:
         network: Its predictor stays as it is.
-        output: Name of the output.
-        names: Names of the copies.
+        extra: Tensors of the network by the name of their output; several may be one tensor.
     """
-    given = network.model.output
     # Keras takes one loss for each output, so each further term needs an output of its own.
-    copies = {n: keras.layers.Identity(dtype="float32", name=n)(given[output]) for n in names}
-    model = keras.Model(network.model.input, {**given, **copies})
+    copies = {n: keras.layers.Identity(dtype="float32", name=n)(x) for n, x in extra.items()}
+    model = keras.Model(network.model.input, {**network.model.output, **copies})
     return Network(model, network.predictor, network.backbones, network.passthrough)
 
 

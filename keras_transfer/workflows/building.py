@@ -107,6 +107,7 @@ def add_heads(
     head: Head,
     objectives: Mapping[str, tuple[Objective, Labels]],
     method: Method,
+    steps: int,
 ) -> Network:
     """Add a head for each objective to a backbone.
 
@@ -116,6 +117,7 @@ def add_heads(
         head: Settings of all heads.
         objectives: Objectives with the labels of the train split, by the name of the output.
         method: May add heads or outputs.
+        steps: Number of batches of all stages.
     """
     several = len(objectives) > 1
     # All heads share one pooling.
@@ -134,7 +136,11 @@ def add_heads(
     built = join(network, backbone, heads, head.pooling, prefix_tokens_of(backbone))
     if not method.outputs:
         return built
-    return with_extra_outputs(built, next(iter(objectives)), method.outputs)
+    # The last activation; dropout comes after it.
+    last = f"hidden{len(head.units)}_activation" if head.units else "pool"
+    features = built.model.get_layer(last).output
+    (logits,) = built.model.output.values()
+    return with_extra_outputs(built, method.extra_outputs(features, logits, steps))
 
 
 def join(

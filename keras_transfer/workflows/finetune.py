@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from keras_transfer.methods.base import ExtraTerm
+    from keras_transfer.workflows.imbalance import ImbalanceStrategy
     from keras_transfer.workflows.stage_runner import Setup, StageRunner
+    from keras_transfer.workflows.targets import Targets
 
 __all__ = ["Classify", "FineTune", "Stages", "listed"]
 
@@ -244,17 +246,24 @@ class FineTune(Recipe):
         rule = hyperrule(first, self.batches, size, train, length, self.input.shapes)
         return self.changed(stages=[rule.stage], image_size=rule.image_size, mixup=rule.mixup)
 
-    def _extra(self, train: Samples) -> ExtraTerm | None:
-        """The term that the method adds to the loss."""
+    def _extra(self, train: Samples) -> tuple[ExtraTerm, ...]:
+        """The terms that the method adds to the loss."""
         if not self.method.outputs:
-            return None
+            return ()
         ((output, objective),) = self.objectives.items()
         labels = labels_of(train, output)
         if not isinstance(self.method, Distill):
-            return self.method.extra_term(output, objective, labels)
+            return self.method.extra_terms(output, objective, labels)
         from keras_transfer.workflows.distillation import Teacher
 
-        return Teacher(self.method, objective, output, labels, self.runtime.cache).term()
+        return (Teacher(self.method, objective, output, labels, self.runtime.cache).term(),)
+
+    def _targets(self, train: Samples, strategy: ImbalanceStrategy) -> Targets:
+        """The targets of training."""
+        from keras_transfer.workflows.targets import Targets
+
+        extra, share = self._extra(train), self.method.label_weight
+        return Targets(self.objectives, train, self.batches, strategy, extra, share)
 
     def _runner(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
@@ -265,23 +274,25 @@ class FineTune(Recipe):
         from keras_transfer.workflows.imbalance import strategy_for
         from keras_transfer.workflows.solving import solvable
         from keras_transfer.workflows.stage_runner import Setup
-        from keras_transfer.workflows.targets import Targets
 
         train = samples.split("train")
         objectives = {
             name: (objective, labels_of(train, name)) for name, objective in self.objectives.items()
         }
-        network = add_heads(backbone, self.backbone, self.head, objectives, self.method)
         strategy = strategy_for(self.objectives, train, self.seed)
         if single_class(self.objectives):
             strategy.report(train)
         first, *_ = backbone.inputs
         bound = self.input.bind(self.input.load(folder), first.shape[1])
+        loading = Loading(bound, self.batches.batch_size, replicas)
+        targets = self._targets(train, strategy)
+        steps = loading.steps(targets.strategy.length) * sum(one.epochs for one in self.stages)
+        network = add_heads(backbone, self.backbone, self.head, objectives, self.method, steps)
         setup = Setup(
             network,
             samples,
-            Loading(bound, self.batches.batch_size, replicas),
-            Targets(self.objectives, train, self.batches, strategy, self._extra(train)),
+            loading,
+            targets,
             engine_config(self.runtime),
             backbone=self.backbone.name,
             batch_norm=self.backbone.batch_norm,

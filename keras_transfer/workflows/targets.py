@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -35,7 +35,8 @@ class Targets:
         train: The train split.
         batches: MixUp and CutMix.
         strategy: Strategy for class imbalance.
-        extra: Term of the method.
+        extra: Terms of the method.
+        label_weight: Factor of the objectives' terms.
 
     Attributes:
         mix: Makes targets soft, in batches of the train split; None: classes are numbers.
@@ -51,9 +52,10 @@ class Targets:
         train: Samples,
         batches: Batches,
         strategy: ImbalanceStrategy,
-        extra: ExtraTerm | None = None,
+        extra: Sequence[ExtraTerm] = (),
+        label_weight: float = 1.0,
     ):
-        self.extra = extra
+        self.extra, self.label_weight = tuple(extra), label_weight
         self.objectives, self.strategy, self._train = dict(objectives), strategy, train
         self.pixels_change = bool(batches.cutmix)
         blends = bool(batches.mixup or batches.cutmix)
@@ -74,7 +76,7 @@ class Targets:
 
     @property
     def _outputs(self) -> list[str]:
-        return [*self.objectives, *([self.extra.output] if self.extra else [])]
+        return [*self.objectives, *(term.output for term in self.extra)]
 
     def labels(self, output: str) -> Labels:
         """Labels of the train split."""
@@ -83,22 +85,18 @@ class Targets:
     @property
     def terms(self) -> tuple[Term, ...]:
         """The terms of the loss."""
-        extra = self.extra
-        # The weight of a method's term is a share: the labels keep the rest.
-        share = 1.0 if extra is None else 1 - extra.weight
         terms = [
             Term(
                 name,
                 name,
                 self._loss(objective, self.labels(name)),
-                objective.weight * share,
+                objective.weight * self.label_weight,
                 tuple(objective.training_metrics(self.labels(name).names)),
             )
             for name, objective in self.objectives.items()
         ]
-        if extra is not None:
-            terms.append(Term(extra.output, extra.output, extra.loss, extra.weight))
-        return tuple(terms)
+        more = [Term(term.output, term.output, term.loss, term.weight) for term in self.extra]
+        return (*terms, *more)
 
     def train(self) -> Split:
         """The train split with targets and weights."""
@@ -109,10 +107,9 @@ class Targets:
         targets, weights = {}, {}
         for name, objective in self.objectives.items():
             targets[name], weights[name] = objective.targets(labels_of(samples, name).values)
-        if self.extra is not None:  # the best epoch is chosen by the labels alone
-            shape = (len(samples), *self._extra_values.shape[1:])
-            targets[self.extra.output] = np.zeros(shape, "float32")
-            weights[self.extra.output] = np.zeros(len(samples), "float32")
+        for name, values in self._extra_values.items():  # the labels alone choose the best epoch
+            targets[name] = np.zeros((len(samples), *values.shape[1:]), "float32")
+            weights[name] = np.zeros(len(samples), "float32")
         return Split(samples, Columns(targets, weights))
 
     def judged(self, batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -160,16 +157,14 @@ class Targets:
                 # An unknown class is 0 here, and its weight is 0 already.
                 factors = factors * self._class_weights(name)[targets[name]]
             weights[name] = factors.astype("float32")
-        if self.extra is not None:
-            targets[self.extra.output] = self._extra_values
-            weights[self.extra.output] = samples.weights
+        for name, values in self._extra_values.items():
+            targets[name], weights[name] = values, samples.weights
         return Columns(targets, weights)
 
     # A teacher answers the whole train split for it.
     @cached_property
-    def _extra_values(self) -> np.ndarray:
-        assert self.extra is not None
-        return self.extra.values(self._train)
+    def _extra_values(self) -> dict[str, np.ndarray]:
+        return {term.output: term.values(self._train) for term in self.extra}
 
     def _class_weights(self, name: str) -> np.ndarray:
         """(classes,) float32, weight of an example by its class."""

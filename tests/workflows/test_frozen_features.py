@@ -136,6 +136,7 @@ def test_the_frozen_part_is_that_of_a_run(work, pooling):
         Head(pooling=pooling, units=(8,), dropout=0.5),
         {"label": (Classification(), labels)},
         Supervised(),
+        steps=1,
     )
     for unfreeze, other in ((None, (pooling, None)), ("block3", (None, "block2"))):
         full.freeze(unfreeze)

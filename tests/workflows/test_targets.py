@@ -29,11 +29,11 @@ def samples(**targets):
     return replace(found, targets=values, names=names)
 
 
-def targets_of(objective=None, train=None, extra=None, **batches):
+def targets_of(objective=None, train=None, extra=(), label_weight=1.0, **batches):
     train = samples() if train is None else train
     objectives = objective if isinstance(objective, dict) else {"label": objective or plain()}
     strategy = strategy_for(objectives, train, 0)
-    return Targets(objectives, train, Batches(**batches), strategy, extra)
+    return Targets(objectives, train, Batches(**batches), strategy, extra, label_weight)
 
 
 def plain(**settings):
@@ -110,7 +110,7 @@ class TestTerms:
         """Its targets go with the train split; the best epoch is chosen without them."""
         logits = np.arange(8, dtype="float32").reshape(4, 2)
         extra = ExtraTerm("teacher", keras.losses.MeanSquaredError(), 0.25, lambda given: logits)
-        targets = targets_of(plain(weight=2.0), extra=extra)
+        targets = targets_of(plain(weight=2.0), extra=(extra,), label_weight=0.75)
 
         assert [(term.output, term.weight) for term in targets.terms] == [
             ("label", 1.5), ("teacher", 0.25)

@@ -1,0 +1,72 @@
+"""Domain adaptation: what its methods have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
+
+import numpy as np
+from pydantic import Field
+
+from keras_transfer.data.samples import DOMAIN
+from keras_transfer.group import NonNegative
+from keras_transfer.methods.base import Method
+
+if TYPE_CHECKING:
+    from keras_transfer.data.samples import Samples
+
+__all__ = ["Adaptation", "Criterion", "DeepAdaptation", "domain_ids"]
+
+Criterion = Literal[
+    "information_maximization",
+    "entropy",
+    "soft_neighborhood_density",
+    "importance_weighted",
+    "deep_embedded",
+    "reverse_validation",
+    "source",
+]
+"""What chooses without labels of the target; see ``domains.selection``."""
+
+
+class Adaptation(Method):
+    """Use unlabelled examples of the target domain, where the model is to work.
+
+    The data of the recipe are the source domain, with labels.
+    """
+
+    baseline_name: ClassVar[str] = "source_only"
+    section: ClassVar[str] = "Domain adaptation"
+
+    target_data: str | None = Field(
+        None, description="examples of the target domain; their labels are not used"
+    )
+    target_labels: Annotated[int, Field(ge=0)] = Field(
+        0, description="labelled target examples per class, which are used; 0: none"
+    )
+    choose_by: Criterion = Field(
+        "information_maximization",
+        description="chooses epoch and model without labels of the target: "
+        + ", ".join(get_args(Criterion)),
+    )
+    keep: Literal["better", "adapted"] = Field(
+        "better",
+        description="better: the model without adaptation is kept if choose_by prefers it; "
+        "adapted: it never is",
+    )
+
+
+class DeepAdaptation(Adaptation):
+    """Train on batches that are half source and half target.
+
+    Targets of a method's terms are ``domain_ids``. Its losses take (batch, 1) ids and (batch, ...)
+    outputs, also where one of the domains is missing in a batch.
+    """
+
+    weight: NonNegative = Field(
+        1.0, description="factor of the adaptation's terms in the loss; the labels have 1"
+    )
+
+
+def domain_ids(samples: Samples) -> np.ndarray:
+    """(n, 1) float32 of joined samples: 0 for the source and 1 for the target domain."""
+    return np.asarray(samples.cells[DOMAIN], "float32")[:, None]
