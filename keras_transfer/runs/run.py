@@ -115,7 +115,24 @@ class Run(Predictor):
             rows = metrics if multiple and name == "simple" else {name: metrics}
             for row, values in rows.items():
                 lines.append(f"  {row}: {self._headline(values)}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._target_lines()])
+
+    def _target_lines(self) -> list[str]:
+        """What an adaptation gave on the target domain, beside the model without it."""
+        found = self.metrics.get("adaptation")
+        if not found:
+            return []
+        models = found.get("target", {})
+        labelled = "labelled " if models else ""
+        lines = [
+            f"Target domain: {found['examples']:,} {labelled}examples; {found['method']}, "
+            f"chosen by {found['choose_by']} without their labels"
+        ]
+        for name, value in found["values"].items():
+            kept = ", kept" * (name == found["kept"])
+            shown = f": {self._headline(models[name])}" if models else ""
+            lines.append(f"  {name} ({value:.4g}{kept}){shown}")
+        return lines
 
     def _headline(self, metrics: dict[str, Any]) -> str:
         """The main metrics of a baseline in a line."""
