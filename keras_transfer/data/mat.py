@@ -24,7 +24,7 @@ __all__ = ["read_mat"]
 def read_mat(
     path: Path, known: Collection[str] = (), columns: tuple[str, ...] = (), name: str = ""
 ) -> Samples:
-    """Read images and labels from a MATLAB file, of version 7.3 or older.
+    """Read images and labels from a MATLAB file of version 5, 6, 7 or 7.3.
 
     Images are MATLAB's (features, n), (height, width, n) or (height, width, channels, n), or have
     their number n first: the number of the labels decides. The features of a flat image are the
@@ -43,7 +43,7 @@ def read_mat(
     """
     with opened(path) as file, _reading(path):
         listed, load = format_of(file)
-        stated = listed(path, file)
+        stated = listed(file)
         splits = array_pairs(path, [*stated], name)
         names = [*chain(*splits.values())]
         _check(path, {name: stated[name] for name in names})
@@ -58,7 +58,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except TransferError:
         raise
-    # Damage shows as any error: SciPy and h5py take the content for granted.
+    # Damage shows as any error: h5py takes the content for granted.
     except Exception as error:
         said = str(error) or type(error).__name__
         raise BadData(

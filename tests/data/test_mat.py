@@ -1,15 +1,17 @@
 """Images and labels from MATLAB files, and from one of several pairs of arrays in a file."""
 
 import struct
+import tracemalloc
 import zlib
 
 import h5py
 import numpy as np
 import pytest
+import scipy.sparse
 from images import decoded
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
-from keras_transfer.data import memory
+from keras_transfer.data import mat5, memory
 from keras_transfer.data.mat import read_mat
 from keras_transfer.data.sources import check_there, describe, path_of, read
 from keras_transfer.errors import BadData, UnknownName
@@ -77,6 +79,37 @@ def test_axes_and_values(tmp_path, write, compressed, images, labels):
     assert samples.labels.tolist() == [1, 3, 2, 1, 0]
 
 
+@pytest.mark.parametrize(
+    "dtype", ["float64", "float32", *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64))]
+)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1), (2, 3), (2, 3, 4)])
+def test_arrays_of_older_files_are_those_that_scipy_reads(tmp_path, dtype, shape):
+    values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    savemat(tmp_path / "a.mat", {"a_long_name": values, "x": values}, do_compression=True)
+    expected = loadmat(tmp_path / "a.mat", mat_dtype=True)
+    with open(tmp_path / "a.mat", "rb") as file:
+        found = {variable.name: mat5.load(file, variable) for variable in mat5.variables(file)}
+
+    for name in ("a_long_name", "x"):
+        assert found[name].dtype == expected[name].dtype
+        assert found[name].tolist() == expected[name].tolist()
+
+
+def test_a_file_of_another_byte_order(tmp_path):
+    """Of a 2 x 1 double whose values are kept in four bytes of its tag, as MATLAB does."""
+    flags = struct.pack(">IIII", 6, 8, 6, 0)
+    shape, name = struct.pack(">IIii", 5, 8, 2, 1), struct.pack(">I4s", 1 << 16 | 1, b"X")
+    inner = flags + shape + name + struct.pack(">IBBxx", 2 << 16 | 2, 7, 9)
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\1\0MI"
+    path = tmp_path / "a.mat"
+    path.write_bytes(header + struct.pack(">II", 14, len(inner)) + inner)
+    with open(path, "rb") as file:
+        (variable,) = mat5.variables(file)
+
+        assert mat5.load(file, variable).tolist() == [[7.0], [9.0]]
+    assert loadmat(path)["X"].tolist() == [[7], [9]]
+
+
 @WRITERS
 def test_colours(tmp_path, write):
     """Of axes (h, w, c, n), as in SVHN, one colour after the other."""
@@ -124,6 +157,7 @@ def test_numbers_to_predict(tmp_path, write):
         (np.ones((15, 5)), LABELS, "15 values each, which are not square"),
         (np.ones((16, 5)), np.eye(5), "Y in .* should be .1, n. or .n, 1., .* found .5, 5."),
         (np.ones((16, 5)), LABELS + 0.5, "whole numbers or names"),
+        (np.ones((16, 5)), LABELS * np.inf, "whole numbers or names"),
         (np.full((16, 5), -1.0), LABELS, "Pixels should lie in 0..255"),
         (np.ones((2, 2, 2, 5)), LABELS, "1, 3 or 4 channels"),
     ],
@@ -317,8 +351,8 @@ def _strange(path, file):
         (_soft, "X is a link"),
         (_virtual, "X is put together from other datasets"),
         (_external, "X is kept in another file"),
-        (_cell, "X is a cell"),
-        (_struct, "X is a struct"),
+        (_cell, "X is a cell array"),
+        (_struct, "X is a struct array"),
         (_strange, "X was not written by MATLAB"),
     ],
 )
@@ -339,16 +373,26 @@ def test_hdf5_files_of_rows_are_read_without_matlabs_class(tmp_path):
     assert pixels(read(tmp_path / "a.mat")).tolist() == DIGITS.tolist()
 
 
+def test_version_4_is_refused(tmp_path):
+    savemat(tmp_path / "a.mat", {"X": flat(DIGITS), "Y": column(LABELS)}, format="4")
+
+    with pytest.raises(BadData, match=r"it is not of version 5 to 7\.3"):
+        read_mat(tmp_path / "a.mat")
+
+
 CELLS = np.array([[1], "ab", 3, 4, 5], object)
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (CELLS, "X is a cell"),
-        ({"a": 1}, "X is a struct"),
-        ("text", "X is a char"),
-        (flat(DIGITS) > 99, "X is a logical"),
+        (CELLS, "X is a cell array"),
+        ({"a": 1}, "X is a struct array"),
+        ("text", "X is a char array"),
+        (flat(DIGITS) > 99, "X is a logical array"),
+        (flat(DIGITS) * 1j, "X is a complex array"),
+        (scipy.sparse.csc_matrix(flat(DIGITS)), "X is a sparse array"),
+        (np.zeros((16, 0)), "X is empty"),
     ],
 )
 def test_old_files_with_other_than_numbers(tmp_path, images, message):
@@ -356,12 +400,6 @@ def test_old_files_with_other_than_numbers(tmp_path, images, message):
     with pytest.raises(BadData) as error:
         read_mat(tmp_path / "a.mat")
     assert error.value.offenders == [message]
-
-
-def _zeros(path, count):
-    """A compressed element of a kilobyte for each megabyte of zeros."""
-    packed = zlib.compress(bytes(count), 9)
-    path.write_bytes(path.read_bytes() + struct.pack("<II", 15, len(packed)) + packed)
 
 
 @WRITERS
@@ -377,13 +415,20 @@ def test_files_that_are_larger_than_the_memory(tmp_path, monkeypatch, write):
         read_mat(tmp_path / "a.mat")
 
 
-def test_an_element_that_unpacks_to_more_than_the_memory(tmp_path, monkeypatch):
-    write_old(tmp_path / "a.mat", {"X": flat(DIGITS / 255), "Y": column(LABELS)})
-    _zeros(tmp_path / "a.mat", 10**6)
-    monkeypatch.setattr(memory, "available", lambda: 10**6 - 1)
+def test_no_more_is_unpacked_than_is_stated(tmp_path):
+    """A small file of 100 MB of zeros, in an array that states 16 x 5 of them."""
+    write_old(tmp_path / "a.mat", {"X": np.zeros((16, 5)), "Y": column(LABELS)}, compressed=False)
+    parts = tmp_path.joinpath("a.mat").read_bytes().partition(struct.pack("<II", 9, 640))
+    long = parts[0][128:] + struct.pack("<II", 9, 10**8) + bytes(10**8)
+    packed = zlib.compress(long, 1)
+    written = parts[0][:128] + struct.pack("<II", 15, len(packed)) + packed + parts[2][640:]
+    tmp_path.joinpath("a.mat").write_bytes(written)
 
-    with pytest.raises(BadData, match="of memory are free"):
+    tracemalloc.start()
+    with pytest.raises(BadData, match="more values than it states"):
         read_mat(tmp_path / "a.mat")
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
 
 
 def test_a_dataset_that_states_more_than_the_memory(tmp_path):
