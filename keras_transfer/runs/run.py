@@ -15,6 +15,7 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.csv_cells import read_cells
 from keras_transfer.data.samples import LABEL, Samples
+from keras_transfer.data.sources import path_of
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.evaluation.layout import metric_text, title
 from keras_transfer.inputs.table import read_input
@@ -235,7 +236,7 @@ class Run(Predictor):
             raise BadData(f"The examples of the run in {self.folder} were arrays. {cure}")
         where, before = self.settings["data"].get("data_dir"), ""
         began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
-        if not Path(spec).exists() and (began / spec).exists():
+        if not path_of(spec).exists() and path_of(began / spec).exists():
             spec, before = str(began / spec), f"{began}{os.sep}"
         layout = self.settings["data"].get("layout", "auto")
         data_dir = Path(where) if where else None
