@@ -41,9 +41,11 @@ def density_ratios(
 
     C is chosen by stratified cross-validation with the log loss, which is lowest for the true
     odds, that is, for the true ratio. Weights are truncated at the square root of their number
-    (Ionides, JCGS 2008), so that one outlier does not have all the weight. Without ``validation`` the rows of ``source`` are weighted,
-    each by a classifier that was not fitted to it: a classifier knows its own rows as source rows,
-    and would give them weights that are too low.
+    (Ionides, JCGS 2008), so that one outlier does not have all the weight.
+
+    Without ``validation`` the rows of ``source`` are weighted, each by a classifier that was not
+    fitted to it: a classifier knows its own rows as source rows, and would give them weights that
+    are too low.
 
     Args:
         source: (n, channels) float, n >= 2: rows that the classifier learns from.

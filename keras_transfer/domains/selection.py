@@ -231,8 +231,9 @@ def deep_embedded_risk(weights: np.ndarray, losses: np.ndarray) -> float:
         mean(WL) + eta mean(W) - eta,   eta = -Cov(WL, W) / Var(W)
 
     W_i are the weights, and (WL)_i their products with the losses. The expectation of W is 1, so
-    that eta changes no expectation; this eta makes the variance lowest. With weights that are
-    equal but for rounding there is nothing to gain, and the quotient has no meaning: eta is 0.
+    that eta changes no expectation; this eta makes the variance lowest. Where weights differ by
+    less than 1 % (standard deviation by mean) there is nothing to gain, and the quotient is mostly
+    rounding errors, of any size: eta is 0.
 
     Args:
         weights: (n,) float, not normalized, n >= 2.
@@ -256,9 +257,9 @@ def reverse_validation(evidence: Evidence, fit: Fit | None = None) -> float:
 
     Ganin et al. (JMLR 17, 2016, section 5.1.1) train the adapted network in reverse, from the
     target with predicted labels to the source without labels. Here features stay as the model has
-    computed them, so this misses whether the same training would also find the way back. As head
-    and features belong together, g is often near the head itself: errors that are linear in the
-    features, such as two classes of the target that have changed places, do not lower the value.
+    computed them, so this misses whether the same training would also find the way back. As the
+    predictions follow from the features, g is often close to the model's own head: two classes of
+    the target that have changed places do not lower the value.
 
     Args:
         evidence: Of the model.
