@@ -340,6 +340,21 @@ def test_failures_that_a_criterion_sees(name):
     assert {outcome for outcome, value in values.items() if value < good - 0.03} == SEEN[name]
 
 
+@pytest.mark.parametrize(
+    ("name", "preferred"),
+    [
+        ("entropy", {"collapsed", "target collapsed"}),
+        ("soft_neighborhood_density", {"collapsed", "target collapsed"}),
+        ("importance_weighted", {"target collapsed"}),
+        ("deep_embedded", {"target collapsed"}),
+    ],
+)
+def test_a_collapse_that_a_criterion_prefers(name, preferred):
+    values = {outcome: CRITERIA[name](evidence) for outcome, evidence in outcomes().items()}
+    better = {outcome for outcome, value in values.items() if value > values["good"] + 0.01}
+    assert better - {"exchanged"} == preferred
+
+
 # What is refused.
 
 VALID = Evidence(
