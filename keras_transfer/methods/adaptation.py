@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +14,7 @@ from keras_transfer.methods.base import Method
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
 
-__all__ = ["Adaptation", "Criterion", "DeepAdaptation", "domain_ids"]
+__all__ = ["Adaptation", "Criterion", "DeepAdaptation", "domain_ids", "weight_field"]
 
 Criterion = Literal[
     "information_maximization",
@@ -55,16 +55,28 @@ class Adaptation(Method):
     )
 
 
+def weight_field(default: float, of: str) -> Any:
+    """The setting ``weight`` of a method."""
+    return Field(
+        default,
+        description=f"factor of the {of} in the loss; the labels have 1",
+        json_schema_extra={"section": ""},  # --weight would be taken for that of an objective
+    )
+
+
 class DeepAdaptation(Adaptation):
     """Train on batches that are half source and half target.
 
     Targets of a method's terms are ``domain_ids``. Its losses take (batch, 1) ids and (batch, ...)
     outputs, also where one of the domains is missing in a batch.
+
+    Attributes:
+        adapts: What the terms read: "features" that the last layer takes, or "logits".
     """
 
-    weight: NonNegative = Field(
-        1.0, description="factor of the adaptation's terms in the loss; the labels have 1"
-    )
+    adapts: ClassVar[Literal["features", "logits"]] = "features"
+
+    weight: NonNegative = weight_field(1.0, "adaptation's terms")
 
 
 def domain_ids(samples: Samples) -> np.ndarray:

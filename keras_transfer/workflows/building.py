@@ -138,9 +138,10 @@ def add_heads(
         return built
     # The last activation; dropout comes after it.
     last = f"hidden{len(head.units)}_activation" if head.units else "pool"
-    features = built.model.get_layer(last).output
+    features, pooled = (built.model.get_layer(name).output for name in (last, "pool"))
     (logits,) = built.model.output.values()
-    return with_extra_outputs(built, method.extra_outputs(features, logits, steps))
+    extra = method.extra_outputs(features, logits, steps, pooled=pooled)
+    return with_extra_outputs(built, extra)
 
 
 def join(
