@@ -5,13 +5,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_transfer.config.groups import Backbone, Head
 from keras_transfer.data.samples import DOMAIN, Samples
+from keras_transfer.inputs.image import Image
 from keras_transfer.methods.adaptation import DeepAdaptation
 from keras_transfer.methods.table import METHODS
 from keras_transfer.networks.network import Network, with_extra_outputs
 from keras_transfer.objectives.base import Labels
 from keras_transfer.objectives.classification import Classification
+from keras_transfer.training.resume import restore_variables, save_state
 from keras_transfer.training.terms import Term, compile_arguments
+from keras_transfer.workflows.building import add_heads, build
 
 DEEP = [name for name, row in METHODS.items() if issubclass(row, DeepAdaptation)]
 CLASSES = ("a", "b", "c")
@@ -151,6 +155,30 @@ class TestScheduleInTraining:
         assert int(found.get_layer("domain_reversal").count) == 9
         for name, wanted in made.model.predict(x, verbose=0).items():
             np.testing.assert_allclose(found.predict(x, verbose=0)[name], wanted, rtol=1e-6)
+
+    def test_the_count_is_part_of_a_state_of_training(self, trained, tmp_path):
+        made, _ = trained["dann"]
+        save_state(tmp_path / "state.npz", made.model, {})
+        again, (terms, _) = network(METHODS["dann"]()), terms_of(METHODS["dann"]())
+        again.model.compile("sgd", **compile_arguments(terms))
+        again.model.optimizer.build(again.model.trainable_variables)
+        restore_variables(tmp_path / "state.npz", again.model)
+
+        assert int(again.model.get_layer("domain_reversal").count) == 9
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_the_frozen_part_of_a_network_ends_at_the_pooling(name):
+    """So features of both domains are computed once."""
+    settings = Backbone(name="convnet_small"), Head(units=(8,))
+    given = build(settings[0], Image(image_size=32), (), "none", None)
+    labels = Labels(samples().labels, CLASSES)
+    found = add_heads(given, *settings, {"label": (Classification(), labels)}, METHODS[name](), 10)
+    found.freeze(None)
+    cut = found.cut()
+
+    assert cut.boundary == "pool"
+    assert set(cut.trainable.output) >= {"label", *METHODS[name].outputs}
 
 
 class TestAdversarialAutoencoder:

@@ -249,6 +249,18 @@ class TestPredictions:
 
         assert found == pytest.approx(-(np.log(0.95) + np.log(0.92)) / 3, rel=1e-5)
 
+    def test_the_gradient_is_that_towards_fixed_labels(self):
+        """Softmax minus the predicted class, divided by the two target rows."""
+        logits = tf.constant([[2.0, 0, 0], [0, 3, 1], [0, 0, 4]])
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = PseudoLabelCrossentropy(0.5)(ids(0, 1, 1), logits)
+        gradient = tape.gradient(loss, logits).numpy()
+
+        wanted = (softmax(logits) - np.eye(3)) / 2
+        np.testing.assert_allclose(gradient[1:], wanted[1:], rtol=1e-5)
+        assert not gradient[0].any()
+
     def test_no_confident_row_is_no_loss(self):
         assert value(PseudoLabelCrossentropy(0.9), ids(0, 1), [[9.0, 0], [1, 0]]) == 0
 
