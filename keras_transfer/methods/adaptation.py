@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,7 +15,7 @@ from keras_transfer.methods.base import Method
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
 
-__all__ = ["Adaptation", "DeepAdaptation", "domain_ids"]
+__all__ = ["Adaptation", "DeepAdaptation", "domain_ids", "weight_field"]
 
 
 class Adaptation(Method):
@@ -45,6 +45,15 @@ class Adaptation(Method):
     )
 
 
+def weight_field(default: float, of: str) -> Any:
+    """The setting ``weight`` of a method."""
+    return Field(
+        default,
+        description=f"factor of the {of} in the loss; the labels have 1",
+        json_schema_extra={"section": ""},  # --weight would be taken for that of an objective
+    )
+
+
 class DeepAdaptation(Adaptation):
     """Train on batches that are half source and half target.
 
@@ -57,11 +66,7 @@ class DeepAdaptation(Adaptation):
 
     adapts: ClassVar[Literal["features", "logits"]] = "features"
 
-    weight: NonNegative = Field(
-        1.0,
-        description="factor of the adaptation's terms in the loss; the labels have 1",
-        json_schema_extra={"section": ""},  # --weight would be taken for that of an objective
-    )
+    weight: NonNegative = weight_field(1.0, "adaptation's terms")
 
 
 def domain_ids(samples: Samples) -> np.ndarray:

@@ -140,9 +140,9 @@ def add_heads(
         return built
     # The last activation; dropout comes after it.
     last = f"hidden{len(head.units)}_activation" if head.units else "pool"
-    features = built.model.get_layer(last).output
+    features, pooled = (built.model.get_layer(name).output for name in (last, "pool"))
     (logits,) = built.model.output.values()
-    extra = method.extra_outputs(features, logits, steps)
+    extra = method.extra_outputs(features, logits, steps, pooled=pooled)
     if isinstance(method, Adaptation):  # what chooses without labels of the target reads them
         extra[FEATURE_OUTPUT] = features
     return with_extra_outputs(built, extra)
