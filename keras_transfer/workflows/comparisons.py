@@ -14,7 +14,7 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.objectives.outputs import labels_of
 
-__all__ = ["from_scratch", "plain_models", "without_method"]
+__all__ = ["from_scratch", "plain_models", "source_only", "without_method"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -77,6 +77,27 @@ def without_method(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
     """
     alone = recipe.changed(method="supervised", monitor="val_loss", baselines=("none",))
     return _metrics(alone, folder / recipe.method.baseline_name, source)
+
+
+def source_only(recipe: Any, folder: Path, source: Any) -> None:
+    """Run an adaptation's recipe without it, once its target is known to be there.
+
+    Args:
+        recipe: The recipe of the run.
+        folder: The run directory.
+        source: The data.
+
+    Raises:
+        BadConfiguration: There is no target.
+        BadData: It does not exist.
+        CheckFailed: The run failed.
+    """
+    from keras_transfer.workflows.adaptation_domain import check_target
+
+    check_target(recipe.method)
+    found = without_method(recipe, folder, source)
+    if "error" in found:  # nothing to compare with, and the same would come again
+        raise CheckFailed(found["error"])
 
 
 def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:

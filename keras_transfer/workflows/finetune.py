@@ -32,9 +32,8 @@ from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.objectives.table import AnyObjective
-from keras_transfer.workflows.adaptation_domain import check_target, read_domain
 from keras_transfer.workflows.auto_backbone import choose_backbone
-from keras_transfer.workflows.comparisons import from_scratch, plain_models, without_method
+from keras_transfer.workflows.comparisons import from_scratch, plain_models, source_only
 from keras_transfer.workflows.evaluation import evaluate
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
 from keras_transfer.workflows.reading import learn, read_samples
@@ -134,9 +133,8 @@ class FineTune(Recipe):
         # Before the session: another recipe may run first, with its own seed and precision.
         weights = resolve_weights(self.backbone.weights)
         if isinstance(self.method, DeepAdaptation):
-            check_target(self.method)
             with timed(clock, "plain_models"):
-                without_method(self, folder, source)
+                source_only(self, folder, source)
         with self._session() as (devices, replicas):
             recipe, samples, learnt = self, None, None
             # Other networks are built first: their errors show before a long scan of the data.
@@ -259,6 +257,7 @@ class FineTune(Recipe):
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
     ) -> StageRunner:
         from keras_transfer.data.batches import Loading
+        from keras_transfer.workflows.adaptation_domain import read_domain
         from keras_transfer.workflows.building import add_heads
         from keras_transfer.workflows.extractors import engine_config
         from keras_transfer.workflows.imbalance import strategy_for
