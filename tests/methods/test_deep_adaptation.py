@@ -146,6 +146,25 @@ class TestScheduleInTraining:
 
         assert int(made.model.get_layer("domain_reversal").count) == 9
 
+    @pytest.mark.parametrize("name", ["mcc", "entropy_minimization", "pseudo_labels"])
+    def test_terms_of_predictions_begin_at_0(self, name):
+        """At p = 1/2 their gradient is 2 / (1 + exp(-5)) - 1 of that of the logits."""
+        method = METHODS[name](**({"threshold": 0.0} if name == "pseudo_labels" else {}))
+        made, (terms, values) = network(method), terms_of(method)
+        logits = tf.constant(np.random.default_rng(0).normal(size=(24, 3)), tf.float32)
+        ramp = made.model.get_layer("ramp")
+
+        def gradient(function):
+            with tf.GradientTape() as tape:
+                tape.watch(logits)
+                loss = terms[1].loss(values[terms[1].output], function(logits))
+            return tape.gradient(loss, logits).numpy()
+
+        assert not gradient(ramp).any()
+        ramp.count.assign(5)
+        wanted = (2 / (1 + np.exp(-5)) - 1) * gradient(tf.identity)
+        np.testing.assert_allclose(gradient(ramp), wanted, rtol=1e-5)
+
     def test_the_count_is_saved_with_the_model(self, trained, tmp_path):
         made, _ = trained["cdan"]
         made.model.save(tmp_path / "model.keras")
