@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras_transfer.config import backbone_checks
 from keras_transfer.config import recipe_checks as checks
 from keras_transfer.config.backbone_checks import auto_backbone
+from keras_transfer.config.learner_checks import needs_learner
 from keras_transfer.config.rule import Rule, broken
 from keras_transfer.config.solver_checks import solver, solver_alone
 from keras_transfer.config.stage_rules import STAGE_RULES
@@ -166,6 +167,12 @@ RECIPE_RULES: tuple[Rule, ...] = (
                 "objective": {"kind": {"type": "classification"}, "price": {"type": "regression"}},
             },
         ],
+    ),
+    Rule(
+        ("method",),
+        "some methods adapt frozen features, which a classical learner is fitted to",
+        needs_learner,
+        [{"method": name} for name in ("tca", "coral", "kmm")],
     ),
     Rule(
         ("solver", "units", "engine", "objective", "method", "imbalance"),

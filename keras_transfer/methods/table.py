@@ -12,13 +12,34 @@ from keras_transfer.errors import UnknownName
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.base import Method
 from keras_transfer.methods.distill import Distill
+from keras_transfer.methods.feature_adaptation import (
+    CORAL,
+    JDA,
+    KLIEP,
+    KMM,
+    TCA,
+    DomainStandardization,
+    SubspaceAlignment,
+)
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.tables import Table
 
 __all__ = ["METHODS", "AnyMethod", "from_text"]
 
 METHODS: Table[type[Method]] = Table(
-    "method", {"supervised": Supervised, "bagging": Bagging, "distill": Distill}
+    "method",
+    {
+        "supervised": Supervised,
+        "bagging": Bagging,
+        "distill": Distill,
+        "tca": TCA,
+        "jda": JDA,
+        "coral": CORAL,
+        "subspace_alignment": SubspaceAlignment,
+        "domain_standardization": DomainStandardization,
+        "kmm": KMM,
+        "kliep": KLIEP,
+    },
 )
 
 

@@ -21,9 +21,21 @@ from keras_transfer.data.table_files import column_names
 from keras_transfer.data.texts import has_labels
 from keras_transfer.errors import BadData, UnknownName
 
-__all__ = ["Drawn", "Target", "draw", "places", "read_target"]
+__all__ = [
+    "Drawn",
+    "Target",
+    "check_target",
+    "draw",
+    "places",
+    "read_target",
+    "read_training_target",
+]
 
 TABLES = (".csv", ".tsv", ".parquet")
+
+COMPARED = "compare all examples without labels by --unlabelled"
+LEARNT = "name the images by a pattern, such as 'DIR/*/*.jpg', which has no labels"
+"""What to do about labels that are no classes: of a comparison, and of a training."""
 
 logger = logging.getLogger("keras_transfer")
 
@@ -75,6 +87,39 @@ def read_target(
     return Target(_in_order(_kept(samples, keep), classes), True)
 
 
+def read_training_target(
+    data: Any, classes: Sequence[str], *, text: str = "", keep: Sequence[str] = ()
+) -> Target:
+    """Read the target of a training as ``read_target`` does, labels included.
+
+    Args:
+        data: As for ``read_target``.
+        classes: The source's.
+        text: As for ``read_target``.
+        keep: The classes that were asked for, some of which the target may lack; none named: all.
+
+    Raises:
+        BadData: As ``read_target`` does.
+    """
+    if not _has_labels(data, text):
+        return read_target(data, classes, text=text)
+    samples = sources.read(data, known=classes, text=text)
+    if keep:
+        samples = _kept(samples, [name for name in keep if name in samples.classes] or keep)
+    return Target(_in_order(samples, classes, LEARNT), True)
+
+
+def check_target(data: Any) -> None:
+    """Refuse a target that is not there, before anything is read.
+
+    Raises:
+        BadData: The path does not exist, and matches nothing.
+        UnknownName: There is no such scheme.
+    """
+    if not _names_images(data):
+        sources.check_there(data)
+
+
 def _has_labels(data: Any, text: str) -> bool:
     if not isinstance(data, str | Path):
         return True
@@ -115,7 +160,7 @@ def _kept(samples: Samples, keep: Sequence[str]) -> Samples:
     return samples.take(np.isin(samples.labels, places))
 
 
-def _in_order(samples: Samples, classes: Sequence[str]) -> Samples:
+def _in_order(samples: Samples, classes: Sequence[str], otherwise: str = COMPARED) -> Samples:
     """The same examples, with the source's class order."""
     present = np.flatnonzero(samples.counts())
     unknown = [place for place in present if samples.classes[place] not in classes]
@@ -126,8 +171,8 @@ def _in_order(samples: Samples, classes: Sequence[str]) -> Samples:
         cure = f"Leave them out by --classes {common}" if common else "No class is in both"
         raise BadData(
             f"The target has classes that the source ({known}) lacks; a model of it "
-            f"is wrong on all of their examples. {cure}; or compare all examples without labels "
-            "by --unlabelled, for example where the folders are no classes:",
+            f"is wrong on all of their examples. {cure}; or {otherwise}, for example where the "
+            "folders are no classes:",
             [f"{samples.classes[place]} ({samples.counts()[place]:,})" for place in unknown],
         )
     number = {name: place for place, name in enumerate(classes)}

@@ -185,6 +185,10 @@ class StageRunner:
         """Metrics of baselines on the test split, by name."""
         return {}
 
+    def target_metrics(self) -> dict[str, Any]:
+        """Further entries of ``metrics.json``, of a target domain; none without one."""
+        return {}
+
     def _stages(self) -> None:
         for index in range(len(self.stages)):
             self._begin(index)
