@@ -181,7 +181,16 @@ def _option(name: str, annotation: Any, text: str | None, section: str) -> click
     return SettingOption([flag], metavar=metavar, help=text, section=section)
 
 
-SECTIONS = ("Data", "Network", "Training", "Augmentation", "Imbalance", "Runtime", "Output")
+SECTIONS = (
+    "Data",
+    "Network",
+    "Training",
+    "Domain adaptation",
+    "Augmentation",
+    "Imbalance",
+    "Runtime",
+    "Output",
+)
 
 
 class SectionedCommand(click.Command):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +23,8 @@ __all__ = ["Adapted", "adapt", "with_target"]
 LIGHTEST = 1e-6
 """Least weight of a source example that is learnt from, where their mean is 1."""
 
-UNSCALED = (CORAL, PerDomainStandardization)
-"""Estimators that give the same on standardised features, so that a graph needs no layer of it."""
+
+TINY = np.finfo("float32").tiny
 
 
 class Adapted(NamedTuple):
@@ -34,12 +34,14 @@ class Adapted(NamedTuple):
         examples: Those of the source to learn from: transformed, or with other weights.
         target: (m, components) float32 features of the target, transformed.
         map: From features of any example, taken for one of the target, to transformed ones.
+        source: From (k, channels) float32 features of other source examples to (k, components).
         weights: (n,) float64 factors of the source's weights, of mean 1; None where all count.
     """
 
     examples: Examples
     target: np.ndarray
     map: FeatureMap
+    source: Callable[[np.ndarray], np.ndarray]
     weights: np.ndarray | None = None
 
     @property
@@ -60,8 +62,7 @@ def adapt(
 ) -> Adapted:
     """Fit an estimator to both domains, and transform or weight the source's examples.
 
-    Features are standardised by the source's first. The estimator is fitted to the clean view; the
-    others are transformed likewise.
+    The estimator is fitted to the clean view; the others are transformed likewise.
 
     Args:
         estimator: Of ``keras_transfer.domains``; it is fitted.
@@ -76,23 +77,28 @@ def adapt(
     """
     n = len(examples.labels)
     _check_memory(estimator, n, target.shape[1])
-    standard = None if isinstance(estimator, UNSCALED) else standard_of(examples, blocks)
-    source = examples.features if standard is None else standard(examples.features)
-    rows = target if standard is None else standard(target)
+    standard = _standard(estimator, examples, blocks)
+
+    def given(features: np.ndarray) -> np.ndarray:
+        return features if standard is None else standard(features)
+
+    def of_source(features: np.ndarray) -> np.ndarray:
+        ours = np.ones(len(features), int)
+        return estimator.transform(given(features), sample_domain=ours).astype("float32")
+
     estimator.fit(
-        np.concatenate([source[0], rows]),
+        given(np.concatenate([examples.features[0], target])),
         # Labels of the target are not read.
-        np.concatenate([examples.labels, np.full(len(rows), -1)]),
-        sample_domain=np.repeat([1, -1], [n, len(rows)]),
+        np.concatenate([examples.labels, np.full(len(target), -1)]),
+        sample_domain=np.repeat([1, -1], [n, len(target)]),
     )
     if isinstance(estimator, KMM | KLIEP):
         return _weighted(examples, target, estimator.weights_)
-    ours = np.ones(n, int)
-    views = [estimator.transform(view, sample_domain=ours) for view in source]
     return Adapted(
-        examples._replace(features=np.stack(views).astype("float32")),
-        estimator.transform(rows).astype("float32"),
+        examples._replace(features=np.stack([of_source(view) for view in examples.features])),
+        estimator.transform(given(target)).astype("float32"),
         _map_of(estimator, standard),
+        of_source,
     )
 
 
@@ -116,6 +122,23 @@ def with_target(
     )
 
 
+def _standard(
+    estimator: DomainEstimator, examples: Examples, blocks: Sequence[int]
+) -> Standard | None:
+    """Standardisation of the features that an estimator is given."""
+    if isinstance(estimator, CORAL | PerDomainStandardization):
+        return None  # they give the same with it
+    if not isinstance(estimator, TCA):  # JDA is one
+        return standard_of(examples, blocks)
+    if len(blocks) < 2:
+        return None  # it scales rows to unit length, as the papers do
+    starts = np.cumsum([0, *blocks[:-1]])
+    squares = (examples.features[0].astype("float64") ** 2).mean(axis=0)
+    # Of several networks each gets as much of that length as the others.
+    lengths = np.sqrt(np.add.reduceat(squares, starts))
+    return Standard(np.zeros(len(squares)), np.repeat(np.maximum(lengths, TINY), blocks))
+
+
 def _weighted(examples: Examples, target: np.ndarray, weights: np.ndarray) -> Adapted:
     weights = weights / weights.mean()
     used = np.flatnonzero(weights > LIGHTEST)
@@ -126,7 +149,8 @@ def _weighted(examples: Examples, target: np.ndarray, weights: np.ndarray) -> Ad
             "the target. Weights do not help there: use a method that changes features, such as "
             "coral."
         )
-    return Adapted(few._replace(weights=few.weights * weights[used]), target, FeatureMap(), weights)
+    weighted = few._replace(weights=few.weights * weights[used])
+    return Adapted(weighted, target, FeatureMap(), lambda features: features, weights)
 
 
 def _map_of(estimator: DomainEstimator, standard: Standard | None) -> FeatureMap:

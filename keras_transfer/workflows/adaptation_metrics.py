@@ -1,84 +1,113 @@
-"""What adaptation wins on the target: metrics of the adapted model, and of one without it."""
+"""Metrics of an adaptation on its target, beside those of the model without it."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_transfer.data.copies import families
-from keras_transfer.data.samples import Samples
-from keras_transfer.evaluation.layout import interval_text
-from keras_transfer.evaluation.paired import Aligned, Run, paired_differences
-from keras_transfer.objectives.base import Labels
-from keras_transfer.objectives.classification import Classification
+from keras_transfer.data.samples import LABEL, Samples
+from keras_transfer.evaluation.layout import metric_text
+from keras_transfer.objectives.base import Objective
+from keras_transfer.objectives.outputs import labels_of
+from keras_transfer.training.monitors import mode
 
-__all__ = ["PREDICTIONS", "target_metrics"]
-
-PREDICTIONS = "predictions_target.csv"
-"""File of a run with the predictions of the target examples that are evaluated."""
+__all__ = ["TARGET_FILE", "Predicted", "adaptation_metrics", "oracle"]
 
 logger = logging.getLogger("keras_transfer")
 
+TARGET_FILE = "predictions_target.csv"
 
-def target_metrics(
+
+class Predicted(NamedTuple):
+    """Predictions of one model for the target.
+
+    Attributes:
+        samples: n examples of the target whose labels were not used.
+        probabilities: (n, classes) float64.
+        known: Whether their labels are known.
+    """
+
+    samples: Samples
+    probabilities: np.ndarray
+    known: bool
+
+
+def adaptation_metrics(
     folder: Path,
-    method: str,
-    samples: Samples,
-    adapted: np.ndarray,
-    source_only: np.ndarray,
-    *,
-    labelled: bool,
-    train: Labels,
+    objective: Objective,
+    train: Samples,
+    predicted: Mapping[str, Predicted],
+    kept: str,
 ) -> dict[str, Any]:
-    """Write the predictions of the target, and compare both models there.
+    """Write the predictions of the kept model for the target; compute metrics of all models.
 
     Args:
-        folder: The run directory.
-        method: Its name.
-        samples: n target examples, with the source's classes.
-        adapted: (n, classes) float64 probabilities of the adapted model.
-        source_only: (n, classes) float64 of the same model without adaptation.
-        labelled: Whether the target has labels.
-        train: Labels of the train split.
+        folder: Gets ``TARGET_FILE``.
+        objective: A classification.
+        train: The train split of the source.
+        predicted: By the name of the model: "adapted" and "source_only".
+        kept: Name of the model that is kept.
 
     Returns:
-        "adaptation": "method" and "target", which has "n"; with labels also "adapted" and
-        "source_only", metrics of both, and "difference" of the accuracies with its "interval".
-        Then also "target", the metrics of the adapted model.
+        "adaptation", whose "target" has the metrics by model, and "target": those of the kept one.
+        Without labels of the target there are none.
     """
-    objective, classes = Classification(), samples.classes
-    true = samples.labels if labelled else None
-    objective.write_predictions(folder / PREDICTIONS, samples.keys, true, adapted, classes)
-    document: dict[str, Any] = {"n": len(samples)}
-    found = {"adaptation": {"method": method, "target": document}}
-    if not labelled:
-        logger.info("Target: it has no labels, so nothing is measured there")
-        return found
-    copies = families(samples.digests)
-    for name, scores in (("adapted", adapted), ("source_only", source_only)):
-        document[name] = objective.evaluate(
-            samples.labels, scores, classes, train=train, families=copies
-        )
-    document |= _difference(samples, source_only, adapted)
-    _log(method, document)
-    return {"target": document["adapted"], **found}
-
-
-def _difference(samples: Samples, first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
-    """Accuracy of the second less that of the first, with a bootstrap interval over examples."""
-    runs = [[Run(scores, scores.argmax(axis=1))] for scores in (first, second)]
-    aligned = Aligned(samples.keys, samples.labels, runs, samples.classes, 0)
-    metrics = {"accuracy": Classification().paired_metrics(samples.classes)["accuracy"]}
-    found = paired_differences(aligned, metrics, families=families(samples.digests))["accuracy"]
-    return {name: found[name] for name in ("difference", "interval")}
-
-
-def _log(method: str, document: dict[str, Any]) -> None:
-    logger.info(
-        "Target: accuracy %.3f with %s, %.3f without: %+.3f%s",
-        *(document["adapted"]["accuracy"], method, document["source_only"]["accuracy"]),
-        *(document["difference"], interval_text(document["interval"], document["n"], "+.3f")),
+    samples, probabilities, known = predicted[kept]
+    true = samples.labels if known else None
+    objective.write_predictions(
+        folder / TARGET_FILE, samples.keys, true, probabilities, samples.classes
     )
+    if not known:
+        return {"adaptation": {"examples": len(samples)}}
+    labels, copies = labels_of(train, LABEL), families(samples.digests)
+    metrics = {
+        name: objective.evaluate(
+            one.samples.labels, one.probabilities, samples.classes, train=labels, families=copies
+        )
+        for name, one in predicted.items()
+    }
+    accuracies = {
+        name: metric_text("accuracy", found["accuracy"]) for name, found in metrics.items()
+    }
+    logger.info(
+        "Accuracy on %s labelled examples of the target: %s; kept: %s",
+        *(len(samples), ", ".join(" ".join(pair) for pair in accuracies.items()), kept),
+    )
+    return {
+        "target": metrics[kept],
+        "adaptation": {"examples": len(samples), "target": metrics},
+    }
+
+
+def oracle(rows: Sequence[Mapping[str, Any]], monitor: str, known: bool) -> dict[str, Any]:
+    """Which epoch was chosen, and which one labels of the target would have chosen.
+
+    Args:
+        rows: One for each epoch, with the monitored metric and "target_accuracy".
+        monitor: The metric that chose.
+        known: Whether the labels of the target are known.
+
+    Returns:
+        Nothing if they are not known.
+    """
+    if not known or not rows:
+        return {}
+    values = [row[monitor] for row in rows]
+    chosen = int(np.argmax(values) if mode(monitor) == "max" else np.argmin(values))
+    best = int(np.argmax([row["target_accuracy"] for row in rows]))
+    found = {
+        name: {key: rows[place][key] for key in ("stage", "epoch", "target_accuracy")}
+        for name, place in (("chosen", chosen), ("by_labels", best))
+    }
+    text = ", ".join(
+        f"{name.replace('_', ' ')} {row['stage']} {row['epoch']} "
+        f"({metric_text('accuracy', row['target_accuracy'])})"
+        for name, row in found.items()
+    )
+    logger.info("Epoch and its accuracy on the target: %s. The latter is an oracle", text)
+    return found

@@ -21,21 +21,9 @@ from keras_transfer.data.table_files import column_names
 from keras_transfer.data.texts import has_labels
 from keras_transfer.errors import BadData, UnknownName
 
-__all__ = [
-    "Drawn",
-    "Target",
-    "check_target",
-    "draw",
-    "places",
-    "read_target",
-    "read_training_target",
-]
+__all__ = ["Drawn", "Target", "draw", "places", "read_target"]
 
 TABLES = (".csv", ".tsv", ".parquet")
-
-COMPARED = "compare all examples without labels by --unlabelled"
-LEARNT = "name the images by a pattern, such as 'DIR/*/*.jpg', which has no labels"
-"""What to do about labels that are no classes: of a comparison, and of a training."""
 
 logger = logging.getLogger("keras_transfer")
 
@@ -59,6 +47,8 @@ def read_target(
     text: str = "",
     keep: Sequence[str] = (),
     unlabelled: bool = False,
+    cures: str = "Leave them out by --classes {common}; or compare all examples without labels by "
+    "--unlabelled, for example where the folders are no classes:",
 ) -> Target:
     """Read the target; nothing is computed or decoded yet.
 
@@ -71,6 +61,7 @@ def read_target(
         text: Name of the column of texts; "": the examples are images.
         keep: Target classes to compare; others are left out. None named: all.
         unlabelled: Read no labels, also where there are some.
+        cures: What to do about classes that the source lacks, after "{common}" is filled in.
 
     Raises:
         BadData: The data cannot be read, or have classes that the source lacks.
@@ -84,40 +75,7 @@ def read_target(
             replace(samples, classes=tuple(classes), labels=np.zeros(len(samples), "int32")), False
         )
     samples = sources.read(data, known=classes, text=text)
-    return Target(_in_order(_kept(samples, keep), classes), True)
-
-
-def read_training_target(
-    data: Any, classes: Sequence[str], *, text: str = "", keep: Sequence[str] = ()
-) -> Target:
-    """Read the target of a training as ``read_target`` does, labels included.
-
-    Args:
-        data: As for ``read_target``.
-        classes: The source's.
-        text: As for ``read_target``.
-        keep: The classes that were asked for, some of which the target may lack; none named: all.
-
-    Raises:
-        BadData: As ``read_target`` does.
-    """
-    if not _has_labels(data, text):
-        return read_target(data, classes, text=text)
-    samples = sources.read(data, known=classes, text=text)
-    if keep:
-        samples = _kept(samples, [name for name in keep if name in samples.classes] or keep)
-    return Target(_in_order(samples, classes, LEARNT), True)
-
-
-def check_target(data: Any) -> None:
-    """Refuse a target that is not there, before anything is read.
-
-    Raises:
-        BadData: The path does not exist, and matches nothing.
-        UnknownName: There is no such scheme.
-    """
-    if not _names_images(data):
-        sources.check_there(data)
+    return Target(_in_order(_kept(samples, keep), classes, cures), True)
 
 
 def _has_labels(data: Any, text: str) -> bool:
@@ -160,7 +118,7 @@ def _kept(samples: Samples, keep: Sequence[str]) -> Samples:
     return samples.take(np.isin(samples.labels, places))
 
 
-def _in_order(samples: Samples, classes: Sequence[str], otherwise: str = COMPARED) -> Samples:
+def _in_order(samples: Samples, classes: Sequence[str], cures: str) -> Samples:
     """The same examples, with the source's class order."""
     present = np.flatnonzero(samples.counts())
     unknown = [place for place in present if samples.classes[place] not in classes]
@@ -168,11 +126,10 @@ def _in_order(samples: Samples, classes: Sequence[str], otherwise: str = COMPARE
         names = [samples.classes[place] for place in present]
         common = ",".join(name for name in names if name in classes)
         known = ", ".join([*classes[:10], "..."][: len(classes)])
-        cure = f"Leave them out by --classes {common}" if common else "No class is in both"
+        cure = cures.format(common=common or "(none is in both)")
         raise BadData(
             f"The target has classes that the source ({known}) lacks; a model of it "
-            f"is wrong on all of their examples. {cure}; or {otherwise}, for example where the "
-            "folders are no classes:",
+            f"is wrong on all of their examples. {cure}",
             [f"{samples.classes[place]} ({samples.counts()[place]:,})" for place in unknown],
         )
     number = {name: place for place, name in enumerate(classes)}

@@ -16,6 +16,7 @@ from keras_transfer.errors import BadConfiguration, BadWeights
 from keras_transfer.methods.feature_adaptation import FeatureAdaptation
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.methods.table import AnyMethod
+from keras_transfer.workflows.adaptation_domain import check_target, read_domain
 from keras_transfer.workflows.candidates import SYNTAX, label, parsed
 from keras_transfer.workflows.finetune import FineTune, Stages, listed
 
@@ -91,9 +92,7 @@ class FeatureExtraction(FineTune):
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, fit, evaluate; everything is written into the directory."""
         if isinstance(self.method, FeatureAdaptation):
-            from keras_transfer.workflows.target_examples import check_method
-
-            check_method(self.method)
+            check_target(self.method)
         return super().train(folder, source)
 
     def _backbone(self, weights: str, learnt: Any) -> keras.Model:
@@ -141,12 +140,10 @@ class FeatureExtraction(FineTune):
         if not isinstance(self.method, FeatureAdaptation):
             return LearnerRunner(setup, stages, folder, self.learner, **how, more=more)
         from keras_transfer.workflows.adapted_learning import AdaptedRunner
-        from keras_transfer.workflows.target_examples import target_examples
 
-        keep, seed = self.data.classes, self.seed
-        target = target_examples(self.method, setup.samples, self.input, keep=keep, seed=seed)
-        given = {"method": self.method, "target": target, **how}
-        return AdaptedRunner(setup, stages, folder, self.learner, **given, more=more)
+        domain = read_domain(self.method, setup.samples, self.input, self.seed, folder)
+        adapted = {"method": self.method, "domain": domain, **how}
+        return AdaptedRunner(setup, stages, folder, self.learner, **adapted, more=more)
 
 
 def _as_method(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class FineTune(Recipe):
             with timed(clock, "evaluation"):
                 metrics = evaluate(folder, samples, self.objectives, runner.predictions())
                 metrics["baselines"] |= runner.baselines()
-                metrics |= runner.target_metrics()
+                metrics |= runner.further_metrics()
                 if trees is not None:
                     metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:

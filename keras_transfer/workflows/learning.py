@@ -44,7 +44,7 @@ from keras_transfer.workflows.parts import Part, blocks_of, preprocessing_of
 from keras_transfer.workflows.solving import labelled_features
 from keras_transfer.workflows.stage_runner import Setup, StageRunner
 
-__all__ = ["LearnerRunner"]
+__all__ = ["LearnerRunner", "answers"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -160,8 +160,11 @@ class LearnerRunner(StageRunner):
         return of_parts[0]._replace(features=features)
 
     def _evaluation(self, samples: Samples) -> tf.data.Dataset:
-        features = np.concatenate([part.features(samples) for part in self.parts], axis=-1)
-        return tf.data.Dataset.from_tensor_slices(features).batch(BATCH)
+        return tf.data.Dataset.from_tensor_slices(self._features(samples)).batch(BATCH)
+
+    def _features(self, samples: Samples) -> np.ndarray:
+        """(n, channels) float32 of all backbones side by side."""
+        return np.concatenate([part.features(samples) for part in self.parts], axis=-1)
 
     def _fitted(self, name: str, parameters: Mapping[str, Any], columns: slice) -> Fitted:
         seed = seeds.stream(self.setup.seed, "members")
@@ -173,9 +176,9 @@ class LearnerRunner(StageRunner):
 
     def _plain(self, name: str, parameters: Mapping[str, Any], columns: slice) -> dict[str, Any]:
         """Test metrics of a learner on some columns of the features."""
-        return self._measured(self._fitted(name, parameters, columns).head, columns)
+        return self._test_metrics(self._fitted(name, parameters, columns).head, columns)
 
-    def _measured(self, head: Any, columns: slice) -> dict[str, Any]:
+    def _test_metrics(self, head: Any, columns: slice) -> dict[str, Any]:
         """Test metrics of a fitted learner on some columns of the features."""
         test, counts = self.setup.samples.split("test"), self.setup.train.counts()
         probabilities = self._probabilities(head, test, columns)
@@ -185,10 +188,7 @@ class LearnerRunner(StageRunner):
 
     def _probabilities(self, head: Any, samples: Samples, columns: slice) -> np.ndarray:
         """(n, classes) float64 of a learner on some columns of the features."""
-        width = len(range(*columns.indices(self.examples.features.shape[-1])))
-        batches = self._evaluation(samples).map(lambda features: features[:, columns])
-        logits = predict(_alone(head, width), batches)[LABEL]
-        return np.exp(log_softmax(logits, axis=1))
+        return answers(head, self._features(samples)[:, columns])
 
     def _weights(self, train: Samples) -> np.ndarray:
         """(n,) weights of examples, by their classes and by the data."""
@@ -246,6 +246,13 @@ class LearnerRunner(StageRunner):
 def _no_epochs(epoch: int) -> tf.data.Dataset:
     """A learner is fitted, not trained."""
     raise RuntimeError("a learner has no epochs")
+
+
+def answers(head: Any, features: np.ndarray) -> np.ndarray:
+    """(n, classes) float64 probabilities of a fitted learner for (n, channels) float32 features."""
+    batches = tf.data.Dataset.from_tensor_slices(features).batch(BATCH)
+    logits = predict(_alone(head, features.shape[1]), batches)[LABEL]
+    return np.exp(log_softmax(logits, axis=1))
 
 
 def _alone(head: Any, channels: int) -> keras.Model:

@@ -185,8 +185,8 @@ class StageRunner:
         """Metrics of baselines on the test split, by name."""
         return {}
 
-    def target_metrics(self) -> dict[str, Any]:
-        """Further entries of ``metrics.json``, of a target domain; none without one."""
+    def further_metrics(self) -> dict[str, Any]:
+        """Further entries of ``metrics.json``."""
         return {}
 
     def _stages(self) -> None:

@@ -63,7 +63,7 @@ def runs(source, target, tmp_path_factory):
 
     def run(name):
         if name not in made:
-            method = {"type": name, "target_data": str(target)}
+            method = {"type": name, "target_data": str(target), "keep": "adapted"}
             recipe = RECIPE.changed(data=str(source), method=method)
             made[name] = recipe.run(out=home / name, name="features")
         return made[name]
@@ -83,11 +83,11 @@ def test_what_contrast_costs_is_won_back(runs):
     assert found["method"] == "coral"
     assert plain < 0.8
     assert adapted > plain + 0.15
-    assert found["target"]["difference"] == pytest.approx(adapted - plain)
-    low, high = found["target"]["interval"]
+    assert found["difference"] == pytest.approx(adapted - plain)
+    low, high = found["interval"]
     assert 0 < low < adapted - plain < high
     assert run.metrics["target"] == found["target"]["adapted"]
-    assert run.metrics["target"]["n"] == 44
+    assert run.metrics["target"]["n"] == found["examples"] == 44
     assert run.metrics["baselines"]["source_only"]["n"] == run.metrics["test"]["n"] == 11
 
 
@@ -147,36 +147,32 @@ def table_of(folder, path, labels=None, swap=False):
     return str(path)
 
 
-def test_labels_of_the_target_do_not_touch_the_model(source, target, tmp_path, caplog):
+def test_labels_of_the_target_do_not_touch_the_model(source, target, tmp_path):
     """JDA assigns classes to target rows itself."""
-    caplog.set_level(logging.INFO, "keras_transfer")
-    tables = [
-        table_of(target, tmp_path / "right.csv"),
-        table_of(target, tmp_path / "wrong.csv", swap=True),
-        table_of(target, tmp_path / "none.csv", labels=False),
-    ]
-    right, wrong, none = (
+    right, wrong = (
         RECIPE.run(
             str(source),
-            transform={"type": "jda", "target_data": table},
-            out=tmp_path / str(number),
+            transform={
+                "type": "jda",
+                "target_data": table_of(target, tmp_path / f"{swap}.csv", swap=swap),
+                "keep": "adapted",
+            },
+            out=tmp_path / str(swap),
             name="features",
         )
-        for number, table in enumerate(tables)
+        for swap in (False, True)
     )
-    for other in (wrong, none):
-        for one, same in zip(weights_of(right), weights_of(other), strict=True):
-            assert np.array_equal(one, same)
+    for one, same in zip(weights_of(right), weights_of(wrong), strict=True):
+        assert np.array_equal(one, same)
     assert wrong.metrics["target"] != right.metrics["target"]
-    assert "target" not in none.metrics
-    assert none.metrics["adaptation"] == {"method": "jda", "target": {"n": 44}}
-    assert "it has no labels, so nothing is measured there" in caplog.text
+    assert wrong.metrics["adaptation"]["values"] == right.metrics["adaptation"]["values"]
 
 
 def test_an_interrupted_run_ends_as_one_that_was_not(runs, source, target, tmp_path, monkeypatch):
     from keras_transfer.workflows import learning
 
-    recipe = RECIPE.changed(data=str(source), method={"type": "coral", "target_data": str(target)})
+    method = {"type": "coral", "target_data": str(target), "keep": "adapted"}
+    recipe = RECIPE.changed(data=str(source), method=method)
 
     def stop(path, model):
         raise KeyboardInterrupt
@@ -194,26 +190,21 @@ def test_an_interrupted_run_ends_as_one_that_was_not(runs, source, target, tmp_p
         assert np.array_equal(one, same)
 
 
-def test_a_few_labels_of_the_target_are_learnt_from_and_not_evaluated(source, target, tmp_path):
-    method = {"type": "coral", "target_data": str(target), "target_labels": 3}
-    run = RECIPE.run(str(source), method=method, out=tmp_path / "run", name="features")
-
-    saved = read_predictions(run.folder / "predictions_target.csv")
-    assert np.bincount(saved.true).tolist() == [13, 9, 13]
-    assert run.metrics["target"]["n"] == 35
-
-
-def test_what_the_source_has_too_is_left_out(source, target, tmp_path, caplog):
+def test_a_few_labels_are_learnt_from_and_what_the_source_has_too_is_left_out(
+    source, target, tmp_path, caplog
+):
     caplog.set_level(logging.INFO, "keras_transfer")
     mixed = rewritten(target, tmp_path / "mixed", lambda pixels: pixels)
     (mixed / "red/extra.png").write_bytes((source / "red/0.png").read_bytes())
     (mixed / "red/again.png").write_bytes((mixed / "red/1.png").read_bytes())
     (mixed / "red/broken.png").write_bytes(b"no image")
-    method = CORAL(target_data=str(mixed))
+    method = CORAL(target_data=str(mixed), target_labels=3)
     run = RECIPE.run(str(source), transform=method, out=tmp_path / "run", name="features")
 
-    assert run.metrics["target"]["n"] == 44
-    said = "44 examples, with labels; left out: 1 cannot be used, 1 are of the source, 1 are copies"
+    saved = read_predictions(run.folder / "predictions_target.csv")
+    assert np.bincount(saved.true).tolist() == [13, 9, 13]
+    assert run.metrics["target"]["n"] == 35
+    said = "left out: 1 that cannot be used, 1 copies, 1 that the source has too"
     assert said in caplog.text
 
 
@@ -223,14 +214,11 @@ def test_a_class_that_the_source_lacks_is_refused_before_anything_is_fitted(
     other = rewritten(target, tmp_path / "other", lambda pixels: pixels)
     (other / "green").rename(other / "yellow")
     method = CORAL(target_data=str(other))
-    with pytest.raises(BadData, match=r"lacks.*--classes blue,red.*'DIR/\*/\*.jpg'") as error:
+    with pytest.raises(BadData, match=r"lacks.*Leave them out, or add them to") as error:
         RECIPE.run(str(source), method=method, out=tmp_path / "run", name="features")
 
     assert error.value.offenders == ["yellow (12)"]
     assert not (tmp_path / "run/history.csv").exists()
-    named = RECIPE.changed(method=method, classes=("blue", "red"))
-    run = named.run(str(source), out=tmp_path / "named", name="features")
-    assert run.metrics["target"]["n"] == 32
 
 
 @pytest.mark.parametrize(
@@ -252,7 +240,7 @@ def test_a_target_that_is_not_there_is_refused_before_the_data_are_read(
 @pytest.mark.parametrize(
     ("labels", "method", "message"),
     [
-        (None, {"target_labels": 12}, r"too few.*green \(12\)"),
+        (None, {"target_labels": 13}, "fewer target examples.*green: 12"),
         (False, {"target_labels": 1}, "has no labels"),
     ],
 )
@@ -265,8 +253,37 @@ def test_labels_that_are_not_there_are_refused(labels, method, message, source, 
 
 def test_nothing_is_left_of_the_source_itself(source, tmp_path):
     recipe = RECIPE.changed(method=TCA(target_data=str(source)))
-    with pytest.raises(BadData, match=r"0 of 44 target examples.* 44 are of the source"):
+    with pytest.raises(BadData, match="has 0 examples of its own"):
         recipe.run(str(source), out=tmp_path / "run", name="features")
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        "source",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("reverse_validation", "importance_weighted", "deep_embedded")
+        ),
+    ],
+)
+def test_the_model_without_adaptation_is_kept_where_it_seems_better(
+    criterion, source, target, tmp_path, caplog
+):
+    method = {"type": "jda", "target_data": str(target), "choose_by": criterion}
+    run = RECIPE.run(str(source), method=method, out=tmp_path / "run", name="features")
+    found = run.metrics["adaptation"]
+    values, baselines = found["values"], run.metrics["baselines"]
+    kept = "adapted" if values["adapted"] > values["source_only"] else "source_only"
+
+    assert found["kept"] == kept
+    assert run.metrics["target"] == found["target"][kept]
+    assert ("Warning" in caplog.text) == (kept == "source_only")
+    if criterion == "source":  # perfect without JDA
+        assert values["source_only"] == 1
+        assert kept == "source_only"
+        assert run.metrics["test"]["accuracy"] == baselines["source_only"]["accuracy"]
+        assert "transform" not in {layer.name for layer in run.model.layers}
 
 
 @pytest.mark.parametrize(
@@ -306,23 +323,25 @@ def test_layers_that_train_do_not_take_transformed_features():
         Classify(data="d", backbone="vgg16", method="coral")
 
 
-def test_texts_are_adapted_too(tmp_path):
-    def table(name, *words):
-        lines = [f"{word} {n}\t{i}" for n in range(12) for i, word in enumerate(words)]
-        (tmp_path / name).write_text("text\tlabel\n" + "\n".join(lines) + "\n")
-        return str(tmp_path / name)
-
+def test_texts_without_labels_are_adapted_to(tmp_path):
+    rows = [f"{word} film {n}\t{label}" for n in range(12) for label, word in enumerate("ab")]
+    (tmp_path / "films.tsv").write_text("text\tlabel\n" + "\n".join(rows) + "\n")
+    books = [f"{word} book {n}" for n in range(12) for word in "ab"]
+    (tmp_path / "books.tsv").write_text("text\n" + "\n".join(books) + "\n")
     recipe = FeatureExtraction(
-        data=table("films.tsv", "bad film", "good film"),
+        data=str(tmp_path / "films.tsv"),
         backbone="transformer_tiny",
         length=8,
         split=Split(val=0.25, test=0.25),
-        transform=CORAL(target_data=table("books.tsv", "bad book", "good book")),
+        transform=CORAL(target_data=str(tmp_path / "books.tsv")),
     )
     run = recipe.run(out=tmp_path / "run", name="texts")
+    found = run.metrics["adaptation"]
 
-    assert run.metrics["target"]["n"] == 24
-    assert run.predict(["good book 3"])[0].top(1)[0][0] in ("0", "1")
+    assert found["examples"] == 24
+    assert not {"target", "difference"} & {*run.metrics, *found}
+    assert set(found["values"]) == {"adapted", "source_only"}
+    assert run.predict(["a book 3"])[0].top(1)[0][0] in ("0", "1")
 
 
 @pytest.mark.slow
