@@ -11,6 +11,7 @@ from keras_transfer.config.adaptation_checks import (
     adapted_objective,
 )
 from keras_transfer.config.backbone_checks import auto_backbone
+from keras_transfer.config.learner_checks import needs_learner
 from keras_transfer.config.rule import Rule, broken
 from keras_transfer.config.solver_checks import solver, solver_alone
 from keras_transfer.config.stage_rules import STAGE_RULES
@@ -207,6 +208,12 @@ RECIPE_RULES: tuple[Rule, ...] = (
             {"method": "deep_coral", "units": (8,), **others}
             for others in ({"monitor": "val_label_accuracy"}, {"stage.soup": 2})
         ],
+    ),
+    Rule(
+        ("method",),
+        "some methods adapt frozen features, which a classical learner is fitted to",
+        needs_learner,
+        [{"method": name} for name in ("tca", "coral", "kmm")],
     ),
     Rule(
         ("solver", "units", "engine", "objective", "method", "imbalance"),
