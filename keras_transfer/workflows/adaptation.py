@@ -5,11 +5,10 @@ Imported when a run begins, not before: it needs TensorFlow.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import softmax
@@ -24,6 +23,8 @@ from keras_transfer.methods.adaptation import Adaptation
 from keras_transfer.networks.keras_files import load_keras_weights
 from keras_transfer.networks.network import FEATURE_OUTPUT
 from keras_transfer.training.resume import save_model
+from keras_transfer.workflows.adaptation_choice import Kept, choose
+from keras_transfer.workflows.adaptation_gain import accuracy_gain
 from keras_transfer.workflows.adaptation_metrics import Predicted, adaptation_metrics, oracle
 from keras_transfer.workflows.adapted_targets import AdaptedTargets
 from keras_transfer.workflows.domain_target import places
@@ -31,12 +32,8 @@ from keras_transfer.workflows.stage_runner import Setup, StageRunner
 
 __all__ = ["AdaptationRunner"]
 
-logger = logging.getLogger("keras_transfer")
-
 EXAMPLES = 2_000
 """Most examples of each domain by which an epoch, and the model, are chosen."""
-
-Kept = Literal["adapted", "source_only"]
 
 
 class _Computed(NamedTuple):
@@ -76,25 +73,27 @@ class AdaptationRunner(StageRunner):
         self.method, self.domain, self.baseline = method, setup.targets.domain, baseline
         val = setup.samples.split("val")
         self.val = val.take(places(val, EXAMPLES, setup.seed))
-        target = self.domain.samples
-        self.chosen_by = target.take(places(target, EXAMPLES, setup.seed))
-        self.values: dict[str, float] = {}
-        self.predicted: dict[str, Predicted] = {}
+        judged = self.domain.judged
+        self.chosen_by = judged.take(places(judged, EXAMPLES, setup.seed))
+        self.values: dict[Kept, float] = {}
+        self.predicted: dict[Kept, Predicted] = {}
 
     def further_metrics(self) -> dict[str, Any]:
         """Metrics on the target, and what the choice of the model rests on."""
         (objective,) = self.setup.targets.objectives.values()
-        document = adaptation_metrics(
+        found = adaptation_metrics(
             self.folder, objective, self.setup.train, self.predicted, self.kept
         )
-        document["adaptation"] |= {
-            "method": self.method.type,
-            "choose_by": self.method.choose_by,
-            "values": self.values,
-            "kept": self.kept,
-            "oracle": oracle(self.trainer.done["rows"], self.setup.monitor, self.domain.known),
-        }
-        return document
+        document = found["adaptation"]
+        document |= {"method": self.method.type, "choose_by": self.method.choose_by}
+        document |= {"values": self.values, "kept": self.kept}
+        document["oracle"] = oracle(
+            self.trainer.done["rows"], self.setup.monitor, self.domain.known
+        )
+        if self.domain.known:
+            plain, adapted = (self.predicted[name] for name in ("source_only", "adapted"))
+            document |= accuracy_gain(plain.samples, plain.probabilities, adapted.probabilities)
+        return found
 
     def _batches(self, index: int, extractor: FeatureExtractor | None) -> StageBatches:
         batches = replace(super()._batches(index, extractor), measure=self._measure)
@@ -129,9 +128,7 @@ class AdaptationRunner(StageRunner):
         self._judge("adapted")
         load_keras_weights(self.network.predictor, self.baseline / "best.keras")
         self._judge("source_only")
-        better = self.values["adapted"] > self.values["source_only"]
-        self.kept = "adapted" if better or self.method.keep == "adapted" else "source_only"
-        self._tell(better)
+        self.kept = choose(self.method, self.values)
         if self.kept == "adapted":
             self.trainer.load_best()
         # Also if the file holds it: a run that was killed here may have written the other one.
@@ -151,21 +148,3 @@ class AdaptationRunner(StageRunner):
         last = len(self.stages) - 1
         extractor = self._extractors([self._cut(self.stages[last])]).of(0)
         self.batches = self._batches(last, extractor)
-
-    def _tell(self, better: bool) -> None:
-        values = ", ".join(f"{name} {value:.4g}" for name, value in self.values.items())
-        text = f"{self.method.choose_by}, without labels of the target: {values}"
-        if better:
-            logger.info("%s. The adapted model is kept", text)
-        elif self.kept == "adapted":
-            logger.warning(
-                "Warning: %s. By that the adapted model is not better; it is kept, as keep = "
-                "adapted asks for",
-                text,
-            )
-        else:
-            logger.warning(
-                "Warning: %s. By that %s did not help, so the model without adaptation is kept. "
-                "Try another method or weight, or --keep adapted",
-                *(text, self.method.type),
-            )
