@@ -17,6 +17,15 @@ from keras_transfer.inputs.image import Augment, Image
 from keras_transfer.inputs.text import Text
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.distill import Distill
+from keras_transfer.methods.feature_adaptation import (
+    CORAL,
+    JDA,
+    KLIEP,
+    KMM,
+    TCA,
+    DomainStandardization,
+    SubspaceAlignment,
+)
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
@@ -35,6 +44,11 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CORAL",
+    "JDA",
+    "KLIEP",
+    "KMM",
+    "TCA",
     "Augment",
     "Average",
     "Backbone",
@@ -48,6 +62,7 @@ __all__ = [
     "Classify",
     "Data",
     "Distill",
+    "DomainStandardization",
     "Export",
     "FeatureExtraction",
     "FeatureExtractor",
@@ -63,6 +78,7 @@ __all__ = [
     "Runtime",
     "Split",
     "Stage",
+    "SubspaceAlignment",
     "Supervised",
     "Text",
     "TransferError",
