@@ -15,6 +15,7 @@ from keras_transfer.errors import (
 from keras_transfer.exports import Export, export
 from keras_transfer.inputs.image import Augment, Image
 from keras_transfer.inputs.text import Text
+from keras_transfer.methods.adversarial import CDAN, DANN, AdversarialAutoencoder
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.feature_adaptation import (
@@ -26,6 +27,8 @@ from keras_transfer.methods.feature_adaptation import (
     DomainStandardization,
     SubspaceAlignment,
 )
+from keras_transfer.methods.matching import DAN, JAN, DeepCORAL
+from keras_transfer.methods.self_training import MCC, EntropyMinimization, PseudoLabels
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
@@ -44,11 +47,17 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CDAN",
     "CORAL",
+    "DAN",
+    "DANN",
+    "JAN",
     "JDA",
     "KLIEP",
     "KMM",
+    "MCC",
     "TCA",
+    "AdversarialAutoencoder",
     "Augment",
     "Average",
     "Backbone",
@@ -61,8 +70,10 @@ __all__ = [
     "Classification",
     "Classify",
     "Data",
+    "DeepCORAL",
     "Distill",
     "DomainStandardization",
+    "EntropyMinimization",
     "Export",
     "FeatureExtraction",
     "FeatureExtractor",
@@ -73,6 +84,7 @@ __all__ = [
     "Learner",
     "MultiLabel",
     "Optimizer",
+    "PseudoLabels",
     "Regression",
     "Run",
     "Runtime",

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "keras_transfer"
 LAYERS = [
     {"csv_cells"},
     {"errors", "seeds", "quiet", "cache", "group", "atomic"},
-    {"tables", "checksums", "clock"},
+    {"tables", "checksums", "clock", "hdf5_checks"},
     {"data", "networks"},
     {"evaluation"},
     {"domains", "inputs", "objectives", "features"},
@@ -190,6 +190,8 @@ def settings_below(group, path=()):
 
     for name, field in group.model_fields.items():
         inner = [one for one in groups_in(field.annotation) if one.section]
+        if (field.json_schema_extra or {}).get("section") == "":  # given with its group only
+            continue
         if not inner and name not in ("type", group.primary):
             yield (*path, name)
         for one in inner:

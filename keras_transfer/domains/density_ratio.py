@@ -20,8 +20,8 @@ GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 overlap; where they do not, it lets the weights of a few rows grow without bound."""
 FOLDS = 5
 ITERATIONS = 1000
-LIMIT = 50.0
-"""Bound of |log w|, so that no weight of a far outlier overflows or is 0."""
+LOWEST = -50.0
+"""Least log w, so that no sum of weights is 0."""
 
 
 # One thread, as in `distances`.
@@ -40,9 +40,12 @@ def density_ratios(
         w(x) = n_source / n_target * P(target | x) / P(source | x)
 
     C is chosen by stratified cross-validation with the log loss, which is lowest for the true
-    odds, that is, for the true ratio. Without ``validation`` the rows of ``source`` are weighted,
-    each by a classifier that was not fitted to it: a classifier knows its own rows as source rows,
-    and would give them weights that are too low.
+    odds, that is, for the true ratio. Weights are truncated at the square root of their number
+    (Ionides, JCGS 2008), so that one outlier does not have all the weight.
+
+    Without ``validation`` the rows of ``source`` are weighted, each by a classifier that was not
+    fitted to it: a classifier knows its own rows as source rows, and would give them weights that
+    are too low.
 
     Args:
         source: (n, channels) float, n >= 2: rows that the classifier learns from.
@@ -52,7 +55,8 @@ def density_ratios(
         seed: Random seed of the folds.
 
     Returns:
-        (n,) or (v,) float64, positive; mean about 1 where the domains overlap.
+        (n,) or (v,) float64, from 0, exclusive, to the square root of their number; mean about 1
+        where the domains overlap.
 
     Raises:
         BadData: See ``feature_pair``.
@@ -73,7 +77,8 @@ def density_ratios(
             validation, _ = feature_pair(validation, target)
             classifier = LogisticRegression(C=c, max_iter=ITERATIONS).fit(scaled, domain)
             logits = classifier.decision_function(scaler.transform(validation))
-    return np.exp(np.clip(logits + np.log(len(source) / len(target)), -LIMIT, LIMIT))
+    logs = logits + np.log(len(source) / len(target))
+    return np.exp(np.clip(logs, LOWEST, np.log(len(logs)) / 2))
 
 
 def _held_out(rows: np.ndarray, domain: np.ndarray, seed: int) -> tuple[float, np.ndarray]:

@@ -46,6 +46,8 @@ BLOCK = 4_000_000
 """Similarities that are in memory at once: 32 MB, for each of a few arrays."""
 FLOOR = 1e-7
 """Least probability in a logarithm, that of Keras: one row with 0 is not an infinite loss."""
+EQUAL = 0.01
+"""Weights whose standard deviation is below this share of their mean count as equal."""
 LOGIT_VARIANCE = 10.0
 """Prior variance of the logits in reverse validation, for any number of features."""
 
@@ -229,17 +231,20 @@ def deep_embedded_risk(weights: np.ndarray, losses: np.ndarray) -> float:
         mean(WL) + eta mean(W) - eta,   eta = -Cov(WL, W) / Var(W)
 
     W_i are the weights, and (WL)_i their products with the losses. The expectation of W is 1, so
-    that eta changes no expectation; this eta makes the variance lowest. 0 for equal weights.
+    that eta changes no expectation; this eta makes the variance lowest. Where weights differ by
+    less than 1 % (standard deviation by mean) there is nothing to gain, and the quotient is mostly
+    rounding errors, of any size: eta is 0.
 
     Args:
         weights: (n,) float, not normalized, n >= 2.
         losses: (n,) float.
     """
-    products = weights * losses
-    deviations = weights - weights.mean()
-    variance = deviations @ deviations
-    eta = -(deviations @ (products - products.mean())) / variance if variance else 0.0
-    return float(products.mean() + eta * (weights.mean() - 1))
+    products, mean = weights * losses, weights.mean()
+    if weights.std() < EQUAL * mean:
+        return float(products.mean())
+    deviations = weights - mean
+    eta = -(deviations @ products) / (deviations @ deviations)
+    return float(products.mean() + eta * (mean - 1))
 
 
 def reverse_validation(evidence: Evidence, fit: Fit | None = None) -> float:
@@ -252,9 +257,9 @@ def reverse_validation(evidence: Evidence, fit: Fit | None = None) -> float:
 
     Ganin et al. (JMLR 17, 2016, section 5.1.1) train the adapted network in reverse, from the
     target with predicted labels to the source without labels. Here features stay as the model has
-    computed them, so this misses whether the same training would also find the way back. As head
-    and features belong together, g is often near the head itself: errors that are linear in the
-    features, such as two classes of the target that have changed places, do not lower the value.
+    computed them, so this misses whether the same training would also find the way back. As the
+    predictions follow from the features, g is often close to the model's own head: two classes of
+    the target that have changed places do not lower the value.
 
     Args:
         evidence: Of the model.

@@ -71,7 +71,12 @@ class Method(Group):
         return 1.0
 
     def extra_outputs(
-        self, features: keras.KerasTensor, logits: keras.KerasTensor, steps: int
+        self,
+        features: keras.KerasTensor,
+        logits: keras.KerasTensor,
+        steps: int,
+        *,
+        pooled: keras.KerasTensor,
     ) -> dict[str, keras.KerasTensor]:
         """The outputs that the method adds, by name; here each is the logits.
 
@@ -79,6 +84,7 @@ class Method(Group):
             features: (batch, channels), what the last layer takes, before any dropout.
             logits: (batch, units) float32, before any activation.
             steps: Number of batches of all stages, for schedules.
+            pooled: (batch, d), what the head takes.
         """
         return dict.fromkeys(self.outputs, logits)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from keras_transfer.errors import UnknownName
+from keras_transfer.methods.adversarial import CDAN, DANN, AdversarialAutoencoder
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.base import Method
 from keras_transfer.methods.distill import Distill
@@ -21,6 +22,8 @@ from keras_transfer.methods.feature_adaptation import (
     DomainStandardization,
     SubspaceAlignment,
 )
+from keras_transfer.methods.matching import DAN, JAN, DeepCORAL
+from keras_transfer.methods.self_training import MCC, EntropyMinimization, PseudoLabels
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.tables import Table
 
@@ -32,6 +35,15 @@ METHODS: Table[type[Method]] = Table(
         "supervised": Supervised,
         "bagging": Bagging,
         "distill": Distill,
+        "dann": DANN,
+        "cdan": CDAN,
+        "deep_coral": DeepCORAL,
+        "dan": DAN,
+        "jan": JAN,
+        "mcc": MCC,
+        "entropy_minimization": EntropyMinimization,
+        "pseudo_labels": PseudoLabels,
+        "adversarial_autoencoder": AdversarialAutoencoder,
         "tca": TCA,
         "jda": JDA,
         "coral": CORAL,

@@ -15,6 +15,7 @@ from keras_transfer.evaluation.layout import metric_text
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.training.monitors import mode
+from keras_transfer.workflows.adaptation_choice import Kept
 
 __all__ = ["TARGET_FILE", "Predicted", "adaptation_metrics", "oracle"]
 
@@ -41,8 +42,8 @@ def adaptation_metrics(
     folder: Path,
     objective: Objective,
     train: Samples,
-    predicted: Mapping[str, Predicted],
-    kept: str,
+    predicted: Mapping[Kept, Predicted],
+    kept: Kept,
 ) -> dict[str, Any]:
     """Write the predictions of the kept model for the target; compute metrics of all models.
 

@@ -79,7 +79,7 @@ class AdaptedRunner(LearnerRunner):
             name: self.scores if name == self.kept else self._probabilities(head, samples, EVERY)
             for name, head in self.heads.items()
         }
-        predicted: dict[str, Predicted] = {
+        predicted: dict[Kept, Predicted] = {
             name: Predicted(samples, one, known) for name, one in scores.items()
         }
         (objective,) = self.setup.targets.objectives.values()

@@ -320,7 +320,7 @@ class StageRunner:
         path, setup = self.folder / "augmented.png", self.setup
         if path.exists() or "pixels" not in setup.loading.input.spec:
             return
-        given, train = setup.loading.input, setup.targets.train()
+        given, train = setup.loading.input, setup.targets.labelled()
         pixels, labels = first_batch(
             train.samples,
             setup.loading,

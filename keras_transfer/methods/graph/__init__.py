@@ -1,0 +1,1 @@
+"""Losses that run inside a TensorFlow graph; imported by functions only."""
