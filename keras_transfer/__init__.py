@@ -18,6 +18,15 @@ from keras_transfer.inputs.text import Text
 from keras_transfer.methods.adversarial import CDAN, DANN, AdversarialAutoencoder
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.distill import Distill
+from keras_transfer.methods.feature_adaptation import (
+    CORAL,
+    JDA,
+    KLIEP,
+    KMM,
+    TCA,
+    DomainStandardization,
+    SubspaceAlignment,
+)
 from keras_transfer.methods.matching import DAN, JAN, DeepCORAL
 from keras_transfer.methods.self_training import MCC, EntropyMinimization, PseudoLabels
 from keras_transfer.methods.supervised import Supervised
@@ -39,10 +48,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CDAN",
+    "CORAL",
     "DAN",
     "DANN",
     "JAN",
+    "JDA",
+    "KLIEP",
+    "KMM",
     "MCC",
+    "TCA",
     "AdversarialAutoencoder",
     "Augment",
     "Average",
@@ -58,6 +72,7 @@ __all__ = [
     "Data",
     "DeepCORAL",
     "Distill",
+    "DomainStandardization",
     "EntropyMinimization",
     "Export",
     "FeatureExtraction",
@@ -75,6 +90,7 @@ __all__ = [
     "Runtime",
     "Split",
     "Stage",
+    "SubspaceAlignment",
     "Supervised",
     "Text",
     "TransferError",

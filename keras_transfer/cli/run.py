@@ -151,7 +151,9 @@ def _main_option(name: str, recipe: Recipe) -> click.Option | None:
 
 
 WORDS: dict[str, Callable[[Any], str]] = {
-    "method": lambda value: ":".join(str(said) for _, said in value),
+    "method": lambda value: (
+        ":".join(str(said) for _, said in value) if value.example else value.type
+    ),
     "baselines": lambda value: ",".join(value) or "none",
     "fuse": lambda value: ",".join(value) or "none",
 }
@@ -184,14 +186,8 @@ def _option(name: str, annotation: Any, text: str | None, section: str) -> click
 
 
 SECTIONS = (
-    "Data",
-    "Network",
-    "Training",
-    "Domain adaptation",
-    "Augmentation",
-    "Imbalance",
-    "Runtime",
-    "Output",
+    *("Data", "Network", "Training", "Domain adaptation"),
+    *("Augmentation", "Imbalance", "Runtime", "Output"),
 )
 
 

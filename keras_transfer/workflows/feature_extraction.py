@@ -16,7 +16,6 @@ from keras_transfer.errors import BadConfiguration, BadWeights
 from keras_transfer.methods.feature_adaptation import FeatureAdaptation
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.methods.table import AnyMethod
-from keras_transfer.workflows.adaptation_domain import check_target, read_domain
 from keras_transfer.workflows.candidates import SYNTAX, label, parsed
 from keras_transfer.workflows.finetune import FineTune, Stages, listed
 
@@ -92,6 +91,8 @@ class FeatureExtraction(FineTune):
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, fit, evaluate; everything is written into the directory."""
         if isinstance(self.method, FeatureAdaptation):
+            from keras_transfer.workflows.adaptation_domain import check_target
+
             check_target(self.method)
         return super().train(folder, source)
 
@@ -139,6 +140,7 @@ class FeatureExtraction(FineTune):
         how["mixed"] = self.fusion == "probabilities"
         if not isinstance(self.method, FeatureAdaptation):
             return LearnerRunner(setup, stages, folder, self.learner, **how, more=more)
+        from keras_transfer.workflows.adaptation_domain import read_domain
         from keras_transfer.workflows.adapted_learning import AdaptedRunner
 
         domain = read_domain(self.method, setup.samples, self.input, self.seed, folder)

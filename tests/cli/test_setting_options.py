@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_transfer import Classify
+from keras_transfer import Classify, FeatureExtraction
 from keras_transfer.cli.run import setting_options
 from keras_transfer.config.tree import nested
 from keras_transfer.objectives.multilabel import MultiLabel
@@ -45,6 +45,15 @@ def test_an_option_of_another_type_shows_the_default_of_that_type():
     assert found["input"].metavar == "image|text"
     assert found["objective"].metavar == "classification|multilabel|regression"
     assert not [name for name, option in found.items() if option.help.startswith("None")]
+
+
+def test_a_method_with_many_settings_is_shown_by_its_name():
+    recipe = FeatureExtraction(data="d", backbone="vgg16", method="tca")
+    found = {option.name: option for option in setting_options(recipe)}
+
+    assert found["method"].help.endswith("[tca]")
+    assert options(method="bagging:3")["method"].help.endswith("[bagging:3]")
+    assert found["n_components"].help.endswith("[none]")
 
 
 def test_a_method_in_one_word_takes_further_settings():

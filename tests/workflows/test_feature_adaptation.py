@@ -323,6 +323,7 @@ def test_layers_that_train_do_not_take_transformed_features():
         Classify(data="d", backbone="vgg16", method="coral")
 
 
+@pytest.mark.slow
 def test_texts_without_labels_are_adapted_to(tmp_path):
     rows = [f"{word} film {n}\t{label}" for n in range(12) for label, word in enumerate("ab")]
     (tmp_path / "films.tsv").write_text("text\tlabel\n" + "\n".join(rows) + "\n")
