@@ -12,6 +12,7 @@ from typing import Any
 from keras_transfer import runs
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
+from keras_transfer.methods.adabn import AdaBN
 from keras_transfer.objectives.outputs import labels_of
 
 __all__ = ["from_scratch", "plain_models", "source_only", "without_method"]
@@ -88,13 +89,17 @@ def source_only(recipe: Any, folder: Path, source: Any) -> None:
         source: The data.
 
     Raises:
-        BadConfiguration: There is no target.
+        BadConfiguration: There is no target, or nothing in the network that the method changes.
         BadData: It does not exist.
         CheckFailed: The run failed.
     """
     from keras_transfer.workflows.adaptation_domain import check_target
 
     check_target(recipe.method)
+    if isinstance(recipe.method, AdaBN):
+        from keras_transfer.training.batch_norm import batch_norms
+
+        batch_norms(recipe.check_network())
     found = without_method(recipe, folder, source)
     if "error" in found:  # nothing to compare with, and the same would come again
         raise CheckFailed(found["error"])
