@@ -10,22 +10,24 @@ without. Then the same is asked of random halves of all that have no shift.
 import argparse
 import csv
 import json
-import os
 import tempfile
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
 
 from benchmarks._report import report
+from benchmarks._shifts import (
+    CLASSES,
+    SHARED,
+    SHIFTS,
+    source_photos,
+    target_photos,
+    write_target,
+)
 from keras_transfer import catalog
 from keras_transfer.quiet import import_tensorflow
 
-SHARED = Path(os.environ.get("KT_SHARED", "../shared"))
-TRAINED = 200
-CLASSES = ("cat", "dog")
 HALVES = 40
 """Random pairs of halves for each size, with labels and without."""
 
@@ -69,10 +71,6 @@ def main() -> None:
     print(alarms)
 
 
-def _files(split, name):
-    return sorted((SHARED / "data/cats_dogs" / split / name).iterdir())
-
-
 def _table(path, rows):
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("path", "label", "split"), *rows])
@@ -81,51 +79,27 @@ def _table(path, rows):
 
 def _manifests(folder):
     """Tables of the source, and of the targets that are photos as they are."""
-    rows, other = [], {"same": [], "mostly_cats": []}
-    for name in CLASSES:
-        files = {split: _files(split, name) for split in ("train", "val", "test")}
-        left, files["train"] = files["train"][TRAINED:], files["train"][:TRAINED]
-        rows += [(path.absolute(), name, split) for split, some in files.items() for path in some]
-        other["same"] += [(path.absolute(), name, "") for path in left]
-        few = left if name == "cat" else left[: len(left) // 5]
-        other["mostly_cats"] += [(path.absolute(), name, "") for path in few]
-    for target, some in other.items():
+    source = source_photos()
+    rows = [
+        (path.absolute(), name, split)
+        for name in CLASSES
+        for split in source
+        for path in source[split][name]
+    ]
+    photos = target_photos()
+    fewer_dogs = {**photos, "dog": photos["dog"][: len(photos["dog"]) // 5]}
+    for target, classes in {"same": photos, "mostly_cats": fewer_dogs}.items():
+        some = [(path.absolute(), name, "") for name, paths in classes.items() for path in paths]
         _table(folder / f"{target}.csv", some)
     return str(_table(folder / "source.csv", rows).absolute())
 
 
-def _night(rng, image):
-    dark = 0.25 * np.asarray(image, float)
-    return Image.fromarray((dark + rng.normal(0, 12, dark.shape)).clip(0, 255).astype("uint8"))
-
-
-def _resized(image):
-    for size in (224, 200, 224):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return image
-
-
 def _targets(folder):
     """The targets, made where they are not photos as they are; all as JPEG or PNG."""
-    changes = {
-        "resized": _resized,
-        "inverted": ImageOps.invert,
-        "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(0.02 * min(image.size))),
-        "night": partial(_night, np.random.default_rng(0)),
-        "edges": lambda image: image.filter(ImageFilter.FIND_EDGES),
-        "jpeg": lambda image: image,
-    }
     yield from (folder / "same.csv", folder / "mostly_cats.csv")
-    for target, change in changes.items():
-        for name in CLASSES:
-            (folder / target / name).mkdir(parents=True)
-            for path in _files("train", name)[TRAINED:]:
-                suffix = ".png" if target == "resized" else ".jpg"
-                quality = {} if suffix == ".png" else {"quality": 5 if target == "jpeg" else 95}
-                with Image.open(path) as image:
-                    changed = change(image.convert("RGB"))
-                changed.save(folder / target / name / f"{path.stem}{suffix}", **quality)
-        yield folder / target
+    photos = target_photos()
+    for shift in SHIFTS:
+        yield write_target(folder / shift, photos, shift)
 
 
 def _row(target, labelled, unlabelled):

@@ -15,8 +15,11 @@ from keras_transfer.errors import (
 from keras_transfer.exports import Export, export
 from keras_transfer.inputs.image import Augment, Image
 from keras_transfer.inputs.text import Text
+from keras_transfer.methods.adversarial import CDAN, DANN, AdversarialAutoencoder
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.distill import Distill
+from keras_transfer.methods.matching import DAN, JAN, DeepCORAL
+from keras_transfer.methods.self_training import MCC, EntropyMinimization, PseudoLabels
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
@@ -35,6 +38,12 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CDAN",
+    "DAN",
+    "DANN",
+    "JAN",
+    "MCC",
+    "AdversarialAutoencoder",
     "Augment",
     "Average",
     "Backbone",
@@ -47,7 +56,9 @@ __all__ = [
     "Classification",
     "Classify",
     "Data",
+    "DeepCORAL",
     "Distill",
+    "EntropyMinimization",
     "Export",
     "FeatureExtraction",
     "FeatureExtractor",
@@ -58,6 +69,7 @@ __all__ = [
     "Learner",
     "MultiLabel",
     "Optimizer",
+    "PseudoLabels",
     "Regression",
     "Run",
     "Runtime",

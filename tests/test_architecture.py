@@ -18,7 +18,7 @@ PACKAGE = ROOT / "keras_transfer"
 LAYERS = [
     {"csv_cells"},
     {"errors", "seeds", "quiet", "cache", "group", "atomic"},
-    {"tables", "checksums", "clock"},
+    {"tables", "checksums", "clock", "hdf5_checks"},
     {"data", "networks"},
     {"evaluation"},
     {"domains", "inputs", "objectives", "features"},

@@ -6,9 +6,12 @@ import pkgutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import benchmarks
+from benchmarks._shifts import SHIFTS, source_photos, target_photos, write_target
 from benchmarks.catsdogs import recipe_stages
 from benchmarks.recipes import NOT_MEASURED, RECIPES, TEACHER, interval
 from benchmarks.scale import LIST_AND_SPLIT, write_manifest
@@ -67,3 +70,36 @@ def test_answers_to_one_example_are_drawn_together():
     # The binomial distribution's own quantiles: 0.9575 and 0.9900 (scipy.stats.binom.ppf).
     assert (low, high) == pytest.approx((0.9575, 0.99), abs=0.003)
     assert interval([dict.fromkeys(run, True)]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_a_shifted_target_has_the_images_and_classes_of_the_photos(shift, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), "uint8")
+    for name in ("cat", "dog"):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.7.png")
+    photos = {name: [tmp_path / f"{name}.7.png"] for name in ("cat", "dog")}
+    first, second = (write_target(tmp_path / f"{i}", photos, shift) for i in (1, 2))
+
+    written = sorted(path.relative_to(first) for path in first.rglob("*.*"))
+    suffix = "png" if shift == "resized" else "jpg"
+    assert [str(path) for path in written] == [f"{name}/{name}.7.{suffix}" for name in photos]
+    for path in written:
+        assert (first / path).read_bytes() == (second / path).read_bytes()
+        with Image.open(first / path) as image:
+            assert image.size == ((224, 224) if shift == "resized" else (40, 30))
+            assert np.abs(np.asarray(image.resize((40, 30)), int) - pixels).mean() > 9
+
+
+@pytest.mark.real_data
+def test_no_photo_of_the_source_is_one_of_the_target(shared_data):
+    def contents(classes):
+        return {path.read_bytes() for paths in classes.values() for path in paths}
+
+    source, target = source_photos(), contents(target_photos())
+    assert {split: len(contents(classes)) for split, classes in source.items()} == {
+        "train": 400,
+        "val": 300,
+        "test": 500,
+    }
+    assert len(target) == 1000
+    assert not any(contents(classes) & target for classes in source.values())

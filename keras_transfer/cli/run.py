@@ -13,12 +13,14 @@ import click
 import yaml
 
 from keras_transfer import catalog
+from keras_transfer.cli.seeds import over_seeds
 from keras_transfer.config.shorthand import SHORTHAND
 from keras_transfer.config.tree import groups_in, leaves, merged, nested, read_options, with_setting
 from keras_transfer.config.upgrade import upgraded
 from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs import interrupted
+from keras_transfer.runs.series import interrupted_series
 from keras_transfer.workflows.recipe import Recipe
 
 __all__ = [
@@ -181,7 +183,16 @@ def _option(name: str, annotation: Any, text: str | None, section: str) -> click
     return SettingOption([flag], metavar=metavar, help=text, section=section)
 
 
-SECTIONS = ("Data", "Network", "Training", "Augmentation", "Imbalance", "Runtime", "Output")
+SECTIONS = (
+    "Data",
+    "Network",
+    "Training",
+    "Domain adaptation",
+    "Augmentation",
+    "Imbalance",
+    "Runtime",
+    "Output",
+)
 
 
 class SectionedCommand(click.Command):
@@ -253,7 +264,9 @@ def _long(settings: dict[str, Any]) -> dict[str, Any]:
 def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
     out, resume, as_json, seeds = (given.pop(key) for key in ("out", "resume", "as_json", "seeds"))
     if seeds is not None:
-        _repeat(name, recipe, given, seeds, out=out, resume=resume, as_json=as_json)
+        base = recipe.stored_in(interrupted_series(name, "seeds", out)) if resume else recipe
+        how = {"out": out, "resume": resume, "as_json": as_json}
+        over_seeds(name, chosen(base, given), seeds, **how)
         return
     # The stored settings are the base: options that are not repeated keep their values.
     base = recipe.stored_in(interrupted(name, out)) if resume else recipe
@@ -261,73 +274,19 @@ def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
     done = recipe.run(out=out, resume=resume, name=name, **settings)
     if as_json:
         splits = {split: done.metrics[split] for split in ("test", "val")}
-        document = {
+        document: dict[str, Any] = {
             "recipe": name,
             "run": str(done.folder),
             "metrics": splits,
             "baselines": done.metrics["baselines"],
             "seconds": done.metadata["seconds"],
         }
+        if "adaptation" in done.metrics:
+            document["adaptation"] = done.metrics["adaptation"]
         json.dump(document, sys.stdout, ensure_ascii=False)
         click.echo()
     else:
         click.echo(done.report())
-
-
-def _repeat(
-    name: str,
-    recipe: Recipe,
-    given: dict[str, Any],
-    seeds: int,
-    *,
-    out: str | None,
-    resume: bool,
-    as_json: bool,
-) -> None:
-    from keras_transfer.runs.series import interrupted_series
-    from keras_transfer.studies.series import repeat
-
-    base = recipe.stored_in(interrupted_series(name, "seeds", out)) if resume else recipe
-    asked: Any = chosen(base, given)
-    folder = repeat(asked, seeds, out=out, resume=resume, name=name)
-    metadata = json.loads((folder / "series.json").read_text(encoding="utf-8"))
-    if as_json:
-        document = {
-            "recipe": name,
-            "run": str(folder),
-            "runs": metadata["runs"],
-            **_spreads(metadata),
-        }
-        click.echo(json.dumps(document, ensure_ascii=False))
-        return
-    click.echo(f"Test split by {seeds} seeds in {folder}")
-    for output, found in metadata.get("outputs", {"": metadata}).items():
-        heading = f"\nOutput {output}\n" if output else ""
-        click.echo(heading + _spread_table(found["metrics"], found["baselines"]))
-
-
-def _spreads(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What ``--json`` prints of a series: metrics of the test split and baselines, by output."""
-    outputs = {
-        name: {"metrics": {"test": found["metrics"]}, "baselines": found["baselines"]}
-        for name, found in metadata.get("outputs", {"": metadata}).items()
-    }
-    return outputs.get("", {"outputs": outputs})
-
-
-def _spread_table(metrics: dict[str, Any], baselines: dict[str, Any]) -> str:
-    """Mean, deviation and interval over the seeds by metric, and the plain baseline's metric."""
-    from keras_transfer.evaluation.layout import aligned, metric_text, title
-
-    ((name, baseline),) = baselines.items()
-    header = ["", "mean", "standard deviation", "95 % interval of the mean", f"baseline ({name})"]
-    rows = [header]
-    for metric, found in metrics.items():
-        low, high = (metric_text(metric, bound) for bound in found["interval"])
-        values = [metric_text(metric, found[key]) for key in ("mean", "std")]
-        beside = metric_text(metric, baseline.get(metric))
-        rows.append([title(metric), *values, f"{low} to {high}", beside])
-    return aligned(rows)
 
 
 def _value(text: Any) -> Any:

@@ -72,7 +72,9 @@ class Data(Group):
     primary: ClassVar[str] = "source"
     section: ClassVar[str] = "Data"
 
-    source: str = Field(description="DIR, FILE.csv, FILE.npz, tfds:NAME or sklearn:digits")
+    source: str = Field(
+        description="DIR, FILE.csv, FILE.npz, FILE.mat:ARRAY, tfds:NAME or sklearn:digits"
+    )
     data_dir: str | None = Field(None, description="folder of prepared TFDS data sets")
     layout: Layout = Field(
         "auto", description="which folders of the data are splits, and which are classes"

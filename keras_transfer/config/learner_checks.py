@@ -6,14 +6,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_transfer.config.stages import Stage
+from keras_transfer.methods.adaptation import DeepAdaptation
+from keras_transfer.methods.feature_adaptation import FeatureAdaptation
+from keras_transfer.methods.table import METHODS
 
-__all__ = ["LEARNT", "learner_problem"]
+__all__ = ["LEARNT", "learner_problem", "needs_learner"]
 
 LEARNT = (Stage("learner", solver="logistic"),)
 """Its only stage: a frozen backbone, and a head that is computed from its features."""
 
 WITHOUT_WEIGHTS = ("knn", "lda", "nearest_mean")
 """Learners that take no weights of examples; a test compares this with ``learners.table``."""
+
+
+def needs_learner(recipe: Any) -> str:
+    """A method that adapts frozen features, where layers are trained."""
+    # Only a FeatureExtraction has a learner.
+    if not isinstance(recipe.method, FeatureAdaptation) or hasattr(recipe, "learner"):
+        return ""
+    deep = [name for name, row in METHODS.items() if issubclass(row, DeepAdaptation)]
+    return (
+        f"method = {recipe.method.type} adapts frozen features, and stages train layers. Use "
+        "FeatureExtraction, as the recipe tca_folder does"
+        + (f"; or a method that trains: {', '.join(deep)}." if deep else ".")
+    )
 
 
 def learner_problem(recipe: Any, fused: Sequence[Any]) -> str:
@@ -30,7 +46,7 @@ def learner_problem(recipe: Any, fused: Sequence[Any]) -> str:
             f"learner = {name} is fitted to frozen features, and stages train layers. Leave stages "
             "out, or use Classify, whose stages may have solver = logistic."
         )
-    if recipe.method.type != "supervised":
+    if recipe.method.type != "supervised" and not isinstance(recipe.method, FeatureAdaptation):
         return (
             f"learner = {name} knows the labels only. Leave method = {recipe.method.type} out, or "
             "use Classify."
@@ -46,7 +62,25 @@ def learner_problem(recipe: Any, fused: Sequence[Any]) -> str:
         )
     if recipe.fusion == "probabilities" and not fused:
         return "fusion = probabilities joins several backbones; name the others by fuse."
+    if isinstance(recipe.method, FeatureAdaptation):
+        return _transform_problem(recipe) or (_fusion_problem(recipe, fused) if fused else "")
     return _fusion_problem(recipe, fused) if fused else ""
+
+
+def _transform_problem(recipe: Any) -> str:
+    name, method = recipe.learner.name, recipe.method
+    if method.weighs and name in WITHOUT_WEIGHTS:
+        return (
+            f"method = {method.type} weights examples, and learner = {name} takes no weights. Use "
+            "logistic_regression, linear_svm, svm or random_forest, or another method, such as "
+            "coral."
+        )
+    if recipe.fusion == "probabilities":
+        return (
+            f"method = {method.type} transforms the features of all networks together, and fusion "
+            "= probabilities has a learner for each. Use fusion = features."
+        )
+    return ""
 
 
 def _fusion_problem(recipe: Any, fused: Sequence[Any]) -> str:

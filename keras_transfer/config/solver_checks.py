@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_transfer.config.recipe_checks import blends, hyperrule, single_class
 from keras_transfer.config.stages import Stage
+from keras_transfer.methods.feature_adaptation import FeatureAdaptation
 
 __all__ = ["resolved", "solver", "solver_alone"]
 
@@ -56,7 +57,7 @@ def _network(recipe: Any) -> str:
             "which takes the features that a frozen backbone computes once. With engine = none "
             "there are none: leave that out."
         )
-    if recipe.method.type not in METHODS:
+    if recipe.method.type not in METHODS and not isinstance(recipe.method, FeatureAdaptation):
         return (
             f"which knows the labels only, and method = {recipe.method.type} adds a term to the "
             "loss. Leave solver out."

@@ -219,7 +219,8 @@ def _classes(
 ) -> tuple[list[str], np.ndarray]:
     """Class names, and the (n,) place of each label among them."""
     if y.dtype.kind == "f":
-        if not (y == np.round(y)).all():
+        # Beyond 2**53 floats skip whole numbers; infinity is no label either.
+        if not ((y == np.round(y)) & (np.abs(y) <= 2**53)).all():
             raise BadData(f"Labels should be whole numbers or names; found {y.dtype} with others.")
         y = y.astype(np.int64)
     if y.dtype.kind not in "iu":

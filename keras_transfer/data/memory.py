@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from keras_transfer.data.batches import Loading, Tensors, as_written
 from keras_transfer.data.samples import CheckResult, Judge, Samples, Store
+from keras_transfer.errors import BadData
 
-__all__ = ["SHARE", "Held", "available", "fits", "held"]
+__all__ = ["SHARE", "Held", "available", "check_fits", "fits", "held"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -61,6 +62,21 @@ def _left_to_container(root: Path) -> list[int]:
 def fits(size: int, share: float = SHARE) -> bool:
     """Whether so many bytes fit into a share of the memory that is free."""
     return size <= share * available()
+
+
+def check_fits(path: Path, size: int) -> None:
+    """Refuse arrays of ``size`` bytes from a file, if they are more than the memory that is free.
+
+    Raises:
+        BadData: They are.
+    """
+    free = available()
+    if size > free:
+        raise BadData(
+            f"{path} holds {size / 1e9:,.1f} GB of arrays, and {free / 1e9:,.1f} GB of memory are "
+            "free. Give fewer images, or a folder of image files, which are read as they are "
+            "needed."
+        )
 
 
 class Held:

@@ -17,7 +17,7 @@ from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.tables import Table
 
-__all__ = ["check_there", "describe", "read"]
+__all__ = ["check_there", "describe", "path_of", "read"]
 
 
 class Reading(NamedTuple):
@@ -29,6 +29,7 @@ class Reading(NamedTuple):
         known: Class names of a trained model, if any; then one class is enough.
         columns: Names of the columns that are read as text cells; then there are no classes.
         text: Name of the column of texts, if the examples are texts; "": they are images.
+        array: Name of the array of images in a file of arrays; "": none is named.
     """
 
     data_dir: Path | None = None
@@ -36,6 +37,7 @@ class Reading(NamedTuple):
     known: Collection[str] = ()
     columns: tuple[str, ...] = ()
     text: str = ""
+    array: str = ""
 
 
 Reader = Callable[[str, Reading], Samples]
@@ -58,7 +60,13 @@ def _manifest(path: str, reading: Reading) -> Samples:
 def _npz(path: str, reading: Reading) -> Samples:
     from keras_transfer.data.npz import read_npz
 
-    return read_npz(Path(path), reading.known, reading.columns)
+    return read_npz(Path(path), reading.known, reading.columns, reading.array)
+
+
+def _mat(path: str, reading: Reading) -> Samples:
+    from keras_transfer.data.mat import read_mat
+
+    return read_mat(Path(path), reading.known, reading.columns, reading.array)
 
 
 def _sklearn(name: str, reading: Reading) -> Samples:
@@ -78,9 +86,13 @@ SCHEMES: Table[Reader] = Table("source of data", {"sklearn": _sklearn, "tfds": _
 
 ENDINGS: Table[Reader] = Table(
     "kind of data file",
-    {".csv": _manifest, ".tsv": _manifest, ".parquet": _manifest, ".npz": _npz},
+    {".csv": _manifest, ".tsv": _manifest, ".parquet": _manifest, ".npz": _npz, ".mat": _mat},
 )
 """Suffixes of data files."""
+
+# The last colon: that of C: comes before.
+_ARRAY = re.compile(r"(.+\.(?:npz|mat)):([^/\\:]+)", re.IGNORECASE | re.DOTALL)
+"""``FILE.mat:NAME``."""
 
 
 def read(
@@ -95,9 +107,11 @@ def read(
     """Read samples from a path, a name or arrays.
 
     Args:
-        data: ``DIR``, ``FILE.csv``, ``.tsv``, ``.parquet`` or ``.npz``, ``tfds:NAME`` or
-            ``sklearn:NAME`` as string or path; (x, y) arrays; ((x_train, y_train), (x_test,
-            y_test)) as ``keras.datasets`` gives them; or samples, which come back as they are.
+        data: ``DIR``, ``FILE.csv``, ``.tsv``, ``.parquet``, ``.npz`` or ``.mat``,
+            ``FILE.npz:ARRAY`` or ``FILE.mat:ARRAY`` for one of several arrays of images in a file,
+            ``tfds:NAME`` or ``sklearn:NAME`` as string or path; (x, y) arrays; ((x_train,
+            y_train), (x_test, y_test)) as ``keras.datasets`` gives them; or samples, which come
+            back as they are.
         data_dir: Where prepared data sets of tensorflow-datasets lie.
         layout: Which folders of a folder are classes: "split/class", "class/split", "class", or
             "auto" to let their names decide.
@@ -107,7 +121,7 @@ def read(
         text: Name of the column of texts, if the examples are texts; "": they are images.
 
     Raises:
-        UnknownName: No source or layout goes by that name.
+        UnknownName: No source, layout or array in a file goes by that name.
         BadConfiguration: ``data`` is of another type, or ``layout`` is set for other than a folder.
         BadData: The path does not exist, what it names cannot be used, or two classes are one in
             two spellings.
@@ -136,12 +150,28 @@ def check_there(data: Any) -> None:
         BadData: The path does not exist.
         UnknownName: There is no such scheme.
     """
-    if not isinstance(data, str | Path) or os.path.exists(Path(data).expanduser()):
+    if not isinstance(data, str | Path) or os.path.exists(path_of(data)):
         return
     if scheme := _scheme(data):
         _ = SCHEMES[scheme[1]]  # raises UnknownName
     elif str(data):
-        raise BadData(_missing(Path(data).expanduser()))
+        raise BadData(_missing(path_of(data)))
+
+
+def path_of(data: str | Path) -> Path:
+    """The file or folder that a path, or a string such as ``FILE.mat:ARRAY``, names.
+
+    For a string such as tfds:NAME, which names none, it is a path that does not exist.
+    """
+    return _parted(data)[0]
+
+
+def _parted(data: str | Path) -> tuple[Path, str]:
+    """The file or folder, and the name of the array in it that is meant; "" if none is."""
+    path = Path(data).expanduser()
+    # A file that has such a name comes first.
+    array = None if os.path.exists(path) else _ARRAY.fullmatch(str(path))
+    return (Path(array[1]), array[2]) if array else (path, "")
 
 
 def _scheme(data: str | Path) -> re.Match[str] | None:
@@ -174,7 +204,7 @@ def _named(data: Any, reading: Reading) -> Samples:
         )
     exists = os.path.exists(data)  # unlike Path.exists, False for a name that is too long
     scheme = _scheme(data)
-    path = Path(data).expanduser()
+    path, array = _parted(data)
     if reading.layout != "auto" and not os.path.isdir(path):
         raise BadConfiguration(
             f"layout = {reading.layout} is for folders of classes, but {str(data)!r:.200} is no "
@@ -194,7 +224,8 @@ def _named(data: Any, reading: Reading) -> Samples:
             f"{path} holds tables of texts, and the input is images. Choose a network for texts, "
             "e.g. --backbone transformer_small --input text."
         )
-    return (_folder if path.is_dir() else ENDINGS[path.suffix.lower()])(str(path), reading)
+    read_path = _folder if path.is_dir() else ENDINGS[path.suffix.lower()]
+    return read_path(str(path), reading._replace(array=array))
 
 
 def _arrays(
@@ -217,7 +248,7 @@ def _missing(path: Path) -> str:
     if near:
         return f"{shown} does not exist. Did you mean {path.parent / near[0]}?"
     return (
-        f"{shown} does not exist. Data are a folder, a .csv, .tsv, .parquet or .npz file, "
+        f"{shown} does not exist. Data are a folder, a .csv, .tsv, .parquet, .npz or .mat file, "
         "tfds:NAME or sklearn:NAME."
     )
 

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.special import entr
 
-from keras_transfer.domains.checks import check_classes, check_probabilities
+from keras_transfer.domains.checks import check_labelled, check_probabilities
 from keras_transfer.evaluation.intervals import CHUNK, DRAWS, draw_weights, quantile_interval
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "average_thresholded_confidence",
     "difference_of_confidences",
     "mean_entropy",
+    "row_entropies",
 ]
 
 Score = Literal["negative_entropy", "max_confidence"]
@@ -80,7 +81,7 @@ def average_thresholded_confidence(
     """
     source, wrong, target = _checked(source_probabilities, source_labels, target_probabilities)
     of_source, of_target = (
-        -_entropy(table) if score == "negative_entropy" else table.max(axis=1)
+        -row_entropies(table) if score == "negative_entropy" else table.max(axis=1)
         for table in (source, target)
     )
     order, target_order = of_source.argsort(kind="stable"), of_target.argsort(kind="stable")
@@ -180,23 +181,28 @@ def mean_entropy(probabilities: np.ndarray, *, draws: int = DRAWS, seed: int = 0
         BadData: There are no examples.
         CheckFailed: Rows are no probabilities.
     """
-    return _mean(_entropy(check_probabilities("classifier", probabilities, None)), draws, seed)
+    return _mean(row_entropies(check_probabilities("classifier", probabilities, None)), draws, seed)
 
 
 def _checked(
     source: np.ndarray, labels: np.ndarray, target: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Source probabilities, (n,) float 1 where the prediction is wrong, target probabilities."""
-    source = check_probabilities("source", source, None)
+    source, labels = check_labelled("source", source, labels)
     target = check_probabilities("target", target, source.shape[1])
-    labels = check_classes("source labels", labels, source.shape[1])
-    if len(labels) != len(source):
-        raise ValueError(f"{len(labels)} labels and {len(source)} predictions")
     return source, (source.argmax(axis=1) != labels).astype(float), target
 
 
-def _entropy(probabilities: np.ndarray) -> np.ndarray:
-    return entr(probabilities).sum(axis=1)
+def row_entropies(probabilities: np.ndarray) -> np.ndarray:
+    """Entropy -sum of p log p over the last axis, in nats.
+
+    Args:
+        probabilities: (..., classes) float.
+
+    Returns:
+        (...) float.
+    """
+    return entr(probabilities).sum(axis=-1)
 
 
 def _cumulated(weights: np.ndarray) -> np.ndarray:

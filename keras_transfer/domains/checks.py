@@ -6,7 +6,13 @@ import numpy as np
 
 from keras_transfer.errors import BadData, CheckFailed
 
-__all__ = ["MIN_EXAMPLES", "check_classes", "check_probabilities", "feature_pair"]
+__all__ = [
+    "MIN_EXAMPLES",
+    "check_classes",
+    "check_labelled",
+    "check_probabilities",
+    "feature_pair",
+]
 
 MIN_EXAMPLES = 20
 """Examples that each domain, or each class of both, needs for a comparison of features."""
@@ -102,3 +108,24 @@ def check_classes(name: str, numbers: np.ndarray, classes: int) -> np.ndarray:
             "examples whose class is not known."
         )
     return numbers.astype("int64")
+
+
+def check_labelled(
+    name: str, probabilities: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities as float64 and labels as integers of the same examples, once both are valid.
+
+    Args:
+        name: Whose they are, for the message.
+        probabilities: (n, classes) float.
+        labels: (n,) int.
+
+    Raises:
+        BadData: There is no example, or a label is not from 0 to ``classes`` - 1.
+        CheckFailed: Rows are no probabilities.
+    """
+    table = check_probabilities(name, probabilities, None)
+    labels = check_classes(f"{name} labels", labels, table.shape[1])
+    if len(labels) != len(table):
+        raise ValueError(f"{len(labels)} labels and {len(table)} predictions")
+    return table, labels

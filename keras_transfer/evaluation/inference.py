@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -15,7 +15,10 @@ from tqdm import tqdm
 
 from keras_transfer.tables import Table
 
-__all__ = ["ACTIVATIONS", "agree", "predict", "probabilities"]
+__all__ = ["ACTIVATIONS", "agree", "collected", "compiled", "predict", "probabilities"]
+
+Forward = Callable[[Any], Mapping[str, tf.Tensor]]
+"""From a batch of inputs to outputs by name."""
 
 ACTIVATIONS: Table[Callable[[np.ndarray], np.ndarray]] = Table(
     "activation",
@@ -43,17 +46,32 @@ def predict(
     Returns:
         (n, ...) float64 outputs by name: logits, before any activation.
     """
+    forward = compiled(model) if graph else functools.partial(model, training=False)
+    return collected(forward, batches, title)
+
+
+def compiled(model: keras.Model) -> Forward:
+    """A network's inference as a graph, which is traced at the first batch."""
     # Not model.predict, which keeps a graph on the model and shows a progress bar of its own.
-    forward = functools.partial(model, training=False)
-    forward = tf.function(forward) if graph else forward
+    return tf.function(functools.partial(model, training=False))
+
+
+def collected(forward: Forward, batches: Iterable[Any], title: str = "") -> dict[str, np.ndarray]:
+    """Run a network over batches, as ``predict`` does.
+
+    Args:
+        forward: As ``compiled`` gives it.
+        batches: As for ``predict``, and so is ``title``.
+        title: Title of the progress bar.
+    """
     # disable=None: no bar where stderr is no terminal.
     bar = tqdm(batches, desc=title, leave=False, disable=None, file=sys.stderr)
     first = (batch[0] if isinstance(batch, tuple) else batch for batch in bar)
-    collected = [{name: x.numpy() for name, x in forward(inputs).items()} for inputs in first]
+    outputs = [{name: x.numpy() for name, x in forward(inputs).items()} for inputs in first]
     return {
         # float64, so that metrics of the arrays equal those of the file.
-        name: np.concatenate([outputs[name] for outputs in collected]).astype("float64")
-        for name in collected[0]
+        name: np.concatenate([batch[name] for batch in outputs]).astype("float64")
+        for name in outputs[0]
     }
 
 

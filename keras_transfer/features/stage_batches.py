@@ -61,12 +61,14 @@ class StageBatches:
         train: From the number of the first epoch, from 0, to the batches of all epochs from it on.
         val: Validation batches of each epoch.
         evaluation: From samples to their batches, in order.
+        measure: Further metrics of an epoch by name; None: there are none.
     """
 
     model: keras.Model | None
     train: Callable[[int], tf.data.Dataset]
     val: tf.data.Dataset
     evaluation: Callable[[Samples], tf.data.Dataset]
+    measure: Callable[[], dict[str, float]] | None = None
 
 
 def from_examples(

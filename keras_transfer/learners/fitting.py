@@ -18,7 +18,7 @@ from keras_transfer.learners.examples import Examples, folds, subset
 from keras_transfer.learners.heads import KernelHead, LinearHead, Standard
 from keras_transfer.learners.table import LEARNERS, Head, LearnerRow
 
-__all__ = ["Fitted", "check_parameters", "fit_learner"]
+__all__ = ["Fitted", "check_parameters", "fit_learner", "standard_of"]
 
 
 PATIENCE = 2
@@ -104,7 +104,7 @@ def fit_learner(
             much as the others in distances and penalties, however many channels it has.
     """
     learner = LEARNERS[name]
-    standard = _standard(examples, blocks) if learner.standardized else _unchanged(examples)
+    standard = standard_of(examples, blocks) if learner.standardized else _unchanged(examples)
     scaled = examples._replace(features=standard(examples.features))
     few = subset(scaled, seed)
     pairs = [*folds(few, seed, learner.folds)]
@@ -203,7 +203,8 @@ def _fit(learner: LearnerRow, parameters: Mapping[str, Any], examples: Examples,
         return learner.make(**given).fit(rows, labels, **more)
 
 
-def _standard(examples: Examples, blocks: Sequence[int]) -> Standard:
+def standard_of(examples: Examples, blocks: Sequence[int] = ()) -> Standard:
+    """Mean and standard deviation of each channel; ``blocks`` as for ``fit_learner``."""
     views, _, channels = examples.features.shape
     weights = np.tile(examples.weights, views)
     scaler = StandardScaler().fit(examples.features.reshape(-1, channels), sample_weight=weights)

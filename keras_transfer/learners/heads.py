@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 __all__ = [
+    "FeatureMap",
     "KernelHead",
     "LinearHead",
     "MixtureHead",
     "NeighborsHead",
     "Standard",
+    "TransformedHead",
     "TreesHead",
 ]
 
@@ -30,6 +32,10 @@ class Standard(NamedTuple):
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Standardise (..., channels) float; returns float32."""
         return ((features - self.mean) / self.scale).astype("float32")
+
+    def then(self, mean: np.ndarray, scale: np.ndarray | float = 1.0) -> Standard:
+        """Both as one: standardisation of what this one gives."""
+        return Standard(self.mean + self.scale * mean, self.scale * scale)
 
 
 class LinearHead(NamedTuple):
@@ -134,3 +140,31 @@ class MixtureHead(NamedTuple):
     heads: tuple[LinearHead | KernelHead | NeighborsHead | TreesHead, ...]
     channels: tuple[int, ...]
     weights: np.ndarray
+
+
+class FeatureMap(NamedTuple):
+    """What an adapted model does to features before its learner; steps that are None are left out.
+
+    Attributes:
+        standard: Standardisation.
+        unit: Whether each example is scaled to unit length then.
+        kernel: (channels, components) float64 projections of that.
+        unit_after: Whether the projected example is scaled to unit length.
+    """
+
+    standard: Standard | None = None
+    unit: bool = False
+    kernel: np.ndarray | None = None
+    unit_after: bool = False
+
+
+class TransformedHead(NamedTuple):
+    """A learner on transformed features.
+
+    Attributes:
+        map: Applied to every example.
+        head: Takes what it gives.
+    """
+
+    map: FeatureMap
+    head: LinearHead | KernelHead | NeighborsHead | TreesHead

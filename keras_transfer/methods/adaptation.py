@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from keras_transfer.data.samples import DOMAIN
+from keras_transfer.domains.criterion_names import CRITERION_NAMES, CriterionName
 from keras_transfer.group import NonNegative
 from keras_transfer.methods.base import Method
 
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
 
-__all__ = ["Adaptation", "Criterion", "DeepAdaptation", "domain_ids", "weight_field"]
-
-Criterion = Literal[
-    "information_maximization",
-    "entropy",
-    "soft_neighborhood_density",
-    "importance_weighted",
-    "deep_embedded",
-    "reverse_validation",
-    "source",
-]
-"""What chooses without labels of the target; see ``domains.selection``."""
+__all__ = ["Adaptation", "DeepAdaptation", "domain_ids", "weight_field"]
 
 
 class Adaptation(Method):
@@ -43,10 +33,10 @@ class Adaptation(Method):
     target_labels: Annotated[int, Field(ge=0)] = Field(
         0, description="labelled target examples per class, which are used; 0: none"
     )
-    choose_by: Criterion = Field(
+    choose_by: CriterionName = Field(
         "information_maximization",
         description="chooses epoch and model without labels of the target: "
-        + ", ".join(get_args(Criterion)),
+        + ", ".join(CRITERION_NAMES),
     )
     keep: Literal["better", "adapted"] = Field(
         "better",

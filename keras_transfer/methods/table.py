@@ -13,6 +13,15 @@ from keras_transfer.methods.adversarial import CDAN, DANN, AdversarialAutoencode
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.base import Method
 from keras_transfer.methods.distill import Distill
+from keras_transfer.methods.feature_adaptation import (
+    CORAL,
+    JDA,
+    KLIEP,
+    KMM,
+    TCA,
+    DomainStandardization,
+    SubspaceAlignment,
+)
 from keras_transfer.methods.matching import DAN, JAN, DeepCORAL
 from keras_transfer.methods.self_training import MCC, EntropyMinimization, PseudoLabels
 from keras_transfer.methods.supervised import Supervised
@@ -35,6 +44,13 @@ METHODS: Table[type[Method]] = Table(
         "entropy_minimization": EntropyMinimization,
         "pseudo_labels": PseudoLabels,
         "adversarial_autoencoder": AdversarialAutoencoder,
+        "tca": TCA,
+        "jda": JDA,
+        "coral": CORAL,
+        "subspace_alignment": SubspaceAlignment,
+        "domain_standardization": DomainStandardization,
+        "kmm": KMM,
+        "kliep": KLIEP,
     },
 )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.errors import BadWeights, TransferError
+from keras_transfer.hdf5_checks import problem_of
 
 if TYPE_CHECKING:
     import h5py
@@ -128,7 +129,7 @@ def _check_objects(file: h5py.File, path: Path, size: int) -> None:
             if isinstance(node, h5py.Group):
                 groups.append(node)
                 continue
-            if problem := _problem(node):
+            if problem := problem_of(node):
                 raise _refused(path, node, problem)
             declared += node.nbytes
             arrays[h5py.h5o.get_info(node.id).addr] = node
@@ -145,43 +146,6 @@ def _refused(path: Path, node: Any, problem: str) -> BadWeights:
         f"{path} cannot be read as weights: {node.name} {problem:.200}. Weights are numbers that "
         "lie in the file itself; save them again by Keras."
     )
-
-
-def _problem(node: Any) -> str:
-    """Why a dataset is refused; "" if it is not."""
-    import h5py
-
-    if not isinstance(node, h5py.Dataset):
-        return "is a named type, not an array"
-    if node.external:
-        return f"is kept in another file, {node.external[0][0]!r}"
-    if node.is_virtual:
-        return "is put together from other datasets, which may lie in other files"
-    if not _is_number(node.id.get_type()):
-        return f"has the type {node.dtype}, which is no plain number"
-    stored, chunks = node.id.get_storage_size(), node.chunks
-    if chunks is None and stored != node.nbytes:
-        return f"has {stored} bytes where its shape {node.shape} needs {node.nbytes}"
-    # A chunk is decompressed as a whole, even if one number of it is wanted.
-    if chunks is not None and _product(chunks) > max(1, node.size):
-        return f"is kept in pieces of shape {chunks}, larger than its own {node.shape}"
-    return ""
-
-
-def _product(numbers: tuple[int, ...]) -> int:
-    found = 1
-    for number in numbers:
-        found *= number
-    return found
-
-
-def _is_number(kind: Any) -> bool:
-    """Whether a type is one that NumPy writes: a flipped bit may make it, say, big-endian."""
-    from h5py import h5t
-
-    floats = (h5t.IEEE_F16LE, h5t.IEEE_F32LE, h5t.IEEE_F64LE)
-    whole = [getattr(h5t, f"STD_{sign}{bits}LE") for sign in ("I", "U") for bits in (8, 16, 32, 64)]
-    return any(kind.equal(known) for known in (*floats, *whole, h5t.py_create(bool)))
 
 
 def _check_places(path: Path, arrays: Iterable[h5py.Dataset]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.csv_cells import read_cells
 from keras_transfer.data.samples import LABEL, Samples
+from keras_transfer.data.sources import path_of
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.evaluation.layout import metric_text, title
 from keras_transfer.inputs.table import read_input
@@ -115,7 +116,24 @@ class Run(Predictor):
             rows = metrics if multiple and name == "simple" else {name: metrics}
             for row, values in rows.items():
                 lines.append(f"  {row}: {self._headline(values)}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._target_lines()])
+
+    def _target_lines(self) -> list[str]:
+        """What an adaptation gave on the target domain, beside the model without it."""
+        found = self.metrics.get("adaptation")
+        if not found:
+            return []
+        models = found.get("target", {})
+        labelled = "labelled " if models else ""
+        lines = [
+            f"Target domain: {found['examples']:,} {labelled}examples; {found['method']}, "
+            f"chosen by {found['choose_by']} without their labels"
+        ]
+        for name, value in found["values"].items():
+            kept = ", kept" * (name == found["kept"])
+            shown = f": {self._headline(models[name])}" if models else ""
+            lines.append(f"  {name} ({value:.4g}{kept}){shown}")
+        return lines
 
     def _headline(self, metrics: dict[str, Any]) -> str:
         """The main metrics of a baseline in a line."""
@@ -218,7 +236,7 @@ class Run(Predictor):
             raise BadData(f"The examples of the run in {self.folder} were arrays. {cure}")
         where, before = self.settings["data"].get("data_dir"), ""
         began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
-        if not Path(spec).exists() and (began / spec).exists():
+        if not path_of(spec).exists() and path_of(began / spec).exists():
             spec, before = str(began / spec), f"{began}{os.sep}"
         layout = self.settings["data"].get("layout", "auto")
         data_dir = Path(where) if where else None

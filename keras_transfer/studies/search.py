@@ -61,7 +61,7 @@ class Search:
     def __init__(self, recipe: FineTune, name: str, space: Sequence[Setting], folder: Path):
         check_named(recipe.backbone)  # or each trial could have a backbone of its own
         self.recipe, self.name, self.space, self.folder = recipe, name, space, folder
-        self.monitor = recipe.monitor
+        self.monitor = recipe.chosen_by
         self.better = {"min": min, "max": max}[mode(self.monitor)]
         self.optuna = _optuna()
         if not (folder / "search.json").exists():

@@ -62,6 +62,8 @@ def repeat(
             for name in done[0].outputs
         }
         metadata.update(by_output(found, "outputs"))
+        if target := _on_target(done):
+            metadata["target"] = target
     return folder
 
 
@@ -139,6 +141,31 @@ def _spreads(done: Sequence[runs.Run], output: str) -> dict[str, Any]:
         # A mean over the runs that define a metric would be of fewer runs than the others.
         if all(isinstance(number, float) for number in numbers)
     }
+
+
+def _on_target(done: Sequence[runs.Run]) -> dict[str, Any]:
+    """Metrics on the target domain of an adaptation, by model, and the number of runs that kept it.
+
+    "difference" is that of the adapted model and the one without adaptation, run by run.
+    """
+    from keras_transfer.evaluation.comparing import spread
+
+    documents = [run.metrics.get("adaptation", {}) for run in done]
+    if not all("target" in document for document in documents):
+        return {}
+    (objective,) = (output.objective for output in done[0].outputs.values())
+    tables: dict[str, Any] = {}
+    for metric in objective.headline:
+        values = {
+            name: [document["target"][name].get(metric) for document in documents]
+            for name in documents[0]["target"]
+        }
+        if all(isinstance(value, float) for row in values.values() for value in row):
+            pairs = zip(values["adapted"], values["source_only"], strict=True)
+            values["difference"] = [adapted - plain for adapted, plain in pairs]
+            tables[metric] = {name: spread(row) for name, row in values.items()}
+    kept = [document["kept"] for document in documents]
+    return {"metrics": tables, "adapted_kept": kept.count("adapted"), "runs": len(kept)}
 
 
 def mean_baseline(done: Sequence[runs.Run], output: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ __all__ = ["Setting", "read_space", "with_values"]
 
 FORM = "should be KEY=LOW:HIGH, KEY=log:LOW:HIGH or KEY=A,B"
 
-JUDGED_ON = ("data", "seed", "monitor")
+JUDGED_ON = ("data", "seed", "monitor", "choose_by")
 """Settings that change the metric of a trial, so that trials could not be compared."""
 
 PREDICTED = ("", "type", "columns", "separator")
@@ -95,9 +95,9 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
         BadConfiguration: No such form, a range that is none, a value that is not allowed, or a
             setting that is fixed otherwise or changes what trials are judged by.
     """
-    if not recipe.monitor.startswith("val_"):
+    if not recipe.chosen_by.startswith("val_"):
         raise BadConfiguration(
-            f"monitor = {recipe.monitor}: trials are judged on the val split. Use --monitor "
+            f"monitor = {recipe.chosen_by}: trials are judged on the val split. Use --monitor "
             f"{val_monitors(recipe)}."
         )
     if recipe.method.type == "bagging":
@@ -190,12 +190,12 @@ def _changes_metric(setting: Setting, path: Sequence[str], recipe: FineTune) -> 
     if leaf in PREDICTED:
         return "trials that predict something else cannot be compared."
     objective = recipe.objectives[output]
-    total = recipe.monitor == "val_loss"
-    own = total or recipe.monitor == f"val_{output}_loss"
+    total = recipe.chosen_by == "val_loss"
+    own = total or recipe.chosen_by == f"val_{output}_loss"
     changes = own and (leaf in objective.loss_settings or "focal" in setting.values)
     if changes or (total and leaf == "weight" and len(recipe.objectives) > 1):
         others = val_monitors(recipe, loss=False)
-        return f"{leaf} changes {recipe.monitor} itself. Add --monitor {others}."
+        return f"{leaf} changes {recipe.chosen_by} itself. Add --monitor {others}."
     return ""
 
 

@@ -20,6 +20,7 @@ from keras_transfer.training.resume import save_state
 __all__ = [
     "AfterEpoch",
     "BestCheckpoint",
+    "Measure",
     "Progress",
     "RestoreCallbackState",
     "StopOnNaN",
@@ -90,6 +91,25 @@ class BestCheckpoint(keras.callbacks.Callback):
             swap_ema_weights(self.model)
             save_state(self.path, self.kept, {self.monitor: value})
             swap_ema_weights(self.model)
+
+
+class Measure(keras.callbacks.Callback):
+    """Add metrics to those of an epoch; comes before all callbacks that read them.
+
+    Args:
+        measure: Gives the metrics of the model as validation sees it: with moving averages.
+    """
+
+    def __init__(self, measure: Callable[[], dict[str, float]]):
+        super().__init__()
+        self.measure = measure
+
+    def on_epoch_end(self, epoch: int, logs: Log | None = None) -> None:
+        """Measure."""
+        swap_ema_weights(self.model)
+        if logs is not None:
+            logs.update(self.measure())
+        swap_ema_weights(self.model)
 
 
 class StopOnNaN(keras.callbacks.Callback):

@@ -1,12 +1,14 @@
 """Whether a metric is better when larger or smaller.
 
-Imports nothing, so that a wrong name is an error before anything is loaded; Keras would only
+Imports names only, so that a wrong one is an error before anything is loaded; Keras would only
 warn, and keep no model.
 """
 
+from keras_transfer.domains.criterion_names import CRITERION_NAMES
+
 __all__ = ["better", "mode"]
 
-RISING = ("accuracy", "auc", "precision", "recall", "r2_score")
+RISING = ("accuracy", "auc", "precision", "recall", "r2_score", *CRITERION_NAMES)
 """Final words of metric names for which larger is better."""
 
 

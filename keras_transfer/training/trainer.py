@@ -18,6 +18,7 @@ from keras_transfer.networks.network import Network
 from keras_transfer.training.callbacks import (
     AfterEpoch,
     BestCheckpoint,
+    Measure,
     Progress,
     RestoreCallbackState,
     StopOnNaN,
@@ -190,7 +191,10 @@ class Trainer:
             logger.info("The optimizer starts with the state of %s variables", count)
 
     def _compile(self, part: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras.Model:
-        fitted = PenaltyFreeValidation(part.input, part.output)
+        # Keras wants a target for each output.
+        known = {term.output for term in self.terms}
+        outputs = {name: output for name, output in part.output.items() if name in known}
+        fitted = PenaltyFreeValidation(part.input, outputs)
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
         if several and fitted.dtype_policy.name == "mixed_float16":
             optimizer = loss_scaling(optimizer)
@@ -262,6 +266,7 @@ class Trainer:
                     # First: BestCheckpoint would take a NaN for the best of the first epoch.
                     StopOnNaN(name),
                     SwapEMAWeights(),
+                    *([] if batches.measure is None else [Measure(batches.measure)]),
                     *stateful,
                     keras.callbacks.TensorBoard(
                         self.folder / "tensorboard" / name, write_graph=False

@@ -16,6 +16,7 @@ from keras_transfer.config.stages import Stage
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.text import Text
+from keras_transfer.methods.adaptation import Adaptation
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.base import Method
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
@@ -26,6 +27,7 @@ from keras_transfer.networks.heads import Head as Layers
 from keras_transfer.networks.heads import build_head
 from keras_transfer.networks.hub_presets import preset_config
 from keras_transfer.networks.network import (
+    FEATURE_OUTPUT,
     Network,
     build_network,
     build_text_network,
@@ -141,6 +143,8 @@ def add_heads(
     features, pooled = (built.model.get_layer(name).output for name in (last, "pool"))
     (logits,) = built.model.output.values()
     extra = method.extra_outputs(features, logits, steps, pooled=pooled)
+    if isinstance(method, Adaptation):  # what chooses without labels of the target reads them
+        extra[FEATURE_OUTPUT] = features
     return with_extra_outputs(built, extra)
 
 

@@ -14,7 +14,7 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.objectives.outputs import labels_of
 
-__all__ = ["from_scratch", "plain_models"]
+__all__ = ["from_scratch", "plain_models", "source_only", "without_method"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -58,14 +58,46 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
     # "none": a comparison trains no comparisons of its own.
     plain: dict[str, Any] = {"monitor": "val_loss", "baselines": ("none",)}
     if recipe.method.outputs:
-        alone, name = recipe.changed(method="supervised", **plain), recipe.method.baseline_name
-        metrics[name] = _metrics(alone, folder / name, samples)
+        metrics[recipe.method.baseline_name] = without_method(recipe, folder, samples)
     if len(recipe.objectives) > 1:
         for name, objective in recipe.objectives.items():
             alone = type(recipe)(**recipe.settings() | {"objective": {name: objective}, **plain})
             known = samples.take(objective.known(labels_of(samples, name).values))
             metrics[f"single_task_{name}"] = _metrics(alone, folder / f"single_{name}", known)
     return metrics
+
+
+def without_method(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
+    """Test metrics of the same recipe without its method, which is run in a folder of the run's.
+
+    Args:
+        recipe: The recipe of the run.
+        folder: The run directory.
+        source: The data, or samples with all their splits.
+    """
+    alone = recipe.changed(method="supervised", monitor="val_loss", baselines=("none",))
+    return _metrics(alone, folder / recipe.method.baseline_name, source)
+
+
+def source_only(recipe: Any, folder: Path, source: Any) -> None:
+    """Run an adaptation's recipe without it, once its target is known to be there.
+
+    Args:
+        recipe: The recipe of the run.
+        folder: The run directory.
+        source: The data.
+
+    Raises:
+        BadConfiguration: There is no target.
+        BadData: It does not exist.
+        CheckFailed: The run failed.
+    """
+    from keras_transfer.workflows.adaptation_domain import check_target
+
+    check_target(recipe.method)
+    found = without_method(recipe, folder, source)
+    if "error" in found:  # nothing to compare with, and the same would come again
+        raise CheckFailed(found["error"])
 
 
 def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:

@@ -47,6 +47,8 @@ def read_target(
     text: str = "",
     keep: Sequence[str] = (),
     unlabelled: bool = False,
+    cures: str = "Leave them out by --classes {common}; or compare all examples without labels by "
+    "--unlabelled, for example where the folders are no classes:",
 ) -> Target:
     """Read the target; nothing is computed or decoded yet.
 
@@ -59,6 +61,7 @@ def read_target(
         text: Name of the column of texts; "": the examples are images.
         keep: Target classes to compare; others are left out. None named: all.
         unlabelled: Read no labels, also where there are some.
+        cures: What to do about classes that the source lacks, after "{common}" is filled in.
 
     Raises:
         BadData: The data cannot be read, or have classes that the source lacks.
@@ -72,7 +75,7 @@ def read_target(
             replace(samples, classes=tuple(classes), labels=np.zeros(len(samples), "int32")), False
         )
     samples = sources.read(data, known=classes, text=text)
-    return Target(_in_order(_kept(samples, keep), classes), True)
+    return Target(_in_order(_kept(samples, keep), classes, cures), True)
 
 
 def _has_labels(data: Any, text: str) -> bool:
@@ -115,7 +118,7 @@ def _kept(samples: Samples, keep: Sequence[str]) -> Samples:
     return samples.take(np.isin(samples.labels, places))
 
 
-def _in_order(samples: Samples, classes: Sequence[str]) -> Samples:
+def _in_order(samples: Samples, classes: Sequence[str], cures: str) -> Samples:
     """The same examples, with the source's class order."""
     present = np.flatnonzero(samples.counts())
     unknown = [place for place in present if samples.classes[place] not in classes]
@@ -123,11 +126,10 @@ def _in_order(samples: Samples, classes: Sequence[str]) -> Samples:
         names = [samples.classes[place] for place in present]
         common = ",".join(name for name in names if name in classes)
         known = ", ".join([*classes[:10], "..."][: len(classes)])
-        cure = f"Leave them out by --classes {common}" if common else "No class is in both"
+        cure = cures.format(common=common or "(none is in both)")
         raise BadData(
             f"The target has classes that the source ({known}) lacks; a model of it "
-            f"is wrong on all of their examples. {cure}; or compare all examples without labels "
-            "by --unlabelled, for example where the folders are no classes:",
+            f"is wrong on all of their examples. {cure}",
             [f"{samples.classes[place]} ({samples.counts()[place]:,})" for place in unknown],
         )
     number = {name: place for place, name in enumerate(classes)}

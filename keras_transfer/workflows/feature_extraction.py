@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PrivateAttr
+from typing_extensions import Self
 
 from keras_transfer.config.groups import Backbone, Learner, LearnerName
 from keras_transfer.config.learner_checks import LEARNT, learner_problem
 from keras_transfer.config.stages import Stage
 from keras_transfer.errors import BadConfiguration, BadWeights
+from keras_transfer.methods.feature_adaptation import FeatureAdaptation
+from keras_transfer.methods.supervised import Supervised
+from keras_transfer.methods.table import AnyMethod
+from keras_transfer.workflows.adaptation_domain import check_target, read_domain
 from keras_transfer.workflows.candidates import SYNTAX, label, parsed
 from keras_transfer.workflows.finetune import FineTune, Stages, listed
 
@@ -28,8 +33,16 @@ class FeatureExtraction(FineTune):
 
     The result is a run like any other: the learner becomes layers behind the backbone, so that
     ``predict``, ``evaluate``, exports and ``serve`` work as with a trained head.
-    ``backbone=("mobilenet_v2", "vgg16")`` is ``backbone="mobilenet_v2", fuse="vgg16"``.
+    ``backbone=("mobilenet_v2", "vgg16")`` is ``backbone="mobilenet_v2", fuse="vgg16"``, and
+    ``transform=TCA(target_data="...")`` is ``method=TCA(target_data="...")``.
     """
+
+    method: AnyMethod = Field(
+        Supervised(),
+        description="supervised, or adaptation to target_data: tca, jda, coral, "
+        "subspace_alignment, domain_standardization, kmm, kliep",
+        json_schema_extra={"section": "Training"},
+    )
 
     stages: Stages = LEARNT
     learner: Learner = Field(
@@ -58,7 +71,11 @@ class FeatureExtraction(FineTune):
         if isinstance(backbone, list | tuple) and backbone:
             first, *more = backbone
             settings = {"fuse": tuple(more), **settings, "backbone": first}
-        return super()._complete(settings)
+        return super()._complete(_as_method(settings))
+
+    def changed(self, **settings: Any) -> Self:
+        """See ``Recipe.changed``."""
+        return super().changed(**_as_method(settings))
 
     @property
     def fused(self) -> list[Backbone]:
@@ -71,6 +88,12 @@ class FeatureExtraction(FineTune):
         reason = learner_problem(self, self.fused)
         if reason:
             raise BadConfiguration(reason)
+
+    def train(self, folder: Path, source: Any) -> dict[str, Any]:
+        """Check, read, fit, evaluate; everything is written into the directory."""
+        if isinstance(self.method, FeatureAdaptation):
+            check_target(self.method)
+        return super().train(folder, source)
 
     def _backbone(self, weights: str, learnt: Any) -> keras.Model:
         from keras_transfer.learners.fitting import check_parameters
@@ -114,4 +137,21 @@ class FeatureExtraction(FineTune):
         ]
         how: dict[str, Any] = {"backbone": self.backbone, "pooling": self.head.pooling}
         how["mixed"] = self.fusion == "probabilities"
-        return LearnerRunner(setup, stages, folder, self.learner, **how, more=more)
+        if not isinstance(self.method, FeatureAdaptation):
+            return LearnerRunner(setup, stages, folder, self.learner, **how, more=more)
+        from keras_transfer.workflows.adapted_learning import AdaptedRunner
+
+        domain = read_domain(self.method, setup.samples, self.input, self.seed, folder)
+        adapted = {"method": self.method, "domain": domain, **how}
+        return AdaptedRunner(setup, stages, folder, self.learner, **adapted, more=more)
+
+
+def _as_method(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with ``method`` where ``transform`` is another word for it."""
+    result = dict(settings)
+    if "transform" not in result:
+        return result
+    if "method" in result:
+        raise BadConfiguration("transform is another word for method: give one of them.")
+    result["method"] = result.pop("transform")
+    return result

@@ -24,8 +24,8 @@ from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Group
 from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.table import AnyInput
+from keras_transfer.methods.adaptation import DeepAdaptation
 from keras_transfer.methods.bagging import Bagging
-from keras_transfer.methods.distill import Distill
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.methods.table import AnyMethod
 from keras_transfer.objectives.base import Objective
@@ -33,7 +33,7 @@ from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.objectives.table import AnyObjective
 from keras_transfer.workflows.auto_backbone import choose_backbone
-from keras_transfer.workflows.comparisons import from_scratch, plain_models
+from keras_transfer.workflows.comparisons import from_scratch, plain_models, source_only
 from keras_transfer.workflows.evaluation import evaluate
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
 from keras_transfer.workflows.reading import learn, read_samples
@@ -43,10 +43,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from keras_transfer.methods.base import ExtraTerm
-    from keras_transfer.workflows.imbalance import ImbalanceStrategy
     from keras_transfer.workflows.stage_runner import Setup, StageRunner
-    from keras_transfer.workflows.targets import Targets
 
 __all__ = ["Classify", "FineTune", "Stages", "listed"]
 
@@ -99,6 +96,12 @@ class FineTune(Recipe):
         """Objectives by the name of the network's output."""
         return dict(self.objective) if isinstance(self.objective, dict) else {LABEL: self.objective}
 
+    @property
+    def chosen_by(self) -> str:
+        """Metric that chooses the best epoch, and the best trial of a search."""
+        method = self.method
+        return f"val_{method.choose_by}" if isinstance(method, DeepAdaptation) else self.monitor
+
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         values = shorthand.checked(settings)
@@ -129,6 +132,9 @@ class FineTune(Recipe):
         check_same_file(folder, self.backbone.name)
         # Before the session: another recipe may run first, with its own seed and precision.
         weights = resolve_weights(self.backbone.weights)
+        if isinstance(self.method, DeepAdaptation):
+            with timed(clock, "plain_models"):
+                source_only(self, folder, source)
         with self._session() as (devices, replicas):
             recipe, samples, learnt = self, None, None
             # Other networks are built first: their errors show before a long scan of the data.
@@ -147,12 +153,13 @@ class FineTune(Recipe):
             with timed(clock, "evaluation"):
                 metrics = evaluate(folder, samples, self.objectives, runner.predictions())
                 metrics["baselines"] |= runner.baselines()
+                metrics |= runner.further_metrics()
                 if trees is not None:
                     metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
             with timed(clock, "baseline"):
                 metrics["baselines"]["scratch"] = from_scratch(recipe, folder / "baseline", source)
-        if "none" not in self.baselines:
+        if "none" not in self.baselines or isinstance(self.method, DeepAdaptation):
             with timed(clock, "plain_models"):
                 metrics["baselines"] |= plain_models(self, folder, samples)
         write_json(folder / "metrics.json", metrics)
@@ -246,32 +253,15 @@ class FineTune(Recipe):
         rule = hyperrule(first, self.batches, size, train, length, self.input.shapes)
         return self.changed(stages=[rule.stage], image_size=rule.image_size, mixup=rule.mixup)
 
-    def _extra(self, train: Samples) -> tuple[ExtraTerm, ...]:
-        """The terms that the method adds to the loss."""
-        if not self.method.outputs:
-            return ()
-        ((output, objective),) = self.objectives.items()
-        labels = labels_of(train, output)
-        if not isinstance(self.method, Distill):
-            return self.method.extra_terms(output, objective, labels)
-        from keras_transfer.workflows.distillation import Teacher
-
-        return (Teacher(self.method, objective, output, labels, self.runtime.cache).term(),)
-
-    def _targets(self, train: Samples, strategy: ImbalanceStrategy) -> Targets:
-        """The targets of training."""
-        from keras_transfer.workflows.targets import Targets
-
-        extra, share = self._extra(train), self.method.label_weight
-        return Targets(self.objectives, train, self.batches, strategy, extra, share)
-
     def _runner(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
     ) -> StageRunner:
         from keras_transfer.data.batches import Loading
+        from keras_transfer.workflows.adaptation_domain import read_domain
         from keras_transfer.workflows.building import add_heads
         from keras_transfer.workflows.extractors import engine_config
         from keras_transfer.workflows.imbalance import strategy_for
+        from keras_transfer.workflows.method_targets import method_targets
         from keras_transfer.workflows.solving import solvable
         from keras_transfer.workflows.stage_runner import Setup
 
@@ -285,7 +275,16 @@ class FineTune(Recipe):
         first, *_ = backbone.inputs
         bound = self.input.bind(self.input.load(folder), first.shape[1])
         loading = Loading(bound, self.batches.batch_size, replicas)
-        targets = self._targets(train, strategy)
+        targets = method_targets(
+            self.method,
+            self.objectives,
+            train,
+            self.batches,
+            strategy,
+            bound=bound,
+            cache=self.runtime.cache,
+            domain=lambda method: read_domain(method, samples, self.input, self.seed, folder),
+        )
         steps = loading.steps(targets.strategy.length) * sum(one.epochs for one in self.stages)
         network = add_heads(backbone, self.backbone, self.head, objectives, self.method, steps)
         setup = Setup(
@@ -296,7 +295,7 @@ class FineTune(Recipe):
             engine_config(self.runtime),
             backbone=self.backbone.name,
             batch_norm=self.backbone.batch_norm,
-            monitor=self.monitor,
+            monitor=self.chosen_by,
             seed=self.seed,
             view_seed=seeds.stream(self.seed, "augment"),
         )
@@ -307,6 +306,11 @@ class FineTune(Recipe):
         from keras_transfer.workflows.bagging import BaggingRunner
         from keras_transfer.workflows.stage_runner import StageRunner
 
+        if isinstance(self.method, DeepAdaptation):
+            from keras_transfer.workflows.adaptation import AdaptationRunner
+
+            baseline = folder / self.method.baseline_name
+            return AdaptationRunner(setup, stages, folder, method=self.method, baseline=baseline)
         runner = BaggingRunner if isinstance(self.method, Bagging) else StageRunner
         return runner(setup, stages, folder)
 

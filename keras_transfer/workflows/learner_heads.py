@@ -9,11 +9,13 @@ import keras
 import numpy as np
 
 from keras_transfer.learners.heads import (
+    FeatureMap,
     KernelHead,
     LinearHead,
     MixtureHead,
     NeighborsHead,
     Standard,
+    TransformedHead,
     TreesHead,
 )
 from keras_transfer.networks.learner_layers import (
@@ -24,7 +26,7 @@ from keras_transfer.networks.learner_layers import (
     TreeEnsemble,
 )
 
-__all__ = ["learner_logits"]
+__all__ = ["learner_logits", "mapped"]
 
 NAME = "logits"
 """Of the last layer, as in every head."""
@@ -94,8 +96,35 @@ def _(head: MixtureHead, features: keras.KerasTensor) -> keras.KerasTensor:
     return keras.ops.log(keras.ops.maximum(total, SMALLEST))
 
 
-def _standardized(standard: Standard, features: keras.KerasTensor) -> keras.KerasTensor:
-    layer = Standardization(name="standardization")
+@learner_logits.register
+def _(head: TransformedHead, features: keras.KerasTensor) -> keras.KerasTensor:
+    return learner_logits(head.head, mapped(head.map, features))
+
+
+def mapped(step: FeatureMap, features: keras.KerasTensor) -> keras.KerasTensor:
+    """Add the layers of a map behind (batch, channels) features; (batch, components) float32."""
+    if step.standard is not None:
+        features = _standardized(step.standard, features, "transform_standardization")
+    if step.unit:
+        features = _unit_length("transform_length", features)
+    if step.kernel is not None:
+        width = step.kernel.shape[1]
+        layer = keras.layers.Dense(
+            width, use_bias=False, trainable=False, dtype="float32", name="transform"
+        )
+        features = layer(features)
+        layer.set_weights([step.kernel.astype("float32")])
+    return _unit_length("transformed_length", features) if step.unit_after else features
+
+
+def _unit_length(name: str, features: keras.KerasTensor) -> keras.KerasTensor:
+    return keras.layers.UnitNormalization(dtype="float32", name=name)(features)
+
+
+def _standardized(
+    standard: Standard, features: keras.KerasTensor, name: str = "standardization"
+) -> keras.KerasTensor:
+    layer = Standardization(name=name)
     values = layer(features)
     layer.assign(mean=standard.mean, scale=standard.scale)
     return values

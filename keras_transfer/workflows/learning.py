@@ -44,7 +44,7 @@ from keras_transfer.workflows.parts import Part, blocks_of, preprocessing_of
 from keras_transfer.workflows.solving import labelled_features
 from keras_transfer.workflows.stage_runner import Setup, StageRunner
 
-__all__ = ["LearnerRunner"]
+__all__ = ["LearnerRunner", "answers"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -113,7 +113,7 @@ class LearnerRunner(StageRunner):
         self._batches(0, extractor)
         self.examples = self._examples(self.views or [CLEAN])
         began = time.perf_counter()
-        head = self._mixture() if self.mixed else self._learnt(slice(None), began).head
+        head = self._mixture() if self.mixed else self._learnt(slice(None), began)
         self.network = self._joined(head)
         self.batches = StageBatches(
             _alone(head, self.examples.features.shape[-1]),
@@ -123,18 +123,18 @@ class LearnerRunner(StageRunner):
         )
         self._write()
 
-    def _learnt(self, columns: slice, began: float) -> Fitted:
-        """The recipe's learner on some columns of the features, reported."""
+    def _learnt(self, columns: slice, began: float) -> Any:
+        """Head of the recipe's learner on some columns of the features, reported."""
         fitted = self._fitted(self.learner.name, self.learner.parameters, columns)
-        self._report(fitted, time.perf_counter() - began)
-        return fitted
+        self._report(fitted, len(self.examples.labels), time.perf_counter() - began)
+        return fitted.head
 
     def _mixture(self) -> MixtureHead:
         """A learner for each backbone; the weights of their probabilities are chosen on val."""
         val = self.setup.samples.split("val")
         heads, found = [], []
         for columns in blocks_of(self.parts):
-            heads.append(self._learnt(columns, time.perf_counter()).head)
+            heads.append(self._learnt(columns, time.perf_counter()))
             found.append(self._probabilities(heads[-1], val, columns))
         weights = mixing_weights(found, val.labels, val.weights)
         shown = zip(self.parts, weights, strict=True)
@@ -160,8 +160,11 @@ class LearnerRunner(StageRunner):
         return of_parts[0]._replace(features=features)
 
     def _evaluation(self, samples: Samples) -> tf.data.Dataset:
-        features = np.concatenate([part.features(samples) for part in self.parts], axis=-1)
-        return tf.data.Dataset.from_tensor_slices(features).batch(BATCH)
+        return tf.data.Dataset.from_tensor_slices(self._features(samples)).batch(BATCH)
+
+    def _features(self, samples: Samples) -> np.ndarray:
+        """(n, channels) float32 of all backbones side by side."""
+        return np.concatenate([part.features(samples) for part in self.parts], axis=-1)
 
     def _fitted(self, name: str, parameters: Mapping[str, Any], columns: slice) -> Fitted:
         seed = seeds.stream(self.setup.seed, "members")
@@ -173,8 +176,11 @@ class LearnerRunner(StageRunner):
 
     def _plain(self, name: str, parameters: Mapping[str, Any], columns: slice) -> dict[str, Any]:
         """Test metrics of a learner on some columns of the features."""
+        return self._test_metrics(self._fitted(name, parameters, columns).head, columns)
+
+    def _test_metrics(self, head: Any, columns: slice) -> dict[str, Any]:
+        """Test metrics of a fitted learner on some columns of the features."""
         test, counts = self.setup.samples.split("test"), self.setup.train.counts()
-        head = self._fitted(name, parameters, columns).head
         probabilities = self._probabilities(head, test, columns)
         return classification_metrics(
             test.labels, probabilities, test.classes, counts, families(test.digests)
@@ -182,10 +188,7 @@ class LearnerRunner(StageRunner):
 
     def _probabilities(self, head: Any, samples: Samples, columns: slice) -> np.ndarray:
         """(n, classes) float64 of a learner on some columns of the features."""
-        width = len(range(*columns.indices(self.examples.features.shape[-1])))
-        batches = self._evaluation(samples).map(lambda features: features[:, columns])
-        logits = predict(_alone(head, width), batches)[LABEL]
-        return np.exp(log_softmax(logits, axis=1))
+        return answers(head, self._features(samples)[:, columns])
 
     def _weights(self, train: Samples) -> np.ndarray:
         """(n,) weights of examples, by their classes and by the data."""
@@ -228,13 +231,12 @@ class LearnerRunner(StageRunner):
         save_model(self.folder / "best.keras", self.network.predictor)
         copy(self.folder / "best.keras", self.folder / "last.keras")
 
-    def _report(self, fitted: Fitted, seconds: float) -> None:
+    def _report(self, fitted: Fitted, n: int, seconds: float) -> None:
         name = self.learner.name
         value = f"{fitted.parameter} = {fitted.value:.3g}" if fitted.parameter else "fitted"
         if fitted.score is None:
             how = "no class has two independent examples, so there is no cross-validation"
         else:
-            n = len(self.examples.labels)
             rows = f"{n:,}" if fitted.rows == n else f"{fitted.rows:,} of {n:,}"
             what = f"{fitted.by.replace('_', ' ')} {fitted.score:.4g}"
             how = f"{fitted.folds}-fold cross-validation on {rows} examples: {what}"
@@ -244,6 +246,13 @@ class LearnerRunner(StageRunner):
 def _no_epochs(epoch: int) -> tf.data.Dataset:
     """A learner is fitted, not trained."""
     raise RuntimeError("a learner has no epochs")
+
+
+def answers(head: Any, features: np.ndarray) -> np.ndarray:
+    """(n, classes) float64 probabilities of a fitted learner for (n, channels) float32 features."""
+    batches = tf.data.Dataset.from_tensor_slices(features).batch(BATCH)
+    logits = predict(_alone(head, features.shape[1]), batches)[LABEL]
+    return np.exp(log_softmax(logits, axis=1))
 
 
 def _alone(head: Any, channels: int) -> keras.Model:

@@ -185,6 +185,10 @@ class StageRunner:
         """Metrics of baselines on the test split, by name."""
         return {}
 
+    def further_metrics(self) -> dict[str, Any]:
+        """Further entries of ``metrics.json``."""
+        return {}
+
     def _stages(self) -> None:
         for index in range(len(self.stages)):
             self._begin(index)
@@ -316,7 +320,7 @@ class StageRunner:
         path, setup = self.folder / "augmented.png", self.setup
         if path.exists() or "pixels" not in setup.loading.input.spec:
             return
-        given, train = setup.loading.input, setup.targets.train()
+        given, train = setup.loading.input, setup.targets.labelled()
         pixels, labels = first_batch(
             train.samples,
             setup.loading,

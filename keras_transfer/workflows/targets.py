@@ -39,6 +39,7 @@ class Targets:
         label_weight: Factor of the objectives' terms.
 
     Attributes:
+        rows: The examples of training.
         mix: Makes targets soft, in batches of the train split; None: classes are numbers.
         pixels_change: Whether batches are made of new images in every epoch (CutMix).
 
@@ -57,6 +58,7 @@ class Targets:
     ):
         self.extra, self.label_weight = tuple(extra), label_weight
         self.objectives, self.strategy, self._train = dict(objectives), strategy, train
+        self.rows = train
         self.pixels_change = bool(batches.cutmix)
         blends = bool(batches.mixup or batches.cutmix)
         smooths = any(_smoothing(objective) for objective in objectives.values())
@@ -99,8 +101,12 @@ class Targets:
         return (*terms, *more)
 
     def train(self) -> Split:
-        """The train split with targets and weights."""
-        return Split(self._train, self._columns(self._train))
+        """The examples of training with targets and weights."""
+        return Split(self.rows, self._columns(self.rows))
+
+    def labelled(self) -> Split:
+        """Those of them that have labels."""
+        return self.train()
 
     def val(self, samples: Samples) -> Split:
         """A validation split with targets, and weight 0 where there is none."""
@@ -158,13 +164,17 @@ class Targets:
                 factors = factors * self._class_weights(name)[targets[name]]
             weights[name] = factors.astype("float32")
         for name, values in self._extra_values.items():
-            targets[name], weights[name] = values, samples.weights
+            targets[name], weights[name] = values, self._extra_weights(samples)
         return Columns(targets, weights)
 
     # A teacher answers the whole train split for it.
     @cached_property
     def _extra_values(self) -> dict[str, np.ndarray]:
-        return {term.output: term.values(self._train) for term in self.extra}
+        return {term.output: term.values(self.rows) for term in self.extra}
+
+    def _extra_weights(self, samples: Samples) -> np.ndarray:
+        """(n,) float32 weights of the examples in the terms of the method."""
+        return samples.weights
 
     def _class_weights(self, name: str) -> np.ndarray:
         """(classes,) float32, weight of an example by its class."""

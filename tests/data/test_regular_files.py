@@ -5,6 +5,7 @@ import os
 import pytest
 
 from keras_transfer.data.listing import list_folder
+from keras_transfer.data.mat import read_mat
 from keras_transfer.data.npz import read_npz
 from keras_transfer.data.regular_files import opened, regular
 from keras_transfer.data.sources import read
@@ -28,6 +29,7 @@ def read_rows(path):
         (read_column, ".csv"),
         (holds_texts, ".csv"),
         (read_npz, ".npz"),
+        (read_mat, ".mat"),
         (Vocabulary.read, ".txt"),
     ],
 )

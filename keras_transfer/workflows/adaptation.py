@@ -1,0 +1,150 @@
+"""Train on a source and a target domain, and keep what is better without the target's labels.
+
+Imported when a run begins, not before: it needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import softmax
+
+from keras_transfer.config.stages import Stage
+from keras_transfer.data.samples import LABEL, Samples
+from keras_transfer.domains.selection import CRITERIA, Evidence
+from keras_transfer.evaluation.inference import collected, compiled
+from keras_transfer.features.extractor import FeatureExtractor
+from keras_transfer.features.stage_batches import StageBatches
+from keras_transfer.methods.adaptation import Adaptation
+from keras_transfer.networks.keras_files import load_keras_weights
+from keras_transfer.networks.network import FEATURE_OUTPUT
+from keras_transfer.training.resume import save_model
+from keras_transfer.workflows.adaptation_choice import Kept, choose
+from keras_transfer.workflows.adaptation_gain import accuracy_gain
+from keras_transfer.workflows.adaptation_metrics import Predicted, adaptation_metrics, oracle
+from keras_transfer.workflows.adapted_targets import AdaptedTargets
+from keras_transfer.workflows.domain_target import places
+from keras_transfer.workflows.stage_runner import Setup, StageRunner
+
+__all__ = ["AdaptationRunner"]
+
+EXAMPLES = 2_000
+"""Most examples of each domain by which an epoch, and the model, are chosen."""
+
+
+class _Computed(NamedTuple):
+    """Of n examples: (n, channels) features and (n, classes) probabilities."""
+
+    features: np.ndarray
+    probabilities: np.ndarray
+
+
+class AdaptationRunner(StageRunner):
+    """Trains a network with the terms of an adaptation.
+
+    After each epoch the criterion is computed for the epoch's model, without labels of the target;
+    the best epoch is kept. At the end the model is compared with the one without adaptation.
+
+    Args:
+        setup: Setup of the run; its targets are ``AdaptedTargets``.
+        stages: Their settings.
+        folder: The run directory.
+        method: Settings of the adaptation.
+        baseline: Directory of the finished run without adaptation.
+    """
+
+    kept: Kept = "adapted"
+
+    def __init__(
+        self,
+        setup: Setup,
+        stages: Sequence[Stage],
+        folder: Path,
+        *,
+        method: Adaptation,
+        baseline: Path,
+    ):
+        super().__init__(setup, stages, folder)
+        assert isinstance(setup.targets, AdaptedTargets)
+        self.method, self.domain, self.baseline = method, setup.targets.domain, baseline
+        val = setup.samples.split("val")
+        self.val = val.take(places(val, EXAMPLES, setup.seed))
+        judged = self.domain.judged
+        self.chosen_by = judged.take(places(judged, EXAMPLES, setup.seed))
+        self.values: dict[Kept, float] = {}
+        self.predicted: dict[Kept, Predicted] = {}
+
+    def further_metrics(self) -> dict[str, Any]:
+        """Metrics on the target, and what the choice of the model rests on."""
+        (objective,) = self.setup.targets.objectives.values()
+        found = adaptation_metrics(
+            self.folder, objective, self.setup.train, self.predicted, self.kept
+        )
+        document = found["adaptation"]
+        document |= {"method": self.method.type, "choose_by": self.method.choose_by}
+        document |= {"values": self.values, "kept": self.kept}
+        document["oracle"] = oracle(
+            self.trainer.done["rows"], self.setup.monitor, self.domain.known
+        )
+        if self.domain.known:
+            plain, adapted = (self.predicted[name] for name in ("source_only", "adapted"))
+            document |= accuracy_gain(plain.samples, plain.probabilities, adapted.probabilities)
+        return found
+
+    def _batches(self, index: int, extractor: FeatureExtractor | None) -> StageBatches:
+        batches = replace(super()._batches(index, extractor), measure=self._measure)
+        # Once a stage: a graph for each epoch would be traced in each.
+        self.forward = compiled(batches.model or self.network.model)
+        return batches
+
+    def _measure(self) -> dict[str, float]:
+        """The criterion for the current weights, and the accuracy on the target if it is known."""
+        target = self._computed(self.chosen_by)
+        found = {f"val_{self.method.choose_by}": self._criterion(target)}
+        if self.domain.known:
+            right = target.probabilities.argmax(1) == self.chosen_by.labels
+            found["target_accuracy"] = float(right.mean())
+        return found
+
+    def _criterion(self, target: _Computed) -> float:
+        source = self._computed(self.val)
+        evidence = Evidence(
+            source.features, source.probabilities, self.val.labels,
+            target.features, target.probabilities,
+        )  # fmt: skip
+        return CRITERIA[self.method.choose_by](evidence)
+
+    def _computed(self, samples: Samples) -> _Computed:
+        found = collected(self.forward, self.batches.evaluation(samples))
+        features = found[FEATURE_OUTPUT][: len(samples)].reshape(len(samples), -1)
+        return _Computed(features, softmax(found[LABEL][: len(samples)], axis=1))
+
+    def _stages(self) -> None:
+        super()._stages()
+        self._judge("adapted")
+        load_keras_weights(self.network.predictor, self.baseline / "best.keras")
+        self._judge("source_only")
+        self.kept = choose(self.method, self.values)
+        if self.kept == "adapted":
+            self.trainer.load_best()
+        # Also if the file holds it: a run that was killed here may have written the other one.
+        save_model(self.folder / "best.keras", self.network.predictor)
+        self._renew()
+
+    def _judge(self, name: Kept) -> None:
+        """Compute the criterion and the target's predictions for the weights in the network."""
+        self._renew()
+        self.values[name] = self._criterion(self._computed(self.chosen_by))
+        judged = self.domain.judged
+        probabilities = self._computed(judged).probabilities
+        self.predicted[name] = Predicted(judged, probabilities, self.domain.known)
+
+    def _renew(self) -> None:
+        """Batches of the last stage for the weights in the network, which may be others now."""
+        last = len(self.stages) - 1
+        extractor = self._extractors([self._cut(self.stages[last])]).of(0)
+        self.batches = self._batches(last, extractor)

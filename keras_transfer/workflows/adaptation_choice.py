@@ -1,0 +1,42 @@
+"""Which model a run keeps: the adapted one, or the one without adaptation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Literal
+
+from keras_transfer.methods.adaptation import Adaptation
+
+__all__ = ["Kept", "choose"]
+
+logger = logging.getLogger("keras_transfer")
+
+Kept = Literal["adapted", "source_only"]
+
+
+def choose(method: Adaptation, values: Mapping[Kept, float]) -> Kept:
+    """Choose by the method's criterion and its setting ``keep``; log the choice.
+
+    Args:
+        method: Settings of the adaptation.
+        values: Of the criterion, without labels of the target; higher is better.
+    """
+    listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    text = f"{method.choose_by}, without labels of the target: {listed}"
+    if values["adapted"] > values["source_only"]:
+        logger.info("%s. The adapted model is kept", text)
+        return "adapted"
+    if method.keep == "adapted":
+        logger.warning(
+            "Warning: %s. By that the adapted model is not better; it is kept, as keep = adapted "
+            "asks for",
+            text,
+        )
+        return "adapted"
+    logger.warning(
+        "Warning: %s. By that %s did not help, so the model without adaptation is kept. Try "
+        "another method, or --keep adapted",
+        *(text, method.type),
+    )
+    return "source_only"
