@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score
 from stops import Stop
 from tiny import RECIPE
 
-from keras_transfer import BadConfiguration, BadData, Head, Stage, export, load
+from keras_transfer import BadConfiguration, BadData, Classify, Head, Split, Stage, export, load
 from keras_transfer.csv_cells import read_cells
 
 ADAPTED = RECIPE.changed(
@@ -307,3 +307,31 @@ def test_a_network_without_batch_normalization_is_refused_before_it_is_trained(h
     with pytest.raises(BadConfiguration, match="no batch normalization"):
         recipe.run(out="without", name="adabn")
     assert not (home / "without" / "source_only").exists()
+
+
+@pytest.mark.parametrize("stage", [{"unfreeze": "all"}, {}], ids=["all", "head"])
+def test_texts_adapt_too(home, tmp_path, stage):
+    """The vocabulary is that of the source; the target's texts need no labels."""
+    source = [f"{word} film {n}\t{word}" for n in range(12) for word in ("good", "bad")]
+    target = [f"{word} book {n}" for n in range(9) for word in ("good", "bad")]
+    (tmp_path / "source.tsv").write_text("text\tlabel\n" + "\n".join(source) + "\n")
+    (tmp_path / "target.tsv").write_text("text\n" + "\n".join(target) + "\n")
+    recipe = Classify(
+        data=str(tmp_path / "source.tsv"),
+        backbone="transformer_tiny",
+        length=8,
+        batch_size=4,
+        split=Split(val=0.25, test=0.25),
+        head=Head(units=(8,)),
+        stages=[{"name": "tune", "epochs": 2, "learning_rate": 1e-3, **stage}],
+        method={"type": "dan", "target_data": str(tmp_path / "target.tsv"), "keep": "adapted"},
+    )
+    run = recipe.run(out=tmp_path / "run", name="texts")
+
+    table = rows(run.folder / "predictions_target.csv")
+    assert len(table) == 18
+    answers = [one.label for one in run.predict([text for text in target])]
+    assert answers == [row["predicted"] for row in table]
+    with pytest.raises(BadConfiguration, match="no batch normalization"):
+        method = {"type": "adabn", "target_data": str(tmp_path / "target.tsv")}
+        recipe.run(out=tmp_path / "adabn", method=method, name="texts")
