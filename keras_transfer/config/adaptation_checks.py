@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras_transfer.config.recipe_checks import blends, hyperrule
-from keras_transfer.methods.adaptation import Adaptation, DeepAdaptation
+from keras_transfer.methods.adaptation import Adaptation, DeepAdaptation, NetworkAdaptation
 from keras_transfer.objectives.outputs import single_class
 
 __all__ = ["adapted_batches", "adapted_features", "adapted_monitor", "adapted_objective"]
@@ -24,7 +24,7 @@ def adapted_objective(recipe: Any) -> str:
 def adapted_batches(recipe: Any) -> str:
     """Batches are half source and half target."""
     method = recipe.method
-    if not isinstance(method, DeepAdaptation):
+    if not isinstance(method, NetworkAdaptation):
         return ""
     prefix = f"method = {method.type}"
     if blends(recipe):
@@ -59,7 +59,7 @@ def adapted_features(recipe: Any) -> str:
 def adapted_monitor(recipe: Any) -> str:
     """The criterion chooses the epoch."""
     method = recipe.method
-    if not isinstance(method, DeepAdaptation):
+    if not isinstance(method, NetworkAdaptation):
         return ""
     if recipe.monitor != "val_loss":
         return (

@@ -15,7 +15,7 @@ from keras_transfer.methods.base import Method
 if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
 
-__all__ = ["Adaptation", "DeepAdaptation", "domain_ids", "weight_field"]
+__all__ = ["Adaptation", "DeepAdaptation", "NetworkAdaptation", "domain_ids", "weight_field"]
 
 
 class Adaptation(Method):
@@ -45,6 +45,10 @@ class Adaptation(Method):
     )
 
 
+class NetworkAdaptation(Adaptation):
+    """Adapt a network, which is compared with one that was trained on the source alone."""
+
+
 def weight_field(default: float, of: str) -> Any:
     """The setting ``weight`` of a method."""
     return Field(
@@ -54,7 +58,7 @@ def weight_field(default: float, of: str) -> Any:
     )
 
 
-class DeepAdaptation(Adaptation):
+class DeepAdaptation(NetworkAdaptation):
     """Train on batches that are half source and half target.
 
     Targets of a method's terms are ``domain_ids``. Its losses take (batch, 1) ids and (batch, ...)

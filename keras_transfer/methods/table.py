@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from keras_transfer.errors import UnknownName
+from keras_transfer.methods.adabn import AdaBN
 from keras_transfer.methods.adversarial import CDAN, DANN, AdversarialAutoencoder
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.base import Method
@@ -44,6 +45,7 @@ METHODS: Table[type[Method]] = Table(
         "entropy_minimization": EntropyMinimization,
         "pseudo_labels": PseudoLabels,
         "adversarial_autoencoder": AdversarialAutoencoder,
+        "adabn": AdaBN,
         "tca": TCA,
         "jda": JDA,
         "coral": CORAL,

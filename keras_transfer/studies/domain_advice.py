@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_transfer import catalog
 from keras_transfer.config.groups import Backbone
+from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.runs import stored_settings
 from keras_transfer.runs.directory import REQUIRED
 from keras_transfer.runs.records import RUN, read_record
@@ -16,6 +17,9 @@ from keras_transfer.studies.ranking import training_words
 from keras_transfer.workflows.finetune import FineTune
 
 __all__ = ["advice"]
+
+ADAPTING = "coral_folder"
+"""The recipe that adapts to a target without labels."""
 
 
 def advice(
@@ -38,7 +42,7 @@ def advice(
     if found["lost"] and labelled:
         return _fine_tune(source, target, document["target"]["missing_classes"])
     if found["lost"]:
-        return _label(source, to_label)
+        return _label(source, to_label, target)
     return _use(source, target, found["shift"], labelled)
 
 
@@ -92,7 +96,7 @@ def _fine_tune(
     return _advice("fine_tune", text, first, training_words(second, weights))
 
 
-def _label(source: str | Path | FineTune, path: Path) -> dict[str, Any]:
+def _label(source: str | Path | FineTune, path: Path, target: str) -> dict[str, Any]:
     text = (
         f"Label examples of the target first: fill in the column label of {path}, and remove rows "
         "that you leave out. It lists examples that are far from the source and of which the model "
@@ -100,8 +104,43 @@ def _label(source: str | Path | FineTune, path: Path) -> dict[str, Any]:
     )
     if isinstance(source, FineTune):
         words = training_words(source.changed(data=str(path)), source.backbone)
-        return _advice("label", text, words)
-    return _advice("label", text, _tuning_words(Path(source), str(path)))
+        settings = source.settings()
+    else:
+        words = _tuning_words(Path(source), str(path))
+        settings = stored_settings(Path(source)) or {}
+    adapting = _adapting_words(source, settings, target)
+    if adapting:
+        text += (
+            " the first command. Or adapt to the target without labels, by the second: it trains a "
+            "model with adaptation and one without, and keeps what a criterion without labels "
+            "prefers."
+        )
+    return _advice("label", text, *filter(None, [words, adapting]))
+
+
+def _adapting_words(
+    source: str | Path | FineTune, settings: Mapping[str, Any], target: str
+) -> list[str]:
+    """The command that adapts the source's backbone; none where no recipe fits."""
+    data, backbone = settings["data"]["source"], settings["backbone"]
+    images = settings["input"].get("type", "image") == "image"
+    # Arrays have no name, and a file of a network needs more settings than its name.
+    if not images or data is None or str(data).startswith("arrays ") or settings.get("fuse"):
+        return []
+    if backbone["name"] not in BACKBONES:
+        return []
+    words = ["kt-recipe", "run", ADAPTING, "--data", data, "--target-data", target]
+    words += ["--backbone", backbone["name"]]
+    tuned = not isinstance(source, FineTune) and "learner" not in settings
+    weights = f"run:{source}" if tuned else backbone["weights"]
+    if weights != "imagenet":
+        words += ["--weights", weights]
+    if backbone["variant"]:
+        options = ", ".join(f"{key}: {value}" for key, value in backbone["variant"].items())
+        words += ["--set", f"backbone.variant={{{options}}}"]
+    if settings["input"].get("image_size"):
+        words += ["--image-size", settings["input"]["image_size"]]
+    return [str(word) for word in words]
 
 
 def _tuning_words(run: Path, target: str) -> list[str]:

@@ -12,6 +12,7 @@ from keras_transfer.config.tree import full_path, with_setting
 from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.methods.adaptation import Adaptation, DeepAdaptation
 from keras_transfer.workflows.finetune import FineTune
 
 if TYPE_CHECKING:
@@ -21,8 +22,11 @@ __all__ = ["Setting", "read_space", "with_values"]
 
 FORM = "should be KEY=LOW:HIGH, KEY=log:LOW:HIGH or KEY=A,B"
 
-JUDGED_ON = ("data", "seed", "monitor", "choose_by")
+JUDGED_ON = ("data", "seed", "monitor")
 """Settings that change the metric of a trial, so that trials could not be compared."""
+
+OF_ADAPTATION = ("type", "target_data", "target_labels", "choose_by", "keep")
+"""Settings of an adaptation that change the metric of a trial, or what it is compared with."""
 
 PREDICTED = ("", "type", "columns", "separator")
 """Settings of an objective that say what is predicted; "" is the objective itself."""
@@ -161,6 +165,8 @@ def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
         return f"trials of different {first} cannot be compared."
     if first == "objective" and (reason := _changes_metric(setting, rest, recipe)):
         return reason
+    if first == "method" and isinstance(recipe.method, Adaptation):
+        return _of_adaptation(rest, recipe)
     if first in ("method", "ensemble"):
         return HEADS
     path = OF_STAGES.get(setting.path, setting.path)
@@ -172,6 +178,23 @@ def _refusal(setting: Setting, recipe: FineTune, base: FineTune) -> str:
     # A setting that the recipe got with another objective or method was not there to be fixed.
     if fixed is not ABSENT and leaf != fixed:
         return "the setting is fixed by another option. Leave one of them out."
+    return ""
+
+
+def _of_adaptation(path: Sequence[str], recipe: FineTune) -> str:
+    """Why a setting of an adaptation cannot be searched; empty if it can.
+
+    Args:
+        path: Its path below ``method``.
+        recipe: The recipe to search.
+    """
+    if not isinstance(recipe.method, DeepAdaptation):
+        return (
+            f"trials are compared by {recipe.chosen_by} on the source, which says nothing about "
+            "the target."
+        )
+    if not path or path[0] in OF_ADAPTATION:
+        return f"trials of different {'.'.join(['method', *path])} cannot be compared."
     return ""
 
 

@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_transfer.errors import BadConfiguration, BadData
 
-__all__ = ["adapt_batch_norm"]
+__all__ = ["adapt_batch_norm", "batch_norms"]
 
 
 def adapt_batch_norm(model: keras.Model, batches: Iterable[Any]) -> int:
@@ -41,17 +41,7 @@ def adapt_batch_norm(model: keras.Model, batches: Iterable[Any]) -> int:
         BadConfiguration: The model has no batch normalization.
         BadData: There are no examples.
     """
-    layers = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    if not layers:
-        raise BadConfiguration(
-            f"The model {model.name!r} has no batch normalization whose statistics could be "
-            "adapted. Use a backbone that has, such as resnet50 or mobilenet_v2, or another "
-            "method, such as deep_coral."
-        )
+    layers = batch_norms(model)
     sizes: list[int] = []
     found: list[list[tuple[np.ndarray, np.ndarray]]] = []
     with _statistics_of_the_batch(layers):
@@ -67,6 +57,26 @@ def adapt_batch_norm(model: keras.Model, batches: Iterable[Any]) -> int:
         layer.moving_mean.assign(mean)
         layer.moving_variance.assign(variance)
     return len(layers)
+
+
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """The batch normalizations of a model, also those of networks inside it.
+
+    Raises:
+        BadConfiguration: There are none.
+    """
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    if not layers:
+        raise BadConfiguration(
+            f"The model {model.name!r} has no batch normalization whose statistics could be "
+            "adapted. Use a backbone that has, such as resnet50 or mobilenet_v2, or another "
+            "method, such as deep_coral."
+        )
+    return layers
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,13 @@ from keras_transfer import seeds
 from keras_transfer.atomic import write_csv
 from keras_transfer.cache import cache_dir
 from keras_transfer.csv_cells import read_cells
-from keras_transfer.data import sources
 from keras_transfer.data.samples import Samples
-from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.errors import BadData
 from keras_transfer.inputs.base import Input
 from keras_transfer.methods.adaptation import Adaptation
 from keras_transfer.workflows.domain_target import draw, read_target
 
-__all__ = ["TARGET_TABLE", "TargetDomain", "check_target", "read_domain"]
+__all__ = ["TARGET_TABLE", "TargetDomain", "read_domain"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -48,22 +46,6 @@ class TargetDomain:
     def judged(self) -> Samples:
         """The examples whose labels are not used."""
         return self.samples.take(np.setdiff1d(np.arange(len(self.samples)), self.labelled))
-
-
-def check_target(method: Adaptation) -> None:
-    """Refuse an adaptation without a target, or to one that does not exist.
-
-    Raises:
-        BadConfiguration: There is no target.
-        BadData: A path does not exist.
-    """
-    if not method.target_data:
-        raise BadConfiguration(
-            f"method = {method.type} adapts to a target domain, and none is given. Name its "
-            "examples: --set method.target_data=DIR. They need no labels."
-        )
-    if not glob.has_magic(method.target_data):
-        sources.check_there(method.target_data)
 
 
 def read_domain(

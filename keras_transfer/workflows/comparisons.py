@@ -9,10 +9,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from keras_transfer import runs
+from keras_transfer import quiet, runs
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
+from keras_transfer.methods.adabn import AdaBN
 from keras_transfer.objectives.outputs import labels_of
+from keras_transfer.workflows.target_check import check_target
 
 __all__ = ["from_scratch", "plain_models", "source_only", "without_method"]
 
@@ -88,13 +90,16 @@ def source_only(recipe: Any, folder: Path, source: Any) -> None:
         source: The data.
 
     Raises:
-        BadConfiguration: There is no target.
+        BadConfiguration: There is no target, or nothing in the network that the method changes.
         BadData: It does not exist.
         CheckFailed: The run failed.
     """
-    from keras_transfer.workflows.adaptation_domain import check_target
-
     check_target(recipe.method)
+    if isinstance(recipe.method, AdaBN):
+        quiet.import_tensorflow()
+        from keras_transfer.training.batch_norm import batch_norms
+
+        batch_norms(recipe.check_network())
     found = without_method(recipe, folder, source)
     if "error" in found:  # nothing to compare with, and the same would come again
         raise CheckFailed(found["error"])

@@ -91,7 +91,7 @@ class FeatureExtraction(FineTune):
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, fit, evaluate; everything is written into the directory."""
         if isinstance(self.method, FeatureAdaptation):
-            from keras_transfer.workflows.adaptation_domain import check_target
+            from keras_transfer.workflows.target_check import check_target
 
             check_target(self.method)
         return super().train(folder, source)

@@ -24,7 +24,8 @@ from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Group
 from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.table import AnyInput
-from keras_transfer.methods.adaptation import DeepAdaptation
+from keras_transfer.methods.adabn import AdaBN
+from keras_transfer.methods.adaptation import NetworkAdaptation
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.methods.table import AnyMethod
@@ -100,7 +101,7 @@ class FineTune(Recipe):
     def chosen_by(self) -> str:
         """Metric that chooses the best epoch, and the best trial of a search."""
         method = self.method
-        return f"val_{method.choose_by}" if isinstance(method, DeepAdaptation) else self.monitor
+        return f"val_{method.choose_by}" if isinstance(method, NetworkAdaptation) else self.monitor
 
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +133,7 @@ class FineTune(Recipe):
         check_same_file(folder, self.backbone.name)
         # Before the session: another recipe may run first, with its own seed and precision.
         weights = resolve_weights(self.backbone.weights)
-        if isinstance(self.method, DeepAdaptation):
+        if isinstance(self.method, NetworkAdaptation):
             with timed(clock, "plain_models"):
                 source_only(self, folder, source)
         with self._session() as (devices, replicas):
@@ -159,7 +160,7 @@ class FineTune(Recipe):
         if "scratch" in self.baselines:
             with timed(clock, "baseline"):
                 metrics["baselines"]["scratch"] = from_scratch(recipe, folder / "baseline", source)
-        if "none" not in self.baselines or isinstance(self.method, DeepAdaptation):
+        if "none" not in self.baselines or isinstance(self.method, NetworkAdaptation):
             with timed(clock, "plain_models"):
                 metrics["baselines"] |= plain_models(self, folder, samples)
         write_json(folder / "metrics.json", metrics)
@@ -191,13 +192,13 @@ class FineTune(Recipe):
                 backbone = self._backbone(weights, learnt)
                 return plain._runner(folder, backbone, samples, replicas).find_rate()
 
-    def check_network(self) -> None:
-        """Build the network with random weights to check its settings.
+    def check_network(self) -> keras.Model:
+        """Build the backbone with random weights to check its settings.
 
         Raises:
             BadConfiguration: Such as a block to unfreeze that the backbone does not have.
         """
-        self._backbone("none", None)
+        return self._backbone("none", None)
 
     @contextmanager
     def _session(self) -> Iterator[tuple[tf.distribute.Strategy, int]]:
@@ -306,11 +307,13 @@ class FineTune(Recipe):
         from keras_transfer.workflows.bagging import BaggingRunner
         from keras_transfer.workflows.stage_runner import StageRunner
 
-        if isinstance(self.method, DeepAdaptation):
+        if isinstance(self.method, NetworkAdaptation):
+            from keras_transfer.workflows.adabn import AdaBNRunner
             from keras_transfer.workflows.adaptation import AdaptationRunner
 
+            adapting = AdaBNRunner if isinstance(self.method, AdaBN) else AdaptationRunner
             baseline = folder / self.method.baseline_name
-            return AdaptationRunner(setup, stages, folder, method=self.method, baseline=baseline)
+            return adapting(setup, stages, folder, method=self.method, baseline=baseline)
         runner = BaggingRunner if isinstance(self.method, Bagging) else StageRunner
         return runner(setup, stages, folder)
 

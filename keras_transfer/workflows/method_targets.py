@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_transfer.config.groups import Batches
 from keras_transfer.data.samples import Samples
-from keras_transfer.methods.adaptation import Adaptation, DeepAdaptation
+from keras_transfer.methods.adaptation import Adaptation, NetworkAdaptation
 from keras_transfer.methods.base import ExtraTerm, Method
 from keras_transfer.methods.distill import Distill
 from keras_transfer.objectives.base import Objective
@@ -45,7 +45,7 @@ def method_targets(
         domain: Reads the target domain, for a method that adapts to one.
     """
     extra = _extra(method, objectives, train, cache)
-    if isinstance(method, DeepAdaptation):
+    if isinstance(method, NetworkAdaptation):
         return AdaptedTargets(objectives, train, batches, strategy, extra, domain(method), bound)
     return Targets(objectives, train, batches, strategy, extra, method.label_weight)
 

@@ -365,6 +365,21 @@ def test_a_space_that_makes_no_sense_is_refused_before_anything_is_read(text, re
         space(text)
 
 
+ADAPTED = {"head": {"units": (8,)}, "method": {"type": "deep_coral", "target_data": "target"}}
+
+
+def test_the_weight_of_an_adaptation_is_searched_by_its_criterion():
+    assert RECIPE.changed(**ADAPTED).chosen_by == "val_information_maximization"
+    (setting,) = space("method.weight=1.0,10.0", **ADAPTED)
+    assert setting.values == (1.0, 10.0)
+
+
+@pytest.mark.parametrize("name", ["target_data=a,b", "choose_by=entropy,source", "type=dan,mcc"])
+def test_what_an_adaptation_is_judged_by_is_not_searched(name):
+    with pytest.raises(BadConfiguration, match=r"different method\..* cannot be compared"):
+        space(f"method.{name}", **ADAPTED)
+
+
 def test_trials_are_judged_on_the_val_part():
     with pytest.raises(BadConfiguration, match="judged on the val split"):
         space(monitor="loss")

@@ -264,3 +264,46 @@ def test_the_export_answers_as_the_kept_model(run, home):
     expected = [[float(row[f"p:{name}"]) for name in ("blue", "red")] for row in table]
     # Those of the file come from stored features, which are float16.
     np.testing.assert_allclose(scores, expected, atol=5e-3)
+
+
+@pytest.fixture(scope="module")
+def statistics(home):
+    """A run whose statistics of batch normalization are those of the target."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(home)
+        patched.setenv("KT_CACHE_DIR", str(home / "cache"))
+        method = {"type": "adabn", "target_data": "target", "keep": "adapted"}
+        return RECIPE.changed(method=method).run(out="adabn", name="adabn")
+
+
+def test_statistics_are_those_of_the_target(statistics):
+    """The mean of what the first convolution gives for all target images, by numpy."""
+    model = statistics.model.get_layer("backbone")
+    convolution = keras.Model(model.input, model.get_layer("block1_conv1").output)
+    table = rows(statistics.folder / "target.csv")
+    raw = tf.data.Dataset.from_tensor_slices([Path(row["path"]).read_bytes() for row in table])
+    pixels = np.stack([one["pixels"] for one in raw.map(statistics.loading.input.load)])
+    maps = convolution.predict(pixels / np.float32(127.5) - 1, verbose=0)
+    layer = model.get_layer("block1_bn1")
+    np.testing.assert_allclose(layer.moving_mean, maps.mean((0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, maps.var((0, 1, 2)), rtol=1e-3)
+
+
+def test_all_else_is_the_network_of_the_source(statistics):
+    plain = load(statistics.folder / "source_only")
+    for one, two in zip(statistics.model.weights, plain.model.weights, strict=True):
+        assert one.path == two.path
+        if "moving" not in one.path:
+            np.testing.assert_array_equal(one.numpy(), two.numpy())
+    assert statistics.history == plain.history
+    assert statistics.metrics["adaptation"]["kept"] == "adapted"
+    assert {*statistics.metrics["adaptation"]["target"]} == {"adapted", "source_only"}
+
+
+def test_a_network_without_batch_normalization_is_refused_before_it_is_trained(home):
+    recipe = RECIPE.changed(
+        backbone="vgg16", image_size=32, method={"type": "adabn", "target_data": "target"}
+    )
+    with pytest.raises(BadConfiguration, match="no batch normalization"):
+        recipe.run(out="without", name="adabn")
+    assert not (home / "without" / "source_only").exists()

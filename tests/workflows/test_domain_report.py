@@ -147,6 +147,19 @@ def test_other_images_are_a_shift_and_its_loss_is_named(report, run):
     assert command.endswith(f"inverted --weights run:{run.folder}")
 
 
+def test_without_labels_adaptation_is_the_second_way(report, run, work):
+    _, found = report("inverted", "unlabelled", unlabelled=True)
+
+    assert found["recommendation"]["action"] == "label"
+    label, adapt = found["recommendation"]["commands"]
+    assert label.endswith(f"to_label.csv --weights run:{run.folder}")
+    data = run.settings["data"]["source"]
+    assert adapt == (
+        f"kt-recipe run coral_folder --data {data} --target-data {work / 'inverted'} "
+        f"--backbone convnet_small --weights run:{run.folder} --image-size 16"
+    )
+
+
 def test_other_class_shares_are_label_shift(report):
     """Distances see it too, but not at equal shares."""
     _, found = report("mostly_red")
