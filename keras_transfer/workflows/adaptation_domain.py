@@ -118,6 +118,8 @@ def _labelled(method: Adaptation, samples: Samples, known: bool, seed: int) -> n
     ]
     if few:
         raise BadData(f"{setting}, and these classes have fewer target examples:", few)
+    if each * len(samples.classes) == len(samples):
+        raise BadData(f"{setting} uses all target examples; leave some to judge the model on.")
     order = np.random.default_rng([seed, *b"target"]).permutation(len(samples))
     by_class = [
         order[samples.labels[order] == label][:each] for label in range(len(samples.classes))

@@ -251,6 +251,16 @@ def test_labels_that_are_not_there_are_refused(labels, method, message, source, 
         recipe.run(str(source), out=tmp_path / "run", name="features")
 
 
+def test_labels_of_all_target_examples_are_refused(source, target, tmp_path):
+    for name in ("red", "green", "blue"):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        for file in ("0.png", "1.png"):
+            (tmp_path / "few" / name / file).write_bytes((target / name / file).read_bytes())
+    recipe = RECIPE.changed(method=TCA(target_data=str(tmp_path / "few"), target_labels=2))
+    with pytest.raises(BadData, match="target_labels = 2 uses all target examples"):
+        recipe.run(str(source), out=tmp_path / "run", name="features")
+
+
 def test_nothing_is_left_of_the_source_itself(source, tmp_path):
     recipe = RECIPE.changed(method=TCA(target_data=str(source)))
     with pytest.raises(BadData, match="has 0 examples of its own"):
