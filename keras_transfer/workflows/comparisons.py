@@ -13,6 +13,7 @@ from keras_transfer import runs
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.objectives.outputs import labels_of
+from keras_transfer.training.reports import listening
 
 __all__ = ["from_scratch", "plain_models", "source_only", "without_method"]
 
@@ -105,7 +106,9 @@ def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
     try:
         # A resumed run does not repeat the comparisons that it finished.
         if not runs.is_done(folder):
-            recipe.run_in(folder, folder.name, source)
+            # A search must not take its epochs for those of a trial.
+            with listening(None):
+                recipe.run_in(folder, folder.name, source)
     except CheckFailed as error:  # the run itself is done and must not be lost
         logger.warning("Warning: the comparison %s failed. %s", folder.name, error)
         return {"error": str(error)}
