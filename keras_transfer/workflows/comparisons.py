@@ -14,6 +14,7 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.training.reports import listening
+from keras_transfer.workflows.reading import read_labelled
 
 __all__ = ["from_scratch", "plain_models", "source_only", "without_method"]
 
@@ -90,12 +91,16 @@ def source_only(recipe: Any, folder: Path, source: Any) -> None:
 
     Raises:
         BadConfiguration: There is no target.
-        BadData: It does not exist.
+        BadData: It does not exist, or its labels cannot be used.
         CheckFailed: The run failed.
     """
-    from keras_transfer.workflows.adaptation_domain import check_target
+    from keras_transfer.workflows.adaptation_domain import check_labels, check_target
 
     check_target(recipe.method)
+    if not runs.is_done(folder / recipe.method.baseline_name):
+        # Now: the target is read when this model is trained, maybe for hours.
+        samples = read_labelled(recipe.data, source, recipe.input, recipe.objectives)
+        check_labels(recipe.method, samples.classes, recipe.input)
     found = without_method(recipe, folder, source)
     if "error" in found:  # nothing to compare with, and the same would come again
         raise CheckFailed(found["error"])

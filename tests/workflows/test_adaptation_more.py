@@ -53,3 +53,22 @@ def test_a_search_compares_the_criterion_of_its_trials(home):
     assert best.state == "complete"
     document = json.loads((home / "search" / "0" / "metrics.json").read_text())
     assert best.metrics == [pytest.approx(document["adaptation"]["values"]["adapted"], abs=1e-6)]
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"target_data": "other"}, r"lacks.*both are: red"),
+        ({"target_data": "other*.jpg"}, "does not exist"),
+        ({"target_labels": 13}, "fewer target examples"),
+        # 24 examples of two classes.
+        ({"target_labels": 12}, "uses 24 of 24 target examples"),
+    ],
+)
+def test_a_target_that_cannot_be_used_is_refused_before_anything_is_trained(home, method, message):
+    if not (home / "other").exists():
+        paint(home / "other", red=2, green=2)
+    out = home / f"refused{sorted(method.items())}"
+    with pytest.raises(BadData, match=message):
+        ADAPTED.run(out=out, method=method, name="adapted")
+    assert not (out / "source_only").exists()
