@@ -16,8 +16,11 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Call a function after each epoch with the rows of the history so far; it may raise."""
+def listening(listener: Listener | None) -> Iterator[None]:
+    """Call a function after each epoch with the rows of the history so far; it may raise.
+
+    None: nobody is told, as in a run for comparison inside the run that is listened to.
+    """
     token = _listener.set(listener)
     try:
         yield

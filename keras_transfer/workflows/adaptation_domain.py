@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from keras_transfer.inputs.base import Input
 from keras_transfer.methods.adaptation import Adaptation
 from keras_transfer.workflows.domain_target import draw, read_target
 
-__all__ = ["TARGET_TABLE", "TargetDomain", "read_domain"]
+__all__ = ["TARGET_TABLE", "TargetDomain", "check_labels", "read_domain"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -46,6 +47,21 @@ class TargetDomain:
     def judged(self) -> Samples:
         """The examples whose labels are not used."""
         return self.samples.take(np.setdiff1d(np.arange(len(self.samples)), self.labelled))
+
+
+def check_labels(method: Adaptation, classes: Sequence[str], given: Input) -> None:
+    """Refuse labels of the target that cannot be used, before anything is computed or decoded.
+
+    Args:
+        method: Names the target.
+        classes: The source's.
+        given: The input.
+
+    Raises:
+        BadData: The target cannot be read, has classes that the source lacks, or too few labels.
+    """
+    target = read_target(method.target_data, classes, text=given.text_column, cures=CURES)
+    _check_enough(method, target.samples, target.labelled)
 
 
 def read_domain(
@@ -79,8 +95,9 @@ def read_domain(
     if len(samples) < 2:
         raise BadData(f"The target {method.target_data} has {len(samples)} examples of its own.")
     labelled = np.arange(0)
+    _check_enough(method, samples, target.labelled)
     if method.target_labels:
-        labelled = _labelled(method, samples, target.labelled, seeds.stream(seed, "split"))
+        labelled = _labelled(method.target_labels, samples, seeds.stream(seed, "split"))
     domain = TargetDomain(samples, target.labelled, labelled)
     _write(folder / TARGET_TABLE, domain)
     return domain
@@ -106,9 +123,11 @@ def _write(path: Path, domain: TargetDomain) -> None:
     write_csv(path, ("path", "use", "digest"), rows, lineterminator="\r\n")
 
 
-def _labelled(method: Adaptation, samples: Samples, known: bool, seed: int) -> np.ndarray:
-    """Sorted places of the first ``target_labels`` examples of each class, in a drawn order."""
+def _check_enough(method: Adaptation, samples: Samples, known: bool) -> None:
+    """Refuse a number of labels that the target does not have, or that leaves no examples."""
     each, setting = method.target_labels, f"target_labels = {method.target_labels}"
+    if not each:
+        return
     if not known:
         raise BadData(f"{setting}: the target {method.target_data} has no labels.")
     few = [
@@ -118,8 +137,16 @@ def _labelled(method: Adaptation, samples: Samples, known: bool, seed: int) -> n
     ]
     if few:
         raise BadData(f"{setting}, and these classes have fewer target examples:", few)
-    if each * len(samples.classes) == len(samples):
-        raise BadData(f"{setting} uses all target examples; leave some to judge the model on.")
+    used = each * len(samples.classes)
+    if len(samples) - used < 2:
+        raise BadData(
+            f"{setting} uses {used} of {len(samples)} target examples, and the model is chosen by "
+            "two or more others. Use fewer labels, or give more target examples; they need none."
+        )
+
+
+def _labelled(each: int, samples: Samples, seed: int) -> np.ndarray:
+    """Sorted places of the first ``each`` examples of each class, in a drawn order."""
     order = np.random.default_rng([seed, *b"target"]).permutation(len(samples))
     by_class = [
         order[samples.labels[order] == label][:each] for label in range(len(samples.classes))

@@ -14,6 +14,8 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.methods.adabn import AdaBN
 from keras_transfer.objectives.outputs import labels_of
+from keras_transfer.training.reports import listening
+from keras_transfer.workflows.reading import read_labelled
 from keras_transfer.workflows.target_check import check_target
 
 __all__ = ["from_scratch", "plain_models", "source_only", "without_method"]
@@ -91,15 +93,20 @@ def source_only(recipe: Any, folder: Path, source: Any) -> None:
 
     Raises:
         BadConfiguration: There is no target, or nothing in the network that the method changes.
-        BadData: It does not exist.
+        BadData: It does not exist, or its labels cannot be used.
         CheckFailed: The run failed.
     """
     check_target(recipe.method)
-    if isinstance(recipe.method, AdaBN):
-        quiet.import_tensorflow()
-        from keras_transfer.training.batch_norm import batch_norms
+    quiet.import_tensorflow()
+    from keras_transfer.training.batch_norm import batch_norms
+    from keras_transfer.workflows.adaptation_domain import check_labels
 
+    if isinstance(recipe.method, AdaBN):
         batch_norms(recipe.check_network())
+    if not runs.is_done(folder / recipe.method.baseline_name):
+        # Now: the target is read when this model is trained, maybe for hours.
+        samples = read_labelled(recipe.data, source, recipe.input, recipe.objectives)
+        check_labels(recipe.method, samples.classes, recipe.input)
     found = without_method(recipe, folder, source)
     if "error" in found:  # nothing to compare with, and the same would come again
         raise CheckFailed(found["error"])
@@ -110,7 +117,9 @@ def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
     try:
         # A resumed run does not repeat the comparisons that it finished.
         if not runs.is_done(folder):
-            recipe.run_in(folder, folder.name, source)
+            # A search must not take its epochs for those of a trial.
+            with listening(None):
+                recipe.run_in(folder, folder.name, source)
     except CheckFailed as error:  # the run itself is done and must not be lost
         logger.warning("Warning: the comparison %s failed. %s", folder.name, error)
         return {"error": str(error)}

@@ -332,6 +332,6 @@ def test_texts_adapt_too(home, tmp_path, stage):
     assert len(table) == 18
     answers = [one.label for one in run.predict([text for text in target])]
     assert answers == [row["predicted"] for row in table]
+    method = {"type": "adabn", "target_data": str(tmp_path / "target.tsv")}
     with pytest.raises(BadConfiguration, match="no batch normalization"):
-        method = {"type": "adabn", "target_data": str(tmp_path / "target.tsv")}
         recipe.run(out=tmp_path / "adabn", method=method, name="texts")

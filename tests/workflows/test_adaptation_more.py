@@ -1,0 +1,74 @@
+"""Adaptation to a target domain: searches, and targets that cannot be used."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from processes import paint
+from tiny import RECIPE
+
+from keras_transfer import BadData, Head, Stage
+from keras_transfer.studies.search import Search
+from keras_transfer.studies.spaces import read_space
+
+ADAPTED = RECIPE.changed(
+    head=Head(units=(8,)),
+    stages=(Stage("head", epochs=1, learning_rate=0.01),),
+    method={"type": "deep_coral", "target_data": "target"},
+)
+
+
+def darken(folder, source):
+    """The images of a folder, darker and with noise of their own."""
+    rng = np.random.default_rng(1)
+    for number, path in enumerate(sorted(source.glob("*/*.png"))):
+        pixels = np.asarray(Image.open(path), float) * 0.5 + rng.integers(0, 40, (20, 24, 3))
+        home = folder / path.parent.name
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype("uint8")).save(home / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("more")
+    paint(folder / "images")
+    darken(folder / "target", folder / "images")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def beside_the_images(home, monkeypatch):
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("KT_CACHE_DIR", str(home / "cache"))
+
+
+def test_a_search_compares_the_criterion_of_its_trials(home):
+    """Not the epochs of the models without adaptation, which are trained inside the trials."""
+    pytest.importorskip("optuna")
+    space = read_space(["method.weight=1.0,10.0"], ADAPTED, ADAPTED)
+    search = Search(ADAPTED, "adapted", space, home / "search")
+    best = search.run(1)
+
+    assert best.state == "complete"
+    document = json.loads((home / "search" / "0" / "metrics.json").read_text())
+    assert best.metrics == [pytest.approx(document["adaptation"]["values"]["adapted"], abs=1e-6)]
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"target_data": "other"}, r"lacks.*both are: red"),
+        ({"target_data": "other*.jpg"}, "does not exist"),
+        ({"target_labels": 13}, "fewer target examples"),
+        # 24 examples of two classes.
+        ({"target_labels": 12}, "uses 24 of 24 target examples"),
+    ],
+)
+def test_a_target_that_cannot_be_used_is_refused_before_anything_is_trained(home, method, message):
+    if not (home / "other").exists():
+        paint(home / "other", red=2, green=2)
+    out = home / f"refused{sorted(method.items())}"
+    with pytest.raises(BadData, match=message):
+        ADAPTED.run(out=out, method=method, name="adapted")
+    assert not (out / "source_only").exists()
