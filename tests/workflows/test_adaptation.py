@@ -132,7 +132,10 @@ def test_what_is_worse_without_labels_is_not_kept(home, caplog):
         assert_same_model(kept, plain)
 
 
-@pytest.mark.parametrize("choose_by", ["information_maximization", "deep_embedded"])
+@pytest.mark.parametrize(
+    "choose_by",
+    ["information_maximization", pytest.param("deep_embedded", marks=pytest.mark.slow)],
+)
 def test_labels_of_the_target_change_nothing(home, choose_by):
     """The same images with labels in another order give the same model, bit for bit."""
     rng = np.random.default_rng(2)
@@ -209,6 +212,7 @@ def test_settings_that_exclude_adaptation(changes, message):
         ADAPTED.changed(**changes)
 
 
+@pytest.mark.slow
 def test_stored_features_train_as_the_full_network_does(home):
     """A frozen part that runs once gives the epochs of a network that runs in each of them."""
     stages = [{"name": "tune", "epochs": 2, "unfreeze": "block3", "learning_rate": 1e-3}]
@@ -236,7 +240,10 @@ def stopped(out, words, **changes):
 
 
 # The model without adaptation is trained first, and has epochs of these names too.
-@pytest.mark.parametrize("words", ["head 1/2", "head 1/2  alignment", "Accuracy on"])
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param("head 1/2", marks=pytest.mark.slow), "head 1/2  alignment", "Accuracy on"],
+)
 def test_a_stopped_run_goes_on_to_the_same_model(run, home, words):
     out = f"stopped {words}"
     stopped(out, words)
@@ -309,7 +316,9 @@ def test_a_network_without_batch_normalization_is_refused_before_it_is_trained(h
     assert not (home / "without" / "source_only").exists()
 
 
-@pytest.mark.parametrize("stage", [{"unfreeze": "all"}, {}], ids=["all", "head"])
+@pytest.mark.parametrize(
+    "stage", [pytest.param({"unfreeze": "all"}, id="all", marks=pytest.mark.slow), {}]
+)
 def test_texts_adapt_too(home, tmp_path, stage):
     """The vocabulary is that of the source; the target's texts need no labels."""
     source = [f"{word} film {n}\t{word}" for n in range(12) for word in ("good", "bad")]
