@@ -66,15 +66,11 @@ class FeatureExtraction(FineTune):
 
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        backbone = settings.get("backbone")
-        if isinstance(backbone, list | tuple) and backbone:
-            first, *more = backbone
-            settings = {"fuse": tuple(more), **settings, "backbone": first}
-        return super()._complete(_as_method(settings))
+        return super()._complete(_as_fuse(_as_method(settings)))
 
     def changed(self, **settings: Any) -> Self:
         """See ``Recipe.changed``."""
-        return super().changed(**_as_method(settings))
+        return super().changed(**_as_fuse(_as_method(settings)))
 
     @property
     def fused(self) -> list[Backbone]:
@@ -157,3 +153,14 @@ def _as_method(settings: Mapping[str, Any]) -> dict[str, Any]:
         raise BadConfiguration("transform is another word for method: give one of them.")
     result["method"] = result.pop("transform")
     return result
+
+
+def _as_fuse(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which several backbones are the first one and ``fuse``."""
+    backbone = settings.get("backbone")
+    if not isinstance(backbone, list | tuple) or not backbone:
+        return {**settings}
+    if settings.get("fuse"):
+        raise BadConfiguration("Several backbones and fuse are two words for one setting. Use one.")
+    first, *more = backbone
+    return {**settings, "backbone": first, "fuse": tuple(more)}

@@ -317,6 +317,15 @@ def test_features_are_those_of_one_network(images):
         RECIPE.changed(data=images, **PAIR).features()
 
 
+def test_several_backbones_are_the_first_and_fuse():
+    both = RECIPE.changed(backbone=("mobilenet_v2", "vgg16"), fusion="probabilities")
+    assert (both.backbone.name, both.fuse) == ("mobilenet_v2", ("vgg16",))
+    other = both.changed(backbone=["vgg16", "resnet50"])
+    assert (other.backbone.name, other.fuse) == ("vgg16", ("resnet50",))
+    with pytest.raises(BadConfiguration, match="two words for one setting"):
+        RECIPE.changed(backbone=("mobilenet_v2", "vgg16"), fuse="resnet50")
+
+
 def test_tokens_are_not_joined():
     maps, tokens = keras.Input((4, 4, 8)), keras.Input((17, 8))
     networks = {
