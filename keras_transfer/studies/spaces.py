@@ -37,6 +37,13 @@ HEADS = (
 )
 """Why bagging is not searched."""
 
+UNSEARCHED = {
+    "bagging": HEADS,
+    "adabn": "a trial is judged by its best epoch, and adabn trains none. Search without it, then "
+    "run best.yaml with --method adabn.",
+}
+"""Why there is no search with a method."""
+
 OF_STAGES = {"lr": "stages.0.learning_rate"} | {
     name: f"stages.*.{name}" for name in ("epochs", "schedule", "views", "layer_decay")
 }
@@ -104,8 +111,8 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
             f"monitor = {recipe.chosen_by}: trials are judged on the val split. Use --monitor "
             f"{val_monitors(recipe)}."
         )
-    if recipe.method.type == "bagging":
-        raise BadConfiguration(f"method = {recipe.method.type}: {HEADS}")
+    if recipe.method.type in UNSEARCHED:
+        raise BadConfiguration(f"method = {recipe.method.type}: {UNSEARCHED[recipe.method.type]}")
     if not texts:
         settings = [_setting(text) for text in _defaults(recipe)]
         free = [

@@ -137,11 +137,11 @@ def _check_enough(method: Adaptation, samples: Samples, known: bool) -> None:
     ]
     if few:
         raise BadData(f"{setting}, and these classes have fewer target examples:", few)
-    used = each * len(samples.classes)
-    if len(samples) - used < 2:
+    left = len(samples) - each * len(samples.classes)
+    if left < 2:
         raise BadData(
-            f"{setting} uses {used} of {len(samples)} target examples, and the model is chosen by "
-            "two or more others. Use fewer labels, or give more target examples; they need none."
+            f"{setting} uses all {'but one of the ' if left else ''}target examples, and two or "
+            "more others choose the model. Use fewer labels, or give more target examples."
         )
 
 

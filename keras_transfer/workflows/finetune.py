@@ -39,6 +39,7 @@ from keras_transfer.workflows.evaluation import evaluate
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
 from keras_transfer.workflows.reading import learn, read_samples
 from keras_transfer.workflows.recipe import Recipe
+from keras_transfer.workflows.target_check import check_target
 
 if TYPE_CHECKING:
     import keras
@@ -182,8 +183,11 @@ class FineTune(Recipe):
         Raises:
             CheckFailed: The loss falls at no rate.
         """
-        # One head: each member would have a separate rate.
-        plain = self.changed(method="supervised")
+        if isinstance(self.method, NetworkAdaptation):
+            check_target(self.method)
+        # One head: each member would have a separate rate; and AdaBN trains nothing itself.
+        alone = isinstance(self.method, Bagging | AdaBN)
+        plain = self.changed(method="supervised") if alone else self
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
             samples = self._samples(folder, self.data.source)

@@ -380,6 +380,11 @@ def test_what_an_adaptation_is_judged_by_is_not_searched(name):
         space(f"method.{name}", **ADAPTED)
 
 
+def test_what_trains_nothing_is_not_searched():
+    with pytest.raises(BadConfiguration, match="Search without it"):
+        space("lr=log:0.001:0.1", method={"type": "adabn", "target_data": "target"})
+
+
 def test_trials_are_judged_on_the_val_part():
     with pytest.raises(BadConfiguration, match="judged on the val split"):
         space(monitor="loss")

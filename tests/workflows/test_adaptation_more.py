@@ -62,7 +62,7 @@ def test_a_search_compares_the_criterion_of_its_trials(home):
         ({"target_data": "other*.jpg"}, "does not exist"),
         ({"target_labels": 13}, "fewer target examples"),
         # 24 examples of two classes.
-        ({"target_labels": 12}, "uses 24 of 24 target examples"),
+        ({"target_labels": 12}, "uses all target examples"),
     ],
 )
 def test_a_target_that_cannot_be_used_is_refused_before_anything_is_trained(home, method, message):
@@ -72,3 +72,14 @@ def test_a_target_that_cannot_be_used_is_refused_before_anything_is_trained(home
     with pytest.raises(BadData, match=message):
         ADAPTED.run(out=out, method=method, name="adapted")
     assert not (out / "source_only").exists()
+
+
+def test_a_sweep_has_the_loss_that_is_trained(home, tmp_path):
+    found = []
+    for weight in (0.0, 3.0):
+        folder = tmp_path / str(weight)
+        folder.mkdir()
+        method = {"type": "dan", "target_data": "target", "weight": weight}
+        ADAPTED.changed(method=method, lr="auto").find_rate(folder)
+        found.append((folder / "lr_find.csv").read_text())
+    assert found[0] != found[1]
