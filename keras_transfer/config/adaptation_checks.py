@@ -33,12 +33,19 @@ def adapted_batches(recipe: Any) -> str:
         return f"{prefix}: schedule = bit may set mixup, which blends the domains. Use another."
     if getattr(recipe.objective, "imbalance", "") == "smote":
         return f"{prefix}: smote makes up features of no domain. Use oversample or class_weight."
+    if not isinstance(method, DeepAdaptation):
+        return (
+            f"{prefix} trains nothing, so it cannot use labels of the target. Leave "
+            "target_labels out, or use another method."
+            if method.target_labels
+            else ""
+        )
     parts = 4 if method.target_labels else 2
     size = recipe.batches.batch_size
-    if size % parts:
+    if size % parts or size < 2 * parts:
         return (
-            f"{prefix}: a batch is divided among the domains, into {parts} parts, and batch_size = "
-            f"{size}. Use a multiple of {parts}."
+            f"{prefix}: a batch is divided among the domains, into {parts} parts of two examples "
+            f"or more, and batch_size = {size}. Use a multiple of {parts} from {2 * parts} on."
         )
     return ""
 

@@ -189,6 +189,7 @@ RECIPE_RULES: tuple[Rule, ...] = (
             for others in (
                 {"mixup": 0.2},
                 {"batch_size": 7},
+                {"batch_size": 2},
                 {"imbalance": "smote"},
                 {"stages": 1, "stage.schedule": "bit"},
             )

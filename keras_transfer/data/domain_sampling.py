@@ -18,8 +18,8 @@ class DomainSampling(Sampling):
 
     Each domain is drawn in rounds, each in another order: no example comes again before all others
     of its domain did. Source and target alternate within a batch, so that each device that shares
-    it gets both. If some target examples have labels, a quarter of each batch is of them, and a
-    quarter of the source.
+    it gets both. If some target examples have labels, a quarter of each batch is of them, a quarter
+    of the source, and half of the other target examples.
 
     Args:
         source: Number of source examples; they come first in the joined table.
@@ -42,6 +42,8 @@ class DomainSampling(Sampling):
     ):
         self.source, self.target, self.within = source, target, within
         self.labelled = np.arange(0) if labelled is None else labelled
+        # Their labels would count more than once.
+        self.others = np.setdiff1d(np.arange(target), self.labelled)
         quarters = SHARES[bool(len(self.labelled))]
         parts = 4 if len(self.labelled) else 2
         if batch_size % parts:
@@ -52,9 +54,8 @@ class DomainSampling(Sampling):
         self.parts = [batch_size * quarter // 4 for quarter in quarters]
         self.batch_size = batch_size
         self.batches = -(-(source if within is None else len(within)) // self.parts[0])
-        sizes = (source, target, len(self.labelled))
-        drawn = [self.batches * each for each in self.parts]
-        self.rounds = max(-(-n // max(size, 1)) for n, size in zip(drawn, sizes, strict=True))
+        # Those of the source: views that a run without the target would have too.
+        self.rounds = 1 if within is None else within.rounds
 
     def __len__(self) -> int:
         """Number of examples in an epoch, all batches being full."""
@@ -71,7 +72,7 @@ class DomainSampling(Sampling):
         counts = [self.batches * each for each in self.parts]
         drawn = [
             self._source(counts[0], seed, epoch, rng),
-            _rounds(np.arange(self.target) + self.source, counts[1], rng),
+            _rounds(self.others + self.source, counts[1], rng),
             _rounds(self.labelled + self.source, counts[2], rng),
         ]
         rows, times = (

@@ -8,13 +8,14 @@ from keras_transfer.domains.criterion_names import CRITERION_NAMES
 
 __all__ = ["better", "mode"]
 
-RISING = ("accuracy", "auc", "precision", "recall", "r2_score", *CRITERION_NAMES)
+RISING = ("accuracy", "auc", "precision", "recall", "r2_score")
 """Final words of metric names for which larger is better."""
 
 
 def mode(monitor: str) -> str:
     """Give "max" for a metric that is better when it is larger, "min" otherwise."""
-    return "max" if monitor.endswith(RISING) else "min"
+    rises = monitor.endswith(RISING) or monitor.removeprefix("val_") in CRITERION_NAMES
+    return "max" if rises else "min"
 
 
 def better(monitor: str, value: float, than: float | None) -> bool:

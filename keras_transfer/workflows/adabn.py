@@ -14,7 +14,7 @@ from keras_transfer.data.batches import plain_batches
 from keras_transfer.networks.keras_files import load_keras_weights
 from keras_transfer.training.batch_norm import adapt_batch_norm
 from keras_transfer.training.resume import save_model
-from keras_transfer.workflows.adaptation import AdaptationRunner
+from keras_transfer.workflows.adaptation import AdaptationRunner, check_same_split
 from keras_transfer.workflows.adaptation_choice import choose
 
 __all__ = ["AdaBNRunner"]
@@ -29,6 +29,7 @@ class AdaBNRunner(AdaptationRunner):
     """Adapts the finished run without adaptation; takes the arguments of ``AdaptationRunner``."""
 
     def _stages(self) -> None:
+        check_same_split(self.folder, self.baseline)
         plain = runs.Run(self.baseline)
         self._load()
         self._judge("source_only")

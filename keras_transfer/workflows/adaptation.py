@@ -5,7 +5,7 @@ Imported when a run begins, not before: it needs TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from keras_transfer import runs
 from keras_transfer.config.stages import Stage
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.domains.selection import CRITERIA, Evidence
+from keras_transfer.errors import BadData
 from keras_transfer.evaluation.inference import collected, compiled
 from keras_transfer.features.extractor import FeatureExtractor
 from keras_transfer.features.stage_batches import StageBatches
 from keras_transfer.methods.adaptation import Adaptation
 from keras_transfer.networks.keras_files import load_keras_weights
+from keras_transfer.networks.layers import ScheduledGradientReversal
 from keras_transfer.networks.network import FEATURE_OUTPUT
 from keras_transfer.training.resume import save_model
 from keras_transfer.workflows.adaptation_choice import Kept, choose
@@ -28,9 +31,10 @@ from keras_transfer.workflows.adaptation_gain import accuracy_gain
 from keras_transfer.workflows.adaptation_metrics import Predicted, adaptation_metrics, oracle
 from keras_transfer.workflows.adapted_targets import AdaptedTargets
 from keras_transfer.workflows.domain_target import places
+from keras_transfer.workflows.scoring import Scorer
 from keras_transfer.workflows.stage_runner import Setup, StageRunner
 
-__all__ = ["AdaptationRunner"]
+__all__ = ["AdaptationRunner", "check_same_split"]
 
 EXAMPLES = 2_000
 """Most examples of each domain by which an epoch, and the model, are chosen."""
@@ -95,11 +99,31 @@ class AdaptationRunner(StageRunner):
             document |= accuracy_gain(plain.samples, plain.probabilities, adapted.probabilities)
         return found
 
+    def predictions(self) -> dict[str, dict[str, np.ndarray]]:
+        """As of every run; those of the kept model for the target are checked as they are."""
+        setup, judged = self.setup, self.domain.judged
+        scorer = Scorer(self.network, setup.targets.objectives, setup.loading, self.batches)
+        samples = {name: setup.samples.split(name) for name in ("val", "test")}
+        found = scorer.splits({**samples, "target": judged})
+        self.predicted[self.kept] = Predicted(judged, found.pop("target")[LABEL], self.domain.known)
+        return found
+
     def _batches(self, index: int, extractor: FeatureExtractor | None) -> StageBatches:
         batches = replace(super()._batches(index, extractor), measure=self._measure)
         # Once a stage: a graph for each epoch would be traced in each.
         self.forward = compiled(batches.model or self.network.model)
         return batches
+
+    def _start(self, index: int) -> Callable[[], None]:
+        """Schedules go on where the stages before ended, not where their best epochs were."""
+        steps = self.setup.steps * sum(stage.epochs for stage in self.stages[:index])
+
+        def start() -> None:
+            for layer in self.network.model.layers:
+                if isinstance(layer, ScheduledGradientReversal):
+                    layer.count.assign(steps)
+
+        return start
 
     def _measure(self) -> dict[str, float]:
         """The criterion for the current weights, and the accuracy on the target if it is known."""
@@ -124,6 +148,7 @@ class AdaptationRunner(StageRunner):
         return _Computed(features, softmax(found[LABEL][: len(samples)], axis=1))
 
     def _stages(self) -> None:
+        check_same_split(self.folder, self.baseline)
         super()._stages()
         self._judge("adapted")
         load_keras_weights(self.network.predictor, self.baseline / "best.keras")
@@ -148,3 +173,13 @@ class AdaptationRunner(StageRunner):
         last = len(self.stages) - 1
         extractor = self._extractors([self._cut(self.stages[last])]).of(0)
         self.batches = self._batches(last, extractor)
+
+
+def check_same_split(folder: Path, baseline: Path) -> None:
+    """Refuse a run whose data have changed since the model without adaptation was trained."""
+    one, other = (runs.fingerprint(home / "split.csv") for home in (folder, baseline))
+    if one != other:
+        raise BadData(
+            f"The data are not those that the run in {baseline} was trained on; put them back, or "
+            "start a new run without --resume."
+        )

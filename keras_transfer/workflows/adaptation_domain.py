@@ -17,7 +17,7 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
 from keras_transfer.inputs.base import Input
 from keras_transfer.methods.adaptation import Adaptation
-from keras_transfer.workflows.domain_target import draw, read_target
+from keras_transfer.workflows.domain_target import Target, draw, read_target
 
 __all__ = ["TARGET_TABLE", "TargetDomain", "check_labels", "read_domain"]
 
@@ -49,23 +49,32 @@ class TargetDomain:
         return self.samples.take(np.setdiff1d(np.arange(len(self.samples)), self.labelled))
 
 
-def check_labels(method: Adaptation, classes: Sequence[str], given: Input) -> None:
+def check_labels(
+    method: Adaptation, classes: Sequence[str], given: Input, data_dir: str | None
+) -> None:
     """Refuse labels of the target that cannot be used, before anything is computed or decoded.
 
     Args:
         method: Names the target.
         classes: The source's.
         given: The input.
+        data_dir: Folder of prepared TFDS data sets.
 
     Raises:
         BadData: The target cannot be read, has classes that the source lacks, or too few labels.
     """
-    target = read_target(method.target_data, classes, text=given.text_column, cures=CURES)
+    target = _read(method, classes, given, data_dir)
     _check_enough(method, target.samples, target.labelled)
 
 
 def read_domain(
-    method: Adaptation, source: Samples, given: Input, seed: int, folder: Path
+    method: Adaptation,
+    source: Samples,
+    given: Input,
+    data_dir: str | None,
+    *,
+    seed: int,
+    folder: Path,
 ) -> TargetDomain:
     """Read the target, check every example, and choose those with labels.
 
@@ -73,6 +82,7 @@ def read_domain(
         method: Names the target.
         source: All splits of the source; examples that are there too are left out.
         given: The input; it checks the examples.
+        data_dir: Folder of prepared TFDS data sets.
         seed: The recipe's; it draws the examples with labels.
         folder: The run directory; it gets ``TARGET_TABLE``.
 
@@ -80,7 +90,7 @@ def read_domain(
         BadData: The target cannot be read, has classes that the source lacks, or too few labels; or
             it is not the one that the run began with.
     """
-    target = read_target(method.target_data, source.classes, text=given.text_column, cures=CURES)
+    target = _read(method, source.classes, given, data_dir)
     digests = set(source.digests.tolist())
     drawn = draw(
         target.samples, len(target.samples), seed, given.judge, cache=cache_dir(), known=digests
@@ -103,15 +113,26 @@ def read_domain(
     return domain
 
 
+def _read(method: Adaptation, classes: Sequence[str], given: Input, data_dir: str | None) -> Target:
+    where = Path(data_dir) if data_dir else None
+    text = given.text_column
+    return read_target(method.target_data, classes, text=text, data_dir=where, cures=CURES)
+
+
 def _write(path: Path, domain: TargetDomain) -> None:
-    """Write path, use and digest of each target example.
+    """Write path, use, label if it is used, and digest of each target example.
 
     Raises:
         BadData: The file holds another table: the target has changed since the run began.
     """
     use = np.full(len(domain.samples), "unlabelled", object)
     use[domain.labelled] = "labelled"
-    rows = [[*row] for row in zip(domain.samples.keys, use, domain.samples.digests, strict=True)]
+    labels = np.full(len(domain.samples), "", object)
+    labels[domain.labelled] = np.asarray(domain.samples.classes, object)[
+        domain.samples.labels[domain.labelled]
+    ]
+    columns = domain.samples.keys, use, labels, domain.samples.digests
+    rows = [[*row] for row in zip(*columns, strict=True)]
     if path.exists():
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             _, *found = read_cells(file)
@@ -120,7 +141,7 @@ def _write(path: Path, domain: TargetDomain) -> None:
                 f"The target is not the one that the run in {path.parent} began with (see {path}); "
                 "put it back, or start a new run without --resume."
             )
-    write_csv(path, ("path", "use", "digest"), rows, lineterminator="\r\n")
+    write_csv(path, ("path", "use", "label", "digest"), rows, lineterminator="\r\n")
 
 
 def _check_enough(method: Adaptation, samples: Samples, known: bool) -> None:

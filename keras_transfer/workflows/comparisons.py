@@ -106,7 +106,7 @@ def source_only(recipe: Any, folder: Path, source: Any) -> None:
     if not runs.is_done(folder / recipe.method.baseline_name):
         # Now: the target is read when this model is trained, maybe for hours.
         samples = read_labelled(recipe.data, source, recipe.input, recipe.objectives)
-        check_labels(recipe.method, samples.classes, recipe.input)
+        check_labels(recipe.method, samples.classes, recipe.input, recipe.data.data_dir)
     found = without_method(recipe, folder, source)
     if "error" in found:  # nothing to compare with, and the same would come again
         raise CheckFailed(found["error"])

@@ -47,6 +47,7 @@ def read_target(
     text: str = "",
     keep: Sequence[str] = (),
     unlabelled: bool = False,
+    data_dir: Path | None = None,
     cures: str = "Leave them out by --classes {common}; or compare all examples without labels by "
     "--unlabelled, for example where the folders are no classes:",
 ) -> Target:
@@ -61,6 +62,7 @@ def read_target(
         text: Name of the column of texts; "": the examples are images.
         keep: Target classes to compare; others are left out. None named: all.
         unlabelled: Read no labels, also where there are some.
+        data_dir: Where prepared data sets of tensorflow-datasets lie.
         cures: What to do about classes that the source lacks, after "{common}" is filled in.
 
     Raises:
@@ -74,7 +76,7 @@ def read_target(
         return Target(
             replace(samples, classes=tuple(classes), labels=np.zeros(len(samples), "int32")), False
         )
-    samples = sources.read(data, known=classes, text=text)
+    samples = sources.read(data, data_dir, known=classes, text=text)
     return Target(_in_order(_kept(samples, keep), classes, cures), True)
 
 

@@ -139,7 +139,10 @@ class FeatureExtraction(FineTune):
         from keras_transfer.workflows.adaptation_domain import read_domain
         from keras_transfer.workflows.adapted_learning import AdaptedRunner
 
-        domain = read_domain(self.method, setup.samples, self.input, self.seed, folder)
+        where = self.data.data_dir
+        domain = read_domain(
+            self.method, setup.samples, self.input, where, seed=self.seed, folder=folder
+        )
         adapted = {"method": self.method, "domain": domain, **how}
         return AdaptedRunner(setup, stages, folder, self.learner, **adapted, more=more)
 

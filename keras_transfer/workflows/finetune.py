@@ -72,7 +72,8 @@ class FineTune(Recipe):
     )
     method: AnyMethod = Field(
         Supervised(),
-        description="supervised, bagging:10 (ten heads), distill:run:DIR",
+        description="supervised, bagging:10 (ten heads), distill:run:DIR; or one that adapts to "
+        "a target domain, e.g. dan",
         json_schema_extra={"section": "Training"},
     )
     stages: Stages = (Stage("head"),)
@@ -288,7 +289,9 @@ class FineTune(Recipe):
             strategy,
             bound=bound,
             cache=self.runtime.cache,
-            domain=lambda method: read_domain(method, samples, self.input, self.seed, folder),
+            domain=lambda method: read_domain(
+                method, samples, self.input, self.data.data_dir, seed=self.seed, folder=folder
+            ),
         )
         steps = loading.steps(targets.strategy.length) * sum(one.epochs for one in self.stages)
         network = add_heads(backbone, self.backbone, self.head, objectives, self.method, steps)

@@ -6,7 +6,7 @@ Imported when a run begins, not before: it needs TensorFlow.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -255,9 +255,11 @@ class StageRunner:
         optimizer = stage_optimizer(stage, self.network, steps)
         plan = stage_plan(self.stages, index, steps)
         with self._pulled(stage):
-            self.trainer.stage(
-                index, self.batches, optimizer, plan, self._solve if stage.solved else None
-            )
+            self.trainer.stage(index, self.batches, optimizer, plan, self._start(index))
+
+    def _start(self, index: int) -> Callable[[], None] | None:
+        """What sets weights before the first epoch of a stage."""
+        return self._solve if self.stages[index].solved else None
 
     def _solve(self) -> None:
         """Write the solution of the current stage into the head."""

@@ -21,7 +21,7 @@ def check_target(method: Adaptation) -> None:
     if not method.target_data:
         raise BadConfiguration(
             f"method = {method.type} adapts to a target domain, and none is given. Name its "
-            "examples: --set method.target_data=DIR. They need no labels."
+            "examples: --target-data DIR. They need no labels."
         )
     if not glob.has_magic(method.target_data):
         sources.check_there(method.target_data)

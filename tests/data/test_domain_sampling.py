@@ -41,10 +41,10 @@ def test_half_of_each_batch_is_of_each_domain(source, target, size, seed):
         assert_in_rounds(rows[part], times[part])
     assert {*rows[~is_target]} == {*range(source)}
     assert rows.max() < source + target
-    assert times.max() < sampling.rounds
+    assert sampling.rounds == 1
 
 
-@given(sizes, st.integers(2, 30), st.sampled_from([4, 8]))
+@given(sizes, st.integers(3, 30), st.sampled_from([4, 8]))
 def test_a_quarter_is_of_target_examples_with_labels(source, target, size):
     labelled = np.array([0, target - 1])
     sampling = DomainSampling(source, target, size, labelled)
@@ -52,7 +52,7 @@ def test_a_quarter_is_of_target_examples_with_labels(source, target, size):
     quarter = size // 4
 
     assert (np.sum(rows < source, axis=1) == quarter).all()
-    assert (np.isin(rows, labelled + source).sum(1) >= quarter).all()
+    assert (np.isin(rows, labelled + source).sum(1) == quarter).all()
     assert sampling.labelled_share == 0.5
 
 

@@ -167,7 +167,7 @@ def test_a_target_without_labels(home):
 
 def test_some_labels_of_the_target_are_used(home):
     method = {"target_labels": 2}
-    run = ADAPTED.run(out="few", method=method, seed=3, name="adapted")
+    run = ADAPTED.run(out="few", method=method, batch_size=8, seed=3, name="adapted")
     used = [row["path"] for row in rows(run.folder / "target.csv") if row["use"] == "labelled"]
 
     assert sorted(path.split("/")[1] for path in used) == ["blue", "blue", "red", "red"]
@@ -175,7 +175,7 @@ def test_some_labels_of_the_target_are_used(home):
     assert len(judged) == 20
     assert not judged & {*used}
     with pytest.raises(BadData, match="fewer target examples"):
-        ADAPTED.run(out="many", method={"target_labels": 13}, name="adapted")
+        ADAPTED.run(out="many", method={"target_labels": 13}, batch_size=8, name="adapted")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_target_that_cannot_be_used(home, method, error, message):
         paint(home / "other", red=2, green=2)
     out = home / f"refused{sorted(method.items())}"
     with pytest.raises(error, match=message):
-        ADAPTED.run(out=out, method=method, name="adapted")
+        ADAPTED.run(out=out, method=method, batch_size=8, name="adapted")
     assert not (out / "best.keras").exists()
 
 
@@ -203,6 +203,8 @@ def test_a_target_that_cannot_be_used(home, method, error, message):
         ({"objective": "multilabel"}, "single classification"),
         ({"mixup": 0.2}, "blend the domains"),
         ({"batch_size": 6, "method": {"target_labels": 1}}, "multiple of 4"),
+        ({"batch_size": 2}, "from 4 on"),
+        ({"method": {"type": "adabn", "target_labels": 1}}, "cannot use labels"),
         ({"head": {"units": ()}}, "Add a hidden layer"),
         ({"monitor": "val_label_accuracy"}, "choose_by"),
     ],

@@ -70,7 +70,7 @@ def test_a_target_that_cannot_be_used_is_refused_before_anything_is_trained(home
         paint(home / "other", red=2, green=2)
     out = home / f"refused{sorted(method.items())}"
     with pytest.raises(BadData, match=message):
-        ADAPTED.run(out=out, method=method, name="adapted")
+        ADAPTED.run(out=out, method=method, batch_size=8, name="adapted")
     assert not (out / "source_only").exists()
 
 

@@ -224,7 +224,7 @@ def test_a_class_that_the_source_lacks_is_refused_before_anything_is_fitted(
 @pytest.mark.parametrize(
     ("method", "error", "message"),
     [
-        ({}, BadConfiguration, "--set method.target_data=DIR"),
+        ({}, BadConfiguration, "--target-data DIR"),
         ({"target_data": "nowhere"}, BadData, "nowhere"),
     ],
 )
