@@ -52,12 +52,14 @@ class Found(NamedTuple):
 
     Attributes:
         accuracy: With the labels of the target.
+        plain: That of the same network, or learner, without adaptation.
         criterion: ``information_maximization``, without labels.
         kept: Whether the criterion prefers it to the same model without adaptation.
         oracle: Accuracy of the best epoch by labels of the target; None: there are no epochs.
     """
 
     accuracy: float
+    plain: float
     criterion: float
     kept: bool
     oracle: float | None = None
@@ -157,10 +159,11 @@ class Bench:
         """A model whose batch normalizations have the statistics of the target, if any method."""
         head = self._head("own" if method == "batch_norm_both" else "plain", seed)
         scores = head(self._features(shift, shift if method else ""))
-        found = Found(self._accuracy(scores), _criterion(scores), True)
+        accuracy, criterion = self._accuracy(scores), _criterion(scores)
         if not method:
-            return found
-        return found._replace(kept=found.criterion > self._statistics("", shift, seed).criterion)
+            return Found(accuracy, accuracy, criterion, True)
+        plain = self._statistics("", shift, seed)
+        return Found(accuracy, plain.accuracy, criterion, criterion > plain.criterion)
 
     def _method(self, name: str, shift: str) -> dict[str, Any]:
         return {"type": name, "target_data": str(self._target(shift))}
@@ -294,7 +297,7 @@ def _of(run: Any) -> Found:
     document = run.metrics["adaptation"]
     oracle = document.get("oracle", {}).get("by_labels", {}).get("target_accuracy")
     return Found(
-        document["target"]["adapted"]["accuracy"],
+        *(document["target"][name]["accuracy"] for name in ("adapted", "source_only")),
         document["values"]["adapted"],
         document["kept"] == "adapted",
         oracle,
@@ -303,13 +306,13 @@ def _of(run: Any) -> Found:
 
 def rows_of(shift: str, photos: Sequence[float], models: dict[str, list[Found]]) -> list[Any]:
     """A row for each method, and for each way to choose among all of them and none."""
-    plain = [one.accuracy for one in models["source_only"]]
-    rows = []
+    rows, plain = [], [one.accuracy for one in models["source_only"]]
     for name, each in models.items():
         oracles = [one.oracle for one in each if one.oracle is not None]
         kept = f"{sum(one.kept for one in each)} of {len(each)}"
         more = (kept, float(np.mean(oracles)) if oracles else None)
-        rows.append([shift, name, *_numbers(photos, plain, each), *more])
+        own = [one.plain for one in each]
+        rows.append([shift, name, *_numbers(photos, own, each), *more])
     others = [name for name in models if name not in PREDICTIONS]
     for way, names, by in (
         ("chosen", [*models], "criterion"),
