@@ -35,7 +35,7 @@ def adapted_batches(recipe: Any) -> str:
         return f"{prefix}: smote makes up features of no domain. Use oversample or class_weight."
     if not isinstance(method, DeepAdaptation):
         return (
-            f"{prefix} trains nothing, so it cannot use labels of the target. Leave "
+            f"{prefix} trains on the source alone, so it cannot use labels of the target. Leave "
             "target_labels out, or use another method."
             if method.target_labels
             else ""

@@ -1,4 +1,4 @@
-"""Adaptive batch normalization: the target's statistics, and no training."""
+"""Adaptive batch normalization: statistics of each domain for its own examples."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ __all__ = ["AdaBN"]
 
 
 class AdaBN(NetworkAdaptation):
-    """Replace the statistics of batch normalization by those of the target.
+    """Give batch normalization the statistics of the domain that it sees.
 
-    Li et al. 2016, arXiv:1603.04779. The network is trained on the source alone; then the mean and
-    the variance of each normalized channel become those over all examples of the target.
+    Li et al. 2016, arXiv:1603.04779. The network is trained on the source with the source's own
+    mean and variance of each normalized channel, in place of those of its pretraining; then they
+    become those over all examples of the target. Only to exchange the target's is often worse than
+    nothing: the head would not know features of a network with statistics of its own data.
     """
 
     # The features of the head, for the criterion; no term of the loss reads them.

@@ -29,7 +29,7 @@ from keras_transfer.training.resume import save_model
 from keras_transfer.workflows.adaptation_choice import Kept, choose
 from keras_transfer.workflows.adaptation_gain import accuracy_gain
 from keras_transfer.workflows.adaptation_metrics import Predicted, adaptation_metrics, oracle
-from keras_transfer.workflows.adapted_targets import AdaptedTargets
+from keras_transfer.workflows.adapted_targets import AdaptedTargets, SourceTargets
 from keras_transfer.workflows.domain_target import places
 from keras_transfer.workflows.scoring import Scorer
 from keras_transfer.workflows.stage_runner import Setup, StageRunner
@@ -54,7 +54,7 @@ class AdaptationRunner(StageRunner):
     the best epoch is kept. At the end the model is compared with the one without adaptation.
 
     Args:
-        setup: Setup of the run; its targets are ``AdaptedTargets``.
+        setup: Setup of the run; its targets have the target domain.
         stages: Their settings.
         folder: The run directory.
         method: Settings of the adaptation.
@@ -73,7 +73,7 @@ class AdaptationRunner(StageRunner):
         baseline: Path,
     ):
         super().__init__(setup, stages, folder)
-        assert isinstance(setup.targets, AdaptedTargets)
+        assert isinstance(setup.targets, AdaptedTargets | SourceTargets)
         self.method, self.domain, self.baseline = method, setup.targets.domain, baseline
         val = setup.samples.split("val")
         self.val = val.take(places(val, EXAMPLES, setup.seed))
@@ -109,7 +109,9 @@ class AdaptationRunner(StageRunner):
         return found
 
     def _batches(self, index: int, extractor: FeatureExtractor | None) -> StageBatches:
-        batches = replace(super()._batches(index, extractor), measure=self._measure)
+        batches = super()._batches(index, extractor)
+        if isinstance(self.setup.targets, AdaptedTargets):
+            batches = replace(batches, measure=self._measure)
         # Once a stage: a graph for each epoch would be traced in each.
         self.forward = compiled(batches.model or self.network.model)
         return batches

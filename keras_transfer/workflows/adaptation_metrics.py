@@ -94,9 +94,9 @@ def oracle(rows: Sequence[Mapping[str, Any]], monitor: str, known: bool) -> dict
         known: Whether the labels of the target are known.
 
     Returns:
-        Nothing if they are not known.
+        Nothing if they are not known, or if no labels of the target were there in training.
     """
-    if not known or not rows:
+    if not known or not rows or "target_accuracy" not in rows[0]:
         return {}
     values = [row[monitor] for row in rows]
     chosen = int(np.argmax(values) if mode(monitor) == "max" else np.argmin(values))

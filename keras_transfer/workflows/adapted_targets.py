@@ -19,7 +19,17 @@ from keras_transfer.workflows.adaptation_domain import TargetDomain
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 from keras_transfer.workflows.targets import Targets
 
-__all__ = ["AdaptedTargets"]
+__all__ = ["AdaptedTargets", "SourceTargets"]
+
+
+class SourceTargets(Targets):
+    """Targets of the source alone, for a method that takes no target examples in training.
+
+    Attributes:
+        domain: The target domain.
+    """
+
+    domain: TargetDomain
 
 
 class AdaptedTargets(Targets):

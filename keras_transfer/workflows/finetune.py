@@ -25,7 +25,7 @@ from keras_transfer.group import Group
 from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.table import AnyInput
 from keras_transfer.methods.adabn import AdaBN
-from keras_transfer.methods.adaptation import NetworkAdaptation
+from keras_transfer.methods.adaptation import DeepAdaptation, NetworkAdaptation
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.methods.table import AnyMethod
@@ -103,7 +103,7 @@ class FineTune(Recipe):
     def chosen_by(self) -> str:
         """Metric that chooses the best epoch, and the best trial of a search."""
         method = self.method
-        return f"val_{method.choose_by}" if isinstance(method, NetworkAdaptation) else self.monitor
+        return f"val_{method.choose_by}" if isinstance(method, DeepAdaptation) else self.monitor
 
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class FineTune(Recipe):
         """
         if isinstance(self.method, NetworkAdaptation):
             check_target(self.method)
-        # One head: each member would have a separate rate; and AdaBN trains nothing itself.
+        # One head: each member would have a separate rate; AdaBN has the loss of the source.
         alone = isinstance(self.method, Bagging | AdaBN)
         plain = self.changed(method="supervised") if alone else self
         weights = resolve_weights(self.backbone.weights)

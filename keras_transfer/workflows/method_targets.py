@@ -7,13 +7,14 @@ from typing import Any
 
 from keras_transfer.config.groups import Batches
 from keras_transfer.data.samples import Samples
+from keras_transfer.methods.adabn import AdaBN
 from keras_transfer.methods.adaptation import Adaptation, NetworkAdaptation
 from keras_transfer.methods.base import ExtraTerm, Method
 from keras_transfer.methods.distill import Distill
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.workflows.adaptation_domain import TargetDomain
-from keras_transfer.workflows.adapted_targets import AdaptedTargets
+from keras_transfer.workflows.adapted_targets import AdaptedTargets, SourceTargets
 from keras_transfer.workflows.distillation import Teacher
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 from keras_transfer.workflows.targets import Targets
@@ -45,6 +46,10 @@ def method_targets(
         domain: Reads the target domain, for a method that adapts to one.
     """
     extra = _extra(method, objectives, train, cache)
+    if isinstance(method, AdaBN):
+        targets = SourceTargets(objectives, train, batches, strategy, extra)
+        targets.domain = domain(method)
+        return targets
     if isinstance(method, NetworkAdaptation):
         return AdaptedTargets(objectives, train, batches, strategy, extra, domain(method), bound)
     return Targets(objectives, train, batches, strategy, extra, method.label_weight)
