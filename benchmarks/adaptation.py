@@ -172,7 +172,7 @@ class Bench:
         from keras_transfer import Backbone, Image
 
         file = weights or SHARED / "weights/mobilenet_v2_0.35_224_no_top.weights.h5"
-        backbone = Backbone("mobilenet_v2", variant={"alpha": 0.35}, weights=str(file))
+        backbone = Backbone(name="mobilenet_v2", variant={"alpha": 0.35}, weights=str(file))
         more = {"input": Image(resize="pad"), "baselines": ("none",)}
         return {"data": str(self.source), "backbone": backbone, **more}
 
@@ -296,8 +296,10 @@ def _criterion(scores: np.ndarray) -> float:
 def _of(run: Any) -> Found:
     document = run.metrics["adaptation"]
     oracle = document.get("oracle", {}).get("by_labels", {}).get("target_accuracy")
+    adapted, plain = (document["target"][name]["accuracy"] for name in ("adapted", "source_only"))
     return Found(
-        *(document["target"][name]["accuracy"] for name in ("adapted", "source_only")),
+        adapted,
+        plain,
         document["values"]["adapted"],
         document["kept"] == "adapted",
         oracle,
@@ -319,11 +321,11 @@ def rows_of(shift: str, photos: Sequence[float], models: dict[str, list[Found]])
         (f"chosen, without {', '.join(PREDICTIONS)}", others, "criterion"),
         ("by target labels", [*models], "accuracy"),
     ):
-        best = [
-            max(names, key=lambda name, i=i: getattr(models[name][i], by))
-            for i in range(len(plain))
-        ]
-        each = [models[name][i] for i, name in enumerate(best)]
+        best = []
+        for seed in range(len(plain)):
+            values = {name: getattr(models[name][seed], by) for name in names}
+            best.append(max(values, key=values.__getitem__))
+        each = [models[name][seed] for seed, name in enumerate(best)]
         rows.append([shift, way, *_numbers(photos, plain, each), ", ".join(best), None])
     return rows
 
