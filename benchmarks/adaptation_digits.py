@@ -29,18 +29,19 @@ def main():
     """Run, print the table and write it to results/adaptation_digits.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
-    parser.add_argument("--methods", default=",".join(ADAPTING))
+    parser.add_argument("--methods", default=",".join(ADAPTING), help="NAME or NAME:SEEDS, ...")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/adaptation_digits"))
     given = parser.parse_args()
     rows = []
     for direction in DIRECTIONS:
-        for method in given.methods.split(","):
+        for text in given.methods.split(","):
+            method, _, seeds = text.partition(":")
             runs = [
                 finished(given.runs, given.file, direction, method, seed)
-                for seed in range(given.seeds)
+                for seed in range(int(seeds or given.seeds))
             ]
-            rows.append((direction, method, *row([run for run in runs if run])))
+            rows.append((direction, method, *row(runs)))
     report("adaptation_digits", COLUMNS, rows)
 
 
