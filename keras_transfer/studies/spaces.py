@@ -39,8 +39,8 @@ HEADS = (
 
 UNSEARCHED = {
     "bagging": HEADS,
-    "adabn": "a trial is judged by its best epoch, before adabn takes the target's statistics. Search "
-    "without it, then run best.yaml with --method adabn.",
+    "adabn": "a trial is judged by its best epoch, before adabn takes the target's statistics. "
+    "Search without it, then run best.yaml with --method adabn.",
 }
 """Why there is no search with a method."""
 
