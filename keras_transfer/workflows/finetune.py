@@ -281,18 +281,11 @@ class FineTune(Recipe):
         first, *_ = backbone.inputs
         bound = self.input.bind(self.input.load(folder), first.shape[1])
         loading = Loading(bound, self.batches.batch_size, replicas)
-        targets = method_targets(
-            self.method,
-            self.objectives,
-            train,
-            self.batches,
-            strategy,
-            bound=bound,
-            cache=self.runtime.cache,
-            domain=lambda method: read_domain(
-                method, samples, self.input, self.data.data_dir, seed=self.seed, folder=folder
-            ),
+        how: dict[str, Any] = {"bound": bound, "cache": self.runtime.cache}
+        how["domain"] = lambda method: read_domain(
+            method, samples, self.input, self.data.data_dir, seed=self.seed, folder=folder
         )
+        targets = method_targets(self.method, self.objectives, train, self.batches, strategy, **how)
         steps = loading.steps(targets.strategy.length) * sum(one.epochs for one in self.stages)
         network = add_heads(backbone, self.backbone, self.head, objectives, self.method, steps)
         setup = Setup(

@@ -148,7 +148,7 @@ def test_other_images_are_a_shift_and_its_loss_is_named(report, run):
 
 
 def test_without_labels_adaptation_is_the_second_way(report, run, work):
-    _, found = report("inverted", "unlabelled", unlabelled=True)
+    _, found = report("inverted", "inverted_unlabelled", unlabelled=True)
 
     assert found["recommendation"]["action"] == "label"
     label, adapt = found["recommendation"]["commands"]
