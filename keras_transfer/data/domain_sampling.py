@@ -100,7 +100,7 @@ class DomainSampling(Sampling):
 
 
 def _rounds(members: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) int64 members in rounds, and in how manieth one each is drawn."""
+    """(n,) int64 members in rounds, and how often each was drawn before."""
     rounds = -(-n // max(len(members), 1))
     rows = [rng.permutation(members) for _ in range(rounds)]
     times = np.repeat(np.arange(rounds), len(members))

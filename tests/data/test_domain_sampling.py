@@ -13,7 +13,7 @@ sizes = st.integers(1, 30)
 
 
 def batches(sampling, seed=0, epoch=0):
-    """(batches, batch_size) rows, and for the how manieth time each is drawn."""
+    """(batches, batch_size) rows, and how often each was drawn before."""
     return [array.reshape(-1, sampling.batch_size) for array in sampling.draw(seed, epoch)]
 
 
