@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from keras_transfer.methods.adaptation import NetworkAdaptation
+from keras_transfer.methods.adaptation import HEAD_FEATURES, NetworkAdaptation
 
 __all__ = ["AdaBN"]
 
@@ -20,6 +20,6 @@ class AdaBN(NetworkAdaptation):
     """
 
     # The features of the head, for the criterion; no term of the loss reads them.
-    outputs: ClassVar[Sequence[str]] = ("head_features",)
+    outputs: ClassVar[Sequence[str]] = (HEAD_FEATURES,)
 
     type: Literal["adabn"] = "adabn"

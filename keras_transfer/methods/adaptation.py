@@ -10,12 +10,25 @@ from pydantic import Field
 from keras_transfer.data.samples import DOMAIN
 from keras_transfer.domains.criterion_names import CRITERION_NAMES, CriterionName
 from keras_transfer.group import NonNegative
-from keras_transfer.methods.base import Method
+from keras_transfer.methods.base import ExtraTerm, Method
 
 if TYPE_CHECKING:
-    from keras_transfer.data.samples import Samples
+    import keras
 
-__all__ = ["Adaptation", "DeepAdaptation", "NetworkAdaptation", "domain_ids", "weight_field"]
+    from keras_transfer.data.samples import Samples
+    from keras_transfer.objectives.base import Labels, Objective
+
+__all__ = [
+    "HEAD_FEATURES",
+    "Adaptation",
+    "DeepAdaptation",
+    "NetworkAdaptation",
+    "domain_ids",
+    "weight_field",
+]
+
+HEAD_FEATURES = "head_features"
+"""Name of an output of every network that adapts: what the last layer of the head takes."""
 
 
 class Adaptation(Method):
@@ -61,8 +74,9 @@ def weight_field(default: float, of: str) -> Any:
 class DeepAdaptation(NetworkAdaptation):
     """Train on batches that are half source and half target.
 
-    Targets of a method's terms are ``domain_ids``. Its losses take (batch, 1) ids and (batch, ...)
-    outputs, also where one of the domains is missing in a batch.
+    A subclass says what its outputs are and which loss the first one has. Targets of its terms are
+    ``domain_ids``. Losses take (batch, 1) ids and (batch, ...) outputs, also where one of the
+    domains is missing in a batch.
 
     Attributes:
         adapts: What the terms read: "features" that the last layer takes, or "logits".
@@ -70,7 +84,22 @@ class DeepAdaptation(NetworkAdaptation):
 
     adapts: ClassVar[Literal["features", "logits"]] = "features"
 
-    weight: NonNegative = weight_field(1.0, "adaptation's terms")
+    weight: NonNegative = weight_field(1.0, "adaptation's term")
+
+    def loss(self, classes: int) -> keras.losses.Loss:
+        """The loss of the first output.
+
+        Args:
+            classes: Number of classes.
+        """
+        raise NotImplementedError
+
+    def extra_terms(
+        self, output: str, objective: Objective, train: Labels
+    ) -> tuple[ExtraTerm, ...]:
+        """The term of the first output; see ``Method.extra_terms``."""
+        loss = self.loss(objective.units(train.names))
+        return (ExtraTerm(self.outputs[0], loss, self.weight, domain_ids),)
 
 
 def domain_ids(samples: Samples) -> np.ndarray:

@@ -14,6 +14,7 @@ from keras_transfer.methods.base import ExtraTerm
 if TYPE_CHECKING:
     import keras
 
+    from keras_transfer.methods.base import HeadTensors
     from keras_transfer.objectives.base import Labels, Objective
 
 __all__ = ["CDAN", "DANN", "AdversarialAutoencoder"]
@@ -33,24 +34,15 @@ class DANN(DeepAdaptation):
     type: Literal["dann"] = "dann"
     weight: NonNegative = weight_field(0.2, "domain classifier's term")
 
-    def extra_outputs(
-        self,
-        features: keras.KerasTensor,
-        logits: keras.KerasTensor,
-        steps: int,
-        *,
-        pooled: keras.KerasTensor,
-    ) -> dict[str, keras.KerasTensor]:
+    def extra_outputs(self, head: HeadTensors) -> dict[str, keras.KerasTensor]:
         """(batch, 1) logits of the target domain."""
-        return {"domain": _domain_logits(features, steps)}
+        return {"domain": _domain_logits(head.features, head.steps)}
 
-    def extra_terms(
-        self, output: str, objective: Objective, train: Labels
-    ) -> tuple[ExtraTerm, ...]:
+    def loss(self, classes: int) -> keras.losses.Loss:
         """The cross-entropy of the domains."""
         from keras_transfer.methods.graph.adversarial import DomainCrossentropy
 
-        return (ExtraTerm("domain", DomainCrossentropy(), self.weight, domain_ids),)
+        return DomainCrossentropy()
 
 
 class CDAN(DeepAdaptation):
@@ -69,32 +61,24 @@ class CDAN(DeepAdaptation):
         True, description="examples that are predicted with certainty count more (CDAN+E)"
     )
 
-    def extra_outputs(
-        self,
-        features: keras.KerasTensor,
-        logits: keras.KerasTensor,
-        steps: int,
-        *,
-        pooled: keras.KerasTensor,
-    ) -> dict[str, keras.KerasTensor]:
+    def extra_outputs(self, head: HeadTensors) -> dict[str, keras.KerasTensor]:
         """(batch, 1 + classes) logits of the target domain and of the classes."""
         import keras
 
         from keras_transfer.networks.domain_layers import MultilinearMap
 
-        products = MultilinearMap(name="domain_map")([features, logits])
-        domain = _domain_logits(products, steps)
-        both = keras.layers.Concatenate(dtype="float32", name="domain_columns")([domain, logits])
-        return {"domain": both if self.entropy_conditioning else domain}
+        products = MultilinearMap(name="domain_map")([head.features, head.logits])
+        domain = _domain_logits(products, head.steps)
+        if not self.entropy_conditioning:
+            return {"domain": domain}
+        columns = keras.layers.Concatenate(dtype="float32", name="domain_columns")
+        return {"domain": columns([domain, head.logits])}
 
-    def extra_terms(
-        self, output: str, objective: Objective, train: Labels
-    ) -> tuple[ExtraTerm, ...]:
+    def loss(self, classes: int) -> keras.losses.Loss:
         """The cross-entropy of the domains."""
         from keras_transfer.methods.graph.adversarial import DomainCrossentropy
 
-        classes = objective.units(train.names) if self.entropy_conditioning else 0
-        return (ExtraTerm("domain", DomainCrossentropy(classes), self.weight, domain_ids),)
+        return DomainCrossentropy(classes if self.entropy_conditioning else 0)
 
 
 class AdversarialAutoencoder(DeepAdaptation):
@@ -116,32 +100,29 @@ class AdversarialAutoencoder(DeepAdaptation):
         1.0, description="factor of the decoder's mean squared error; the labels have 1"
     )
 
-    def extra_outputs(
-        self,
-        features: keras.KerasTensor,
-        logits: keras.KerasTensor,
-        steps: int,
-        *,
-        pooled: keras.KerasTensor,
-    ) -> dict[str, keras.KerasTensor]:
+    def extra_outputs(self, head: HeadTensors) -> dict[str, keras.KerasTensor]:
         """(batch, 1) logits of the target domain; (batch, 2 d) decoded features and true ones."""
         from keras_transfer.networks.domain_layers import decode
 
         return {
-            "domain": _domain_logits(features, steps),
-            "reconstruction": decode(features, pooled),
+            "domain": _domain_logits(head.features, head.steps),
+            "reconstruction": decode(head.features, head.pooled),
         }
+
+    def loss(self, classes: int) -> keras.losses.Loss:
+        """The cross-entropy of the domains."""
+        from keras_transfer.methods.graph.adversarial import DomainCrossentropy
+
+        return DomainCrossentropy()
 
     def extra_terms(
         self, output: str, objective: Objective, train: Labels
     ) -> tuple[ExtraTerm, ...]:
         """The cross-entropy of the domains, and the error of the decoder."""
-        from keras_transfer.methods.graph.adversarial import DomainCrossentropy, Reconstruction
+        from keras_transfer.methods.graph.adversarial import Reconstruction
 
-        return (
-            ExtraTerm("domain", DomainCrossentropy(), self.weight, domain_ids),
-            ExtraTerm("reconstruction", Reconstruction(), self.reconstruction, domain_ids),
-        )
+        error = ExtraTerm("reconstruction", Reconstruction(), self.reconstruction, domain_ids)
+        return (*super().extra_terms(output, objective, train), error)
 
 
 def _domain_logits(features: keras.KerasTensor, steps: int) -> keras.KerasTensor:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keras_transfer.data.samples import Samples
     from keras_transfer.objectives.base import Labels, Objective
 
-__all__ = ["ExtraTerm", "Method"]
+__all__ = ["ExtraTerm", "HeadTensors", "Method"]
 
 
 class ExtraTerm(NamedTuple):
@@ -32,6 +32,22 @@ class ExtraTerm(NamedTuple):
     loss: Any
     weight: float
     values: Callable[[Samples], np.ndarray]
+
+
+class HeadTensors(NamedTuple):
+    """Tensors of a network's head, from which a method makes outputs of its own.
+
+    Attributes:
+        pooled: (batch, d), what the head takes.
+        features: (batch, channels), what its last layer takes, before any dropout.
+        logits: (batch, units) float32, before any activation.
+        steps: Number of batches of all stages, for schedules.
+    """
+
+    pooled: keras.KerasTensor
+    features: keras.KerasTensor
+    logits: keras.KerasTensor
+    steps: int
 
 
 class Method(Group):
@@ -70,23 +86,13 @@ class Method(Group):
         """Factor of the objective's own term."""
         return 1.0
 
-    def extra_outputs(
-        self,
-        features: keras.KerasTensor,
-        logits: keras.KerasTensor,
-        steps: int,
-        *,
-        pooled: keras.KerasTensor,
-    ) -> dict[str, keras.KerasTensor]:
+    def extra_outputs(self, head: HeadTensors) -> dict[str, keras.KerasTensor]:
         """The outputs that the method adds, by name; here each is the logits.
 
         Args:
-            features: (batch, channels), what the last layer takes, before any dropout.
-            logits: (batch, units) float32, before any activation.
-            steps: Number of batches of all stages, for schedules.
-            pooled: (batch, d), what the head takes.
+            head: Tensors of the network's head.
         """
-        return dict.fromkeys(self.outputs, logits)
+        return dict.fromkeys(self.outputs, head.logits)
 
     def extra_terms(
         self, output: str, objective: Objective, train: Labels

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from keras_transfer.group import NonNegative
-from keras_transfer.methods.adaptation import DeepAdaptation, domain_ids, weight_field
-from keras_transfer.methods.base import ExtraTerm
+from keras_transfer.methods.adaptation import DeepAdaptation, weight_field
 
 if TYPE_CHECKING:
     import keras
 
-    from keras_transfer.objectives.base import Labels, Objective
+    from keras_transfer.methods.base import HeadTensors
 
 __all__ = ["DAN", "JAN", "DeepCORAL"]
 
@@ -22,16 +21,9 @@ class _Matching(DeepAdaptation):
 
     outputs: ClassVar[Sequence[str]] = ("alignment",)
 
-    def extra_outputs(
-        self,
-        features: keras.KerasTensor,
-        logits: keras.KerasTensor,
-        steps: int,
-        *,
-        pooled: keras.KerasTensor,
-    ) -> dict[str, keras.KerasTensor]:
+    def extra_outputs(self, head: HeadTensors) -> dict[str, keras.KerasTensor]:
         """The features."""
-        return {"alignment": features}
+        return {"alignment": head.features}
 
 
 class DeepCORAL(_Matching):
@@ -44,13 +36,11 @@ class DeepCORAL(_Matching):
     type: Literal["deep_coral"] = "deep_coral"
     weight: NonNegative = weight_field(10.0, "distance of covariances")
 
-    def extra_terms(
-        self, output: str, objective: Objective, train: Labels
-    ) -> tuple[ExtraTerm, ...]:
+    def loss(self, classes: int) -> keras.losses.Loss:
         """The distance of the covariances."""
         from keras_transfer.methods.graph.distances import CovarianceDistance
 
-        return (ExtraTerm("alignment", CovarianceDistance(), self.weight, domain_ids),)
+        return CovarianceDistance()
 
 
 class DAN(_Matching):
@@ -64,13 +54,11 @@ class DAN(_Matching):
     type: Literal["dan"] = "dan"
     weight: NonNegative = weight_field(1.0, "discrepancy of features")
 
-    def extra_terms(
-        self, output: str, objective: Objective, train: Labels
-    ) -> tuple[ExtraTerm, ...]:
+    def loss(self, classes: int) -> keras.losses.Loss:
         """The discrepancy."""
         from keras_transfer.methods.graph.distances import MeanDiscrepancy
 
-        return (ExtraTerm("alignment", MeanDiscrepancy(), self.weight, domain_ids),)
+        return MeanDiscrepancy()
 
 
 class JAN(_Matching):
@@ -83,25 +71,15 @@ class JAN(_Matching):
     type: Literal["jan"] = "jan"
     weight: NonNegative = weight_field(1.0, "joint discrepancy")
 
-    def extra_outputs(
-        self,
-        features: keras.KerasTensor,
-        logits: keras.KerasTensor,
-        steps: int,
-        *,
-        pooled: keras.KerasTensor,
-    ) -> dict[str, keras.KerasTensor]:
+    def extra_outputs(self, head: HeadTensors) -> dict[str, keras.KerasTensor]:
         """(batch, channels + classes): features and logits."""
         import keras
 
         columns = keras.layers.Concatenate(dtype="float32", name="alignment_columns")
-        return {"alignment": columns([features, logits])}
+        return {"alignment": columns([head.features, head.logits])}
 
-    def extra_terms(
-        self, output: str, objective: Objective, train: Labels
-    ) -> tuple[ExtraTerm, ...]:
+    def loss(self, classes: int) -> keras.losses.Loss:
         """The discrepancy."""
         from keras_transfer.methods.graph.distances import JointMeanDiscrepancy
 
-        loss = JointMeanDiscrepancy(objective.units(train.names))
-        return (ExtraTerm("alignment", loss, self.weight, domain_ids),)
+        return JointMeanDiscrepancy(classes)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from keras_transfer.group import NonNegative, Portion, Positive
-from keras_transfer.methods.adaptation import DeepAdaptation, domain_ids, weight_field
-from keras_transfer.methods.base import ExtraTerm
+from keras_transfer.methods.adaptation import DeepAdaptation, weight_field
 
 if TYPE_CHECKING:
     import keras
 
-    from keras_transfer.objectives.base import Labels, Objective
+    from keras_transfer.methods.base import HeadTensors
 
 __all__ = ["MCC", "EntropyMinimization", "PseudoLabels"]
 
@@ -27,20 +26,13 @@ class _SelfTraining(DeepAdaptation):
 
     adapts: ClassVar[Literal["features", "logits"]] = "logits"
 
-    def extra_outputs(
-        self,
-        features: keras.KerasTensor,
-        logits: keras.KerasTensor,
-        steps: int,
-        *,
-        pooled: keras.KerasTensor,
-    ) -> dict[str, keras.KerasTensor]:
+    def extra_outputs(self, head: HeadTensors) -> dict[str, keras.KerasTensor]:
         """(batch, classes) logits, whose gradient grows by the schedule of DANN."""
         from keras_transfer.networks.layers import ScheduledGradientReversal
 
         # Minus minus one: nothing is reversed.
-        ramp = ScheduledGradientReversal(max(steps, 1), -1.0, name="ramp")
-        return dict.fromkeys(self.outputs, ramp(logits))
+        ramp = ScheduledGradientReversal(max(head.steps, 1), -1.0, name="ramp")
+        return dict.fromkeys(self.outputs, ramp(head.logits))
 
 
 class MCC(_SelfTraining):
@@ -59,14 +51,11 @@ class MCC(_SelfTraining):
         json_schema_extra={"section": ""},  # the help of --temperature is that of distillation
     )
 
-    def extra_terms(
-        self, output: str, objective: Objective, train: Labels
-    ) -> tuple[ExtraTerm, ...]:
+    def loss(self, classes: int) -> keras.losses.Loss:
         """The class confusion."""
         from keras_transfer.methods.graph.predictions import ClassConfusion
 
-        loss = ClassConfusion(self.temperature)
-        return (ExtraTerm("confusion", loss, self.weight, domain_ids),)
+        return ClassConfusion(self.temperature)
 
 
 class EntropyMinimization(_SelfTraining):
@@ -74,7 +63,7 @@ class EntropyMinimization(_SelfTraining):
 
     Grandvalet and Bengio 2005, "Semi-supervised Learning by Entropy Minimization", NeurIPS 17. It
     makes predictions certain, right or wrong. The weight is that of Shu et al. 2018 (VADA,
-    arXiv:1802.08735); with ten times as much, MNIST to USPS fell from 59 to 32 % (one seed).
+    arXiv:1802.08735).
     """
 
     outputs: ClassVar[Sequence[str]] = ("entropy",)
@@ -82,13 +71,11 @@ class EntropyMinimization(_SelfTraining):
     type: Literal["entropy_minimization"] = "entropy_minimization"
     weight: NonNegative = weight_field(0.01, "mean entropy of the target")
 
-    def extra_terms(
-        self, output: str, objective: Objective, train: Labels
-    ) -> tuple[ExtraTerm, ...]:
+    def loss(self, classes: int) -> keras.losses.Loss:
         """The entropy."""
         from keras_transfer.methods.graph.predictions import PredictionEntropy
 
-        return (ExtraTerm("entropy", PredictionEntropy(), self.weight, domain_ids),)
+        return PredictionEntropy()
 
 
 class PseudoLabels(_SelfTraining):
@@ -107,11 +94,8 @@ class PseudoLabels(_SelfTraining):
         0.9, description="probability from which a prediction is taken as a label"
     )
 
-    def extra_terms(
-        self, output: str, objective: Objective, train: Labels
-    ) -> tuple[ExtraTerm, ...]:
+    def loss(self, classes: int) -> keras.losses.Loss:
         """The cross-entropy of confident predictions."""
         from keras_transfer.methods.graph.predictions import PseudoLabelCrossentropy
 
-        loss = PseudoLabelCrossentropy(self.threshold)
-        return (ExtraTerm("pseudo_label", loss, self.weight, domain_ids),)
+        return PseudoLabelCrossentropy(self.threshold)

@@ -18,7 +18,6 @@ from keras_transfer.networks.sequence_pooling import SEQUENCE_POOLINGS
 
 __all__ = [
     "BACKBONE",
-    "FEATURE_OUTPUT",
     "PADDING_MASK",
     "Network",
     "build_network",
@@ -29,9 +28,6 @@ __all__ = [
 
 BACKBONE = "backbone"
 """Name of the layer that is the backbone, in our models and in those of version 1."""
-
-FEATURE_OUTPUT = "head_features"
-"""Name of an output that methods may add: what the last layer of the head takes."""
 
 PADDING_MASK = "padding_mask"
 """Name of the input that says which tokens of a sequence count."""

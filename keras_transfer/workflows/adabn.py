@@ -40,8 +40,8 @@ class AdaBNRunner(AdaptationRunner):
         self._judge("adapted")
         load_keras_weights(self.network.predictor, self.baseline / "best.keras")
         self._judge("source_only")
-        self.kept = choose(self.method, self.values)
-        if self.kept == "adapted":
+        self.choice = choose(self.method, self.values)
+        if self.choice.kept == "adapted":
             load_keras_weights(self.network.predictor, self.folder / "last.keras")
         save_model(self.folder / "best.keras", self.network.predictor)
         self._renew()

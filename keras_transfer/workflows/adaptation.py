@@ -5,7 +5,7 @@ Imported when a run begins, not before: it needs TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,23 +21,17 @@ from keras_transfer.errors import BadData
 from keras_transfer.evaluation.inference import collected, compiled
 from keras_transfer.features.extractor import FeatureExtractor
 from keras_transfer.features.stage_batches import StageBatches
-from keras_transfer.methods.adaptation import Adaptation
+from keras_transfer.methods.adaptation import HEAD_FEATURES, Adaptation
 from keras_transfer.networks.keras_files import load_keras_weights
 from keras_transfer.networks.layers import ScheduledGradientReversal
-from keras_transfer.networks.network import FEATURE_OUTPUT
 from keras_transfer.training.resume import save_model
-from keras_transfer.workflows.adaptation_choice import Kept, choose
-from keras_transfer.workflows.adaptation_gain import accuracy_gain
-from keras_transfer.workflows.adaptation_metrics import Predicted, adaptation_metrics, oracle
+from keras_transfer.workflows.adaptation_choice import EXAMPLES, TARGET, Choice, Kept, choose
+from keras_transfer.workflows.adaptation_metrics import adaptation_metrics, oracle
 from keras_transfer.workflows.adapted_targets import AdaptedTargets, SourceTargets
 from keras_transfer.workflows.domain_target import places
-from keras_transfer.workflows.scoring import Scorer
 from keras_transfer.workflows.stage_runner import Setup, StageRunner
 
 __all__ = ["AdaptationRunner", "check_same_split"]
-
-EXAMPLES = 2_000
-"""Most examples of each domain by which an epoch, and the model, are chosen."""
 
 
 class _Computed(NamedTuple):
@@ -61,7 +55,7 @@ class AdaptationRunner(StageRunner):
         baseline: Directory of the finished run without adaptation.
     """
 
-    kept: Kept = "adapted"
+    choice: Choice
 
     def __init__(
         self,
@@ -79,33 +73,21 @@ class AdaptationRunner(StageRunner):
         self.val = val.take(places(val, EXAMPLES, setup.seed))
         judged = self.domain.judged
         self.chosen_by = judged.take(places(judged, EXAMPLES, setup.seed))
+        self.further = {TARGET: judged}
         self.values: dict[Kept, float] = {}
-        self.predicted: dict[Kept, Predicted] = {}
+        self.scores: dict[Kept, np.ndarray] = {}
 
-    def further_metrics(self) -> dict[str, Any]:
+    def further_metrics(self, scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
         """Metrics on the target, and what the choice of the model rests on."""
-        (objective,) = self.setup.targets.objectives.values()
+        setup, kept = self.setup, self.choice.kept
+        (objective,) = setup.targets.objectives.values()
+        # Those of the kept model are checked against the full network.
+        both = {**self.scores, kept: scores[TARGET][LABEL]}
         found = adaptation_metrics(
-            self.folder, objective, self.setup.train, self.predicted, self.kept
+            self.folder, objective, setup.train, self.domain, both, self.choice
         )
-        document = found["adaptation"]
-        document |= {"method": self.method.type, "choose_by": self.method.choose_by}
-        document |= {"values": self.values, "kept": self.kept}
-        document["oracle"] = oracle(
-            self.trainer.done["rows"], self.setup.monitor, self.domain.known
-        )
-        if self.domain.known:
-            plain, adapted = (self.predicted[name] for name in ("source_only", "adapted"))
-            document |= accuracy_gain(plain.samples, plain.probabilities, adapted.probabilities)
-        return found
-
-    def predictions(self) -> dict[str, dict[str, np.ndarray]]:
-        """As of every run; those of the kept model for the target are checked as they are."""
-        setup, judged = self.setup, self.domain.judged
-        scorer = Scorer(self.network, setup.targets.objectives, setup.loading, self.batches)
-        samples = {name: setup.samples.split(name) for name in ("val", "test")}
-        found = scorer.splits({**samples, "target": judged})
-        self.predicted[self.kept] = Predicted(judged, found.pop("target")[LABEL], self.domain.known)
+        rows = self.trainer.done["rows"]
+        found["adaptation"]["oracle"] = oracle(rows, setup.monitor, self.domain.known)
         return found
 
     def _batches(self, index: int, extractor: FeatureExtractor | None) -> StageBatches:
@@ -146,7 +128,7 @@ class AdaptationRunner(StageRunner):
 
     def _computed(self, samples: Samples) -> _Computed:
         found = collected(self.forward, self.batches.evaluation(samples))
-        features = found[FEATURE_OUTPUT][: len(samples)].reshape(len(samples), -1)
+        features = found[HEAD_FEATURES][: len(samples)].reshape(len(samples), -1)
         return _Computed(features, softmax(found[LABEL][: len(samples)], axis=1))
 
     def _stages(self) -> None:
@@ -155,8 +137,8 @@ class AdaptationRunner(StageRunner):
         self._judge("adapted")
         load_keras_weights(self.network.predictor, self.baseline / "best.keras")
         self._judge("source_only")
-        self.kept = choose(self.method, self.values)
-        if self.kept == "adapted":
+        self.choice = choose(self.method, self.values)
+        if self.choice.kept == "adapted":
             self.trainer.load_best()
         # Also if the file holds it: a run that was killed here may have written the other one.
         save_model(self.folder / "best.keras", self.network.predictor)
@@ -166,9 +148,7 @@ class AdaptationRunner(StageRunner):
         """Compute the criterion and the target's predictions for the weights in the network."""
         self._renew()
         self.values[name] = self._criterion(self._computed(self.chosen_by))
-        judged = self.domain.judged
-        probabilities = self._computed(judged).probabilities
-        self.predicted[name] = Predicted(judged, probabilities, self.domain.known)
+        self.scores[name] = self._computed(self.further[TARGET]).probabilities
 
     def _renew(self) -> None:
         """Batches of the last stage for the weights in the network, which may be others now."""

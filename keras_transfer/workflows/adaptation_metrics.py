@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,62 +15,53 @@ from keras_transfer.evaluation.layout import metric_text
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.training.monitors import mode
-from keras_transfer.workflows.adaptation_choice import Kept
+from keras_transfer.workflows.adaptation_choice import Choice, Kept
+from keras_transfer.workflows.adaptation_domain import TargetDomain
+from keras_transfer.workflows.adaptation_gain import accuracy_gain
 
-__all__ = ["TARGET_FILE", "Predicted", "adaptation_metrics", "oracle"]
+__all__ = ["TARGET_FILE", "adaptation_metrics", "oracle"]
 
 logger = logging.getLogger("keras_transfer")
 
 TARGET_FILE = "predictions_target.csv"
 
 
-class Predicted(NamedTuple):
-    """Predictions of one model for the target.
-
-    Attributes:
-        samples: n examples of the target whose labels were not used.
-        probabilities: (n, classes) float64.
-        known: Whether their labels are known.
-    """
-
-    samples: Samples
-    probabilities: np.ndarray
-    known: bool
-
-
 def adaptation_metrics(
     folder: Path,
     objective: Objective,
     train: Samples,
-    predicted: Mapping[Kept, Predicted],
-    kept: Kept,
+    domain: TargetDomain,
+    scores: Mapping[Kept, np.ndarray],
+    choice: Choice,
 ) -> dict[str, Any]:
-    """Write the predictions of the kept model for the target; compute metrics of all models.
+    """Write the predictions of the kept model for the target; compute metrics of both models.
 
     Args:
         folder: Gets ``TARGET_FILE``.
         objective: A classification.
         train: The train split of the source.
-        predicted: By the name of the model: "adapted" and "source_only".
-        kept: Name of the model that is kept.
+        domain: n of its examples are judged: those whose labels are not used.
+        scores: (n, classes) float64 probabilities, by model.
+        choice: Which model is kept.
 
     Returns:
-        "adaptation", whose "target" has the metrics by model, and "target": those of the kept one.
-        Without labels of the target there are none.
+        "adaptation": the choice and, where the target has labels, "target", the metrics by model,
+        and the gain; and then "target", those of the kept one, too.
     """
-    samples, probabilities, known = predicted[kept]
-    true = samples.labels if known else None
+    samples, kept = domain.judged, choice.kept
+    true = samples.labels if domain.known else None
     objective.write_predictions(
-        folder / TARGET_FILE, samples.keys, true, probabilities, samples.classes
+        folder / TARGET_FILE, samples.keys, true, scores[kept], samples.classes
     )
-    if not known:
-        return {"adaptation": {"examples": len(samples)}}
+    document: dict[str, Any] = {"examples": len(samples), **choice._asdict()}
+    if not domain.known:
+        return {"adaptation": document}
     labels, copies = labels_of(train, LABEL), families(samples.digests)
     metrics = {
         name: objective.evaluate(
-            one.samples.labels, one.probabilities, samples.classes, train=labels, families=copies
+            samples.labels, one, samples.classes, train=labels, families=copies
         )
-        for name, one in predicted.items()
+        for name, one in scores.items()
     }
     accuracies = {
         name: metric_text("accuracy", found["accuracy"]) for name, found in metrics.items()
@@ -79,10 +70,8 @@ def adaptation_metrics(
         "Accuracy on %s labelled examples of the target: %s; kept: %s",
         *(len(samples), ", ".join(" ".join(pair) for pair in accuracies.items()), kept),
     )
-    return {
-        "target": metrics[kept],
-        "adaptation": {"examples": len(samples), "target": metrics},
-    }
+    gain = accuracy_gain(samples, scores["source_only"], scores["adapted"])
+    return {"target": metrics[kept], "adaptation": {**document, "target": metrics, **gain}}
 
 
 def oracle(rows: Sequence[Mapping[str, Any]], monitor: str, known: bool) -> dict[str, Any]:

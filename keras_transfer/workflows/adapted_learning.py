@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,20 +20,15 @@ from keras_transfer.learners.fitting import Fitted, fit_learner
 from keras_transfer.learners.heads import TransformedHead
 from keras_transfer.learners.transforms import Adapted, adapt, with_target
 from keras_transfer.methods.feature_adaptation import FeatureAdaptation
-from keras_transfer.workflows.adaptation_choice import Kept, choose
+from keras_transfer.workflows.adaptation_choice import EXAMPLES, TARGET, Choice, Kept, choose
 from keras_transfer.workflows.adaptation_domain import TargetDomain
-from keras_transfer.workflows.adaptation_gain import accuracy_gain
-from keras_transfer.workflows.adaptation_metrics import Predicted, adaptation_metrics
+from keras_transfer.workflows.adaptation_metrics import adaptation_metrics
 from keras_transfer.workflows.domain_target import places
 from keras_transfer.workflows.learning import LearnerRunner, answers
-from keras_transfer.workflows.scoring import Scorer
 
 __all__ = ["AdaptedRunner"]
 
 logger = logging.getLogger("keras_transfer")
-
-EXAMPLES = 2_000
-"""Most examples of each domain by which the model is chosen."""
 
 EVERY = slice(None)
 
@@ -50,46 +46,32 @@ class AdaptedRunner(LearnerRunner):
     """
 
     heads: dict[Kept, Any]
-    values: dict[Kept, float]
-    kept: Kept
-    scores: np.ndarray
+    choice: Choice
 
     def __init__(self, *given: Any, method: FeatureAdaptation, domain: TargetDomain, **more: Any):
         super().__init__(*given, **more)
         self.method, self.domain = method, domain
+        self.further = {TARGET: domain.judged}
 
     def baselines(self) -> dict[str, dict[str, Any]]:
         """Test metrics of the same learner on plain features too."""
         plain = self._test_metrics(self.heads["source_only"], EVERY)
         return {self.method.baseline_name: plain} | super().baselines()
 
-    def predictions(self) -> dict[str, dict[str, np.ndarray]]:
-        """As of every run; those of the target are kept for its metrics."""
-        setup = self.setup
-        scorer = Scorer(self.network, setup.targets.objectives, setup.loading, self.batches)
-        samples = {name: setup.samples.split(name) for name in ("val", "test")}
-        found = scorer.splits({**samples, "target": self.domain.judged})
-        self.scores = found.pop("target")[LABEL]
-        return found
-
-    def further_metrics(self) -> dict[str, Any]:
+    def further_metrics(self, scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
         """Metrics of both models on the target, and which one is kept."""
-        samples, known = self.domain.judged, self.domain.known
-        scores = {
-            name: self.scores if name == self.kept else self._probabilities(head, samples, EVERY)
+        samples, kept = self.domain.judged, self.choice.kept
+        both = {
+            # That of the model with its learner, checked against the full network.
+            name: scores[TARGET][LABEL]
+            if name == kept
+            else self._probabilities(head, samples, EVERY)
             for name, head in self.heads.items()
         }
-        predicted: dict[Kept, Predicted] = {
-            name: Predicted(samples, one, known) for name, one in scores.items()
-        }
         (objective,) = self.setup.targets.objectives.values()
-        found = adaptation_metrics(self.folder, objective, self.setup.train, predicted, self.kept)
-        document = found["adaptation"]
-        document |= {"method": self.method.type, "choose_by": self.method.choose_by}
-        document |= {"values": self.values, "kept": self.kept}
-        if known:
-            document |= accuracy_gain(samples, scores["source_only"], scores["adapted"])
-        return found
+        return adaptation_metrics(
+            self.folder, objective, self.setup.train, self.domain, both, self.choice
+        )
 
     def _learnt(self, columns: slice, began: float) -> Any:
         adapted = self._adapted()
@@ -100,9 +82,8 @@ class AdaptedRunner(LearnerRunner):
             "adapted": TransformedHead(adapted.map, fitted.head),
             "source_only": plain,
         }
-        self.values = self._criterion(adapted, fitted.head)
-        self.kept = choose(self.method, self.values)
-        return self.heads[self.kept]
+        self.choice = choose(self.method, self._criterion(adapted, fitted.head))
+        return self.heads[self.choice.kept]
 
     def _adapted(self) -> Adapted:
         """Both domains, brought together."""

@@ -16,9 +16,9 @@ from keras_transfer.config.stages import Stage
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.text import Text
-from keras_transfer.methods.adaptation import Adaptation
+from keras_transfer.methods.adaptation import HEAD_FEATURES, Adaptation
 from keras_transfer.methods.bagging import Bagging
-from keras_transfer.methods.base import Method
+from keras_transfer.methods.base import HeadTensors, Method
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
 from keras_transfer.networks.blocks import blocks
 from keras_transfer.networks.custom import is_keras_file, read_keras_file
@@ -27,7 +27,6 @@ from keras_transfer.networks.heads import Head as Layers
 from keras_transfer.networks.heads import build_head
 from keras_transfer.networks.hub_presets import preset_config
 from keras_transfer.networks.network import (
-    FEATURE_OUTPUT,
     Network,
     build_network,
     build_text_network,
@@ -142,9 +141,9 @@ def add_heads(
     last = f"hidden{len(head.units)}_activation" if head.units else "pool"
     features, pooled = (built.model.get_layer(name).output for name in (last, "pool"))
     (logits,) = built.model.output.values()
-    extra = method.extra_outputs(features, logits, steps, pooled=pooled)
+    extra = method.extra_outputs(HeadTensors(pooled, features, logits, steps))
     if isinstance(method, Adaptation):  # what chooses without labels of the target reads them
-        extra[FEATURE_OUTPUT] = features
+        extra[HEAD_FEATURES] = features
     return with_extra_outputs(built, extra)
 
 

@@ -154,9 +154,10 @@ class FineTune(Recipe):
             with timed(clock, "training"), devices.scope():
                 runner, trees = recipe._trained(folder, backbone, samples, replicas)
             with timed(clock, "evaluation"):
-                metrics = evaluate(folder, samples, self.objectives, runner.predictions())
+                scores = runner.predictions()
+                metrics = evaluate(folder, samples, self.objectives, scores)
                 metrics["baselines"] |= runner.baselines()
-                metrics |= runner.further_metrics()
+                metrics |= runner.further_metrics(scores)
                 if trees is not None:
                     metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:

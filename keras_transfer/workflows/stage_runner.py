@@ -6,7 +6,7 @@ Imported when a run begins, not before: it needs TensorFlow.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -104,6 +104,7 @@ class StageRunner:
     batches: StageBatches
     extractor: FeatureExtractor | None
     views: Sequence[View] = ()
+    further: Mapping[str, Samples] = {}
 
     def __init__(self, setup: Setup, stages: Sequence[Stage], folder: Path):
         self.setup, self.folder = setup, folder
@@ -167,10 +168,11 @@ class StageRunner:
         return extractor
 
     def predictions(self) -> dict[str, dict[str, np.ndarray]]:
-        """(n, units) float64 scores of the validation and the test split, by output."""
+        """(n, units) float64 scores of val, test and further samples, by output."""
         setup = self.setup
         scorer = Scorer(self.network, setup.targets.objectives, setup.loading, self.batches)
-        return scorer.splits({name: setup.samples.split(name) for name in ("val", "test")})
+        splits = {name: setup.samples.split(name) for name in ("val", "test")}
+        return scorer.splits({**splits, **self.further})
 
     def reports(self) -> dict[str, dict[str, Any]]:
         """Report of feature extraction by the stage's name."""
@@ -185,8 +187,8 @@ class StageRunner:
         """Metrics of baselines on the test split, by name."""
         return {}
 
-    def further_metrics(self) -> dict[str, Any]:
-        """Further entries of ``metrics.json``."""
+    def further_metrics(self, scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
+        """Further entries of ``metrics.json``, by what ``predictions`` gives."""
         return {}
 
     def _stages(self) -> None:

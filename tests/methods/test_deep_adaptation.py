@@ -9,6 +9,7 @@ from keras_transfer.config.groups import Backbone, Head
 from keras_transfer.data.samples import DOMAIN, Samples
 from keras_transfer.inputs.image import Image
 from keras_transfer.methods.adaptation import DeepAdaptation
+from keras_transfer.methods.base import HeadTensors
 from keras_transfer.methods.table import METHODS
 from keras_transfer.networks.network import Network, with_extra_outputs
 from keras_transfer.objectives.base import Labels
@@ -47,7 +48,7 @@ def network(method, precision="float32"):
     features = keras.layers.Dense(CODE, activation="tanh", name="hidden1", dtype=precision)(pooled)
     logits = keras.layers.Dense(len(CLASSES), dtype="float32", name="logits")(features)
     model = keras.Model({"pixels": pixels}, {"label": logits})
-    extra = method.extra_outputs(features, logits, 10, pooled=pooled)
+    extra = method.extra_outputs(HeadTensors(pooled, features, logits, 10))
     return with_extra_outputs(Network(model, model, {}), extra)
 
 
