@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from darkened import darken
 from PIL import Image
 from processes import paint
 from scipy.special import softmax
@@ -22,16 +23,6 @@ ADAPTED = RECIPE.changed(
     stages=(Stage("head", epochs=2, learning_rate=0.01),),
     method={"type": "deep_coral", "target_data": "target", "keep": "adapted"},
 )
-
-
-def darken(folder, source, labelled=True):
-    """The images of a folder, darker and with noise of their own."""
-    rng = np.random.default_rng(1)
-    for number, path in enumerate(sorted(source.glob("*/*.png"))):
-        pixels = np.asarray(Image.open(path), float) * 0.5 + rng.integers(0, 40, (20, 24, 3))
-        home = folder / path.parent.name if labelled else folder
-        home.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels.astype("uint8")).save(home / f"{number}.png")
 
 
 @pytest.fixture(scope="module")

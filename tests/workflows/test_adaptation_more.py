@@ -2,9 +2,8 @@
 
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
+from darkened import darken
 from processes import paint
 from tiny import RECIPE
 
@@ -17,16 +16,6 @@ ADAPTED = RECIPE.changed(
     stages=(Stage("head", epochs=1, learning_rate=0.01),),
     method={"type": "deep_coral", "target_data": "target"},
 )
-
-
-def darken(folder, source):
-    """The images of a folder, darker and with noise of their own."""
-    rng = np.random.default_rng(1)
-    for number, path in enumerate(sorted(source.glob("*/*.png"))):
-        pixels = np.asarray(Image.open(path), float) * 0.5 + rng.integers(0, 40, (20, 24, 3))
-        home = folder / path.parent.name
-        home.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels.astype("uint8")).save(home / f"{number}.png")
 
 
 @pytest.fixture(scope="module")
