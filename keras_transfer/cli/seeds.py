@@ -82,4 +82,5 @@ def _target_table(target: dict[str, Any]) -> str:
             values.append(metric_text(metric, found["std"]))
             rows.append([title(metric), name.replace("_", " "), *values, f"{low} to {high}"])
     kept = f"{target['adapted_kept']} of {target['runs']} runs kept the adapted model"
-    return f"\nTarget domain; {kept}\n{aligned(rows)}"
+    heading = f"\nTarget domain; {kept}"
+    return f"{heading}\n{aligned(rows)}" if target["metrics"] else heading

@@ -54,7 +54,9 @@ def learner_problem(recipe: Any, fused: Sequence[Any]) -> str:
     if "scratch" in recipe.baselines:
         return "baselines = scratch trains a network. Compare with a run of Classify."
     objective = recipe.objective
-    weighted = objective.imbalance not in ("auto", "none") or bool(objective.class_weight)
+    # Another objective has neither, and is refused by the rules of all recipes.
+    imbalance = getattr(objective, "imbalance", "none")
+    weighted = imbalance not in ("auto", "none") or bool(getattr(objective, "class_weight", None))
     if name in WITHOUT_WEIGHTS and weighted:
         return (
             f"learner = {name} takes no weights of classes. Leave imbalance and class_weight out, "

@@ -151,11 +151,12 @@ def _on_target(done: Sequence[runs.Run]) -> dict[str, Any]:
     from keras_transfer.evaluation.comparing import spread
 
     documents = [run.metrics.get("adaptation", {}) for run in done]
-    if not all("target" in document for document in documents):
+    if not all(documents):
         return {}
     (objective,) = (output.objective for output in done[0].outputs.values())
     tables: dict[str, Any] = {}
-    for metric in objective.headline:
+    known = all("target" in document for document in documents)
+    for metric in objective.headline if known else ():
         values = {
             name: [document["target"][name].get(metric) for document in documents]
             for name in documents[0]["target"]

@@ -19,7 +19,7 @@ from keras_transfer.inputs.base import Input
 from keras_transfer.methods.adaptation import Adaptation
 from keras_transfer.workflows.domain_target import Target, draw, read_target
 
-__all__ = ["TARGET_TABLE", "TargetDomain", "check_labels", "read_domain"]
+__all__ = ["TARGET_TABLE", "TargetDomain", "check_domain", "read_domain"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -49,22 +49,25 @@ class TargetDomain:
         return self.samples.take(np.setdiff1d(np.arange(len(self.samples)), self.labelled))
 
 
-def check_labels(
+def check_domain(
     method: Adaptation, classes: Sequence[str], given: Input, data_dir: str | None
 ) -> None:
-    """Refuse labels of the target that cannot be used, before anything is computed or decoded.
+    """Refuse a target that cannot be used, before anything is trained.
+
+    Its examples are checked as ``read_domain`` does it, which finds the results in the cache.
 
     Args:
         method: Names the target.
         classes: The source's.
-        given: The input.
+        given: The input; it checks the examples.
         data_dir: Folder of prepared TFDS data sets.
 
     Raises:
         BadData: The target cannot be read, has classes that the source lacks, or too few labels.
     """
     target = _read(method, classes, given, data_dir)
-    _check_enough(method, target.samples, target.labelled)
+    drawn = draw(target.samples, len(target.samples), 0, given.judge, cache=cache_dir())
+    _check_enough(method, drawn.samples, target.labelled)
 
 
 def read_domain(

@@ -99,14 +99,14 @@ def source_only(recipe: Any, folder: Path, source: Any) -> None:
     check_target(recipe.method)
     quiet.import_tensorflow()
     from keras_transfer.training.batch_norm import batch_norms
-    from keras_transfer.workflows.adaptation_domain import check_labels
+    from keras_transfer.workflows.adaptation_domain import check_domain
 
     if isinstance(recipe.method, AdaBN):
         batch_norms(recipe.check_network())
     if not runs.is_done(folder / recipe.method.baseline_name):
-        # Now: the target is read when this model is trained, maybe for hours.
+        # Now: the target is read when this model is trained, maybe after hours.
         samples = read_labelled(recipe.data, source, recipe.input, recipe.objectives)
-        check_labels(recipe.method, samples.classes, recipe.input, recipe.data.data_dir)
+        check_domain(recipe.method, samples.classes, recipe.input, recipe.data.data_dir)
     found = without_method(recipe, folder, source)
     if "error" in found:  # nothing to compare with, and the same would come again
         raise CheckFailed(found["error"])

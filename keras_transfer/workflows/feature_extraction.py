@@ -79,10 +79,11 @@ class FeatureExtraction(FineTune):
 
     def model_post_init(self, context: Any) -> None:
         """Refuse settings that exclude each other."""
-        super().model_post_init(context)
+        # First: the rules of networks would name settings that a learner does not have.
         reason = learner_problem(self, self.fused)
         if reason:
             raise BadConfiguration(reason)
+        super().model_post_init(context)
 
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, fit, evaluate; everything is written into the directory."""

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from darkened import darken
 from processes import paint
@@ -9,6 +10,7 @@ from tiny import RECIPE
 
 from keras_transfer import BadData, Head, Stage
 from keras_transfer.studies.search import Search
+from keras_transfer.studies.series import repeat
 from keras_transfer.studies.spaces import read_space
 
 ADAPTED = RECIPE.changed(
@@ -49,6 +51,7 @@ def test_a_search_compares_the_criterion_of_its_trials(home):
     [
         ({"target_data": "other"}, r"lacks.*both are: red"),
         ({"target_data": "other*.jpg"}, "does not exist"),
+        ({"target_data": "broken"}, "None of 1 target examples can be used"),
         ({"target_labels": 13}, "fewer target examples"),
         # 24 examples of two classes.
         ({"target_labels": 12}, "uses all target examples"),
@@ -57,6 +60,8 @@ def test_a_search_compares_the_criterion_of_its_trials(home):
 def test_a_target_that_cannot_be_used_is_refused_before_anything_is_trained(home, method, message):
     if not (home / "other").exists():
         paint(home / "other", red=2, green=2)
+        (home / "broken").mkdir()
+        (home / "broken" / "1.png").write_bytes(b"no image")
     out = home / f"refused{sorted(method.items())}"
     with pytest.raises(BadData, match=message):
         ADAPTED.run(out=out, method=method, batch_size=8, name="adapted")
@@ -72,3 +77,35 @@ def test_a_sweep_has_the_loss_that_is_trained(home, tmp_path):
         ADAPTED.changed(method=method, lr="auto").find_rate(folder)
         found.append((folder / "lr_find.csv").read_text())
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("labelled", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_series_reports_both_models_on_the_target(home, labelled):
+    """Means over the seeds, and of their differences, by numpy; without labels what was kept."""
+    if not labelled:
+        darken(home / "unlabelled", home / "images", labelled=False)
+    target = "target" if labelled else "unlabelled"
+    folder = repeat(ADAPTED.changed(method={"target_data": target}), 2, name="adapted")
+    found = json.loads((folder / "series.json").read_text())["target"]
+    documents = [
+        json.loads((folder / f"seed_{seed}" / "metrics.json").read_text())["adaptation"]
+        for seed in range(2)
+    ]
+    assert found["runs"] == 2
+    assert found["adapted_kept"] == [one["kept"] for one in documents].count("adapted")
+    if not labelled:
+        assert found["metrics"] == {}
+        return
+    both = [
+        [one["target"][name]["accuracy"] for one in documents]
+        for name in ("adapted", "source_only")
+    ]
+    adapted, plain = np.array(both)
+    means = {name: one["mean"] for name, one in found["metrics"]["accuracy"].items()}
+    assert means == pytest.approx(
+        {
+            "adapted": adapted.mean(),
+            "source_only": plain.mean(),
+            "difference": (adapted - plain).mean(),
+        }
+    )
