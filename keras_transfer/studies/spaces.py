@@ -13,6 +13,7 @@ from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.methods.adaptation import Adaptation, DeepAdaptation
+from keras_transfer.methods.table import METHODS
 from keras_transfer.workflows.finetune import FineTune
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ FORM = "should be KEY=LOW:HIGH, KEY=log:LOW:HIGH or KEY=A,B"
 JUDGED_ON = ("data", "seed", "monitor")
 """Settings that change the metric of a trial, so that trials could not be compared."""
 
-OF_ADAPTATION = ("type", "target_data", "target_labels", "choose_by", "keep")
+METHOD = "method.type"
+"""Path of the name of an adaptation; ``--search method=A,B`` means it."""
+
+OF_ADAPTATION = ("target_data", "target_labels", "choose_by", "keep")
 """Settings of an adaptation that change the metric of a trial, or what it is compared with."""
 
 PREDICTED = ("", "type", "columns", "separator")
@@ -123,7 +127,7 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
         if not free:
             raise BadConfiguration("All default search settings are fixed; name a --search.")
         return free
-    space = [_setting(text) for text in texts]
+    space = [_of_method(_setting(text), recipe) for text in texts]
     paths = [setting.path for setting in space]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     # The second range would silently replace the first.
@@ -139,14 +143,34 @@ def read_space(texts: Sequence[str], recipe: FineTune, base: FineTune) -> list[S
 
 
 def with_values(recipe: FineTune, values: dict[str, Any]) -> FineTune:
-    """The recipe with other values at some paths."""
+    """The recipe with other values at some paths.
+
+    Another adaptation gets its own defaults: a weight of one method means nothing in another.
+    """
     settings = recipe.settings()
+    if values.get(METHOD, recipe.method.type) != recipe.method.type:
+        shared = {name: settings["method"][name] for name in Adaptation.model_fields}
+        settings = {**settings, "method": shared}
     for path, value in values.items():
         # Flow style: a mapping or a list in one line, as --set reads it.
         settings = with_setting(
             settings, f"{path}={yaml.safe_dump(value, default_flow_style=True)}"
         )
     return recipe.changed(**settings)
+
+
+def _of_method(setting: Setting, recipe: FineTune) -> Setting:
+    """``method=A,B`` of an adaptation is about its name: the target stays."""
+    adapts = isinstance(recipe.method, DeepAdaptation) and setting.path in ("method", METHOD)
+    if not adapts:
+        return setting
+    others = [v for v in setting.values if not issubclass(METHODS[str(v)], DeepAdaptation)]
+    if others:
+        raise BadConfiguration(
+            f"--search {setting.path}: trials of {others[0]} cannot be compared with those of "
+            f"{recipe.method.type} by {recipe.chosen_by} after each epoch. Leave it out."
+        )
+    return setting._replace(path=METHOD)
 
 
 def _defaults(recipe: FineTune) -> list[str]:
@@ -200,7 +224,7 @@ def _of_adaptation(path: Sequence[str], recipe: FineTune) -> str:
             f"trials are compared by {recipe.chosen_by} on the source, which says nothing about "
             "the target."
         )
-    if not path or path[0] in OF_ADAPTATION:
+    if path[0] in OF_ADAPTATION:
         return f"trials of different {'.'.join(['method', *path])} cannot be compared."
     return ""
 

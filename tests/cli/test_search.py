@@ -10,12 +10,14 @@ import yaml
 from processes import KT, TINY, kt, paint
 
 from keras_transfer import Classify, FineTune, Stage
-from keras_transfer.errors import BadConfiguration
+from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.methods.matching import DAN, DeepCORAL
+from keras_transfer.methods.self_training import MCC
 from keras_transfer.objectives.table import OBJECTIVES
 from keras_transfer.runs.records import read_record, write_record
 from keras_transfer.runs.searches import COMPLETE, Trial
 from keras_transfer.studies.search import Search
-from keras_transfer.studies.spaces import read_space
+from keras_transfer.studies.spaces import read_space, with_values
 from keras_transfer.training.monitors import mode
 
 
@@ -374,7 +376,36 @@ def test_the_weight_of_an_adaptation_is_searched_by_its_criterion():
     assert setting.values == (1.0, 10.0)
 
 
-@pytest.mark.parametrize("name", ["target_data=a,b", "choose_by=entropy,source", "type=dan,mcc"])
+def test_methods_are_searched_each_with_its_own_defaults():
+    method = {**ADAPTED["method"], "weight": 7.0, "keep": "adapted"}
+    recipe = RECIPE.changed(**{**ADAPTED, "method": method})
+    for text in ("method=deep_coral,mcc,dan", "method.type=deep_coral,mcc,dan"):
+        (setting,) = read_space([text], recipe, recipe)
+        found = [with_values(recipe, {setting.path: value}).method for value in setting.values]
+        assert found == [
+            DeepCORAL(target_data="target", weight=7.0, keep="adapted"),
+            MCC(target_data="target", keep="adapted"),
+            DAN(target_data="target", keep="adapted"),
+        ]
+    both = with_values(recipe, {"method.weight": 0.5, "method.type": "mcc"}).method
+    assert both == MCC(target_data="target", weight=0.5, keep="adapted")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("method=dan,adabn", "adabn cannot be compared"),
+        ("method=dan,tca", "tca cannot be compared"),
+        ("method.type=dan,supervised", "supervised cannot be compared"),
+        ("method=dan,mc", "Did you mean 'mcc'"),
+    ],
+)
+def test_methods_that_the_criterion_cannot_compare_are_refused(text, reason):
+    with pytest.raises((BadConfiguration, UnknownName), match=reason):
+        space(text, **ADAPTED)
+
+
+@pytest.mark.parametrize("name", ["target_data=a,b", "choose_by=entropy,source"])
 def test_what_an_adaptation_is_judged_by_is_not_searched(name):
     with pytest.raises(BadConfiguration, match=r"different method\..* cannot be compared"):
         space(f"method.{name}", **ADAPTED)
