@@ -96,7 +96,7 @@ def source_only(recipe: Any, folder: Path, source: Any) -> None:
         BadData: It does not exist, or its labels cannot be used.
         CheckFailed: The run failed.
     """
-    check_target(recipe.method)
+    check_target(recipe.method, source)
     quiet.import_tensorflow()
     from keras_transfer.training.batch_norm import batch_norms
     from keras_transfer.workflows.adaptation_domain import check_domain

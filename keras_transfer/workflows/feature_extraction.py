@@ -90,7 +90,7 @@ class FeatureExtraction(FineTune):
         if isinstance(self.method, FeatureAdaptation):
             from keras_transfer.workflows.target_check import check_target
 
-            check_target(self.method)
+            check_target(self.method, source)
         return super().train(folder, source)
 
     def _backbone(self, weights: str, learnt: Any) -> keras.Model:

@@ -186,7 +186,7 @@ class FineTune(Recipe):
             CheckFailed: The loss falls at no rate.
         """
         if isinstance(self.method, NetworkAdaptation):
-            check_target(self.method)
+            check_target(self.method, self.data.source)
         # One head: each member would have a separate rate; AdaBN has the loss of the source.
         alone = isinstance(self.method, Bagging | AdaBN)
         plain = self.changed(method="supervised") if alone else self

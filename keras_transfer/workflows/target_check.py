@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import os
+from typing import Any
 
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
@@ -11,11 +13,15 @@ from keras_transfer.methods.adaptation import Adaptation
 __all__ = ["check_target"]
 
 
-def check_target(method: Adaptation) -> None:
-    """Refuse an adaptation without a target, or to one that does not exist.
+def check_target(method: Adaptation, source: Any) -> None:
+    """Refuse an adaptation without a target, or to one that does not exist or is the source.
+
+    Args:
+        method: Settings of the adaptation.
+        source: The data of the run: a spec, arrays or samples.
 
     Raises:
-        BadConfiguration: There is no target.
+        BadConfiguration: There is no target, or it is the source.
         BadData: A path does not exist.
     """
     if not method.target_data:
@@ -25,3 +31,8 @@ def check_target(method: Adaptation) -> None:
         )
     if not glob.has_magic(method.target_data):
         sources.check_there(method.target_data)
+    if isinstance(source, str) and os.path.realpath(source) == os.path.realpath(method.target_data):
+        raise BadConfiguration(
+            f"The target is {method.target_data}, and so is the source. Name examples of another "
+            "domain: --target-data DIR."
+        )

@@ -1,6 +1,7 @@
 """Adaptation to a target domain: searches, and targets that cannot be used."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from darkened import darken
 from processes import paint
 from tiny import RECIPE
 
-from keras_transfer import BadData, Head, Stage
+from keras_transfer import BadConfiguration, BadData, Head, Stage
 from keras_transfer.studies.search import Search
 from keras_transfer.studies.series import repeat
 from keras_transfer.studies.spaces import read_space
@@ -65,6 +66,14 @@ def test_a_target_that_cannot_be_used_is_refused_before_anything_is_trained(home
     out = home / f"refused{sorted(method.items())}"
     with pytest.raises(BadData, match=message):
         ADAPTED.run(out=out, method=method, batch_size=8, name="adapted")
+    assert not (out / "source_only").exists()
+
+
+def test_the_source_is_no_target(home):
+    same = home / "target" / ".." / Path(ADAPTED.data.source).name
+    out = home / "same"
+    with pytest.raises(BadConfiguration, match="and so is the source"):
+        ADAPTED.run(out=out, method={"target_data": str(same)}, name="adapted")
     assert not (out / "source_only").exists()
 
 

@@ -226,12 +226,14 @@ def test_a_class_that_the_source_lacks_is_refused_before_anything_is_fitted(
     [
         ({}, BadConfiguration, "--target-data DIR"),
         ({"target_data": "nowhere"}, BadData, "nowhere"),
+        ({"target_data": "{images}/"}, BadConfiguration, "and so is the source"),
     ],
 )
 def test_a_target_that_is_not_there_is_refused_before_the_data_are_read(
     method, error, message, tmp_path
 ):
     (tmp_path / "images").mkdir()  # empty, which reading would refuse
+    method = {name: value.format(images=tmp_path / "images") for name, value in method.items()}
     recipe = RECIPE.changed(method={"type": "tca", **method})
     with pytest.raises(error, match=message):
         recipe.run(str(tmp_path / "images"), out=tmp_path / "run", name="features")
