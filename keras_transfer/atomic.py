@@ -21,6 +21,7 @@ from keras_transfer.csv_cells import write_cells
 
 __all__ = [
     "copy",
+    "copy_folder",
     "is_unfinished",
     "remove_unfinished",
     "replacing",
@@ -123,6 +124,17 @@ def copy(source: Path, path: Path) -> None:
     """Copy a file atomically."""
     with replacing(path) as part:
         shutil.copyfile(source, part)
+
+
+def copy_folder(source: Path, path: Path) -> None:
+    """Copy a folder atomically, to a path where there is nothing."""
+    begun = path.with_name(f".{path.name}.copy")
+    shutil.rmtree(begun, ignore_errors=True)  # of a copy that was cut off
+    shutil.copytree(source, begun)
+    for file in begun.rglob("*"):
+        synchronize(file)
+    os.replace(begun, path)
+    synchronize(path.parent)
 
 
 def is_unfinished(path: Path) -> bool:

@@ -57,3 +57,15 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     atomic.remove_unfinished(tmp_path)
 
     assert sorted(os.listdir(tmp_path)) == [".hidden", ".notes.part", "part.keras"]
+
+
+def test_a_folder_is_copied_whole_even_if_a_copy_was_cut_off_before(tmp_path):
+    (tmp_path / "run/tensorboard").mkdir(parents=True)
+    (tmp_path / "run/tensorboard/events").write_bytes(b"1")
+    (tmp_path / ".copied.copy").mkdir()
+    (tmp_path / ".copied.copy/half").write_bytes(b"2")
+    atomic.copy_folder(tmp_path / "run", tmp_path / "copied")
+
+    assert sorted(os.listdir(tmp_path)) == ["copied", "run"]
+    assert (tmp_path / "copied/tensorboard/events").read_bytes() == b"1"
+    assert os.listdir(tmp_path / "copied") == ["tensorboard"]

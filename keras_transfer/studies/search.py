@@ -23,6 +23,7 @@ from keras_transfer.studies.spaces import Setting, with_values
 from keras_transfer.training.monitors import mode
 from keras_transfer.training.reports import listening
 from keras_transfer.workflows.candidates import check_named
+from keras_transfer.workflows.comparisons import reusing
 from keras_transfer.workflows.finetune import FineTune
 
 if TYPE_CHECKING:
@@ -185,7 +186,9 @@ class Search:
         folder = self.folder / str(trial.number)
         if not runs.is_done(folder):  # it may have been cut off between its end and our note of it
             keras.utils.clear_session()  # reset the counters of layer names
-            with listening(partial(self._listen, trial, self._running(trial))):
+            others = [self.folder / str(other.number) for other in self.record.over]
+            told = listening(partial(self._listen, trial, self._running(trial)))
+            with reusing(others), told:
                 recipe.run_in(folder, self.name, recipe.data.source)
         trial.metrics = [float(row[self.monitor]) for row in runs.Run(folder).history]
 

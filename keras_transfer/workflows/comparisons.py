@@ -6,10 +6,14 @@ A ``recipe`` here is a ``FineTune``, whose module imports this one.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from keras_transfer import quiet, runs
+from keras_transfer.atomic import copy_folder
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.methods.adabn import AdaBN
@@ -18,9 +22,25 @@ from keras_transfer.training.reports import listening
 from keras_transfer.workflows.reading import read_labelled
 from keras_transfer.workflows.target_check import check_target
 
-__all__ = ["from_scratch", "plain_models", "source_only", "without_method"]
+__all__ = ["from_scratch", "plain_models", "reusing", "source_only", "without_method"]
 
 logger = logging.getLogger("keras_transfer")
+
+_earlier: ContextVar[Sequence[Path]] = ContextVar("earlier", default=())
+
+
+@contextmanager
+def reusing(folders: Sequence[Path]) -> Iterator[None]:
+    """Take comparisons from earlier runs on the same data, where all their settings are equal.
+
+    Args:
+        folders: Run directories.
+    """
+    token = _earlier.set(folders)
+    try:
+        yield
+    finally:
+        _earlier.reset(token)
 
 
 def from_scratch(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
@@ -116,7 +136,7 @@ def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
     """Test metrics of a recipe that runs inside another run's directory."""
     try:
         # A resumed run does not repeat the comparisons that it finished.
-        if not runs.is_done(folder):
+        if not runs.is_done(folder) and not _taken(recipe, folder):
             # A search must not take its epochs for those of a trial.
             with listening(None):
                 recipe.run_in(folder, folder.name, source)
@@ -125,3 +145,16 @@ def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
         return {"error": str(error)}
     run_metrics = runs.Run(folder).metrics["test"]
     return next(iter(run_metrics.values())) if isinstance(recipe.objective, dict) else run_metrics
+
+
+def _taken(recipe: Any, folder: Path) -> bool:
+    """Copy the finished run of an earlier comparison with the same settings, if there is one."""
+    if folder.exists():  # one that was interrupted: it goes on
+        return False
+    for home in _earlier.get():
+        found = home / folder.name
+        if runs.is_done(found) and runs.stored_settings(found) == recipe.settings():
+            copy_folder(found, folder)
+            logger.info("The comparison %s is that of %s", folder.name, home)
+            return True
+    return False

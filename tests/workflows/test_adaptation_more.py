@@ -38,13 +38,25 @@ def beside_the_images(home, monkeypatch):
 def test_a_search_compares_the_criterion_of_its_trials(home):
     """Not the epochs of the models without adaptation, which are trained inside the trials."""
     pytest.importorskip("optuna")
-    space = read_space(["method.weight=1.0,10.0"], ADAPTED, ADAPTED)
+    space = read_space(["method.weight=1.0:10.0"], ADAPTED, ADAPTED)
     search = Search(ADAPTED, "adapted", space, home / "search")
-    best = search.run(1)
+    search.run(2)
 
-    assert best.state == "complete"
-    document = json.loads((home / "search" / "0" / "metrics.json").read_text())
-    assert best.metrics == [pytest.approx(document["adaptation"]["values"]["adapted"], abs=1e-6)]
+    for trial in search.record.trials:
+        document = json.loads((home / f"search/{trial.number}/metrics.json").read_text())
+        value = document["adaptation"]["values"]["adapted"]
+        assert (trial.state, trial.metrics) == ("complete", [pytest.approx(value, abs=1e-6)])
+    # The weight is none of the model without adaptation, which is trained once.
+    first, second = (home / f"search/{trial}/source_only/run.json" for trial in (0, 1))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_model_for_comparison_is_trained_where_its_settings_differ(home):
+    pytest.importorskip("optuna")
+    space = read_space(["head.dropout=0.1:0.5"], ADAPTED, ADAPTED)
+    Search(ADAPTED, "adapted", space, home / "dropouts").run(2)
+    first, second = (home / f"dropouts/{trial}/source_only/run.json" for trial in (0, 1))
+    assert first.read_bytes() != second.read_bytes()
 
 
 @pytest.mark.parametrize(
