@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import zlib
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +11,7 @@ import pytest
 from colours import odd, run, saved
 from objectives_runs import objective_export, objective_run
 from processes import TINY, paint
+from slow_tests import measured
 from texts_runs import text_export, text_run
 
 from keras_transfer import catalog
@@ -41,8 +43,26 @@ LONGEST = ("cli", "workflows")
 """Folders whose files take longest. What is begun last is what one worker waits for the other."""
 
 
-def pytest_collection_modifyitems(items):
-    """Put the longest files first; a file stays with one worker (loadfile)."""
+def pytest_addoption(parser):
+    """Let a run have a part of the tests."""
+    parser.addoption(
+        "--part", metavar="K/N", help="one of N parts of the tests that were asked for"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are deselected by their marks
+def pytest_collection_modifyitems(config, items):
+    """Mark what is slow, and put the longest files first; a file stays with one worker."""
+    slow = measured()
+    for item in items:
+        if item.nodeid in slow:
+            item.add_marker("slow")
+    if part := config.getoption("--part"):
+        number, parts = map(int, part.split("/"))
+        # By their names, so that a new test does not move the others to other parts.
+        items[:] = [
+            item for item in items if zlib.crc32(item.nodeid.encode()) % parts == number % parts
+        ]
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 

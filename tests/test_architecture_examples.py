@@ -62,7 +62,7 @@ def test_an_example_is_short():
 
 
 @pytest.mark.slow
-def test_sample_the_examples_work(copy):
+def test_the_examples_work(copy):
     use = "\n".join(block for place, _, block in BLOCKS if place == "use")
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     done = subprocess.run(

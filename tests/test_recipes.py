@@ -34,7 +34,7 @@ SMALL = (
 
 
 @pytest.mark.slow
-def test_sample_the_recipe_of_several_outputs_on_a_table(tmp_path):
+def test_the_recipe_of_several_outputs_on_a_table(tmp_path):
     table = paint_table(tmp_path)
     document = run_in(
         tmp_path, "efficientnet_b0_outputs", "--data", table, *SMALL,
@@ -48,7 +48,7 @@ def test_sample_the_recipe_of_several_outputs_on_a_table(tmp_path):
 
 
 @pytest.mark.slow
-def test_sample_the_recipe_of_a_student_on_a_run(tmp_path):
+def test_the_recipe_of_a_student_on_a_run(tmp_path):
     paint(tmp_path / "data", red=10, green=10, blue=10)
     run_in(tmp_path, "resnet50_folder", "--out", "runs/teacher", *SMALL)
     document = run_in(tmp_path, "mobilenet_v2_student", *SMALL, "--set", "variant={}")
@@ -59,7 +59,7 @@ def test_sample_the_recipe_of_a_student_on_a_run(tmp_path):
 
 
 @pytest.mark.slow
-def test_sample_digits_transfer_beats_training_from_scratch(tmp_path):
+def test_digits_transfer_beats_training_from_scratch(tmp_path):
     """The first command of the README; the source recipe runs first, since it never was."""
     document = run_in(tmp_path, "digits")
 
@@ -74,7 +74,7 @@ def test_sample_digits_transfer_beats_training_from_scratch(tmp_path):
 
 
 @pytest.mark.slow
-def test_sample_vgg16_on_real_cats_and_dogs_end_to_end(tmp_path, shared_data):
+def test_vgg16_on_real_cats_and_dogs_end_to_end(tmp_path, shared_data):
     document = run_in(
         tmp_path, "vgg16_catsdogs", "--data", shared_data / "cats_dogs", "--weights", "none",
         "--limit", 60, "--image-size", 48, "--epochs", 1,
@@ -88,7 +88,7 @@ def test_sample_vgg16_on_real_cats_and_dogs_end_to_end(tmp_path, shared_data):
 
 
 @pytest.mark.slow
-def test_sample_resnet50_on_real_cifar10_end_to_end(tmp_path, shared_data):
+def test_resnet50_on_real_cifar10_end_to_end(tmp_path, shared_data):
     archive = shared_data / "cifar10_subset/cifar10_5000_1000.npz"
     document = run_in(
         tmp_path, "resnet50_cifar10", "--data", archive, "--weights", "none",
@@ -160,7 +160,7 @@ def test_no_example_of_the_test_split_is_in_another(catsdogs):
 
 
 @pytest.mark.slow
-def test_sample_mobilenet_v2_reaches_97_percent_of_real_cats_and_dogs(
+def test_mobilenet_v2_reaches_97_percent_of_real_cats_and_dogs(
     tmp_path, shared_data, shared_weights
 ):
     document = run_in(

@@ -150,7 +150,7 @@ def test_list_show_and_copy(work):
 
 
 @pytest.mark.slow
-def test_sample_what_show_prints_is_what_config_takes(work):
+def test_what_show_prints_is_what_config_takes(work):
     shown = kt_process("show", "tiny.py", cwd=work, check=0).stdout
     (work / "settings.yaml").write_text(shown)
     with (work / "settings.yaml").open("a") as file:

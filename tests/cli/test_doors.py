@@ -65,12 +65,12 @@ def told(work):
 
 
 @pytest.mark.slow
-def test_sample_three_doors_lead_to_one_run(told):
+def test_three_doors_lead_to_one_run(told):
     assert told["by_options"] == told["by_yaml"] == told["by_python"]
 
 
 @pytest.mark.slow
-def test_sample_what_was_said_is_what_holds(told):
+def test_what_was_said_is_what_holds(told):
     _, settings, _ = told["by_options"]
 
     for name in ("seed", "monitor"):

@@ -177,7 +177,7 @@ recipe.run(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("views", ["clean", "fresh"])
-def test_sample_two_devices_train_on_features_as_one_does(work, tmp_path, views):
+def test_two_devices_train_on_features_as_one_does(work, tmp_path, views):
     """12 images for training, in batches of 6; features stored and features streamed."""
     for strategy in ("one_device", "mirrored"):
         warm_python(DEVICES, tmp_path / strategy, strategy, views, cwd=work, check=0)
@@ -187,7 +187,7 @@ def test_sample_two_devices_train_on_features_as_one_does(work, tmp_path, views)
 
 
 @pytest.mark.slow
-def test_sample_half_precision_trains_on_features_too(work, tmp_path):
+def test_half_precision_trains_on_features_too(work, tmp_path):
     done = run(
         work, tmp_path / "run", *TUNED, "--precision", "mixed_bfloat16", cache=tmp_path / "cache"
     )

@@ -17,7 +17,7 @@ def run(work):
 
 
 @pytest.mark.slow
-def test_sample_export_then_evaluate_and_predict(work, run, tmp_path):
+def test_export_then_evaluate_and_predict(work, run, tmp_path):
     done = kt("export", "run", "--to", tmp_path, "--json", cwd=work, check=0)
 
     document = json.loads(done.stdout)
@@ -90,7 +90,7 @@ def test_stopped_in_the_middle_nothing_is_left(work, run, tmp_path, how):
 
 
 @pytest.mark.slow
-def test_sample_killed_in_the_middle_the_models_are_as_they_were(work, run, tmp_path):
+def test_killed_in_the_middle_the_models_are_as_they_were(work, run, tmp_path):
     to = tmp_path / "models"
     kt("export", "run", "--to", to, cwd=work, check=0)
     before = {one: one.read_bytes() for one in (to / "tiny").rglob("*") if one.is_file()}

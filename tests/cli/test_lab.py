@@ -103,7 +103,7 @@ def curve(work):
 
 
 @pytest.mark.slow
-def test_sample_a_curve_has_a_point_a_size_on_one_test_part(work, curve):
+def test_a_curve_has_a_point_a_size_on_one_test_part(work, curve):
     """12 images to train on: a quarter is 3, two a class are 4, half are 6."""
     document = json.loads(curve.stdout)
 
@@ -122,14 +122,14 @@ def test_sample_a_curve_has_a_point_a_size_on_one_test_part(work, curve):
 
 
 @pytest.mark.slow
-def test_sample_a_smaller_size_gets_as_many_steps(work, curve):
+def test_a_smaller_size_gets_as_many_steps(work, curve):
     """Batches of 8: 12 images are two steps, 3 are one, so that has two epochs for one."""
     epochs = {name: len(rows(work / f"curve/{name}/seed_0/history.csv")) for name in ("3", "all")}
     assert epochs == {"3": 2, "all": 1}
 
 
 @pytest.mark.slow
-def test_sample_features_of_the_whole_serve_the_smaller_sizes(work, curve):
+def test_features_of_the_whole_serve_the_smaller_sizes(work, curve):
     metadata = json.loads((work / "curve/3/seed_0/run.json").read_text())
     assert all(one["computed"] == 0 for one in metadata["features"].values())
 
@@ -163,6 +163,6 @@ def test_what_a_user_can_mend_has_a_message_and_no_traceback(work, words, code, 
 
 
 @pytest.mark.slow
-def test_sample_a_curve_is_not_compared_as_one(work, curve):
+def test_a_curve_is_not_compared_as_one(work, curve):
     refused = kt("compare", "curve", "curve", cwd=work, check=2)
     assert "all/seed_0" in refused.stderr

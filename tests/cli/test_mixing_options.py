@@ -16,7 +16,7 @@ WORDS = [
 
 
 @pytest.mark.slow
-def test_sample_all_of_it_at_once(work):
+def test_all_of_it_at_once(work):
     done = kt("run", "tiny.py", *WORDS, "--out", "mixed", cwd=work, check=0)
 
     assert "cutmix creates new images in every epoch" in done.stderr

@@ -151,7 +151,7 @@ def test_a_path_that_is_too_long_is_no_bug(words, work):
 
 
 @pytest.mark.slow
-def test_sample_the_same_seed_gives_the_same_result_and_another_another(work, tmp_path):
+def test_the_same_seed_gives_the_same_result_and_another_another(work, tmp_path):
     runs = {}
     # Processes of their own also order sets otherwise, which must not show.
     for name, seed, run in (("a", 1, kt_process), ("b", 1, kt_process), ("c", 2, kt)):

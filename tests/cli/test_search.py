@@ -74,7 +74,7 @@ def test_a_sweep_that_is_refused_leaves_nothing(work, tmp_path, words, code, rea
 
 
 @pytest.mark.slow
-def test_sample_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_behind(work, found):
+def test_auto_is_the_rate_that_lr_find_suggests_and_leaves_nothing_else_behind(work, found):
     words = ["run", "tiny.py", *ONE, "--lr"]
     kt(*words, "auto", "--out", "auto", cwd=work, check=0)
     kt(*words, found["suggested"], "--out", "said", cwd=work, check=0)
@@ -218,7 +218,7 @@ def test_the_same_command_goes_on_and_repeats_nothing(work, searched):
 
 
 @pytest.mark.slow
-def test_sample_the_best_by_val_is_written_and_runs(work, searched):
+def test_the_best_by_val_is_written_and_runs(work, searched):
     best = json.loads(searched.stdout)["best"]
     table = rows(work / "runs/tiny/tune/trials.csv")
 
@@ -240,7 +240,7 @@ def test_another_search_is_not_mixed_in(work, searched):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_sample_a_search_that_was_stopped_ends_as_if_never_stopped(work, searched, tmp_path, how):
+def test_a_search_that_was_stopped_ends_as_if_never_stopped(work, searched, tmp_path, how):
     words = ["tune", "tiny.py", *SPACE, "--trials", 2, "--out", tmp_path / "cut"]
     code = stopped(work, "Trial 1: ", how, *words)
     assert code == {signal.SIGKILL: -9, signal.SIGINT: 130}[how]
@@ -254,7 +254,7 @@ def test_sample_a_search_that_was_stopped_ends_as_if_never_stopped(work, searche
 
 
 @pytest.mark.slow
-def test_sample_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work):
+def test_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work):
     """A rate of 1e-9 learns nothing and is worse than the median; 1e39 gives NaN."""
     said = kt("tune", "tiny.py", "--search", "lr=1e-9,1e-2,1e39", "--trials", 7, *ONE,
               "--out", "bad", "--json", cwd=work, check=0)  # fmt: skip

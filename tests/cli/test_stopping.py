@@ -121,7 +121,7 @@ def test_a_run_that_is_alive_is_not_taken_over(work, tmp_path):
 
 
 @pytest.mark.slow
-def test_sample_a_stopped_series_goes_on_by_its_own_name(work, tmp_path):
+def test_a_stopped_series_goes_on_by_its_own_name(work, tmp_path):
     """Not by that of the run in it that was at work."""
     series = tmp_path / "series"
     process = start(work, "--out", series, "--seeds", 2, *LONG)

@@ -143,7 +143,7 @@ def test_domains_are_compared_for_one_class_each(objective_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_sample_seeds_of_several_outputs_and_their_baselines(place):
+def test_seeds_of_several_outputs_and_their_baselines(place):
     said = kt("run", "tasks.py", "--seeds", 2, "--out", "seeds", cwd=place, check=0).stdout
 
     outputs = json.loads((place / "seeds/series.json").read_text())["outputs"]
@@ -167,7 +167,7 @@ def test_sample_seeds_of_several_outputs_and_their_baselines(place):
 
 
 @pytest.mark.slow
-def test_sample_a_curve_of_values_has_their_errors_and_the_mean(place):
+def test_a_curve_of_values_has_their_errors_and_the_mean(place):
     said = kt("curve", "values.py", "--sizes", "50%", "--out", "curve", cwd=place, check=0).stdout
 
     points = rows(place / "curve/curve.csv")
@@ -199,7 +199,7 @@ def test_sample_a_curve_of_values_has_their_errors_and_the_mean(place):
         ("tasks.py", f"val_{PRICE}_mae", min),
     ],
 )
-def test_sample_a_search_finds_the_best_by_the_objective(place, recipe, monitor, best):
+def test_a_search_finds_the_best_by_the_objective(place, recipe, monitor, best):
     """A rate of 1e-7 learns nothing."""
     out = f"{recipe}_{monitor}"
     words = ["--search", "lr=1e-7,3e-3", "--trials", 3, "--monitor", monitor, "--out", out]

@@ -173,7 +173,7 @@ SIX = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "unfreeze"), SIX)
-def test_sample_after_training_on_features_the_network_answers_as_its_parts_do(name, unfreeze):
+def test_after_training_on_features_the_network_answers_as_its_parts_do(name, unfreeze):
     """On raw images, in the graphs that ``fit`` and ``predict`` make."""
     backbone, model = classifier(name, 96)
     freeze(backbone, unfreeze)

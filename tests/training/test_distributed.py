@@ -120,7 +120,7 @@ def settled(tmp_path_factory):
         *("accumulate", "batch_norm", "head_batch_norm"),
     ],
 )
-def test_sample_two_devices_clip_normalise_and_penalise_as_one_does(settled, case):
+def test_two_devices_clip_normalise_and_penalise_as_one_does(settled, case):
     """The weights and moving statistics after 6 or 9 updates, also with a padded last batch."""
     one, two = settled[f"{case} one_device"], settled[f"{case} mirrored"]
 

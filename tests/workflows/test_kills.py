@@ -119,7 +119,7 @@ def test_a_killed_search_is_finished_as_if_it_had_not_been(home, tmp_path, narro
 
 
 @pytest.mark.slow
-def test_sample_a_killed_export_leaves_no_half_version(home, tmp_path):
+def test_a_killed_export_leaves_no_half_version(home, tmp_path):
     run = TWO_STAGES.run(out=tmp_path / "run", name="tiny")
     with moments(home, tmp_path / "copies") as found:
         (whole,) = keras_transfer.export(run, "models").predict("images/red/0.png")
