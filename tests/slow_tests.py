@@ -34,7 +34,4 @@ def write(durations, seconds=SECONDS):
 
 
 if __name__ == "__main__":
-    write(
-        *(Path(path).read_text(encoding="utf-8") for path in sys.argv[1:2]),
-        *map(float, sys.argv[2:]),
-    )
+    write(Path(sys.argv[1]).read_text(encoding="utf-8"))
