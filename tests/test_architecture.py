@@ -25,6 +25,7 @@ LAYERS = [
     {"methods", "training"},
     {"config", "learners"},
     {"runs", "catalog"},
+    {"reports"},
     {"exports", "workflows"},
     {"studies", "serving"},
     {"__init__"},
