@@ -13,18 +13,21 @@ from keras_transfer.evaluation.inline_plots import (
     plot_reliability,
     plot_risk_coverage,
 )
+from keras_transfer.evaluation.intervals import bootstrap_interval
 from keras_transfer.evaluation.metrics import precision_recall_curves
 from keras_transfer.evaluation.mistakes import Pair, Share, class_shares, confused_pairs
 from keras_transfer.evaluation.prediction_files import Predicted
 from keras_transfer.evaluation.reliability import Reliability, reliability
 from keras_transfer.evaluation.selective import RiskCoverage, risk_coverage
-from keras_transfer.evaluation.weighted import average_precisions
+from keras_transfer.evaluation.weighted import average_precisions, macro_f1
 from keras_transfer.reports.wording import Table, percent, share_text, short, table
 
 __all__ = ["Classes", "Plot", "classes", "confusion", "plots"]
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 PAIRS = 15
+MAX_BOOTSTRAP = 20_000
+"""Most examples whose metrics are resampled: a page should take seconds."""
 
 
 class Classes(NamedTuple):
@@ -38,6 +41,7 @@ class Classes(NamedTuple):
         pairs: The most confused ones.
         reliability: Of the predicted class's probability.
         risk: The risk-coverage curve.
+        macro_f1_interval: 95 % bootstrap interval of macro F1; None for very many examples.
     """
 
     predicted: Predicted
@@ -47,6 +51,7 @@ class Classes(NamedTuple):
     pairs: list[Pair]
     reliability: Reliability
     risk: RiskCoverage
+    macro_f1_interval: list[float] | None
 
     @property
     def correct(self) -> np.ndarray:
@@ -119,7 +124,19 @@ def classes(predicted: Predicted, families: np.ndarray) -> Classes | None:
         confused_pairs(counts, PAIRS),
         reliability(confidence, correct),
         risk_coverage(confidence, correct),
+        _macro_f1_interval(found, families[known]),
     )
+
+
+def _macro_f1_interval(found: Predicted, families: np.ndarray) -> list[float] | None:
+    n = len(found.true)
+    if n > MAX_BOOTSTRAP:
+        return None
+
+    def metric(weights: np.ndarray) -> np.ndarray:
+        return macro_f1(weights, found.true, found.decided, len(found.names))[:, None]
+
+    return bootstrap_interval(metric, n, families=families)[0]
 
 
 def confusion(found: Classes, true: int, predicted: int) -> np.ndarray:

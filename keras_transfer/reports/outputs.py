@@ -150,6 +150,8 @@ def section(
     test, place = run.test_metrics(output), [*run.outputs].index(output)
     units = next((unit_table(of, test[key]) for key, of in UNITS.items() if key in test), None)
     several = [*run.outputs] != [LABEL]
+    if found is not None:
+        test = {**test, "macro_f1_interval": found.macro_f1_interval}
     metrics = metrics_table(test, _metrics_of(run, "val", output), _baselines(run, output))
     name, anchor = short(output) if several else "", f"o{place}"
     if found is None:

@@ -24,7 +24,7 @@ from keras_transfer.reports.outputs import (
 )
 from keras_transfer.reports.thumbnails import sheet
 from keras_transfer.reports.training import Training, training
-from keras_transfer.reports.verdict import Facts, class_verdict, worries
+from keras_transfer.reports.verdict import Facts, OtherOutput, class_verdict, worries
 from keras_transfer.reports.wording import Table, interval, percent, short, table, visible
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import read_rows
@@ -112,7 +112,8 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
     single = found.classes[LABEL] if [*found.classes] == [LABEL] else None
     unit = "text" if found.examples.are_texts else "image"
     baseline = run.simple_baseline(LABEL) if single is not None else None
-    facts = Facts(run.metrics, found.training, card, single, baseline, unit)
+    others = _others(run) if single is None else []
+    facts = Facts(run.metrics, found.training, card, single, baseline, unit, others)
     worried = worries(facts)
     said = class_verdict(facts) if single is not None else _other_verdict(run)
     sections = [
@@ -146,6 +147,16 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
 
 def _other_verdict(run: Run) -> list[str]:
     return [unit_verdict(run, name) for name in run.outputs][:4]
+
+
+def _others(run: Run) -> list[OtherOutput]:
+    several, found = [*run.outputs] != [LABEL], []
+    for name, output in run.outputs.items():
+        test, main = run.test_metrics(name), output.objective.headline[0]
+        base = run.simple_baseline(name).get(main)
+        bounds = test.get(f"{main}_interval")
+        found.append(OtherOutput(name if several else "", main, test["n"], bounds, base))
+    return found
 
 
 def _tiles(facts: Facts) -> list[tuple[str, str, str]]:

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_transfer.evaluation.layout import is_better, title
 from keras_transfer.evaluation.mistakes import Share
 from keras_transfer.reports.classification import Classes
 from keras_transfer.reports.data_card import DataCard
 from keras_transfer.reports.training import Training
 from keras_transfer.reports.wording import interval, percent, quoted
 
-__all__ = ["Facts", "Worry", "class_verdict", "worries"]
+__all__ = ["Facts", "OtherOutput", "Worry", "class_verdict", "worries"]
 
 WIDE = 0.1
 """Width of an accuracy's interval from which a test split is small."""
@@ -22,6 +23,8 @@ GAP = 0.1
 WEAK = 0.15
 """Recall below the accuracy from which a class is weak."""
 MISCALIBRATED = 0.05
+FEW_EXAMPLES = 50
+"""Test examples below which any metric says little."""
 FEW = 20
 """Test examples of a class below which its recall says little."""
 UNEVEN = 10
@@ -48,8 +51,9 @@ class Facts(NamedTuple):
         training: Curves.
         data: The data card.
         classes: Of a run with one classification; None for others.
-        baseline: Accuracy of the baseline that looks at no input; None for other objectives.
+        baseline: Metrics of its baseline that looks at no input; None for other runs.
         unit: What an example is called: "image" or "text".
+        others: Outputs of runs with other objectives, or with several.
     """
 
     metrics: Mapping[str, Any]
@@ -58,6 +62,25 @@ class Facts(NamedTuple):
     classes: Classes | None
     baseline: Mapping[str, Any] | None
     unit: str
+    others: Sequence[OtherOutput] = ()
+
+
+class OtherOutput(NamedTuple):
+    """An output of another run than one with one classification.
+
+    Attributes:
+        name: Of the output; empty if it is the only one.
+        metric: Its main metric.
+        n: Number of test examples.
+        interval: Of the metric on the test split; None: not known.
+        baseline: The metric of the baseline that looks at no input; None: not known.
+    """
+
+    name: str
+    metric: str
+    n: int
+    interval: Sequence[float] | None
+    baseline: float | None
 
 
 def class_verdict(facts: Facts) -> list[str]:
@@ -98,7 +121,7 @@ def _weakest(found: Classes) -> tuple[int, Share]:
 
 def worries(facts: Facts) -> list[Worry]:
     """What to worry about, the most serious first."""
-    found = [*_data_worries(facts)]
+    found = [*_other_worries(facts), *_data_worries(facts)]
     if facts.classes is not None:
         found = [*_class_worries(facts, facts.classes), *found]
     found += _training_worries(facts)
@@ -133,6 +156,24 @@ def _class_worries(facts: Facts, found: Classes) -> Iterator[Worry]:
             else f"{_listed(absent)} has no test example: nothing is known about it.",
             "Add test examples of every class.",
         )
+
+
+def _other_worries(facts: Facts) -> Iterator[Worry]:
+    for other in facts.others:
+        name = f"{title(other.metric)}{f' of {quoted(other.name)}' if other.name else ''}"
+        if other.interval is not None and other.baseline is not None:
+            low, high = other.interval
+            higher = is_better(other.metric) == "higher"
+            if low <= other.baseline if higher else high >= other.baseline:
+                yield Worry(
+                    f"{name} is not clearly better than without looking at the {facts.unit}: the "
+                    "model may have learnt nothing.",
+                    "Check the labels, train longer, or try another backbone (kt-recipe rank).",
+                )
+        if other.n < FEW_EXAMPLES:
+            yield Worry(
+                f"{name} rests on {other.n:,} test examples only.", "Add labelled test examples."
+            )
 
 
 def _listed(names: Sequence[str]) -> str:
