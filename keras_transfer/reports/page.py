@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from keras_transfer.data.samples import LABEL
 from keras_transfer.evaluation.layout import metric_text
+from keras_transfer.reports.adaptation import adaptation
 from keras_transfer.reports.commands import commands
 from keras_transfer.reports.data_card import DataCard, data_card
 from keras_transfer.reports.examples import Examples
@@ -116,6 +117,7 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
     facts = Facts(run.metrics, found.training, card, single, baseline, unit, others)
     worried = worries(facts)
     said = class_verdict(facts) if single is not None else _other_verdict(run)
+    adapted = adaptation(run.metrics)
     sections = [
         section(run, name, one, found.gallery, limits, card.train)
         for name, one in found.classes.items()
@@ -124,12 +126,16 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
         "css": Markup((Path(__file__).with_name("page") / "style.css").read_text("utf-8")),
         "recipe": run.metadata["recipe"],
         "folder": str(run.folder),
-        "verdict": [*said, worried[0].text if worried else NO_WORRY],
+        "verdict": [
+            *said,
+            *([adapted.verdict] if adapted else []),
+            worried[0].text if worried else NO_WORRY,
+        ],
         "worries": worried,
         "tiles": _tiles(facts) if single is not None else [],
         "unit": unit,
         "outputs": sections,
-        "adaptation": _adaptation(run),
+        "adaptation": adapted,
         "training": found.training,
         "augmented": sheet(run.folder / "augmented.png", limits.sheet) if limits.sheet else "",
         "data": card,
@@ -173,37 +179,6 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
     if base is not None:
         tiles.insert(1, (percent(base), "baseline", "always the largest class"))
     return tiles
-
-
-def _adaptation(run: Run) -> dict[str, Any] | None:
-    """The model without and with adaptation, on the target domain."""
-    found = run.metrics.get("adaptation")
-    if not found:
-        return None
-    models = found.get("target", {})
-    names = ("accuracy", "accuracy_interval", "macro_f1", "log_loss")
-    rows = []
-    for name, value in found["values"].items():
-        accuracy, bounds, f1, loss = (models.get(name, {}).get(key) for key in names)
-        kept = "kept" if name == found["kept"] else ""
-        cells = [percent(accuracy), interval(bounds), metric_text("macro_f1", f1)]
-        rows.append(
-            [name.replace("_", " "), f"{value:.4g}", *cells, metric_text("log_loss", loss), kept]
-        )
-    header = ["model", short(found["choose_by"]), "accuracy on the target", "95 % interval"]
-    gain = found.get("difference")
-    return {
-        "method": found["method"],
-        "examples": found["examples"],
-        "table": table([*header, "macro F1", "log loss", ""], rows),
-        "labelled": bool(models),
-        "gain": "" if gain is None else f"{100 * gain:+.1f} points",
-        "gain_interval": _points(found.get("interval")),
-    }
-
-
-def _points(bounds: Any) -> str:
-    return "" if bounds is None else " to ".join(f"{100 * bound:+.1f}" for bound in bounds)
 
 
 def _about(run: Run) -> Table:
