@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from keras_transfer.data.samples import LABEL
 from keras_transfer.evaluation.layout import metric_text
-from keras_transfer.reports.adaptation import adaptation
+from keras_transfer.reports.adaptation import Adaptation, adaptation
 from keras_transfer.reports.commands import commands
 from keras_transfer.reports.data_card import DataCard, data_card
 from keras_transfer.reports.examples import Examples
@@ -25,7 +25,7 @@ from keras_transfer.reports.outputs import (
 )
 from keras_transfer.reports.thumbnails import sheet
 from keras_transfer.reports.training import Training, training
-from keras_transfer.reports.verdict import Facts, OtherOutput, class_verdict, worries
+from keras_transfer.reports.verdict import Facts, OtherOutput, Worry, class_verdict, worries
 from keras_transfer.reports.wording import Table, interval, percent, short, table, visible
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import read_rows
@@ -149,6 +149,14 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
         "short": short,
         "percent": percent,
     }
+
+
+def _sentences(
+    said: Sequence[str], adapted: Adaptation | None, worried: Sequence[Worry]
+) -> list[str]:
+    """The verdict; last what to worry about first."""
+    target = [] if adapted is None else [adapted.verdict]
+    return [*said, *target, worried[0].text if worried else NO_WORRY]
 
 
 def _other_verdict(run: Run) -> list[str]:
