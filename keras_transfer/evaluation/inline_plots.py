@@ -32,6 +32,9 @@ __all__ = [
 COLOURS = 6
 """Number of colours of lines."""
 
+MAX_POINTS, MAX_MARKED = 300, 60
+"""Most points of a curve, and most epochs with a mark each: a plot should take few bytes."""
+
 TEXT = "#010203"
 LINES = [f"#0a0b{number:02x}" for number in range(COLOURS)]
 # What Matplotlib cannot write itself: its colours stand for these.
@@ -72,7 +75,8 @@ def plot_epochs(
     def draw(axes: Axes) -> None:
         for number, values in enumerate((train, val)):
             epochs = np.arange(1, len(values) + 1)
-            axes.plot(epochs, values, marker="o", markersize=3, color=LINES[number])
+            marker = "o" if len(values) <= MAX_MARKED else ""
+            axes.plot(epochs, values, marker=marker, markersize=3, color=LINES[number])
         for end in ends[:-1]:
             axes.axvline(end + 0.5, color=TEXT, linestyle=":", linewidth=0.8)
         if chosen is not None and len(val):
@@ -114,7 +118,8 @@ def plot_risk_coverage(found: RiskCoverage) -> str:
     """Draw the share of errors among the accepted examples against the share that is accepted."""
 
     def draw(axes: Axes) -> None:
-        axes.step(found.coverage, found.risk, where="post", color=LINES[0])
+        places = _thinned(len(found.risk))
+        axes.step(found.coverage[places], found.risk[places], where="post", color=LINES[0])
         top = max(float(found.risk.max()), 0.01) * 1.1
         axes.set(xlabel="share of examples accepted", ylabel="error rate among them")
         axes.set(xlim=(0, 1), ylim=(0, top))
@@ -131,10 +136,16 @@ def plot_precision_recall(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> st
 
     def draw(axes: Axes) -> None:
         for (recall, precision), line in zip(curves, LINES, strict=False):
-            axes.plot(recall, precision, color=line, linewidth=1.4)
+            places = _thinned(len(recall))
+            axes.plot(recall[places], precision[places], color=line, linewidth=1.4)
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
 
     return _svg(draw)
+
+
+def _thinned(n: int) -> np.ndarray:
+    """Places of evenly spaced points of a curve, the first and the last among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, MAX_POINTS)).astype(int))
 
 
 def _svg(draw: Callable[[Axes], None]) -> str:

@@ -200,8 +200,11 @@ def _baselines(run: Run, output: str) -> dict[str, dict[str, Any]]:
     """Metrics of the baselines of an output by name; those that failed have none."""
     objective = run.outputs[output].objective
     rows = {objective.baseline_name: run.simple_baseline(output)}
+    alone = [*run.outputs] == [LABEL]
     for name, metrics in run.metrics["baselines"].items():
-        if name not in (*rows, "simple") and "error" not in metrics:
+        # Of several outputs, each has a model of its own to be compared with.
+        of_this = alone or name == f"single_task_{output}"
+        if of_this and name not in rows and "error" not in metrics:
             rows[name] = metrics
     return rows
 

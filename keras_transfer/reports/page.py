@@ -62,12 +62,13 @@ class Found(NamedTuple):
     classes: dict[str, Any]
 
 
-def render(run: Run, data: Any = None) -> str:
+def render(run: Run, data: Any = None, max_bytes: int = MAX_BYTES) -> str:
     """The page of a run.
 
     Args:
         run: A finished run.
         data: Where its examples are now: a spec, or arrays; None: where they were.
+        max_bytes: Images are left out of a page that would be larger.
 
     Raises:
         BadData: A file of the run is damaged.
@@ -90,7 +91,7 @@ def render(run: Run, data: Any = None) -> str:
             .get_template("report.html")
             .render(**_content(found, limits), dropped=number > 0)
         )
-        if len(text.encode()) < MAX_BYTES:
+        if len(text.encode()) < max_bytes:
             break
     return text
 
@@ -126,11 +127,7 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
         "css": Markup((Path(__file__).with_name("page") / "style.css").read_text("utf-8")),
         "recipe": run.metadata["recipe"],
         "folder": str(run.folder),
-        "verdict": [
-            *said,
-            *([adapted.verdict] if adapted else []),
-            worried[0].text if worried else NO_WORRY,
-        ],
+        "verdict": _sentences(said, adapted, worried),
         "worries": worried,
         "tiles": _tiles(facts) if single is not None else [],
         "unit": unit,

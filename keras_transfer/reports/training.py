@@ -120,13 +120,21 @@ def _stages(
         inside = chosen is not None and before <= chosen < before + len(group)
         best = chosen - before + 1 if chosen is not None and inside else None
         cells = [short(stage), len(group), best, _count(parameters.get("trainable"))]
-        cells += [_engine(features), _count(features.get("images_per_second"))]
-        cells += [_count(features.get("computed")), _count(features.get("cached"))]
-        rows.append([*cells, features.get("seconds")])
+        rows.append([*cells, *_computed(features)])
         before += len(group)
+    known = {stage for stage, _ in groups}
+    for name, features in metadata.get("features", {}).items():  # of learners by backbone
+        if name not in known:
+            rows.append([short(name), None, None, None, *_computed(features)])
     header = ["stage", "epochs", "chosen epoch", "trained parameters", "frozen part"]
     more = ["examples/s", "computed", "from the cache", "seconds for features"]
     return table([*header, *more], rows)
+
+
+def _computed(features: Mapping[str, Any]) -> list[Any]:
+    """What the engine did."""
+    counts = (_count(features.get(name)) for name in ("images_per_second", "computed", "cached"))
+    return [_engine(features), *counts, features.get("seconds")]
 
 
 def _engine(features: Mapping[str, Any]) -> str | None:

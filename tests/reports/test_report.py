@@ -19,6 +19,7 @@ from stops import Stop
 from tiny import RECIPE
 
 from keras_transfer import BadConfiguration, Run
+from keras_transfer.reports.page import render
 from keras_transfer.reports.writing import after_run, write_report
 
 FILES = Path(__file__).parents[1] / "fixtures/version1.tar.xz"
@@ -107,6 +108,18 @@ def test_an_image_that_changed_is_not_shown(copy, tmp_path):
     for path in (tmp_path / "changed").glob("*/*.png"):
         Image.new("RGB", (20, 20)).save(path)
     assert "images are not shown" in page_of(run, str(tmp_path / "changed")).said
+
+
+def test_images_are_left_out_of_a_page_that_would_be_too_large(run):
+    whole = render(run)
+    smaller = Page(render(run, max_bytes=len(whole.encode()) - 1)).check()
+    assert "images of the confusion matrix were left out" in smaller.said
+    assert len(smaller.html) < len(whole)
+    least = Page(render(run, max_bytes=1)).check()
+    assert not [one for one in least.ids if "-cell-" in one]
+    assert "Training examples as augmented" not in least.said
+    # Every test image is among the least sure ones, and these stay.
+    assert least.tags.count("img") >= run.metrics["test"]["n"]
 
 
 def test_a_page_is_the_same_each_time(run):
