@@ -24,7 +24,8 @@ class Training(NamedTuple):
     Attributes:
         rows: Of ``history.csv``.
         monitor: The metric that chose the epoch; empty if it is not among the rows.
-        chosen: Place of the chosen epoch in ``rows``; None: not known.
+        chosen: Place of the chosen epoch in ``rows``; None: not known, or one for each member.
+        kept: Which epoch is kept, as a sentence.
         ends: Number of epochs up to the end of each stage.
         trained: Whether there were epochs; a classical learner is fitted at once.
         plots: Curves.
@@ -34,6 +35,7 @@ class Training(NamedTuple):
     rows: list[dict[str, Any]]
     monitor: str
     chosen: int | None
+    kept: str
     ends: list[int]
     trained: bool
     plots: list[Plot]
@@ -48,13 +50,24 @@ def training(run: Run) -> Training:
     """Read the history of a run and its record."""
     rows, settings = run.history, run.settings
     monitor = _monitor(settings, rows)
-    chosen = _chosen(rows, monitor)
+    members = _members(settings)
+    chosen = None if members else _chosen(rows, monitor)
     groups = [(stage, [*group]) for stage, group in groupby(rows, key=lambda row: row["stage"])]
     ends = [sum(len(group) for _, group in groups[: place + 1]) for place in range(len(groups))]
     trained = "learner" not in settings
     plots = _plots(rows, chosen, ends, monitor) if trained else []
     stages = _stages(groups, chosen, run.metadata)
-    return Training(rows, monitor, chosen, ends, trained, plots, stages)
+    who = "Each member keeps its" if members else "The run keeps the"
+    soup = any(stage.get("average", {}).get("soup") for stage in settings.get("stages", ()))
+    average = ", or the average of several epochs if that is better" if soup else ""
+    kept = f"{who} epoch with the best {monitor}{average}." if monitor else ""
+    return Training(rows, monitor, chosen, kept, ends, trained, plots, stages)
+
+
+def _members(settings: Mapping[str, Any]) -> bool:
+    """Whether several heads were trained, each with epochs of its own."""
+    method = settings.get("method")
+    return isinstance(method, dict) and method.get("type") == "bagging"
 
 
 def _monitor(settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:

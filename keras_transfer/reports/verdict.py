@@ -185,30 +185,30 @@ def _data_worries(facts: Facts) -> Iterator[Worry]:
     copies, unit = facts.data.copies, facts.unit
     if copies.leaks:
         yield Worry(
-            f"{len(copies.leaks):,} {unit}s lie in several splits, so the test metrics flatter the "
-            "model.",
+            f"The same {unit} lies in several splits, {len(copies.leaks):,} times, so the test "
+            "metrics flatter the model.",
             "Keep one copy of each (they are listed in the data card); --strict refuses such data.",
         )
     if copies.torn:
         yield Worry(
-            f"{len(copies.torn):,} groups lie in several splits, so the test metrics may flatter "
-            "the model.",
+            f"A group lies in several splits, {len(copies.torn):,} times, so the test metrics may "
+            "flatter the model.",
             "Keep all examples of a group in one split; --strict refuses such data.",
         )
     if copies.conflicts:
         yield Worry(
-            f"{len(copies.conflicts):,} {unit}s occur with two different labels.",
+            f"The same {unit} has two labels, {len(copies.conflicts):,} times.",
             "Correct the labels; they are listed in the data card.",
         )
     if copies.within.get("test"):
         yield Worry(
-            f"{copies.within['test']:,} test {unit}s are exact copies of others; the intervals "
-            "count distinct ones.",
+            f"Exact copies within the test split: {copies.within['test']:,}. Intervals count "
+            f"distinct {unit}s.",
             "Remove the copies.",
         )
     if facts.data.bad_count:
         yield Worry(
-            f"{facts.data.bad_count:,} {unit}s could not be read and were left out.",
+            f"Left out because it cannot be read: {facts.data.bad_count:,} {unit}s.",
             "See the data card for the reasons, and repair or remove them.",
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 from keras_transfer.atomic import write_bytes
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs.run import Run
+from keras_transfer.runs.series import stored_series
 
 __all__ = ["FILE", "after_run", "check_installed", "write_report"]
 
@@ -40,6 +41,9 @@ def write_report(folder: str | Path, data: Any = None) -> Path:
     check_installed()
     from keras_transfer.reports.page import render  # it imports Jinja and Matplotlib
 
+    if series := stored_series(folder):
+        listed = ", ".join(map(str, series.get("runs", [])[:6]))
+        raise BadConfiguration(f"{folder} is a series of runs; name one of them: {listed}.")
     run = Run(folder)
     path = run.folder / FILE
     page = render(run, data)

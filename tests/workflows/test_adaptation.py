@@ -75,7 +75,7 @@ def test_the_report_has_both_models_on_the_target(run):
         accuracy = document["target"][name]["accuracy"]
         title, value = name.replace("_", " "), document["values"][name]
         assert f"{title} {value:.4g} {100 * accuracy:.1f} %" in page.said
-    assert "The epoch with the best val_information_maximization is kept" in page.said
+    assert "The run keeps the epoch with the best val_information_maximization" in page.said
 
 
 def test_metrics_of_the_target_stand_beside_those_without_adaptation(run):
