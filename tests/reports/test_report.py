@@ -301,17 +301,21 @@ def test_a_run_of_version_1(tmp_path, monkeypatch):
     assert sum(one.startswith("data:") for one in page.references) > 48
 
 
-def test_several_labels_and_values(objective_run):
-    labels, values = (page_of(objective_run(name)) for name in ("labels", "values"))
-    assert "mean average precision is" in labels.said
-    assert "bright" in labels.said
-    assert "MAE is" in values.said
-    assert "redness" in values.said
-    for page in (labels, values):
-        assert "of the baseline that looks at no input" in page.said
-        assert "rests on 7 test examples only" in page.said
-        for wrong in ("What it confuses", "Where it fails", "Can its probabilities"):
-            assert wrong not in page.said
+@pytest.mark.parametrize(
+    ("name", "said", "unit"),
+    [
+        ("labels", "mean average precision is", "bright"),
+        pytest.param("values", "MAE is", "redness", marks=pytest.mark.slow),
+    ],
+)
+def test_several_labels_and_values(objective_run, name, said, unit):
+    page = page_of(objective_run(name))
+    assert said in page.said
+    assert unit in page.said
+    assert "of the baseline that looks at no input" in page.said
+    assert "rests on 7 test examples only" in page.said
+    for wrong in ("What it confuses", "Where it fails", "Can its probabilities"):
+        assert wrong not in page.said
 
 
 def test_several_outputs(objective_run):
