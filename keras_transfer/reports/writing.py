@@ -80,7 +80,8 @@ def after_run(folder: Path, source: Any) -> None:
         logger.info("No %s: %s brings what it needs", FILE, INSTALL)
         return
     try:
-        write_report(folder, None if isinstance(source, str | Path) else source)
+        path = write_report(folder, None if isinstance(source, str | Path) else source)
+        logger.info("Report: %s", path)
     except Exception as error:  # the run is done and must not be lost
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         logger.warning("Warning: %s was not written. %s", folder / FILE, reason)

@@ -304,7 +304,7 @@ def test_a_run_of_version_1(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "said", "unit"),
     [
-        ("labels", "mean average precision is", "bright"),
+        pytest.param("labels", "mean average precision is", "bright", marks=pytest.mark.slow),
         pytest.param("values", "MAE is", "redness", marks=pytest.mark.slow),
     ],
 )
