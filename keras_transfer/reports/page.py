@@ -75,22 +75,17 @@ def render(run: Run, data: Any = None, max_bytes: int = MAX_BYTES) -> str:
     """
     rows = read_rows(run.split)
     examples = Examples(run, rows, data)
-    single = isinstance(run.settings.get("objective", {}).get("type", "classification"), str)
-    of = "class" if single and [*run.outputs] == [LABEL] else "stratum"
     classes = {name: read_classes(run, name, examples.digests) for name in run.outputs}
+    of = "stratum" if classes.get(LABEL) is None or len(classes) > 1 else "class"
     gallery = Gallery(examples)
     gallery.load(
         key for one in classes.values() if one is not None for key in keys_of(one, PLANS[0])
     )
     card = data_card(run.folder, rows, examples, of)
     found = Found(run, examples, gallery, training(run), card, classes)
-    text = ""
+    template, text = _environment().get_template("report.html"), ""
     for number, limits in enumerate(PLANS):
-        text = (
-            _environment()
-            .get_template("report.html")
-            .render(**_content(found, limits), dropped=number > 0)
-        )
+        text = template.render(**_content(found, limits), dropped=number > 0)
         if len(text.encode()) < max_bytes:
             break
     return text
@@ -120,8 +115,9 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
     said = class_verdict(facts) if single is not None else _other_verdict(run)
     adapted = adaptation(run.metrics)
     sections = [
-        section(run, name, one, found.gallery, limits, card.train)
-        for name, one in found.classes.items()
+        # The strata that the card counts are those of the first output.
+        section(run, name, one, found.gallery, limits, {} if number else card.train)
+        for number, (name, one) in enumerate(found.classes.items())
     ]
     return {
         "css": Markup((Path(__file__).with_name("page") / "style.css").read_text("utf-8")),

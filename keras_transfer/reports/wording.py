@@ -53,6 +53,8 @@ def visible(text: str) -> str:
 
     A class or a file may have such a name; HTML cannot hold some, and others reorder the text.
     """
+    if text.isprintable():  # nearly all, and images as text are long
+        return text
     return "".join(
         char if char in "\n\t" or unicodedata.category(char) not in HIDDEN else ascii(char)[1:-1]
         for char in text
