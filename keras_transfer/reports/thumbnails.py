@@ -91,5 +91,6 @@ def _opened(raw: Any, side: int) -> tuple[Image.Image, tuple[int, int]] | None:
 
 def _uri(image: Image.Image) -> str:
     file = io.BytesIO()
+    image.info.clear()  # Pillow would copy comments
     image.save(file, "JPEG", quality=QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
