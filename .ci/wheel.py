@@ -17,7 +17,7 @@ with tempfile.TemporaryDirectory() as folder:
     names = set(zipfile.ZipFile(wheel).namelist())
 
 sources = {str(path.relative_to(root)) for path in (root / "keras_transfer").rglob("*.py")}
-sources |= {str(path.relative_to(root)) for path in root.glob("keras_transfer/serving/page/*")}
+sources |= {str(path.relative_to(root)) for path in root.glob("keras_transfer/*/page/*")}
 recipes = {path.name for path in (root / "recipes").glob("*.py")}
 wanted = sources | {
     f"{home}/{one}" for home in ("recipes", "keras_transfer/recipes") for one in recipes

@@ -36,6 +36,8 @@ os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,::1,[::1],localhost
 # Two workers on two cores: threads of each would only wait for each other.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Hundreds of runs need no report; the tests of reports ask for it.
+os.environ.setdefault("KT_REPORT", "0")
 SHARED = Path(os.environ.get("KT_SHARED", Path(__file__).parents[2] / "shared"))
 
 

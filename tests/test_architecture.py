@@ -25,6 +25,7 @@ LAYERS = [
     {"methods", "training"},
     {"config", "learners"},
     {"runs", "catalog"},
+    {"reports"},
     {"exports", "workflows"},
     {"studies", "serving"},
     {"__init__"},
@@ -242,10 +243,14 @@ def test_a_recipe_is_values_only(path):
         "from keras_transfer.cli import main; main(['features', '-h'], standalone_mode=False)",
         "from keras_transfer.cli import main; main(['run', 'digits', '-h'], standalone_mode=False)",
         "from keras_transfer.cli import main; main(['domains', '-h'], standalone_mode=False)",
+        "from keras_transfer.cli import main; main(['report', '-h'], standalone_mode=False)",
     ],
 )
 def test_looking_does_not_import_tensorflow(code):
-    heavy = "{'tensorflow', 'keras', 'sklearn', 'scipy', 'tensorflow_datasets', 'PIL'}"
+    heavy = (
+        "{'tensorflow', 'keras', 'sklearn', 'scipy', 'tensorflow_datasets', 'PIL', 'matplotlib', "
+        "'jinja2'}"
+    )
     check = f"import sys; {code}; sys.exit(sorted({heavy} & set(sys.modules)) or 0)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr

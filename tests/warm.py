@@ -34,7 +34,7 @@ MODULES = (
     *("numpy", "scipy.stats", "sklearn.metrics", "sklearn.ensemble", "PIL.Image", "h5py"),
     *("tensorflow", "keras", "click", "pydantic", "yaml", "tqdm"),
 )
-OPTIONAL = ("matplotlib.backends.backend_agg", "optuna")
+OPTIONAL = ("matplotlib.backends.backend_agg", "optuna", "jinja2")
 """Packages of others that the commands use. Our own are imported by each child."""
 
 FIXED = ("KERAS_BACKEND", "KERAS_HOME", "KT_VERBOSE", "PYTHONHASHSEED")

@@ -24,6 +24,7 @@ from keras_transfer.cli.features import features
 from keras_transfer.cli.inspect import copy, list_, show
 from keras_transfer.cli.lr_find import lr_find
 from keras_transfer.cli.rank import rank
+from keras_transfer.cli.report import report
 from keras_transfer.cli.run import run
 from keras_transfer.cli.serve import serve
 from keras_transfer.cli.tune import tune
@@ -189,6 +190,7 @@ COMMANDS = (
     domains,
     evaluate,
     predict,
+    report,
     export,
     serve,
     copy,

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-__all__ = ["CHUNK", "DRAWS", "bootstrap_interval", "draw_weights", "quantile_interval", "resamples"]
+__all__ = [
+    "CHUNK",
+    "DRAWS",
+    "bootstrap_interval",
+    "draw_weights",
+    "quantile_interval",
+    "resamples",
+    "wilson_interval",
+]
 
 CHUNK = 50
 """Resamples drawn at a time, so that memory holds this many times the examples."""
@@ -78,3 +86,22 @@ def bootstrap_interval(
     """
     values = np.concatenate([metric(weights) for weights in resamples(n, draws, seed, families)])
     return [quantile_interval(column) for column in values.T]
+
+
+def wilson_interval(share: float, sizes: np.ndarray) -> list[float]:
+    """95 % interval of a share (Wilson 1927).
+
+    Args:
+        share: Of the examples, 0 to 1.
+        sizes: (families,) int, number of copies in each family of examples; ones where there are
+            no copies. Copies are not independent, so n is (sum of sizes)^2 / sum of sizes^2 (Kish
+            1965, Survey Sampling, section 8.2).
+    """
+    from scipy.stats import norm  # here: listing recipes must stay instant
+
+    # Wilson's, because the normal interval of an accuracy of 1 has no width.
+    n, z = sizes.sum() ** 2 / np.sum(sizes**2), norm.ppf(0.975)
+    middle = share + z**2 / (2 * n)
+    margin = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    bounds = (np.array([middle - margin, middle + margin]) / (1 + z**2 / n)).clip(0, 1)
+    return [float(bound) for bound in bounds]

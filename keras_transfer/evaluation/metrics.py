@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import norm
 from sklearn import metrics as sklearn_metrics
 
 from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.evaluation.intervals import wilson_interval
 from keras_transfer.evaluation.layout import aligned, shown, title
 
 __all__ = ["classification_metrics", "majority_baseline", "precision_recall_curves", "summary"]
@@ -72,7 +72,7 @@ def classification_metrics(
         **_scores(true, predicted),
         **_rarest(true, predicted, classes, train_counts),
         "pr_auc": _pr_auc(true, probabilities),
-        "accuracy_interval": _wilson(float(np.mean(true == predicted)), sizes),
+        "accuracy_interval": wilson_interval(float(np.mean(true == predicted)), sizes),
         "roc_auc": _roc_auc(true, probabilities),
         "log_loss": _log_loss(true, probabilities),
         "per_class": _per_class(true, predicted, classes),
@@ -152,16 +152,6 @@ METRICS = {
     ),
 }
 """Metrics of decided classes by name; baselines have them too."""
-
-
-def _wilson(share: float, sizes: np.ndarray) -> list[float]:
-    """95 % interval of a share (Wilson 1927), from families of ``sizes`` copies."""
-    # Wilson's, because the normal interval of an accuracy of 1 has no width.
-    n, z = sizes.sum() ** 2 / np.sum(sizes**2), norm.ppf(0.975)
-    middle = share + z**2 / (2 * n)
-    margin = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    bounds = (np.array([middle - margin, middle + margin]) / (1 + z**2 / n)).clip(0, 1)
-    return [float(bound) for bound in bounds]
 
 
 def _rarest(

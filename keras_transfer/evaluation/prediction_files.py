@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadData
 from keras_transfer.evaluation.checks import known_rows
 from keras_transfer.evaluation.predictions import (
@@ -26,13 +27,18 @@ from keras_transfer.evaluation.predictions import (
 )
 
 __all__ = [
+    "FILES",
     "Predicted",
+    "prediction_file",
     "read_class_predictions",
     "read_label_predictions",
     "read_value_predictions",
     "write_label_predictions",
     "write_value_predictions",
 ]
+
+FILES = {"val": "predictions_val", "test": "predictions"}
+"""Stems of the files of predictions in a run folder, by split."""
 
 LABEL_COLUMNS = ["path", "true", "predicted"]
 NOT_KNOWN = "?"
@@ -60,6 +66,11 @@ class Predicted(NamedTuple):
     scores: np.ndarray
     decided: np.ndarray
     names: tuple[str, ...]
+
+
+def prediction_file(split: str, output: str) -> str:
+    """Name of the file in a run folder with the predictions of an output."""
+    return f"{FILES[split]}.csv" if output == LABEL else f"{FILES[split]}_{output}.csv"
 
 
 def write_label_predictions(

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
+CURE = "Restore them, or name other labelled examples by --data."
+
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What reading a damaged file of a version without checksums may raise."""
 
@@ -215,6 +217,30 @@ class Run(Predictor):
             for name, output in self.outputs.items()
         }
 
+    def listed(self, data: Any = None) -> tuple[Samples, dict[str, int]]:
+        """List the examples of this run again; none is read.
+
+        Args:
+            data: A spec, or arrays; None: where they were in the run.
+
+        Returns:
+            All examples of these data, and the place of each among them by its path in
+            ``split.csv``; of other data by its path there.
+
+        Raises:
+            BadData: They are not where they were, or were arrays.
+        """
+        spec: Any = self.settings["data"]["source"] if data is None else data
+        if data is None and (spec is None or str(spec).startswith("arrays ")):
+            raise BadData(f"The examples of the run in {self.folder} were arrays. {CURE}")
+        where, before = self.settings["data"].get("data_dir"), ""
+        began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
+        if data is None and not path_of(spec).exists() and path_of(began / spec).exists():
+            spec, before = str(began / spec), f"{began}{os.sep}"
+        layout = self.settings["data"].get("layout", "auto") if data is None else "auto"
+        found = self._with_targets(spec, Path(where) if where else None, layout)
+        return found, {key.removeprefix(before): place for place, key in enumerate(found.keys)}
+
     def samples(self, splits: Sequence[str]) -> Samples:
         """Read the examples of this run again.
 
@@ -230,21 +256,10 @@ class Run(Predictor):
         from keras_transfer.data.scan import scan
 
         rows = [row for row in read_rows(self.split) if row["split"] in splits]
-        cure = "Restore them, or name other labelled examples by --data."
-        spec = self.settings["data"]["source"]
-        if spec is None or str(spec).startswith("arrays "):
-            raise BadData(f"The examples of the run in {self.folder} were arrays. {cure}")
-        where, before = self.settings["data"].get("data_dir"), ""
-        began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
-        if not path_of(spec).exists() and path_of(began / spec).exists():
-            spec, before = str(began / spec), f"{began}{os.sep}"
-        layout = self.settings["data"].get("layout", "auto")
-        data_dir = Path(where) if where else None
-        found = self._with_targets(spec, data_dir, layout)
-        places = {key.removeprefix(before): place for place, key in enumerate(found.keys)}
+        found, places = self.listed()
         gone = [row["path"] for row in rows if row["path"] not in places]
         if gone:
-            raise BadData(f"{len(gone)} examples of the run are missing. {cure}", gone)
+            raise BadData(f"{len(gone)} examples of the run are missing. {CURE}", gone)
         found = found.take(np.array([places[row["path"]] for row in rows], int))
         # By content: a file of the same name may hold another example by now.
         digests = scan(found, self.loading.input.check, cache_dir()).digests
@@ -252,7 +267,7 @@ class Run(Predictor):
             row["path"] for row, now in zip(rows, digests, strict=True) if now != row["digest"]
         ]
         if other:
-            raise BadData(f"{len(other)} examples of the run have changed. {cure}", other)
+            raise BadData(f"{len(other)} examples of the run have changed. {CURE}", other)
         table = [[row[name] for row in rows] for name in ("split", "group")]
         if not self._single_class:
             more: dict[str, Any] = {

@@ -10,10 +10,10 @@ import numpy as np
 from keras_transfer.data.copies import families
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration, BadData
+from keras_transfer.evaluation.prediction_files import prediction_file
 from keras_transfer.objectives.base import Objective
 from keras_transfer.runs import Run, digests_by_path
 from keras_transfer.runs.series import runs_of
-from keras_transfer.workflows.evaluation import prediction_file
 
 if TYPE_CHECKING:
     from keras_transfer.evaluation.paired import Aligned

@@ -189,7 +189,7 @@ class Search:
             others = [self.folder / str(other.number) for other in self.record.over]
             told = listening(partial(self._listen, trial, self._running(trial)))
             with reusing(others), told:
-                recipe.run_in(folder, self.name, recipe.data.source)
+                recipe.run_in(folder, self.name, recipe.data.source, report=False)
         trial.metrics = [float(row[self.monitor]) for row in runs.Run(folder).history]
 
     def _running(self, trial: Trial) -> optuna.Trial:

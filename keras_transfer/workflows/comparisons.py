@@ -139,7 +139,7 @@ def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
         if not runs.is_done(folder) and not _taken(recipe, folder):
             # A search must not take its epochs for those of a trial.
             with listening(None):
-                recipe.run_in(folder, folder.name, source)
+                recipe.run_in(folder, folder.name, source, report=False)
     except CheckFailed as error:  # the run itself is done and must not be lost
         logger.warning("Warning: the comparison %s failed. %s", folder.name, error)
         return {"error": str(error)}

@@ -11,21 +11,14 @@ import numpy as np
 from keras_transfer.atomic import write_json
 from keras_transfer.data.copies import families
 from keras_transfer.data.samples import LABEL, Samples
+from keras_transfer.evaluation.prediction_files import FILES, prediction_file
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import Output, labels_of, to_json
 
-__all__ = ["FILES", "evaluate", "prediction_file"]
-
-FILES = {"val": "predictions_val", "test": "predictions"}
-"""Stems of the files of predictions, by split."""
+__all__ = ["evaluate"]
 
 Scores = Mapping[str, np.ndarray]
-
-
-def prediction_file(split: str, output: str) -> str:
-    """Name of the file with the predictions of an output."""
-    return f"{FILES[split]}.csv" if output == LABEL else f"{FILES[split]}_{output}.csv"
 
 
 def evaluate(

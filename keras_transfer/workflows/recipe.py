@@ -18,6 +18,7 @@ from keras_transfer.config.upgrade import renamed
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Group
+from keras_transfer.reports.writing import after_run
 
 if TYPE_CHECKING:
     from keras_transfer.workflows.feature_files import Features
@@ -179,8 +180,15 @@ class Recipe(Group):
                 "or start a new run without --resume."
             )
 
-    def run_in(self, folder: Path, name: str, source: Any) -> None:
-        """Run in this directory, which is empty or holds an interrupted run of the same recipe."""
+    def run_in(self, folder: Path, name: str, source: Any, *, report: bool = True) -> None:
+        """Run in this directory, which is empty or holds an interrupted run of the same recipe.
+
+        Args:
+            folder: The run directory.
+            name: Name of the recipe.
+            source: The data: a spec string or arrays.
+            report: Whether to write ``report.html`` at the end.
+        """
         with runs.recording(folder, name, type(self).__name__, self.settings()) as metadata:
             recipe = self.resolved(folder, source)
             if recipe is not self:
@@ -190,6 +198,8 @@ class Recipe(Group):
         for home in (folder, *folder.glob("members/*")):
             for state in home.glob("*.npz"):
                 state.unlink()
+        if report:
+            after_run(folder, source)
 
     def resolved(self, folder: Path, source: Any) -> Self:
         """The recipe with all that is found by the data before a run starts; here nothing is.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from darkened import darken
+from html_pages import Page
 from PIL import Image
 from processes import paint
 from scipy.special import softmax
@@ -17,6 +18,7 @@ from tiny import RECIPE
 
 from keras_transfer import BadConfiguration, BadData, Classify, Head, Split, Stage, export, load
 from keras_transfer.csv_cells import read_cells
+from keras_transfer.reports.writing import write_report
 
 ADAPTED = RECIPE.changed(
     head=Head(units=(8,)),
@@ -61,6 +63,19 @@ def rows(path):
     with path.open(newline="", encoding="utf-8") as file:
         header, *found = read_cells(file)
         return [dict(zip(header, row, strict=True)) for row in found]
+
+
+def test_the_report_has_both_models_on_the_target(run):
+    page = Page(write_report(run.folder).read_text("utf-8")).check()
+    document = run.metrics["adaptation"]
+    assert "deep_coral, on 24 labelled examples of the target" in page.said
+    assert f"by {100 * document['difference']:+.1f} points" in page.said
+    assert "On 24 examples of the target domain the adapted model is right on" in page.said
+    for name in ("source_only", "adapted"):
+        accuracy = document["target"][name]["accuracy"]
+        title, value = name.replace("_", " "), document["values"][name]
+        assert f"{title} {value:.4g} {100 * accuracy:.1f} %" in page.said
+    assert "The run keeps the epoch with the best val_information_maximization" in page.said
 
 
 def test_metrics_of_the_target_stand_beside_those_without_adaptation(run):

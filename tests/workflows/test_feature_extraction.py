@@ -5,6 +5,7 @@ import logging
 import keras
 import numpy as np
 import pytest
+from html_pages import Page
 from processes import paint, warm_python
 from scipy.special import softmax
 from sklearn.neighbors import KNeighborsClassifier
@@ -16,6 +17,7 @@ from keras_transfer.data.batches import evaluation_batches
 from keras_transfer.learners.examples import Examples
 from keras_transfer.learners.fitting import fit_learner
 from keras_transfer.networks.fused import check_maps
+from keras_transfer.reports.writing import write_report
 from keras_transfer.workflows.domain_source import from_run
 
 RECIPE = FeatureExtraction(
@@ -71,6 +73,14 @@ def runs(images, tmp_path_factory):
         return made[name]
 
     return run
+
+
+def test_the_report_of_a_learner_has_no_epochs(runs):
+    page = Page(write_report(runs("svm").folder).read_text("utf-8")).check()
+    assert "there are no epochs" in page.said
+    assert "The circle is the chosen epoch" not in page.said
+    assert "still improving" not in page.said
+    assert "baseline logistic_regression" in page.said
 
 
 def pooled(run, samples):

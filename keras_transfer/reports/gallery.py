@@ -1,0 +1,86 @@
+"""Examples as the page shows them: a small image or a text, with labels and confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from multiprocessing.pool import ThreadPool
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_transfer.evaluation.prediction_files import Predicted
+from keras_transfer.reports.examples import Examples
+from keras_transfer.reports.thumbnails import thumbnail
+from keras_transfer.reports.wording import percent, short
+
+__all__ = ["Card", "Gallery"]
+
+SIDE = 112
+"""Longer side of a thumbnail in pixels."""
+THREADS = 4
+MAX_TEXT = 240
+
+
+class Card(NamedTuple):
+    """One example.
+
+    Attributes:
+        image: Data URI; empty for texts, and where the image cannot be shown.
+        text: The text, if it is one.
+        path: Its path in ``split.csv``.
+        true: Name of its class.
+        predicted: Name of the predicted class.
+        confidence: Probability of that class, as text.
+        right: Whether the prediction is right.
+    """
+
+    image: str
+    text: str
+    path: str
+    true: str
+    predicted: str
+    confidence: str
+    right: bool
+
+
+class Gallery:
+    """Makes cards; each example is read once.
+
+    Args:
+        examples: Reads them.
+    """
+
+    def __init__(self, examples: Examples):
+        self.examples = examples
+        self._shown: dict[str, tuple[str, str]] = {}
+
+    def load(self, keys: Iterable[str]) -> None:
+        """Read some examples, several at a time."""
+        new = [key for key in dict.fromkeys(keys) if key not in self._shown]
+        with ThreadPool(THREADS) as threads:
+            for key, shown in zip(new, threads.imap(self._read, new, chunksize=8), strict=True):
+                self._shown[key] = shown
+
+    def cards(self, predicted: Predicted, places: Sequence[int] | np.ndarray) -> list[Card]:
+        """Cards of examples of a classification."""
+        names, found = predicted.names, []
+        for place in places:
+            key, true = str(predicted.keys[place]), int(predicted.true[place])
+            said = int(predicted.decided[place])
+            image, text = self._shown.get(key, ("", ""))
+            confidence = percent(float(predicted.scores[place, said]))
+            classes = (short(names[true]), short(names[said]))
+            found.append(Card(image, text, short(key, 90), *classes, confidence, said == true))
+        return found
+
+    def _read(self, key: str) -> tuple[str, str]:
+        return _shown(self.examples.raw(key), self.examples.are_texts)
+
+
+def _shown(raw: Any, text: bool) -> tuple[str, str]:
+    """Image and text of a raw example."""
+    if raw is None:
+        return "", ""
+    if text:
+        return "", short(raw.decode("utf-8", "replace"), MAX_TEXT)
+    return thumbnail(raw, SIDE), ""

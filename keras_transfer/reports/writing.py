@@ -1,0 +1,91 @@
+"""Write the report of a run, or say why there is none."""
+
+from __future__ import annotations
+
+import logging
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.atomic import write_bytes
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.runs.run import Run
+from keras_transfer.runs.series import stored_series
+
+__all__ = ["FILE", "after_run", "check_installed", "write_report"]
+
+FILE = "report.html"
+NEEDED = ("jinja2", "matplotlib")
+INSTALL = "pip install 'keras_transfer[report]'"
+OFF = ("0", "off", "no", "false")
+
+logger = logging.getLogger("keras_transfer")
+
+
+def write_report(folder: str | Path, data: Any = None) -> Path:
+    """Write ``report.html`` into a run folder.
+
+    Args:
+        folder: Of a finished run.
+        data: Where its examples are now: a spec, or arrays; None: where they were.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadConfiguration: The folder holds no finished run, cannot be written to, or the extra
+            ``report`` is not installed.
+        BadData: A file of the run is damaged.
+    """
+    check_installed()
+    from keras_transfer.reports.page import render  # it imports Jinja and Matplotlib
+
+    if series := stored_series(folder):
+        listed = ", ".join(map(str, series.get("runs", [])[:6]))
+        raise BadConfiguration(f"{folder} is a series of runs; name one of them: {listed}.")
+    run = Run(folder)
+    path = run.folder / FILE
+    page = render(run, data)
+    try:
+        write_bytes(path, page.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise BadConfiguration(f"{path} cannot be written: {error.strerror}.") from None
+    return path
+
+
+def check_installed() -> None:
+    """Refuse a report without the packages that make it.
+
+    Raises:
+        BadConfiguration: Some are not installed; it says how to install them.
+    """
+    if missing := _missing():
+        raise BadConfiguration(
+            f"A report needs packages that are not installed: {', '.join(missing)}. {INSTALL} "
+            "brings them."
+        )
+
+
+def after_run(folder: Path, source: Any) -> None:
+    """Write the report of a run that has just ended; a failure is logged, and harms nothing.
+
+    Args:
+        folder: The run folder.
+        source: The data: a spec string, or arrays, which nobody can read again later.
+    """
+    if os.environ.get("KT_REPORT", "").lower() in OFF:
+        return
+    if _missing():
+        logger.info("No %s: %s brings what it needs", FILE, INSTALL)
+        return
+    try:
+        path = write_report(folder, None if isinstance(source, str | Path) else source)
+        logger.info("Report: %s", path)
+    except Exception as error:  # the run is done and must not be lost
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        logger.warning("Warning: %s was not written. %s", folder / FILE, reason)
+
+
+def _missing() -> list[str]:
+    return [name for name in NEEDED if find_spec(name) is None]
