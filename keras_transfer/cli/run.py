@@ -175,7 +175,7 @@ class SettingOption(click.Option):
 
 def _option(name: str, annotation: Any, text: str | None, section: str) -> click.Option | None:
     flag = "--" + name.replace("_", "-")
-    if annotation is bool:
+    if annotation in (bool, bool | None):
         # default=None: an option that is not given must not override a file of settings.
         return SettingOption([f"{flag}/--no-{flag[2:]}"], default=None, help=text, section=section)
     metavar = _metavar(annotation)

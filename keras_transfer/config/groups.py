@@ -113,8 +113,8 @@ class Backbone(Group):
     # written.
     weights: str = Field(
         "imagenet",
-        description="imagenet, none, a file, preset:DIR, run:DIR or recipe:NAME; of FILE.keras: "
-        "file, its own; of auto also NAME=FILE,...",
+        description="imagenet (of texts: preset, the published ones), none, a file, preset:DIR, "
+        "run:DIR or recipe:NAME; of FILE.keras: file, its own; of auto also NAME=FILE,...",
         validate_default=True,
     )
     features: str | None = Field(

@@ -261,10 +261,10 @@ def text_only(recipe: Any) -> str:
         return f"pooling = {pooling} is for images; use avg, max or token for texts."
     # Files are refused as well: embeddings are useless without the vocabulary of their run.
     source = recipe.backbone.weights.partition(":")[0]
-    if source not in ("none", "run", "recipe"):
+    if source not in ("none", "run", "recipe", "preset"):
         return (
-            f"weights = {recipe.backbone.weights}: there are no published weights of "
-            f"{recipe.backbone.name}. Use weights = none or run:DIR."
+            f"weights = {recipe.backbone.weights}: networks for texts take their weights together "
+            "with a vocabulary. Use weights = preset (published ones), preset:DIR, run:DIR or none."
         )
     if blends(recipe):
         return "mixup and cutmix blend pixels, and tokens cannot be blended. Leave them out."

@@ -279,7 +279,11 @@ RECIPE_RULES: tuple[Rule, ...] = (
         ("backbone", "weights"),
         "presets are of networks of KerasHub",
         backbone_checks.preset_weights,
-        [{"weights": "preset:folder"}],
+        [
+            {"weights": "preset:folder"},
+            {"weights": "preset"},
+            {"input": "text", "backbone": "transformer_tiny", "weights": "preset"},
+        ],
     ),
     Rule(
         ("input=text", "pooling", "weights", "mixup", "cutmix", "schedule", "method"),

@@ -138,6 +138,7 @@ def for_texts(settings: dict[str, Any]) -> None:
     backbone = settings.get("backbone")
     if not isinstance(backbone, dict) or backbone.get("name") not in TEXT_BACKBONES:
         return
-    settings["backbone"] = {"weights": "none", **backbone}
+    pretrained = TEXT_BACKBONES[backbone["name"]].hub is not None
+    settings["backbone"] = {"weights": "preset" if pretrained else "none", **backbone}
     if isinstance(settings.get("input", {}), dict):
         settings["input"] = {"type": "text", **settings.get("input", {})}

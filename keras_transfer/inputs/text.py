@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from keras_transfer.atomic import write_json
+from keras_transfer.data.regular_files import opened
+from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.inputs.base import Input
 from keras_transfer.inputs.texts.vocabulary import SPECIAL_TOKENS, Vocabulary
 
@@ -23,14 +26,15 @@ if TYPE_CHECKING:
     from keras_transfer.inputs.texts.survey import TextSurvey
     from keras_transfer.inputs.texts.wordpiece import WordPiece
 
-__all__ = ["VOCABULARY_FILE", "BoundText", "Text"]
+__all__ = ["PREPROCESSING_FILE", "VOCABULARY_FILE", "BoundText", "Text"]
 
 VOCABULARY_FILE = "vocabulary.txt"
+PREPROCESSING_FILE = "preprocessing.json"
 _WITHOUT_WORDS = ("Zs", "Zl", "Zp", "Cc", "Cf")  # categories that tokenisation drops or splits at
 
 
 class Text(Input):
-    """Texts, tokenised by a vocabulary that is learnt from the train split."""
+    """Texts, tokenised by the vocabulary of pretrained weights, or one learnt from train."""
 
     section: ClassVar[str] = "Network"
     learns: ClassVar[bool] = True
@@ -42,9 +46,15 @@ class Text(Input):
     length: Annotated[int, Field(ge=3)] = Field(
         128, description="tokens per text, including [CLS] and [SEP]; longer texts are truncated"
     )
-    lowercase: bool = Field(True, description="convert to lower case and remove accents")
+    lowercase: bool | None = Field(
+        None,
+        description="convert to lower case and remove accents; None: as pretrained weights "
+        "require, else yes",
+    )
     vocabulary_size: Annotated[int, Field(ge=10)] = Field(
-        8000, description="maximum size of the vocabulary learnt from the train split"
+        8000,
+        description="maximum size of a vocabulary learnt from the train split; pretrained weights "
+        "bring their own",
     )
 
     @property
@@ -56,23 +66,57 @@ class Text(Input):
         """Learn a vocabulary from (n,) texts; the order of the texts has no influence."""
         from keras_transfer.inputs.texts.learning import count_words, learn_vocabulary
 
-        counts = count_words(examples, lowercase=self.lowercase)
-        return learn_vocabulary(counts, self.vocabulary_size)
+        lowercase = self.lowercase is not False
+        counts = count_words(examples, lowercase=lowercase)
+        return replace(learn_vocabulary(counts, self.vocabulary_size), lowercase=lowercase)
 
-    def save(self, state: Vocabulary, folder: Path) -> None:
-        """Write ``vocabulary.txt``."""
-        state.write(folder / VOCABULARY_FILE)
-
-    def load(self, folder: Path) -> Vocabulary:
-        """Read ``vocabulary.txt``.
+    def of_preset(self, folder: Path) -> Vocabulary:
+        """The vocabulary of a preset: pretrained embeddings belong to its tokens.
 
         Raises:
-            BadData: It is missing or no vocabulary.
+            BadWeights: It has none that can be used.
+            BadData: The file of the vocabulary is no vocabulary.
         """
-        return Vocabulary.read(folder / VOCABULARY_FILE)
+        from keras_transfer.networks.preset_files import tokenizer_of
+
+        return Vocabulary.read(*tokenizer_of(folder))
+
+    def save(self, state: Vocabulary, folder: Path) -> None:
+        """Write ``vocabulary.txt``, and ``preprocessing.json``, which says how it is used."""
+        state.write(folder / VOCABULARY_FILE)
+        content = {
+            "tokens": "WordPiece as in BERT: [CLS] tokens [SEP] [PAD] ...",
+            "token_ids": f"line of {VOCABULARY_FILE}, counted from 0",
+            "padding_mask": "true for all tokens but [PAD]",
+            "length": self.length,
+            "lowercase": self.bind(state).lowercase,
+        }
+        write_json(folder / PREPROCESSING_FILE, content)
+
+    def load(self, folder: Path) -> Vocabulary:
+        """Read what ``save`` wrote; of older runs the settings say whether words are lower case.
+
+        Raises:
+            BadData: A file is missing or damaged.
+        """
+        file, lowercase = folder / PREPROCESSING_FILE, self.lowercase
+        if file.exists():
+            lowercase = _lowercase_in(file)
+        return Vocabulary.read(folder / VOCABULARY_FILE, lowercase)
 
     def bind(self, state: Vocabulary, size: int = 0) -> BoundText:
-        """Join the settings with a vocabulary; the length is the settings' own."""
+        """Join the settings with a vocabulary; the length is the settings' own.
+
+        Raises:
+            BadConfiguration: The vocabulary is of texts in lower case, and the settings say
+                otherwise, or the other way round.
+        """
+        if None not in (state.lowercase, self.lowercase) and state.lowercase != self.lowercase:
+            raise BadConfiguration(
+                f"input.lowercase = {str(self.lowercase).lower()}: the vocabulary of the weights "
+                f"is {'' if state.lowercase else 'not '}one of lower-case words. Leave lowercase "
+                "out, so that texts are prepared as for its training."
+            )
         return BoundText(self, state)
 
     def judge(self, raw: bytes, name: str = "") -> CheckResult:
@@ -115,12 +159,18 @@ class BoundText:
         }
 
     @property
+    def lowercase(self) -> bool:
+        """Whether texts become lower case and lose their accents."""
+        said = (self.vocabulary.lowercase, self.settings.lowercase)
+        return next((one for one in said if one is not None), True)
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """Settings, vocabulary and Unicode version, which determine the tokens."""
         return {
             "type": self.settings.type,
             "length": self.settings.length,
-            "lowercase": self.settings.lowercase,
+            "lowercase": self.lowercase,
             "tokens": len(self.vocabulary),
             "vocabulary": self.vocabulary.digest,
             "unicode": unicodedata.unidata_version,
@@ -163,17 +213,9 @@ class BoundText:
         return " ".join(tokens[: self.settings.length]).encode()
 
     def write_assets(self, folder: Path) -> list[Path]:
-        """Write ``vocabulary.txt``, and ``preprocessing.json``, which says how it is used."""
+        """Write what ``Text.save`` writes."""
         self.settings.save(self.vocabulary, folder)
-        file = folder / "preprocessing.json"
-        content = {
-            "tokens": "WordPiece as in BERT: [CLS] tokens [SEP] [PAD] ...",
-            "token_ids": f"line of {VOCABULARY_FILE}, counted from 0",
-            "padding_mask": "true for all tokens but [PAD]",
-            **{name: self.metadata[name] for name in ("length", "lowercase")},
-        }
-        write_json(file, content)
-        return [folder / VOCABULARY_FILE, file]
+        return [folder / VOCABULARY_FILE, folder / PREPROCESSING_FILE]
 
     def survey(self, texts: Sequence[str | bytes]) -> TextSurvey:
         """Count the tokens of (n,) texts, and those truncated, padded or unknown."""
@@ -185,5 +227,16 @@ class BoundText:
     def _tokenizer(self) -> WordPiece:
         from keras_transfer.inputs.texts.wordpiece import WordPiece
 
-        settings = self.settings
-        return WordPiece(self.vocabulary, lowercase=settings.lowercase, length=settings.length)
+        length = self.settings.length
+        return WordPiece(self.vocabulary, lowercase=self.lowercase, length=length)
+
+
+def _lowercase_in(file: Path) -> bool:
+    try:
+        with opened(file) as content:
+            found = json.load(content)["lowercase"]
+    except (ValueError, LookupError, TypeError):
+        found = None
+    if not isinstance(found, bool):
+        raise BadData(f"{file} is damaged: it does not say whether words are lower case.")
+    return found

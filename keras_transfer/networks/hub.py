@@ -7,48 +7,20 @@ after the other: same weights, same outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import ops
 
-from keras_transfer.errors import BadConfiguration
 from keras_transfer.networks.cutting import in_order
+from keras_transfer.networks.hub_family import WITHOUT_DROPOUT, Family, constructor, named
+from keras_transfer.networks.hub_texts import TEXT_FAMILIES
 from keras_transfer.tables import Table
 
-__all__ = ["FAMILIES", "Family", "HubBackbone", "complete", "constructor"]
-
-Unrolled = Callable[[Any, keras.KerasTensor], keras.KerasTensor]
-
-WITHOUT_DROPOUT = {"dropout_rate", "attention_dropout", "drop_path_rate", "drop_path", "dropout"}
-"""Arguments that are set to 0: a backbone answers in training as it does in ``predict``."""
-
-
-class Family(NamedTuple):
-    """How a network of KerasHub is taken apart.
-
-    Attributes:
-        module: Where its class is, below ``keras_hub.src.models``.
-        name: Of its class.
-        sizes: Arguments that decide on the shapes of its weights.
-        unrolled: From the network and images (batch, size, size, 3) to features: maps, or tokens
-            of which the first are no patches.
-        part: Which part of a preset's network it is; "" for all of it.
-        image_shape: Name of the argument for the shape of the images.
-        position_shape: Name of the argument for the shape of images that the position embedding is
-            made for, where it is resized by the network itself; "" elsewhere.
-    """
-
-    module: str
-    name: str
-    sizes: tuple[str, ...]
-    unrolled: Unrolled
-    part: str = ""
-    image_shape: str = "image_shape"
-    position_shape: str = ""
+__all__ = ["FAMILIES", "HubBackbone", "complete", "constructor"]
 
 
 @keras.saving.register_keras_serializable("keras_transfer")
@@ -112,23 +84,6 @@ class HubBackbone(keras.Model):
         return cls(**{**config, "dtype": policy})
 
 
-def constructor(family: Family) -> Any:
-    """The class in KerasHub.
-
-    Raises:
-        BadConfiguration: The extra ``hub`` is not installed.
-    """
-    try:
-        module = import_module(f"keras_hub.src.models.{family.module}")
-    except ModuleNotFoundError as error:
-        missing = (error.name or "keras_hub").partition(".")[0]
-        raise BadConfiguration(
-            f"The backbone {family.name} is one of KerasHub, and {missing} is not installed: "
-            "pip install 'keras_transfer[hub]'."
-        ) from None
-    return getattr(module, family.name)
-
-
 def complete(family: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """All arguments of a network, without dropout."""
     found = dict(config)
@@ -163,37 +118,32 @@ def _hold_constants(network: keras.Model) -> None:
                 setattr(layer, key, ops.convert_to_numpy(value))
 
 
-def _named(layer: Any, name: str) -> Any:
-    layer.name = name
-    return layer
-
-
 def _blocks(layers: Any, x: keras.KerasTensor, **arguments: Any) -> keras.KerasTensor:
     for number, layer in enumerate(layers):
-        x = _named(layer, f"encoder_block_{number}")(x, **arguments)
+        x = named(layer, f"encoder_block_{number}")(x, **arguments)
     return x
 
 
 def _vit(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
     _, embeddings, encoder = network.layers
-    x = _named(embeddings, "embeddings")(images)
-    return _named(encoder.layer_norm, "norm")(_blocks(encoder.encoder_layers, x))
+    x = named(embeddings, "embeddings")(images)
+    return named(encoder.layer_norm, "norm")(_blocks(encoder.encoder_layers, x))
 
 
 def _deit(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
     _, embeddings, encoder = network.layers
-    x = _named(embeddings, "embeddings")(images)
+    x = named(embeddings, "embeddings")(images)
     for number, layer in enumerate(encoder.encoder_layers):
-        layer = _named(layer, f"encoder_block_{number}")
+        layer = named(layer, f"encoder_block_{number}")
         # Without scores the second output is None, which no graph can have.
         x, _ = layer(x, return_attention_scores=True)
-    return _named(encoder.layer_norm, "norm")(x)
+    return named(encoder.layer_norm, "norm")(x)
 
 
 def _dinov2(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
-    x = _named(network.embeddings, "embeddings")(images)
+    x = named(network.embeddings, "embeddings")(images)
     x = _blocks(network.encoder.layers, x)
-    return _named(network.layernorm, "norm")(x)
+    return named(network.layernorm, "norm")(x)
 
 
 def _dinov3(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
@@ -202,56 +152,56 @@ def _dinov3(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
     KerasHub computes it from the shape of the images, once for all blocks: a second tensor that
     goes past every place where the network could be cut.
     """
-    x = _named(network.embeddings, "embeddings")(images)
+    x = named(network.embeddings, "embeddings")(images)
     prefix, side = 1 + network.num_register_tokens, images.shape[1] // network.patch_size
-    rope = _named(network.rope_embedding, "rope")
+    rope = named(network.rope_embedding, "rope")
     rope.patch_size = 1  # it is given one place for each patch
     for number, layer in enumerate(network.encoder.layers):
         places = ops.reshape(x[:, prefix:, :1], (-1, side, side, 1))
-        layer = _named(layer, f"encoder_block_{number}")
+        layer = named(layer, f"encoder_block_{number}")
         x = layer(x, position_embeddings=rope(places), num_prefix_tokens=prefix)
-    return _named(network.layernorm, "norm")(x)
+    return named(network.layernorm, "norm")(x)
 
 
 def _siglip(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
     """Its attention pooling stands where other networks have a class token."""
-    x = _named(network.embedding, "embeddings")(images)
+    x = named(network.embedding, "embeddings")(images)
     # KerasHub's embedding states one token too many, and gives the right number.
     x = ops.reshape(x, (-1, (images.shape[1] // network.patch_size) ** 2, x.shape[-1]))
     x = _blocks(network.encoder_layers, x)
-    x = _named(network.post_layer_norm, "norm")(x)
-    pooled = _named(network.head, "pool_attention")(x)
+    x = named(network.post_layer_norm, "norm")(x)
+    pooled = named(network.head, "pool_attention")(x)
     return ops.concatenate([ops.expand_dims(pooled, 1), x], axis=1)
 
 
 def _clip(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
-    x = _named(network.embedding, "embeddings")(images)
-    x = _named(network.pre_layer_norm, "embeddings_norm")(x)
+    x = named(network.embedding, "embeddings")(images)
+    x = named(network.pre_layer_norm, "embeddings_norm")(x)
     x = _blocks(network.encoder_layers, x)
-    return _named(network.layer_norm, "norm")(x)
+    return named(network.layer_norm, "norm")(x)
 
 
 def _swin(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
     """KerasHub's blocks do not state how many tokens they give, so that is said after each."""
-    x = _named(network.patch_embedding, "embeddings")(images)
+    x = named(network.patch_embedding, "embeddings")(images)
     for number, stage in enumerate(network.stages):
         height, width = stage.input_resolution
         for place, block in enumerate(stage.blocks):
-            x = _named(block, f"stage_{number}_block_{place}")(x)
+            x = named(block, f"stage_{number}_block_{place}")(x)
             x = ops.reshape(x, (-1, height * width, stage.dim))
         if stage.downsample is not None:
             name = f"stage_{number}_block_{len(stage.blocks) - 1}_downsample"
-            x = _named(stage.downsample, name)(x, H=height, W=width)
+            x = named(stage.downsample, name)(x, H=height, W=width)
             height, width = network.stages[number + 1].input_resolution
             x = ops.reshape(x, (-1, height * width, 2 * stage.dim))
-    x = _named(network.norm, "norm")(x)
+    x = named(network.norm, "norm")(x)
     return ops.reshape(x, (-1, height, width, stage.dim))
 
 
 def _hgnetv2(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
-    x = _named(network.embedder_layer, "stem")(images)
+    x = named(network.embedder_layer, "stem")(images)
     for number, stage in enumerate(network.encoder_layer.stages_list):
-        x = _named(stage, f"stage_{number}")(x)
+        x = named(stage, f"stage_{number}")(x)
     return x
 
 
@@ -265,7 +215,7 @@ def _mobilenetv5(network: Any, images: keras.KerasTensor) -> keras.KerasTensor:
         for place in range(count)
     ]
     for layer, name in zip((stem, *blocks, fusion), ("stem", *names, "fusion"), strict=True):
-        _named(layer, name)
+        named(layer, name)
     return _graph(network, images)
 
 
@@ -346,5 +296,6 @@ FAMILIES: Table[Family] = Table(
             ("stackwise_num_filters", "stackwise_block_types"),
             _mobilenetv5,
         ),
+        **TEXT_FAMILIES,
     },
 )

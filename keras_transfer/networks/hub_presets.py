@@ -11,19 +11,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from keras_transfer.errors import BadWeights
-from keras_transfer.networks.backbone_spec import BackboneSpec
+from keras_transfer.networks.backbone_spec import BackboneSpec, HubPreset
 from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.hub_backbones import HUB_BACKBONES
+from keras_transfer.networks.hub_text_backbones import HUB_TEXT_BACKBONES
 from keras_transfer.networks.preprocessing import PREPROCESSINGS
-from keras_transfer.networks.preset_files import check_files, declared_scale
+from keras_transfer.networks.preset_files import check_files, declared_scale, vocabulary_file
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["PRESET", "Place", "is_preset", "load_preset", "place_of", "preset_config"]
+__all__ = [
+    *("PRESET", "PUBLISHED", "Place"),
+    *("is_preset", "load_preset", "place_of", "preset_config", "preset_folder"),
+]
 
 PRESET = "preset:"
 """What the settings of weights begin with that are a folder for KerasHub."""
+
+PUBLISHED = "preset"
+"""The weights of a network for texts that KerasHub publishes; of images they are "imagenet"."""
 
 FIXED_POSITIONS = ("clip", "deit", "siglip", "vit")
 """Families whose position embedding is made for one size of images."""
@@ -51,13 +59,13 @@ class Place(NamedTuple):
 
 def is_preset(name: str, weights: str) -> bool:
     """Whether the weights of a backbone are read by KerasHub."""
-    return weights.startswith(PRESET) or (weights == "imagenet" and name in HUB_BACKBONES)
+    published = "imagenet" if name in HUB_BACKBONES else PUBLISHED
+    return weights == published or weights.startswith(PRESET)
 
 
 def place_of(name: str) -> Place:
-    """Where kagglehub keeps the preset of a row of ``HUB_BACKBONES``."""
-    hub = HUB_BACKBONES[name].hub
-    assert hub is not None
+    """Where kagglehub keeps the preset of a row of ``BACKBONES`` or ``TEXT_BACKBONES``."""
+    hub = _hub(name, PUBLISHED)
     cache = os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub"
     path = Path(cache, "models", *hub.handle.removeprefix("kaggle://").split("/"))
     present = (path / "config.json").is_file()
@@ -72,8 +80,29 @@ def preset_config(name: str, weights: str) -> Mapping[str, Any] | None:
     """
     if not is_preset(name, weights):
         return None
-    row = _row(name, weights)
-    return _config(_loaded(name, weights, load_weights=False), row)
+    return _config(_loaded(name, weights, load_weights=False), _hub(name, weights))
+
+
+def preset_folder(name: str, weights: str) -> Path:
+    """The folder of a preset for texts, with its vocabulary; downloaded if it is not there.
+
+    Raises:
+        BadWeights: It is not there, or holds what no preset has.
+    """
+    _hub(name, weights)
+    if weights.startswith(PRESET):
+        return Path(_folder(name, weights))
+    place = place_of(name)
+    # KerasHub gets some files of a preset only when they are asked for.
+    if not place.present or vocabulary_file(place.path) is None:
+        try:
+            import kagglehub
+
+            kagglehub.model_download(place.url.removeprefix("kaggle://"))
+        except Exception as error:  # of the network, of Kaggle, of a missing package
+            raise BadWeights(_unreadable(name, place.url, weights, error)) from None
+    check_files(place.path)
+    return place.path
 
 
 def load_preset(backbone: keras.Model, weights: str, name: str) -> None:
@@ -86,42 +115,56 @@ def load_preset(backbone: keras.Model, weights: str, name: str) -> None:
         backbone: As ``build_backbone`` makes it with ``preset_config``.
         weights: ``preset:DIR``: a preset of KerasHub, or a folder of Hugging Face or timm with
             config.json and model.safetensors. Or "imagenet": the preset of the row.
-        name: A row of ``BACKBONES``.
+        name: A row of ``BACKBONES`` or ``TEXT_BACKBONES``.
 
     Raises:
         BadWeights: The preset is not there, cannot be read, is of another network, or was trained
             with pixels on another scale.
     """
-    row = _row(name, weights)
-    assert row.hub is not None
+    hub = _hub(name, weights)
+    if name in TEXT_BACKBONES:
+        _load_text(backbone, weights, name)
+        return
+    row = BACKBONES[name]
     _check_scale(name, row, weights)
     size = backbone.input_shape[1]
-    shape = {} if row.hub.family in FIXED_POSITIONS else {"image_shape": (size, size, 3)}
-    if row.hub.family == "efficientnet":
+    shape = {} if hub.family in FIXED_POSITIONS else {"image_shape": (size, size, 3)}
+    if hub.family == "efficientnet":
         shape = {}  # its images may have any size, and the argument another name
     source = _loaded(name, weights, load_weights=True, **shape)
-    _config(source, row)
+    _config(source, hub)
     positions = getattr(getattr(source, "embeddings", None), RESIZED, None)
     _copy(source.weights, backbone.weights, row.prefix_tokens or 0, positions)
 
 
-def _row(name: str, weights: str) -> BackboneSpec:
-    row = BACKBONES[name]
-    if row.hub is None:
+def _load_text(backbone: keras.Model, weights: str, name: str) -> None:
+    from keras_transfer.networks.hub import FAMILIES
+    from keras_transfer.networks.hub_texts import flat
+
+    hub = _hub(name, weights)
+    source = _loaded(name, weights, load_weights=True)
+    _config(source, hub)
+    length = backbone.output_shape[1]
+    _copy(flat(source, FAMILIES[hub.family], length).weights, backbone.weights, 0, None)
+
+
+def _hub(name: str, weights: str) -> HubPreset:
+    text = name in TEXT_BACKBONES
+    hub = TEXT_BACKBONES[name].hub if text else BACKBONES[name].hub
+    if hub is None:
+        having = HUB_TEXT_BACKBONES if text else HUB_BACKBONES
         raise BadWeights(
             f"weights = {weights}: {name} is no network of KerasHub, so it has no presets. Those "
-            f"that have are {', '.join(HUB_BACKBONES)}."
+            f"that have are {', '.join(having)}."
         )
-    return row
+    return hub
 
 
 def _loaded(name: str, weights: str, **arguments: Any) -> Any:
     """A network of KerasHub, as a preset has it."""
     from keras_transfer.networks.hub import FAMILIES, constructor
 
-    row = _row(name, weights)
-    assert row.hub is not None
-    family = FAMILIES[row.hub.family]
+    family = FAMILIES[_hub(name, weights).family]
     constructor(family)  # says so where KerasHub is not installed
     import keras_hub
 
@@ -138,6 +181,8 @@ def _loaded(name: str, weights: str, **arguments: Any) -> Any:
 
 def _folder(name: str, weights: str) -> str:
     if not weights.startswith(PRESET):
+        if name in TEXT_BACKBONES:
+            return str(preset_folder(name, weights))
         place = place_of(name)
         return str(place.path) if place.present else place.url
     path = Path(weights.removeprefix(PRESET)).expanduser()
@@ -164,14 +209,13 @@ def _unreadable(name: str, where: str, weights: str, error: Exception) -> str:
     )
 
 
-def _config(network: Any, row: BackboneSpec) -> dict[str, Any]:
+def _config(network: Any, hub: HubPreset) -> dict[str, Any]:
     """What a preset says, if it is of the network of the row."""
     from keras_transfer.networks.hub import FAMILIES, complete
 
-    assert row.hub is not None
     found = {key: value for key, value in network.get_config().items() if key not in OURS}
-    wanted = complete(row.hub.family, row.hub.config)
-    for key in FAMILIES[row.hub.family].sizes:
+    wanted = complete(hub.family, hub.config)
+    for key in FAMILIES[hub.family].sizes:
         if key in wanted and _plain(found.get(key)) != _plain(wanted[key]):
             raise BadWeights(
                 f"The preset has {key} = {found.get(key)}, and the backbone {wanted[key]}: it is "

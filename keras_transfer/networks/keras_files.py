@@ -33,6 +33,10 @@ FOREIGN_LAYERS = frozenset(
 """Layers that run code of the file, or read other files while they load."""
 
 
+HUB_LAYERS = frozenset({"PositionEmbedding", "TokenAndPositionEmbedding", "TransformerEncoder"})
+"""Layers of KerasHub in our networks for texts."""
+
+
 def load_keras(path: Path) -> keras.Model:
     """Load a ``.keras`` file, of this package or of the user.
 
@@ -48,8 +52,13 @@ def load_keras(path: Path) -> keras.Model:
     import keras_transfer.networks.learner_layers
 
     _check(path)
-    if "HubBackbone" in _class_names(_config(path)):
+    names = set(_class_names(_config(path)))
+    if "HubBackbone" in names:
         import keras_transfer.networks.hub  # noqa: F401  (Keras looks for the class by its name)
+    if HUB_LAYERS & names:
+        from keras_transfer.networks.hub import FAMILIES, constructor
+
+        constructor(FAMILIES["bert"])  # KerasHub registers its layers as it is imported
     with reading(path):
         # compile=False: the file holds no optimizer, and losses of ours would need to be
         # registered. safe_mode is stated, because a script may have changed Keras's default.

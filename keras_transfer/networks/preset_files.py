@@ -1,18 +1,28 @@
-"""The files of a preset: what they may hold, and what they say about pixels."""
+"""The files of a preset: what they may hold, and what they say about pixels and texts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_transfer.errors import BadWeights
 from keras_transfer.networks.hdf5_files import opened_hdf5
 
-__all__ = ["check_files", "declared_scale"]
+__all__ = ["PresetTokenizer", "check_files", "declared_scale", "tokenizer_of", "vocabulary_file"]
+
+VOCABULARIES = ("assets/tokenizer/vocabulary.txt", "vocab.txt")
+"""Where KerasHub and Hugging Face keep a vocabulary of WordPieces."""
+
+
+class PresetTokenizer(NamedTuple):
+    """The file of a vocabulary, and whether its words are lower case without accents."""
+
+    vocabulary: Path
+    lowercase: bool
 
 
 def check_files(folder: Path) -> None:
@@ -81,3 +91,52 @@ def _scale_in(document: Mapping[str, Any]) -> tuple[Any, Any] | None:
         scale, offset = config["scale"], config["offset"]
         return (1.0 if scale is None else scale), (0.0 if offset is None else offset)
     return None
+
+
+def vocabulary_file(folder: Path) -> Path | None:
+    """The WordPiece vocabulary of a preset; None if it has none."""
+    return next((folder / name for name in VOCABULARIES if (folder / name).is_file()), None)
+
+
+def tokenizer_of(folder: Path) -> PresetTokenizer:
+    """What a preset says of its tokens.
+
+    Raises:
+        BadWeights: It has no WordPiece vocabulary, does not say whether words are lower case, or
+            has tokens that are made otherwise than BERT's.
+    """
+    file = vocabulary_file(folder)
+    if file is None:
+        raise BadWeights(
+            f"{folder} has no WordPiece vocabulary: neither {VOCABULARIES[0]}, as KerasHub writes "
+            f"it, nor {VOCABULARIES[1]}, as Hugging Face does. Networks with other tokens "
+            "(SentencePiece, byte-pair encoding) cannot be used."
+        )
+    kerashub = _document(folder / "tokenizer.json")
+    if "class_name" in kerashub:
+        config = kerashub.get("config") or {}
+        lowercase = config.get("lowercase")
+        other = config.get("split") is False or config.get("suffix_indicator", "##") != "##"
+    else:
+        lowercase, other = _hugging_face_tokens(folder)
+    if not isinstance(lowercase, bool):
+        raise BadWeights(
+            f"{folder} does not say whether its words are lower case. Add a tokenizer_config.json "
+            'with {"do_lower_case": true}, or false: as the network was trained.'
+        )
+    if other:
+        raise BadWeights(
+            f"The tokenizer of {folder} treats accents, ideographs or pieces of words otherwise "
+            "than BERT's: texts would become other tokens than those of its training."
+        )
+    return PresetTokenizer(file, lowercase)
+
+
+def _hugging_face_tokens(folder: Path) -> tuple[Any, bool]:
+    """Whether words are lower case, and whether something else differs from BERT's tokens."""
+    normalizer = _document(folder / "tokenizer.json").get("normalizer") or {}
+    said = _document(folder / "tokenizer_config.json")
+    lowercase = said.get("do_lower_case", normalizer.get("lowercase"))
+    accents = said.get("strip_accents", normalizer.get("strip_accents"))
+    ideographs = said.get("tokenize_chinese_chars", normalizer.get("handle_chinese_chars", True))
+    return lowercase, accents not in (None, lowercase) or not ideographs

@@ -46,9 +46,9 @@ def load_backbone_weights(
 
     Args:
         backbone: As ``build_backbone`` makes it.
-        weights: "none" to leave it as it is, "imagenet", ``preset:DIR`` for a network of KerasHub,
-            or the path of a file.
-        name: The row of ``BACKBONES`` that it was built from.
+        weights: "none" to leave it as it is, "imagenet" (of texts "preset"), ``preset:DIR`` for a
+            network of KerasHub, or the path of a file.
+        name: The row of ``BACKBONES`` or ``TEXT_BACKBONES`` that it was built from.
         variant: The options that it was built with.
 
     Raises:

@@ -52,7 +52,8 @@ def build(
         backbone: Which network.
         given: The input: size of images, length of texts.
         stages: Their ``unfreeze`` is checked against the network.
-        weights: "none", "imagenet", a file, ``run:DIR``, or "file" for those of a FILE.keras.
+        weights: "none", "imagenet", "preset", ``preset:DIR``, a file, ``run:DIR``, or "file" for
+            those of a FILE.keras.
         learnt: State of the fitted input: a vocabulary, or None.
 
     Raises:
@@ -65,7 +66,10 @@ def build(
     if isinstance(given, Text):
         # Settings are checked without data; then the largest vocabulary stands for the learnt one.
         size = given.vocabulary_size if learnt is None else len(learnt)
-        network = build_text_backbone(name, vocabulary_size=size, length=given.length)
+        config = preset_config(name, weights)
+        network = build_text_backbone(
+            name, vocabulary_size=size, length=given.length, config=config
+        )
     elif is_keras_file(name):
         network = _from_file(backbone, given.image_size, own_weights=weights == "file")
         weights = "none" if weights == "file" else weights  # it has them already

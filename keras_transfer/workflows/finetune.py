@@ -37,7 +37,7 @@ from keras_transfer.workflows.auto_backbone import choose_backbone
 from keras_transfer.workflows.comparisons import from_scratch, plain_models, source_only
 from keras_transfer.workflows.evaluation import evaluate
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
-from keras_transfer.workflows.reading import learn, read_samples
+from keras_transfer.workflows.reading import brought, learn, read_samples
 from keras_transfer.workflows.recipe import Recipe
 from keras_transfer.workflows.target_check import check_target
 
@@ -139,12 +139,12 @@ class FineTune(Recipe):
             with timed(clock, "plain_models"):
                 source_only(self, folder, source)
         with self._session() as (devices, replicas):
-            recipe, samples, learnt = self, None, None
+            recipe, samples, learnt = self, None, self._brought(folder, weights)
             # Other networks are built first: their errors show before a long scan of the data.
-            if self._needs_data():
+            if self._needs_data(learnt):
                 with timed(clock, "data"):
                     samples = self._samples(folder, source)
-                    learnt = self._learnt(folder, samples, weights)
+                    learnt = self._learnt(folder, samples, learnt)
                     recipe = self._ruled(samples)
             with timed(clock, "network"), devices.scope():
                 backbone = recipe._backbone(weights, learnt)
@@ -193,7 +193,7 @@ class FineTune(Recipe):
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
             samples = self._samples(folder, self.data.source)
-            learnt = self._learnt(folder, samples, weights)
+            learnt = self._learnt(folder, samples, self._brought(folder, weights))
             with devices.scope():
                 backbone = self._backbone(weights, learnt)
                 return plain._runner(folder, backbone, samples, replicas).find_rate()
@@ -219,16 +219,24 @@ class FineTune(Recipe):
             replicas = devices.num_replicas_in_sync
             yield devices, replicas
 
-    def _needs_data(self) -> bool:
-        """Whether the network depends on the data."""
-        return self.input.learns or self.stages[0].schedule == "bit"
+    def _needs_data(self, brought: Any) -> bool:
+        """Whether the network depends on the data, given what the weights bring."""
+        return (self.input.learns and brought is None) or self.stages[0].schedule == "bit"
 
-    def _learnt(self, folder: Path, samples: Samples, weights: str) -> Any:
+    def _brought(self, folder: Path, weights: str) -> Any:
+        """What the input takes from pretrained weights, saved; None where they bring nothing."""
+        found = brought(self.input, self.backbone.name, weights)
+        if found is not None:
+            # In this folder, because predict and exports look for it here.
+            self.input.save(found, folder)
+            logger.info("The vocabulary is that of the weights: %s tokens", f"{len(found):,}")
+        return found
+
+    def _learnt(self, folder: Path, samples: Samples, brought: Any) -> Any:
         """Fit the input on the train split, e.g. a vocabulary, and save its state."""
-        if not self.input.learns:
-            return None
-        learnt = learn(self.input, samples, weights)
-        # Also if it comes from a run: predict and exports look for it in this folder.
+        if not self.input.learns or brought is not None:
+            return brought
+        learnt = learn(self.input, samples)
         self.input.save(learnt, folder)
         return learnt
 

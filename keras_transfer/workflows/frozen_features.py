@@ -20,7 +20,7 @@ from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.workflows.feature_files import Features
 from keras_transfer.workflows.pretrained import resolve_weights
-from keras_transfer.workflows.reading import learn, read_samples, read_unlabelled
+from keras_transfer.workflows.reading import brought, learn, read_samples, read_unlabelled
 
 if TYPE_CHECKING:
     from keras_transfer.features.extractor import FeatureExtractor
@@ -68,10 +68,12 @@ def frozen_features(
     pooling = pooling or recipe.head.pooling
     seed = seeds.stream(recipe.seed, "weights")
     with session(seed=seed, precision=recipe.runtime.precision):
+        learnt = brought(recipe.input, recipe.backbone.name, weights)
         # As in a run: errors of the network show before a long scan of the data.
-        cut = None if recipe.input.learns else build_cut(recipe, weights, pooling, layer)
+        learns = recipe.input.learns and learnt is None
+        cut = None if learns else build_cut(recipe, weights, pooling, layer, learnt)
         samples = _samples(recipe, source, splits, labelled)
-        learnt = learn(recipe.input, samples, weights) if recipe.input.learns else None
+        learnt = learn(recipe.input, samples) if learns else learnt
         if splits:  # only now: what an input learns is of the train split
             samples = samples.take(np.isin(samples.splits, list(splits)))
         cut = cut or build_cut(recipe, weights, pooling, layer, learnt)
@@ -113,11 +115,10 @@ def check_settings(
             f"Features are those of one backbone, and fuse = {', '.join(recipe.fuse)}. Leave fuse "
             "out (fuse=()), and compute those of the others by themselves."
         )
-    of_run = recipe.backbone.weights.startswith(("run:", "recipe:"))
-    if not labelled and recipe.input.learns and not of_run:
+    if not labelled and recipe.input.learns and recipe.backbone.weights == "none":
         raise BadConfiguration(
             "A vocabulary is learnt from the train split, and texts without labels have none. Use "
-            "--weights run:DIR, a run on texts."
+            "--weights run:DIR, a run on texts, or a pretrained network such as minilm."
         )
 
 

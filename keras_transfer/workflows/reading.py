@@ -19,10 +19,13 @@ from keras_transfer.data.copies import report_copies
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadData, CheckFailed, in_setting
 from keras_transfer.inputs.base import Input
+from keras_transfer.inputs.table import read_input
+from keras_transfer.inputs.text import Text
+from keras_transfer.networks.hub_presets import is_preset, preset_folder
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import encode, labels_of, single_class
 
-__all__ = ["learn", "read_labelled", "read_samples", "read_unlabelled"]
+__all__ = ["brought", "learn", "read_labelled", "read_samples", "read_unlabelled"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -111,19 +114,42 @@ def read_unlabelled(data: Data, source: Any, given: Input, seed: int = 0) -> Sam
     return drop_invalid(samples, scan(samples, given.judge, cache_dir()), data.on_bad)
 
 
-def learn(given: Input, samples: Samples, weights: str) -> Any:
-    """What an input learns of the examples, or that of the run that the weights come from.
+def learn(given: Input, samples: Samples) -> Any:
+    """What an input learns of the examples, e.g. a vocabulary.
 
     Args:
-        given: An input that learns, e.g. a vocabulary.
+        given: An input that learns.
         samples: With their splits.
-        weights: As ``resolve_weights`` returns them.
     """
-    if weights.startswith("run:"):  # its embeddings belong to its vocabulary
-        return given.load(Path(weights.removeprefix("run:")))
     # Never from val or test: their words must be as unknown as those of new texts.
     train = samples.split("train")
     return given.fit(train.store.raw(train.rows))
+
+
+def brought(given: Input, name: str, weights: str) -> Any:
+    """What an input takes from pretrained weights instead; None if they bring nothing.
+
+    Args:
+        given: The input; embeddings of words belong to the vocabulary of their training.
+        name: Of the backbone.
+        weights: As ``resolve_weights`` returns them.
+
+    Raises:
+        BadWeights: The preset is not there, or has no such vocabulary.
+        BadConfiguration: The settings contradict it, or there is no such run.
+    """
+    if not given.learns:
+        return None
+    if weights.startswith("run:"):
+        run = runs.Run(weights.removeprefix("run:"))
+        state = read_input(run.settings["input"]).load(run.folder)
+    elif isinstance(given, Text) and is_preset(name, weights):
+        state = given.of_preset(preset_folder(name, weights))
+    else:
+        return None
+    if state is not None:  # else the run is one of images, which shows as its weights are loaded
+        given.bind(state, 0)
+    return state
 
 
 def _split_seed(data: Data, seed: int) -> int:

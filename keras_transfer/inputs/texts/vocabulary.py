@@ -25,12 +25,14 @@ class Vocabulary:
 
     Attributes:
         tokens: Different tokens, those of ``SPECIAL_TOKENS`` among them.
+        lowercase: Whether they are lower case without accents; None: the settings say it.
 
     Raises:
         BadData: A special token is missing, or a token occurs twice.
     """
 
     tokens: tuple[str, ...]
+    lowercase: bool | None = None
 
     def __post_init__(self) -> None:
         self._check("The vocabulary")
@@ -49,7 +51,7 @@ class Vocabulary:
         return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()
 
     @classmethod
-    def read(cls, file: Path) -> Vocabulary:
+    def read(cls, file: Path, lowercase: bool | None = None) -> Vocabulary:
         """Read a ``vocabulary.txt``, or the ``vocab.txt`` of a BERT: a token in each line.
 
         Raises:
@@ -63,7 +65,7 @@ class Vocabulary:
         # Not splitlines(), which would also split at characters that are tokens.
         lines = text.removesuffix("\n").split("\n")
         try:
-            return cls(tuple(line.removesuffix("\r") for line in lines))
+            return cls(tuple(line.removesuffix("\r") for line in lines), lowercase)
         except BadData as error:
             raise BadData(f"{file} cannot be used. {error}") from None
 
