@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.learners.calibration import calibrate
 from keras_transfer.learners.examples import Examples, folds, subset
 from keras_transfer.learners.heads import KernelHead, LinearHead, Standard
+from keras_transfer.learners.scaling import fitted_scaler
 from keras_transfer.learners.table import LEARNERS, Head, LearnerRow
 
 __all__ = ["Fitted", "check_parameters", "fit_learner", "standard_of"]
@@ -207,7 +207,7 @@ def standard_of(examples: Examples, blocks: Sequence[int] = ()) -> Standard:
     """Mean and standard deviation of each channel; ``blocks`` as for ``fit_learner``."""
     views, _, channels = examples.features.shape
     weights = np.tile(examples.weights, views)
-    scaler = StandardScaler().fit(examples.features.reshape(-1, channels), sample_weight=weights)
+    scaler = fitted_scaler(examples.features.reshape(-1, channels), weights)
     if not blocks:
         return Standard(scaler.mean_, scaler.scale_)
     widths = np.repeat(np.sqrt(np.divide(blocks, np.mean(blocks))), blocks)

@@ -9,11 +9,11 @@ import numpy as np
 from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from keras_transfer.learners.examples import Examples, folds, subset
 from keras_transfer.learners.linear import softmax_weights
+from keras_transfer.learners.scaling import fitted_scaler
 
 __all__ = ["LinearHead", "fit_logistic"]
 
@@ -66,7 +66,7 @@ def fit_logistic(examples: Examples, classes: int, seed: int) -> LinearHead:
     """
     views, n, channels = examples.features.shape
     rows = examples.features.reshape(-1, channels)
-    scaler = StandardScaler().fit(rows, sample_weight=np.tile(examples.weights, views))
+    scaler = fitted_scaler(rows, np.tile(examples.weights, views))
     scaled = examples._replace(features=scaler.transform(rows).reshape(views, n, channels))
     few = subset(scaled, seed)  # C is the prior variance, which needs no more
     c, log_loss, count = _choose_c(few, seed)
