@@ -14,10 +14,14 @@ from keras_transfer.networks import imagenet
 from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.hub_backbones import HUB_BACKBONES
 from keras_transfer.networks.hub_presets import place_of
+from keras_transfer.networks.hub_text_backbones import HUB_TEXT_BACKBONES
 from keras_transfer.networks.weights import verify_weights
 from keras_transfer.quiet import import_tensorflow
 
 __all__ = ["weights"]
+
+HUB = {**HUB_BACKBONES, **HUB_TEXT_BACKBONES}
+"""Backbones whose published weights are presets of KerasHub."""
 
 VARIANT = click.option(
     "--variant", default="{}", metavar="{OPTION: VALUE}", help="Such as '{alpha: 0.35}'."
@@ -44,10 +48,11 @@ def weights() -> None:
 
 @weights.command("list")
 def list_() -> None:
-    """List the backbones, and which of their ImageNet weights are on this machine."""
-    width = max(map(len, BACKBONES))
-    for name in BACKBONES:
-        if name in HUB_BACKBONES:
+    """List the backbones, and which of their published weights are on this machine."""
+    names = [*BACKBONES, *HUB_TEXT_BACKBONES]
+    width = max(map(len, names))
+    for name in names:
+        if name in HUB:
             preset = place_of(name)
             said = f"{'present' if preset.present else 'absent '}  {preset.url}"
         elif name not in imagenet.IMAGENET:
@@ -63,8 +68,8 @@ def list_() -> None:
 @VARIANT
 @click.option("--image-size", type=int, help="MobileNets have files for several sizes.")
 def where(name: str, variant: str, image_size: int | None) -> None:
-    """Say which file `--weights imagenet` takes, from where it comes and where it belongs."""
-    if name in HUB_BACKBONES:
+    """Say which file published weights are, from where they come and where they belong."""
+    if name in HUB:
         _say_preset(name)
         return
     place = imagenet.where(name, _variant(variant), image_size)
@@ -90,9 +95,11 @@ def verify(name: str, file: str, variant: str) -> None:
 
     FILE NAME does the same.
     """
-    if name not in BACKBONES and (file in BACKBONES or Path(name).exists()):
+    known = {**BACKBONES, **HUB_TEXT_BACKBONES}
+    if name not in known and (file in known or Path(name).exists()):
         name, file = file, name
-    BACKBONES[name]  # a wrong name shows before TensorFlow loads
+    if name not in HUB_TEXT_BACKBONES:
+        BACKBONES[name]  # a wrong name shows before TensorFlow loads
     import_tensorflow()
     verify_weights(file, name, _variant(variant))
     click.echo(f"{file} holds weights for {name}.")

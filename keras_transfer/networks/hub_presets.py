@@ -16,15 +16,26 @@ from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.hub_backbones import HUB_BACKBONES
 from keras_transfer.networks.hub_text_backbones import HUB_TEXT_BACKBONES
 from keras_transfer.networks.preprocessing import PREPROCESSINGS
-from keras_transfer.networks.preset_files import check_files, declared_scale, vocabulary_file
+from keras_transfer.networks.preset_files import (
+    check_encoder,
+    check_files,
+    declared_scale,
+    vocabulary_file,
+)
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    *("PRESET", "PUBLISHED", "Place"),
-    *("is_preset", "load_preset", "place_of", "preset_config", "preset_folder"),
+    "PRESET",
+    "PUBLISHED",
+    "Place",
+    "is_preset",
+    "load_preset",
+    "place_of",
+    "preset_config",
+    "preset_folder",
 ]
 
 PRESET = "preset:"
@@ -142,6 +153,7 @@ def _load_text(backbone: keras.Model, weights: str, name: str) -> None:
     from keras_transfer.networks.hub_texts import flat
 
     hub = _hub(name, weights)
+    check_encoder(preset_folder(name, weights))
     source = _loaded(name, weights, load_weights=True)
     _config(source, hub)
     length = backbone.output_shape[1]

@@ -12,7 +12,14 @@ import numpy as np
 from keras_transfer.errors import BadWeights
 from keras_transfer.networks.hdf5_files import opened_hdf5
 
-__all__ = ["PresetTokenizer", "check_files", "declared_scale", "tokenizer_of", "vocabulary_file"]
+__all__ = [
+    "PresetTokenizer",
+    "check_encoder",
+    "check_files",
+    "declared_scale",
+    "tokenizer_of",
+    "vocabulary_file",
+]
 
 VOCABULARIES = ("assets/tokenizer/vocabulary.txt", "vocab.txt")
 """Where KerasHub and Hugging Face keep a vocabulary of WordPieces."""
@@ -91,6 +98,22 @@ def _scale_in(document: Mapping[str, Any]) -> tuple[Any, Any] | None:
         scale, offset = config["scale"], config["offset"]
         return (1.0 if scale is None else scale), (0.0 if offset is None else offset)
     return None
+
+
+def check_encoder(folder: Path) -> None:
+    """Refuse a network of Hugging Face that KerasHub would build with other layers.
+
+    Raises:
+        BadWeights: Its activation is no GELU, or its positions are relative.
+    """
+    said = _document(folder / "config.json")
+    activation = str(said.get("hidden_act", said.get("activation", "gelu")))
+    positions = str(said.get("position_embedding_type", "absolute"))
+    if "gelu" not in activation or positions != "absolute":
+        raise BadWeights(
+            f"{folder} is of a network with the activation {activation} and {positions} positions, "
+            "and KerasHub builds one with gelu and absolute positions: its answers would be wrong."
+        )
 
 
 def vocabulary_file(folder: Path) -> Path | None:

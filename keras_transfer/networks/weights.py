@@ -11,7 +11,9 @@ import numpy as np
 from keras_transfer.errors import BadWeights
 from keras_transfer.networks import hub_presets, imagenet
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.networks.preset_files import tokenizer_of
 from keras_transfer.networks.published import IMAGENET
+from keras_transfer.networks.text_backbones import TEXT_BACKBONES, build_text_backbone
 from keras_transfer.networks.weight_files import Held, Layout, layouts, opened
 
 if TYPE_CHECKING:
@@ -96,7 +98,13 @@ def verify_weights(file: str | Path, name: str, variant: Mapping[str, Any] | Non
 
 def _verify_preset(weights: str, name: str) -> None:
     config = hub_presets.preset_config(name, weights)
-    hub_presets.load_preset(build_backbone(name, config=config), weights, name)
+    if name in TEXT_BACKBONES:
+        tokenizer_of(hub_presets.preset_folder(name, weights))
+        # Weights do not depend on the length.
+        backbone = build_text_backbone(name, vocabulary_size=1, length=2, config=config)
+    else:
+        backbone = build_backbone(name, config=config)
+    hub_presets.load_preset(backbone, weights, name)
 
 
 class SourceClassifier(NamedTuple):

@@ -139,7 +139,8 @@ class FineTune(Recipe):
             with timed(clock, "plain_models"):
                 source_only(self, folder, source)
         with self._session() as (devices, replicas):
-            recipe, samples, learnt = self, None, self._brought(folder, weights)
+            recipe, samples = self, None
+            learnt = brought(self.input, self.backbone.name, weights, folder)
             # Other networks are built first: their errors show before a long scan of the data.
             if self._needs_data(learnt):
                 with timed(clock, "data"):
@@ -193,7 +194,8 @@ class FineTune(Recipe):
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
             samples = self._samples(folder, self.data.source)
-            learnt = self._learnt(folder, samples, self._brought(folder, weights))
+            learnt = brought(self.input, self.backbone.name, weights, folder)
+            learnt = self._learnt(folder, samples, learnt)
             with devices.scope():
                 backbone = self._backbone(weights, learnt)
                 return plain._runner(folder, backbone, samples, replicas).find_rate()
@@ -222,15 +224,6 @@ class FineTune(Recipe):
     def _needs_data(self, brought: Any) -> bool:
         """Whether the network depends on the data, given what the weights bring."""
         return (self.input.learns and brought is None) or self.stages[0].schedule == "bit"
-
-    def _brought(self, folder: Path, weights: str) -> Any:
-        """What the input takes from pretrained weights, saved; None where they bring nothing."""
-        found = brought(self.input, self.backbone.name, weights)
-        if found is not None:
-            # In this folder, because predict and exports look for it here.
-            self.input.save(found, folder)
-            logger.info("The vocabulary is that of the weights: %s tokens", f"{len(found):,}")
-        return found
 
     def _learnt(self, folder: Path, samples: Samples, brought: Any) -> Any:
         """Fit the input on the train split, e.g. a vocabulary, and save its state."""

@@ -126,13 +126,14 @@ def learn(given: Input, samples: Samples) -> Any:
     return given.fit(train.store.raw(train.rows))
 
 
-def brought(given: Input, name: str, weights: str) -> Any:
+def brought(given: Input, name: str, weights: str, folder: Path | None = None) -> Any:
     """What an input takes from pretrained weights instead; None if they bring nothing.
 
     Args:
         given: The input; embeddings of words belong to the vocabulary of their training.
         name: Of the backbone.
         weights: As ``resolve_weights`` returns them.
+        folder: It is saved there, because ``predict`` and exports look for it in a run's folder.
 
     Raises:
         BadWeights: The preset is not there, or has no such vocabulary.
@@ -147,8 +148,12 @@ def brought(given: Input, name: str, weights: str) -> Any:
         state = given.of_preset(preset_folder(name, weights))
     else:
         return None
-    if state is not None:  # else the run is one of images, which shows as its weights are loaded
-        given.bind(state, 0)
+    if state is None:  # the run is one of images, which shows as its weights are loaded
+        return None
+    given.bind(state, 0)
+    if folder is not None:
+        given.save(state, folder)
+        logger.info("The vocabulary is that of the weights: %s tokens", f"{len(state):,}")
     return state
 
 

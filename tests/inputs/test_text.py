@@ -30,7 +30,8 @@ def test_what_is_learnt_is_saved_loaded_and_bound(tmp_path):
     text.save(vocabulary, tmp_path)
     again = text.bind(text.load(tmp_path))
 
-    assert [path.name for path in tmp_path.iterdir()] == ["vocabulary.txt"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["preprocessing.json", "vocabulary.txt"]
     assert again == text.bind(vocabulary)
     assert {"good", "bad", "film", "!", ","} <= set(vocabulary.tokens)
     ids = again.prepare(tf.constant("Bad film!"))["token_ids"].numpy()
