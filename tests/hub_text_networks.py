@@ -31,14 +31,14 @@ def row_of(family):
     return TextBackbone("", full.marks, config, hub=HubPreset(family, config, full.hub.handle))
 
 
-def network_of(family, sizes=None):
+def network_of(family, positions=512):
     """KerasHub's own network, with weights that are all different."""
     import keras_hub
 
     name = {"electra": "vocab_size"}.get(family, "vocabulary_size")
     config, cls = TINY[family]
     network = getattr(keras_hub.models, f"{cls}Backbone")(
-        **{**config, **(sizes or {}), name: len(TOKENS), "max_sequence_length": POSITIONS}
+        **{**config, name: len(TOKENS), "max_sequence_length": positions}
     )
     rng = np.random.default_rng(1)
     for weight in network.weights:
@@ -47,11 +47,11 @@ def network_of(family, sizes=None):
     return network
 
 
-def write_preset(family, folder, *, sizes=None, lowercase=True):
+def write_preset(family, folder, *, positions=512, lowercase=True):
     """Save a network and its tokenizer as KerasHub's users do; returns the network."""
     import keras_hub
 
-    network = network_of(family, sizes)
+    network = network_of(family, positions)
     network.save_to_preset(str(folder))
     tokenizer = getattr(keras_hub.models, f"{TINY[family][1]}Tokenizer")
     tokenizer(list(TOKENS), lowercase=lowercase).save_to_preset(str(folder))

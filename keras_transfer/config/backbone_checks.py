@@ -8,8 +8,6 @@ from keras_transfer.config.groups import AUTO
 from keras_transfer.config.recipe_checks import is_text, single_class
 from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.networks.custom import is_keras_file
-from keras_transfer.networks.hub_backbones import HUB_BACKBONES
-from keras_transfer.networks.hub_text_backbones import HUB_TEXT_BACKBONES
 from keras_transfer.networks.preprocessing import PREPROCESSINGS
 from keras_transfer.networks.text_backbones import TEXT_BACKBONES
 
@@ -63,7 +61,7 @@ def preset_weights(recipe: Any) -> str:
     """A preset of a network that is not of KerasHub, or one of images by the word for texts."""
     name, weights = recipe.backbone.name, recipe.backbone.weights
     text = name in TEXT_BACKBONES
-    having = HUB_TEXT_BACKBONES if text else HUB_BACKBONES
+    having = [key for key, row in (TEXT_BACKBONES if text else BACKBONES).items() if row.hub]
     if weights == "preset" and not text:
         return "weights = preset is for networks for texts. Use weights = imagenet for images."
     if weights.partition(":")[0] != "preset" or name in having or name == AUTO:
