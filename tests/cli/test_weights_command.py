@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from keras_transfer.cli.main import main
 from keras_transfer.networks.backbones import BACKBONES, build_backbone
+from keras_transfer.networks.hub_text_backbones import HUB_TEXT_BACKBONES
 
 
 @pytest.fixture
@@ -36,7 +37,8 @@ def test_list_says_what_is_there(said, tmp_path):
 
     lines = {line.split()[0]: line.split()[1] for line in text.splitlines()}
     assert (code, lines["vgg16"], lines["resnet50"]) == (0, "present", "absent")
-    assert set(lines) == set(BACKBONES)
+    assert set(lines) == {*BACKBONES, *HUB_TEXT_BACKBONES}
+    assert lines["minilm"] == "absent"
 
 
 def test_a_variant_has_a_file_of_its_own(said):
