@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from pydantic import ValidationError
 
+from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.inputs.base import Input
 from keras_transfer.inputs.text import BoundText, Text
 from keras_transfer.inputs.texts.vocabulary import SPECIAL_TOKENS, Vocabulary
@@ -38,6 +39,23 @@ def test_what_is_learnt_is_saved_loaded_and_bound(tmp_path):
     assert [vocabulary.tokens[i] for i in ids] == (
         ["[CLS]", "bad", "film", "!", "[SEP]", "[PAD]", "[PAD]", "[PAD]"]
     )
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"lowercase": 1}'])
+def test_a_record_that_does_not_say_the_case_is_damaged(tmp_path, content):
+    text = Text(length=8)
+    text.save(SMALL, tmp_path)
+    (tmp_path / "preprocessing.json").write_text(content)
+    with pytest.raises(BadData, match=r"preprocessing.json is damaged"):
+        text.load(tmp_path)
+
+
+def test_settings_that_contradict_the_vocabulary_are_refused():
+    cased = Vocabulary(SMALL.tokens, lowercase=False)
+    assert Text().bind(cased).lowercase is False
+    assert Text(lowercase=False).bind(cased).lowercase is False
+    with pytest.raises(BadConfiguration, match=r"input\.lowercase = true: .* is not one of lower"):
+        Text(lowercase=True).bind(cased)
 
 
 @pytest.mark.parametrize("batch", [(), (3,)])
