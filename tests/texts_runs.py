@@ -71,7 +71,8 @@ def text_run(tmp_path_factory):
             weights="none",
             batch_size=8,
             stages=(Stage("all", epochs=4, unfreeze="all", learning_rate=3e-3),),
-            baselines=("none",),
+            # Each of several objectives alone would be another training.
+            baselines=("none",) if name == "tasks" else (),
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KT_CACHE_DIR", str(work / "cache"))

@@ -13,7 +13,13 @@ from keras_transfer.errors import BadData, CheckFailed
 from keras_transfer.evaluation.intervals import wilson_interval
 from keras_transfer.evaluation.layout import aligned, shown, title
 
-__all__ = ["classification_metrics", "majority_baseline", "precision_recall_curves", "summary"]
+__all__ = [
+    "classification_metrics",
+    "decided_metrics",
+    "majority_baseline",
+    "precision_recall_curves",
+    "summary",
+]
 
 # Widest confusion matrix that a terminal shows well.
 SHOWN_CLASSES = 12
@@ -69,7 +75,7 @@ def classification_metrics(
     return {
         "n": len(true),
         "distinct": len(sizes),
-        **_scores(true, predicted),
+        **decided_metrics(true, predicted),
         **_rarest(true, predicted, classes, train_counts),
         "pr_auc": _pr_auc(true, probabilities),
         "accuracy_interval": wilson_interval(float(np.mean(true == predicted)), sizes),
@@ -105,7 +111,7 @@ def majority_baseline(
     largest = int(np.argmax(train_counts))
     true = np.asarray(true)[np.asarray(true) >= 0]
     _check(true, np.zeros(0))
-    return {"class": classes[largest], **_scores(true, np.full(len(true), largest))}
+    return {"class": classes[largest], **decided_metrics(true, np.full(len(true), largest))}
 
 
 def _check(true: np.ndarray, probabilities: np.ndarray) -> None:
@@ -119,7 +125,13 @@ def _check(true: np.ndarray, probabilities: np.ndarray) -> None:
         )
 
 
-def _scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+def decided_metrics(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """The metrics of ``METRICS``.
+
+    Args:
+        true: (n,) int.
+        predicted: (n,) int.
+    """
     return {name: float(metric.compute(true, predicted)) for name, metric in METRICS.items()}
 
 

@@ -312,7 +312,7 @@ class FeatureExtractor:
         choice = self.choice
         for name, value in (("computed", computed), ("cached", cached), ("seconds", seconds)):
             self.counts[name] = round(self.counts[name] + value, 3)
-        rate = f", {computed / seconds:.0f} images/s" if computed else ""
+        rate = f", {computed / seconds:.0f} examples/s" if computed else ""
         level = logging.INFO if computed else logging.DEBUG
         logger.log(
             level,

@@ -12,12 +12,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from keras_transfer import quiet, runs
+from keras_transfer import quiet, runs, seeds
 from keras_transfer.atomic import copy_folder
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.methods.adabn import AdaBN
-from keras_transfer.objectives.outputs import labels_of
+from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.training.reports import listening
 from keras_transfer.workflows.reading import read_labelled
 from keras_transfer.workflows.target_check import check_target
@@ -71,7 +71,9 @@ def from_scratch(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
 
 
 def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
-    """Test metrics of plain models for comparison: without teacher, or with one objective each.
+    """Test metrics of plain models for comparison.
+
+    They are the same network without a method, with one objective each, and counted words of texts.
 
     Args:
         recipe: The recipe of the run.
@@ -88,6 +90,8 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
             alone = type(recipe)(**recipe.settings() | {"objective": {name: objective}, **plain})
             known = samples.take(objective.known(labels_of(samples, name).values))
             metrics[f"single_task_{name}"] = _metrics(alone, folder / f"single_{name}", known)
+    if recipe.input.text_column and single_class(recipe.objectives):
+        metrics["tfidf_svm"] = _counted_words(samples, recipe.seed)
     return metrics
 
 
@@ -145,6 +149,22 @@ def _metrics(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
         return {"error": str(error)}
     run_metrics = runs.Run(folder).metrics["test"]
     return next(iter(run_metrics.values())) if isinstance(recipe.objective, dict) else run_metrics
+
+
+def _counted_words(samples: Samples, seed: int) -> dict[str, Any]:
+    """Test metrics of a support vector machine on counted words."""
+    from keras_transfer.evaluation.metrics import decided_metrics
+    from keras_transfer.learners.counted_words import tfidf_svm
+
+    train, test = samples.split("train"), samples.split("test")
+    texts, others = (split.store.raw(split.rows) for split in (train, test))
+    drawn = seeds.stream(seed, "members")
+    try:
+        found = tfidf_svm(texts, train.labels, train.weights, others, drawn)
+    except ValueError as error:  # texts without words, such as emoji
+        logger.warning("Warning: the comparison tfidf_svm failed. %s", error)
+        return {"error": str(error)}
+    return decided_metrics(test.labels, found)
 
 
 def _taken(recipe: Any, folder: Path) -> bool:
