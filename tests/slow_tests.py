@@ -14,7 +14,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-SECONDS = 3
+SECONDS = 2
 LIST = Path(__file__).with_suffix(".txt")
 TIMED = re.compile(r"([0-9.]+)s call +(tests/.+\.py::.+?) *\n")
 

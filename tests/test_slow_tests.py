@@ -7,9 +7,9 @@ import slow_tests
 
 TESTS = Path(__file__).parent
 DURATIONS = """
-3.10s call     tests/a/test_a.py::test_of[some words-1]
+2.10s call     tests/a/test_a.py::test_of[some words-1]
 9.99s setup    tests/a/test_a.py::test_b
-2.99s call     tests/a/test_a.py::test_b
+1.99s call     tests/a/test_a.py::test_b
 12.00s call     tests/test_c.py::Test::test_d
 """
 
@@ -20,7 +20,7 @@ def test_what_took_long_is_listed(tmp_path, monkeypatch):
     listed = (tmp_path / "list.txt").read_text()
     assert (
         listed
-        == "3.1 tests/a/test_a.py::test_of[some words-1]\n12.0 tests/test_c.py::Test::test_d\n"
+        == "2.1 tests/a/test_a.py::test_of[some words-1]\n12.0 tests/test_c.py::Test::test_d\n"
     )
 
 

@@ -16,8 +16,8 @@ __all__ = ["MAX_TEXTS", "tfidf_svm"]
 MAX_TEXTS = 50_000
 """Most texts that it learns from: in seconds, and in little memory."""
 
-# Chinese, Japanese and Korean have no spaces, so each of their characters counts as a word.
-WORDS = r"(?u)[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|\w+"
+# Chinese and Japanese have no spaces, so each of their characters counts as a word.
+WORDS = r"(?u)[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+"
 
 
 def tfidf_svm(

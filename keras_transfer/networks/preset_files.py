@@ -25,6 +25,18 @@ VOCABULARIES = ("assets/tokenizer/vocabulary.txt", "vocab.txt")
 """Where KerasHub and Hugging Face keep a vocabulary of WordPieces."""
 
 
+BERT: Mapping[str, tuple[Any, ...]] = {
+    "word_tokenizer_type": ("basic",),
+    "subword_tokenizer_type": ("wordpiece",),
+    "do_basic_tokenize": (True,),
+    "tokenizer_class": (
+        *("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "BertTokenizerFast"),
+        *("DistilBertTokenizerFast", "ElectraTokenizerFast", "PreTrainedTokenizerFast"),
+    ),
+}
+"""Settings of Hugging Face's tokenizer_config.json that make BERT's tokens, the default first."""
+
+
 class PresetTokenizer(NamedTuple):
     """The file of a vocabulary, and whether its words are lower case without accents."""
 
@@ -137,9 +149,10 @@ def tokenizer_of(folder: Path) -> PresetTokenizer:
         )
     kerashub = _document(folder / "tokenizer.json")
     if "class_name" in kerashub:
-        config = kerashub.get("config") or {}
+        config = _mapping(kerashub, "config", folder)
         lowercase = config.get("lowercase")
         other = config.get("split") is False or config.get("suffix_indicator", "##") != "##"
+        other |= bool(config.get("strip_accents")) and not lowercase
     else:
         lowercase, other = _hugging_face_tokens(folder)
     if not isinstance(lowercase, bool):
@@ -157,9 +170,24 @@ def tokenizer_of(folder: Path) -> PresetTokenizer:
 
 def _hugging_face_tokens(folder: Path) -> tuple[Any, bool]:
     """Whether words are lower case, and whether something else differs from BERT's tokens."""
-    normalizer = _document(folder / "tokenizer.json").get("normalizer") or {}
+    normalizer = _mapping(_document(folder / "tokenizer.json"), "normalizer", folder)
     said = _document(folder / "tokenizer_config.json")
     lowercase = said.get("do_lower_case", normalizer.get("lowercase"))
     accents = said.get("strip_accents", normalizer.get("strip_accents"))
     ideographs = said.get("tokenize_chinese_chars", normalizer.get("handle_chinese_chars", True))
-    return lowercase, accents not in (None, lowercase) or not ideographs
+    other = accents not in (None, lowercase) or not ideographs
+    return lowercase, other or any(
+        said.get(name, as_bert[0]) not in as_bert for name, as_bert in BERT.items()
+    )
+
+
+def _mapping(document: Mapping[str, Any], name: str, folder: Path) -> Mapping[str, Any]:
+    """A part of tokenizer.json; empty if it is not there.
+
+    Raises:
+        BadWeights: It is something else.
+    """
+    found = document.get(name) or {}
+    if not isinstance(found, Mapping):
+        raise BadWeights(f"{folder / 'tokenizer.json'} is damaged: its {name} is {found!r:.60}.")
+    return found

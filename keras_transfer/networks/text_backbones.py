@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["TEXT_BACKBONES", "TextBackbone", "build_text_backbone"]
 
 
+PADDING = 128
+"""Most rows of an embedding that belong to no token."""
+
+
 @dataclass(frozen=True)
 class TextBackbone:
     """One network.
@@ -87,7 +91,7 @@ def build_text_backbone(
     Raises:
         UnknownName: No such network.
         BadConfiguration: It cannot take sequences so long.
-        BadWeights: The preset has no embeddings for so many tokens.
+        BadWeights: The preset has embeddings for another number of tokens.
     """
     row = TEXT_BACKBONES[name]
     positions = (config or {}).get("max_sequence_length", row.positions)
@@ -120,7 +124,8 @@ def _hub_network(
 
     family = FAMILIES[hub.family]
     given = {family.vocabulary: vocabulary_size, **complete(hub.family, config or hub.config)}
-    if given[family.vocabulary] < vocabulary_size:
+    # Some networks have a few rows more than tokens, so that their number is a round one.
+    if not 0 <= given[family.vocabulary] - vocabulary_size <= PADDING:
         raise BadWeights(
             f"The vocabulary of the preset has {vocabulary_size:,} tokens, and its network "
             f"embeddings for {given[family.vocabulary]:,}: they do not belong together."

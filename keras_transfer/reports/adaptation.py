@@ -80,7 +80,7 @@ def _verdict(found: Mapping[str, Any], models: Mapping[str, Any]) -> str:
     return (
         f"On {found['examples']:,} examples of the target domain the adapted model is right on "
         f"{adapted}, that without adaptation on {plain} (difference {bounds or '-'} points, 95 % "
-        f"interval); the {kept} one was kept, without labels of the target."
+        f"interval); the {kept} one was kept."
     )
 
 

@@ -20,7 +20,7 @@ from keras_transfer.evaluation.prediction_files import Predicted
 from keras_transfer.evaluation.reliability import Reliability, reliability
 from keras_transfer.evaluation.selective import RiskCoverage, risk_coverage
 from keras_transfer.evaluation.weighted import average_precisions, macro_f1
-from keras_transfer.reports.wording import Table, percent, share_text, short, table
+from keras_transfer.reports.wording import Table, percent, rounded_down, share_text, short, table
 
 __all__ = ["Classes", "Plot", "classes", "confusion", "plots"]
 
@@ -68,7 +68,7 @@ class Classes(NamedTuple):
             zip(self.predicted.names, self.recalls, self.precisions, strict=True),
             key=lambda row: 2.0 if row[1].value is None else row[1].value,
         )
-        header = ["class", "found (recall)", "right when said (precision)", "F1", "test", "train"]
+        header = ["class", "recall", "precision", "F1", "test", "train"]
         return table(
             header,
             [
@@ -163,12 +163,13 @@ def _f1(recall: Share, precision: Share) -> str:
 
 def _reliability(found: Reliability) -> Plot:
     over = found.overconfidence
-    lean = f"{100 * abs(over):.1f} points {'above' if over > 0 else 'below'}"
+    points = f"{100 * abs(over):.1f}"
+    lean = f"{points} points {'above' if over > 0 else 'below'}" if float(points) else "equal to"
     text = (
-        f"Expected calibration error (ECE) {found.ece:.3f}, {len(found.counts)} bins, not "
-        f"calibrated. The mean probability is {lean} the share of right answers. On the dashed "
-        "line probabilities can be taken at their word. Bars: share of the examples in each bin. "
-        "With few examples ECE is too high even for a perfect model."
+        f"Expected calibration error (ECE) {found.ece:.3f}, {len(found.counts)} bins. The mean "
+        f"probability is {lean} the share of right answers. On the dashed line a probability is "
+        "the share of right answers. Bars: share of the examples in each bin. With few examples "
+        "ECE is too high even for a perfect model."
     )
     bins = zip(found.edges, found.edges[1:], *found[1:], strict=False)
     rows = [
@@ -187,7 +188,7 @@ def _risk(found: RiskCoverage) -> Plot:
     )
     points = dict.fromkeys(found.at(coverage) for coverage in COVERAGES)
     rows = [
-        [percent(coverage), percent(risk), f"{threshold:.3f}"]
+        [percent(coverage), percent(risk), rounded_down(threshold)]
         for threshold, coverage, risk in points
     ]
     header = ["accepted", "errors among them", "probability at least"]

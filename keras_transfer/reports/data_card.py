@@ -35,6 +35,7 @@ class Copies(NamedTuple):
         within: Number of examples by split that are copies of another one in it.
         leaks: Examples that lie in several splits, a line for each.
         torn: Groups that lie in several splits, a line for each.
+        seen: Number of test examples that are copies of one in train or val.
         conflicts: Copies with different labels, a line for each.
     """
 
@@ -42,6 +43,7 @@ class Copies(NamedTuple):
     leaks: list[str]
     torn: list[str]
     conflicts: list[str]
+    seen: int
 
 
 class DataCard(NamedTuple):
@@ -97,7 +99,7 @@ def sampled(rows: Rows) -> list[str]:
 
 def _facts(rows: Rows, examples: Examples) -> list[ImageFacts]:
     def look(key: str) -> ImageFacts | None:
-        raw = examples.raw(key)
+        raw = examples.find(key)
         return None if raw is None else image_facts(raw)
 
     with ThreadPool(4) as threads:
@@ -139,7 +141,9 @@ def _copies(rows: Rows) -> Copies:
     for split in SPLITS:
         known = [digest for digest in samples.split(split).digests if digest]
         within[split] = len(known) - len(set(known))
-    return Copies(within, leaks(samples), torn_groups(samples), conflicts(samples))
+    before = {*samples.split("train").digests, *samples.split("val").digests} - {""}
+    seen = sum(digest in before for digest in samples.split("test").digests)
+    return Copies(within, leaks(samples), torn_groups(samples), conflicts(samples), seen)
 
 
 def _bad_files(path: Path) -> list[list[str]]:

@@ -59,8 +59,15 @@ class Examples:
     def raw(self, key: str) -> Any:
         """The encoded bytes, (height, width, 3) uint8 pixels or text of an example; None without.
 
-        Safe for several threads at once.
+        One that is not there is noted in ``missing``. Safe for several threads at once.
         """
+        found = self.find(key)
+        if found is None and self._samples is not None:
+            self.missing.append(key)
+        return found
+
+    def find(self, key: str) -> Any:
+        """The same, without a note."""
         if self._samples is None:
             return None
         expected = self.digests.get(key, "")
@@ -68,7 +75,6 @@ class Examples:
             raw = self._read(place)
             if raw is not None and (not expected or _digest(raw) == expected):
                 return raw
-        self.missing.append(key)
         return None
 
     def _candidates(self, key: str) -> list[int]:

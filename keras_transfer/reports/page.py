@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from keras_transfer.data.samples import LABEL
+from keras_transfer.errors import BadData
 from keras_transfer.evaluation.layout import metric_text
 from keras_transfer.reports.adaptation import Adaptation, adaptation
 from keras_transfer.reports.commands import commands
@@ -62,19 +63,24 @@ class Found(NamedTuple):
     classes: dict[str, Any]
 
 
-def render(run: Run, data: Any = None, max_bytes: int = MAX_BYTES) -> str:
+def render(
+    run: Run, data: Any = None, max_bytes: int = MAX_BYTES, *, complete: bool = False
+) -> str:
     """The page of a run.
 
     Args:
         run: A finished run.
         data: Where its examples are now: a spec, or arrays; None: where they were.
         max_bytes: Images are left out of a page that would be larger.
+        complete: Whether to refuse a page without examples.
 
     Raises:
-        BadData: A file of the run is damaged.
+        BadData: A file of the run is damaged, or its examples cannot be read.
     """
     rows = read_rows(run.split)
     examples = Examples(run, rows, data)
+    if complete and examples.problem:
+        raise BadData(examples.problem)
     classes = {name: read_classes(run, name, examples.digests) for name in run.outputs}
     of = "stratum" if classes.get(LABEL) is None or len(classes) > 1 else "class"
     gallery = Gallery(examples)
@@ -189,7 +195,7 @@ def _about(run: Run) -> Table:
         ("recipe", metadata["recipe"]),
         ("workflow", metadata.get("kind", "-")),
         ("data", settings["data"]["source"]),
-        ("backbone", _named(backbone)),
+        ("backbone", ", ".join(map(_named, [backbone, *settings.get("fuse", ())]))),
         ("weights", backbone.get("weights", "-") if isinstance(backbone, dict) else "-"),
         ("method", _type(settings.get("method"))),
         ("random seed", settings.get("seed", "-")),

@@ -83,6 +83,8 @@ def _opened(raw: Any, side: int) -> tuple[Image.Image, tuple[int, int]] | None:
             size, turned = image.size, image.getexif().get(0x112, 1) in range(5, 9)
             # JPEGs are decoded at a fraction of their size, which is many times as fast.
             image.draft("RGB", (2 * side, 2 * side))
+            if image.mode.startswith("I;16"):  # Pillow would cut off at 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             upright = ImageOps.exif_transpose(image).convert("RGB")
     except Exception:  # any error of Pillow on foreign bytes
         return None

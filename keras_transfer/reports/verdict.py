@@ -19,7 +19,9 @@ __all__ = ["Facts", "OtherOutput", "Worry", "class_verdict", "worries"]
 WIDE = 0.1
 """Width of an accuracy's interval from which a test split is small."""
 GAP = 0.1
-"""Accuracy on train less that on val from which a model has learnt the examples by heart."""
+"""Accuracy on train less that on val from which a model overfits."""
+MEANS = {"image": ", augmentation or dropout", "text": " or dropout"}
+"""What else helps against overfitting."""
 WEAK = 0.15
 """Recall below the accuracy from which a class is weak."""
 MISCALIBRATED = 0.05
@@ -94,9 +96,10 @@ def class_verdict(facts: Facts) -> list[str]:
             f"; always answering {quoted(baseline.get('class', '?'))} would be right on "
             f"{percent(baseline['accuracy'])}"
         )
+    unseen = "" if facts.data.copies.seen or facts.data.copies.torn else " it has never seen"
     first = (
-        f"The model is right on {percent(test['accuracy'])} of {test['n']:,} test {facts.unit}s it "
-        f"has never seen (95 % interval {interval(test['accuracy_interval'])}){against}."
+        f"The model is right on {percent(test['accuracy'])} of {test['n']:,} test {facts.unit}s"
+        f"{unseen} (95 % interval {interval(test['accuracy_interval'])}){against}."
     )
     return [first, _where_it_fails(found)]
 
@@ -121,9 +124,10 @@ def _weakest(found: Classes) -> tuple[int, Share]:
 
 def worries(facts: Facts) -> list[Worry]:
     """What to worry about, the most serious first."""
-    found = [*_other_worries(facts), *_data_worries(facts)]
+    found = [*_leaks(facts), *_other_worries(facts)]
     if facts.classes is not None:
-        found = [*_class_worries(facts, facts.classes), *found]
+        found += [*_class_worries(facts, facts.classes), *_stronger(facts)]
+    found += _data_worries(facts)
     found += _training_worries(facts)
     return found if facts.classes is None else [*found, *_class_hints(facts, facts.classes)]
 
@@ -181,23 +185,45 @@ def _listed(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 3:,} more classes" if len(names) > 3 else "")
 
 
-def _data_worries(facts: Facts) -> Iterator[Worry]:
+def _stronger(facts: Facts) -> Iterator[Worry]:
+    """Other models that are no worse."""
+    accuracy = facts.metrics["test"]["accuracy"]
+    for name, metrics in facts.metrics["baselines"].items():
+        other = metrics.get("accuracy")
+        if metrics != facts.baseline and other is not None and other >= accuracy:
+            yield Worry(
+                f"The baseline {name} is right on {percent(other)}: the model is no better.",
+                "Use the simpler model, or try another backbone (kt-recipe rank).",
+            )
+
+
+def _leaks(facts: Facts) -> Iterator[Worry]:
     copies, unit = facts.data.copies, facts.unit
-    if copies.leaks:
+    if copies.seen:
         yield Worry(
-            f"The same {unit} lies in several splits, {len(copies.leaks):,} times, so the test "
-            "metrics flatter the model.",
+            f"Test {unit}s that are also in train or val: {copies.seen:,}. The test metrics "
+            "flatter the model.",
+            "Keep one copy of each (they are listed in the data card); --strict refuses such data.",
+        )
+    elif copies.leaks:
+        yield Worry(
+            f"{unit.capitalize()}s that are in train and in val: {len(copies.leaks):,}. The val "
+            "metrics flatter the model, and choose too late an epoch.",
             "Keep one copy of each (they are listed in the data card); --strict refuses such data.",
         )
     if copies.torn:
         yield Worry(
-            f"A group lies in several splits, {len(copies.torn):,} times, so the test metrics may "
-            "flatter the model.",
+            f"Groups that lie in several splits: {len(copies.torn):,}. The metrics may flatter the "
+            "model.",
             "Keep all examples of a group in one split; --strict refuses such data.",
         )
+
+
+def _data_worries(facts: Facts) -> Iterator[Worry]:
+    copies, unit = facts.data.copies, facts.unit
     if copies.conflicts:
         yield Worry(
-            f"The same {unit} has two labels, {len(copies.conflicts):,} times.",
+            f"{unit.capitalize()}s with two labels: {len(copies.conflicts):,}.",
             "Correct the labels; they are listed in the data card.",
         )
     if copies.within.get("test"):
@@ -224,7 +250,7 @@ def _class_hints(facts: Facts, found: Classes) -> Iterator[Worry]:
     ]
     if weak:
         yield Worry(
-            f"{_listed(weak)}: found much less often than the average class.",
+            f"{_listed(weak)}: found much less often than the average {facts.unit}.",
             "Look at these mistakes, and collect more training examples like them.",
         )
     few = [name for name, share in zip(names, found.recalls, strict=True) if 0 < share.n < FEW]
@@ -258,9 +284,11 @@ def _training_worries(facts: Facts) -> Iterator[Worry]:
     if train is not None and val is not None and train - val > GAP:
         yield Worry(
             f"It is right on {percent(train)} of the train split but on {percent(val)} of the val "
-            "split: it has learnt examples by heart.",
-            "More training images, augmentation or dropout narrow that gap; kt-recipe curve says "
-            "what more images would bring.",
+            "split: it overfits.",
+            f"More training {facts.unit}s{MEANS.get(facts.unit, '')} narrow that gap; kt-recipe "
+            f"curve says what more {facts.unit}s would bring."
+            if trained.trained
+            else f"More training {facts.unit}s narrow that gap; kt-recipe curve says by how much.",
         )
     yield from _stage_worries(trained)
 
@@ -274,8 +302,11 @@ def _stage_worries(trained: Training) -> Iterator[Worry]:
             f"{trained.monitor}.",
             "Leave that stage out, or give it another rate or other layers to train.",
         )
+    # A rate that decays to nearly 0 makes the last epoch the best one in most cases.
+    rates = [row.get("learning_rate") for row in trained.rows[-2:]]
+    constant = None not in rates and rates[-1] == rates[0]
     several = trained.ends[-1] - (trained.ends[-2] if len(trained.ends) > 1 else 0) > 1
-    if trained.trained and trained.chosen == last and several:
+    if trained.trained and trained.chosen == last and several and constant:
         yield Worry(
             f"The last epoch was the best one by {trained.monitor}: it was still improving.",
             "Train longer, e.g. with twice the --epochs.",

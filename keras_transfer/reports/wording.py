@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from keras_transfer.evaluation.layout import metric_text, title
 from keras_transfer.evaluation.mistakes import Share
 
@@ -15,6 +17,7 @@ __all__ = [
     "metrics_table",
     "percent",
     "quoted",
+    "rounded_down",
     "share_text",
     "short",
     "table",
@@ -88,6 +91,13 @@ def interval(bounds: Sequence[float] | None, form: str = "") -> str:
         return " to ".join(format(bound, form) for bound in bounds)
     low, high = (100 * bound for bound in bounds)
     return f"{low:.1f} to {high:.1f} %"
+
+
+def rounded_down(threshold: float) -> str:
+    """A probability with enough digits to differ from 1, never above what it was."""
+    left = 1 - threshold
+    digits = 3 if left <= 0 else max(3, int(np.ceil(-np.log10(left))) + 1)
+    return f"{np.floor(threshold * 10**digits) / 10**digits:.{digits}f}"
 
 
 def share_text(share: Share) -> str:

@@ -36,7 +36,8 @@ def write_report(folder: str | Path, data: Any = None) -> Path:
     Raises:
         BadConfiguration: The folder holds no finished run, cannot be written to, or the extra
             ``report`` is not installed.
-        BadData: A file of the run is damaged.
+        BadData: A file of the run is damaged; or its examples cannot be read, and ``data`` names
+            them, or there is a report already.
     """
     check_installed()
     from keras_transfer.reports.page import render  # it imports Jinja and Matplotlib
@@ -46,7 +47,8 @@ def write_report(folder: str | Path, data: Any = None) -> Path:
         raise BadConfiguration(f"{folder} is a series of runs; name one of them: {listed}.")
     run = Run(folder)
     path = run.folder / FILE
-    page = render(run, data)
+    # A page with images, or one for images that were named, must not become one without.
+    page = render(run, data, complete=data is not None or path.exists())
     try:
         write_bytes(path, page.encode("utf-8", "backslashreplace"))
     except OSError as error:

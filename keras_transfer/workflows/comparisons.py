@@ -90,7 +90,9 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
             alone = type(recipe)(**recipe.settings() | {"objective": {name: objective}, **plain})
             known = samples.take(objective.known(labels_of(samples, name).values))
             metrics[f"single_task_{name}"] = _metrics(alone, folder / f"single_{name}", known)
-    if recipe.input.text_column and single_class(recipe.objectives):
+    # An adaptation has its model without adaptation in any case.
+    texts = recipe.input.text_column and single_class(recipe.objectives)
+    if texts and "none" not in recipe.baselines:
         metrics["tfidf_svm"] = _counted_words(samples, recipe.seed)
     return metrics
 

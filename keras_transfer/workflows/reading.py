@@ -17,7 +17,7 @@ from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import class_weights
 from keras_transfer.data.copies import report_copies
 from keras_transfer.data.samples import LABEL, Samples
-from keras_transfer.errors import BadData, CheckFailed, in_setting
+from keras_transfer.errors import BadData, BadWeights, CheckFailed, in_setting
 from keras_transfer.inputs.base import Input
 from keras_transfer.inputs.table import read_input
 from keras_transfer.inputs.text import Text
@@ -152,9 +152,23 @@ def brought(given: Input, name: str, weights: str, folder: Path | None = None) -
         return None
     given.bind(state, 0)
     if folder is not None:
+        _check_same(given, state, weights, folder)
         given.save(state, folder)
         logger.info("The vocabulary is that of the weights: %s tokens", f"{len(state):,}")
     return state
+
+
+def _check_same(given: Input, state: Any, weights: str, folder: Path) -> None:
+    """Refuse to resume a run whose weights have brought another vocabulary when it began."""
+    try:
+        began = given.load(folder)
+    except BadData:  # none yet, or one that was cut off: it is written again
+        return
+    if given.bind(began, 0).metadata != given.bind(state, 0).metadata:
+        raise BadWeights(
+            f"The vocabulary of the weights {weights} is another one than when the run in {folder} "
+            "began. Put those weights back, or start a new run without --resume."
+        )
 
 
 def _split_seed(data: Data, seed: int) -> int:

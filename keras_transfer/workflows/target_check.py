@@ -31,7 +31,9 @@ def check_target(method: Adaptation, source: Any) -> None:
         )
     if not glob.has_magic(method.target_data):
         sources.check_there(method.target_data)
-    if isinstance(source, str) and os.path.realpath(source) == os.path.realpath(method.target_data):
+    if isinstance(source, str | os.PathLike) and os.path.realpath(source) == os.path.realpath(
+        method.target_data
+    ):
         raise BadConfiguration(
             f"The target is {method.target_data}, and so is the source. Name examples of another "
             "domain: --target-data DIR."

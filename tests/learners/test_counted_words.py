@@ -31,8 +31,9 @@ def test_order_tells_texts_of_the_same_words_apart():
 
 def test_ideographs_are_words():
     texts = ["好电影", "很好看", "真好", "坏电影", "很坏", "真坏"]
-    found = tfidf_svm(texts, np.repeat([1, 0], 3), np.ones(6), ["好", "坏"], seed=0)
-    assert found.tolist() == [1, 0]
+    others = ["好", "坏", "iphone好5分钟", "5分钟坏iphone"]
+    found = tfidf_svm(texts, np.repeat([1, 0], 3), np.ones(6), others, seed=0)
+    assert found.tolist() == [1, 0, 1, 0]
 
 
 def test_a_weight_is_a_number_of_copies():

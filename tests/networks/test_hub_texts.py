@@ -1,6 +1,7 @@
 """Networks of KerasHub for texts: flat they answer as KerasHub's own, and presets are read."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -188,11 +189,33 @@ def test_a_preset_says_whether_its_words_are_lower_case(tmp_path, lowercase):
         ({"do_lower_case": None}, "does not say whether its words are lower case"),
         ({"strip_accents": False}, "accents, ideographs"),
         ({"tokenize_chinese_chars": False}, "accents, ideographs"),
+        ({"tokenizer_class": "BertJapaneseTokenizer"}, "accents, ideographs"),
+        ({"word_tokenizer_type": "mecab"}, "accents, ideographs"),
+        ({"subword_tokenizer_type": "character"}, "accents, ideographs"),
+        ({"do_basic_tokenize": False}, "accents, ideographs"),
     ],
 )
 def test_tokens_that_are_made_otherwise_are_refused(tmp_path, said, message):
     write_hugging_face(tmp_path / "bert", **said)
     with pytest.raises(BadWeights, match=message):
+        tokenizer_of(tmp_path / "bert")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "message"),
+    [
+        ({"normalizer": "lower"}, "tokenizer.json is damaged: its normalizer is 'lower'"),
+        ({"class_name": "BertTokenizer", "config": [1]}, "its config is"),
+        (
+            {"class_name": "BertTokenizer", "config": {"lowercase": False, "strip_accents": True}},
+            "accents, ideographs",
+        ),
+    ],
+)
+def test_a_damaged_or_other_tokenizer_is_refused(tmp_path, tokenizer, message):
+    write_hugging_face(tmp_path / "bert")
+    (tmp_path / "bert/tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(BadWeights, match=re.escape(message)):
         tokenizer_of(tmp_path / "bert")
 
 
@@ -230,10 +253,17 @@ def test_a_preset_that_does_not_fit_is_refused(tiny_bert, tmp_path, damage):
         verify_weights(f"preset:{folder}", tiny_bert)
 
 
-def test_more_tokens_than_embeddings_are_refused(tiny_bert):
-    config = {**TINY["bert"][0], "vocabulary_size": 20}
-    with pytest.raises(BadWeights, match="25 tokens, and its network embeddings for 20"):
+@pytest.mark.parametrize("rows", [20, 25 + 129])
+def test_embeddings_of_another_vocabulary_are_refused(tiny_bert, rows):
+    config = {**TINY["bert"][0], "vocabulary_size": rows}
+    with pytest.raises(BadWeights, match=f"25 tokens, and its network embeddings for {rows}"):
         build_text_backbone(tiny_bert, vocabulary_size=25, length=8, config=config)
+
+
+def test_some_embeddings_may_belong_to_no_token(tiny_bert):
+    config = {**TINY["bert"][0], "vocabulary_size": 32}
+    backbone = build_text_backbone(tiny_bert, vocabulary_size=25, length=8, config=config)
+    assert backbone.get_layer("embeddings_token").input_dim == 32
 
 
 def test_texts_are_no_longer_than_the_positions_of_the_preset(tiny_bert, tmp_path):

@@ -18,7 +18,7 @@ from processes import paint
 from stops import Stop
 from tiny import RECIPE
 
-from keras_transfer import BadConfiguration, Run
+from keras_transfer import BadConfiguration, BadData, Run
 from keras_transfer.reports.page import render
 from keras_transfer.reports.writing import after_run, write_report
 
@@ -97,9 +97,6 @@ def test_images_that_moved_are_found_by_name_and_content(copy, tmp_path):
     fewer = page_of(run, str(tmp_path / "moved/deeper"))
     assert "images are not shown" in fewer.said
     assert len(fewer.references) < len(before.references)
-    gone = page_of(run, str(tmp_path / "nowhere"))
-    assert "No images are shown. " in gone.said
-    assert "nowhere does not exist" in gone.said
 
 
 def test_an_image_that_changed_is_not_shown(copy, tmp_path):
@@ -147,7 +144,7 @@ def test_the_first_worry(copy, interval, said):
         metrics["test"]["accuracy_interval"] = interval
 
     page = page_of(rewritten(copy(), "metrics.json", change))
-    first = page.said.partition("Worry first:")[2].partition("What to do next")[0]
+    first = page.said.partition("Main concern:")[2].partition("What to do next")[0]
     assert said in first
 
 
@@ -182,9 +179,53 @@ def test_leaks_and_copies_are_named(copy):
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     page = page_of(rewritten(run, "metrics.json", lambda metrics: None))
-    assert "The same image lies in several splits, 1 times" in page.said
+    assert "Main concern: Test images that are also in train or val: 1." in page.said
+    assert "has never seen" not in page.said
     assert "Exact copies within the test split: 1. " in page.said
     assert "train 0, val 0, test 1" in page.said
+
+
+def test_a_copy_in_train_and_val_says_nothing_of_test(copy):
+    run = copy()
+    path = run.folder / "split.csv"
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    train, val = (next(row for row in rows if row[2] == split) for split in ("train", "val"))
+    val[4] = train[4]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    page = page_of(rewritten(run, "metrics.json", lambda metrics: None))
+    assert "Images that are in train and in val: 1. The val metrics flatter" in page.said
+    assert "has never seen" in page.said
+
+
+def test_a_baseline_that_is_as_good_is_named(copy):
+    def change(metrics):
+        metrics["baselines"]["tfidf_svm"] = {"accuracy": metrics["test"]["accuracy"]}
+
+    page = page_of(rewritten(copy(), "metrics.json", change))
+    assert "The baseline tfidf_svm is right on" in page.said
+
+
+def test_an_epoch_is_not_called_too_early_where_the_rate_decays(copy):
+    for rate, said in (("0.001", True), ("0.0001", False)):
+        run = copy()
+        rows = ["stage,epoch,loss,val_loss,learning_rate", "head,1,0.5,0.9,0.001"]
+        rows += [f"head,2,0.4,0.3,{rate}"]
+        (run.folder / "history.csv").write_text("\n".join(rows) + "\n")
+        page = page_of(rewritten(run, "metrics.json", lambda metrics: None))
+        assert ("still improving" in page.said) is said
+
+
+def test_a_page_with_images_stays_where_they_cannot_be_read(copy, tmp_path):
+    run = copy()
+    before = write_report(run.folder).read_bytes()
+    with pytest.raises(BadData, match="nowhere"):
+        write_report(run.folder, str(tmp_path / "nowhere"))
+    assert (run.folder / "report.html").read_bytes() == before
+    (run.folder / "report.html").unlink()
+    with pytest.raises(BadData, match="nowhere"):
+        write_report(run.folder, str(tmp_path / "nowhere"))
 
 
 @pytest.fixture
@@ -212,6 +253,9 @@ def test_hostile_names(asked, tmp_path):
     assert "Most confused pairs" in page.said
     assert sum(one.startswith("data:") for one in page.references) > 48  # from memory
     # The arrays are gone now.
+    with pytest.raises(BadData, match="were arrays"):
+        write_report(run.folder)
+    (run.folder / "report.html").unlink()
     assert "No images are shown. The examples of the run" in page_of(run).said
 
 

@@ -39,6 +39,13 @@ def test_a_thumbnail_is_small_and_has_no_metadata():
     assert right > 245
 
 
+def test_sixteen_bits_are_scaled():
+    grey = np.repeat(np.array([[0, 0x80FF]], "uint16"), [32, 32], axis=1).repeat(64, axis=0)
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "PNG")
+    assert image_facts(file.getvalue()).brightness == pytest.approx(0x80 / 2, abs=1)
+
+
 def test_turned_images_are_upright():
     """Orientation 6: the camera was turned, and what is left in the file is on top."""
     raw = jpeg(80, 40, orientation=6)

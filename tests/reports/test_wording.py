@@ -1,6 +1,14 @@
 import pytest
 
-from keras_transfer.reports.wording import interval, metrics_table, percent, short, table, visible
+from keras_transfer.reports.wording import (
+    interval,
+    metrics_table,
+    percent,
+    rounded_down,
+    short,
+    table,
+    visible,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +55,13 @@ def test_metrics_with_intervals_and_baselines():
 def test_long_tables_are_cut():
     found = table(["n"], [[number] for number in range(310)])
     assert (len(found.rows), found.left_out) == (300, 10)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "shown"),
+    [(1.0, "1.000"), (0.5006, "0.500"), (0.99995, "0.999950"), (0.999849, "0.99984")],
+)
+def test_a_threshold_accepts_what_it_did(threshold, shown):
+    found = rounded_down(threshold)
+    assert found == shown
+    assert float(found) <= threshold

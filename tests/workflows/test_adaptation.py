@@ -1,6 +1,7 @@
 """Runs that adapt to a target domain, on small images of two colours."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import keras
@@ -190,13 +191,15 @@ def test_some_labels_of_the_target_are_used(home):
         ({"target_data": None}, BadConfiguration, "none is given"),
         ({"target_data": "targets"}, BadData, "Did you mean target"),
         ({"target_data": "other"}, BadData, r"lacks.*both are: red"),
-        ({"target_data": "images"}, BadData, "has 0 examples of its own"),
+        ({"target_data": "images"}, BadConfiguration, "so is the source"),
+        ({"target_data": "copies"}, BadData, "has 0 examples of its own"),
         ({"target_data": "unlabelled", "target_labels": 1}, BadData, "has no labels"),
     ],
 )
 def test_a_target_that_cannot_be_used(home, method, error, message):
     if not (home / "other").exists():
         paint(home / "other", red=2, green=2)
+        shutil.copytree(home / "images", home / "copies")
     out = home / f"refused{sorted(method.items())}"
     with pytest.raises(error, match=message):
         ADAPTED.run(out=out, method=method, batch_size=8, name="adapted")

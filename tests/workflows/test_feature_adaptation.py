@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -264,7 +265,8 @@ def test_labels_of_all_target_examples_are_refused(source, target, tmp_path):
 
 
 def test_nothing_is_left_of_the_source_itself(source, tmp_path):
-    recipe = RECIPE.changed(method=TCA(target_data=str(source)))
+    shutil.copytree(source, tmp_path / "copies")
+    recipe = RECIPE.changed(method=TCA(target_data=str(tmp_path / "copies")))
     with pytest.raises(BadData, match="has 0 examples of its own"):
         recipe.run(str(source), out=tmp_path / "run", name="features")
 

@@ -1,6 +1,7 @@
 """Runs on networks of KerasHub for texts, from a preset to exports."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -117,6 +118,18 @@ def test_a_killed_run_is_finished_as_if_it_had_not_been(killed, table, preset):
     again = recipe(table, preset()).run(out=last.folder / "run", name="tiny", resume=True)
 
     assert {name: (again.folder / name).read_bytes() for name in RESULTS} == whole
+
+
+def test_a_run_goes_on_with_the_vocabulary_that_it_began_with(killed, table, preset, tmp_path):
+    """Whatever is in the folder of the preset by then."""
+    _, found = killed
+    first = next(one for one in found if one.operation == "open run/.history.part.csv")
+    folder = tmp_path / "run"
+    shutil.copytree(first.folder / "run", folder)
+    *words, before, last = (folder / "vocabulary.txt").read_text().splitlines()
+    (folder / "vocabulary.txt").write_text("\n".join([*words, last, before, ""]))
+    with pytest.raises(BadWeights, match="another one than when the run"):
+        recipe(table, preset()).run(out=folder, name="tiny", resume=True)
 
 
 FORMS = [
