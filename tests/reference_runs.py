@@ -96,7 +96,7 @@ def record(code, folder, before=None):
             continue
         place.mkdir(parents=True, exist_ok=True)
         if before is not None:
-            choices = Path("cache", "features", "engines-2.json")
+            choices = Path("cache", "features", "engines-3.json")
             (place / choices).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(before / name / choices, place / choices)
         words = [*words, "--out", "run"]

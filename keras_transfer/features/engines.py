@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,9 +20,11 @@ __all__ = [
     "ENGINES",
     "Batch",
     "Engine",
+    "Pairs",
     "as_tensors",
     "available",
     "build_engine",
+    "computes_bfloat16",
     "in_precision",
     "openvino_engine",
     "openvino_network",
@@ -30,6 +32,9 @@ __all__ = [
 
 Batch = np.ndarray | tuple[np.ndarray, ...]
 """Inputs of a network: one array, or one for each input."""
+
+Pairs = Sequence[tuple[str, str]]
+"""(engine, precision) pairs."""
 
 Engine = Callable[[Iterable[Batch]], Iterator[np.ndarray]]
 """Maps batches, e.g. of (batch, size, size, 3) float32 pixels, to float32 features, in order."""
@@ -75,7 +80,7 @@ def available(asked: str = "auto", inputs: int = 1) -> list[tuple[str, str]]:
         return [*pairs, ("keras", "float32")]
     if _gpus():
         return [("keras", "float16"), ("keras", "float32")]
-    halves = [("graph", "bfloat16"), ("keras", "bfloat16")] if _computes_bfloat16() else []
+    halves = [("graph", "bfloat16"), ("keras", "bfloat16")] if computes_bfloat16() else []
     return [*halves, ("graph", "float32"), ("keras", "float32")]
 
 
@@ -83,7 +88,7 @@ def _gpus() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def _computes_bfloat16() -> bool:
+def computes_bfloat16() -> bool:
     """Whether the CPU has bfloat16 instructions; without them it is slower than float32."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:

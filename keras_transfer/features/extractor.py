@@ -10,25 +10,27 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.batches import Augmenter, Loading, plain_batches
+from keras_transfer.data.batches import Loading, plain_batches
 from keras_transfer.data.memory import fits
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.batches import given, streamed
 from keras_transfer.features.checked import finite, shown
-from keras_transfer.features.engines import Batch, available
+from keras_transfer.features.engines import Batch, Pairs, available
 from keras_transfer.features.eviction import make_room
-from keras_transfer.features.selection import EXACT, SAMPLE, EngineChoice, EngineSelector, Pairs
+from keras_transfer.features.memory import Memory
+from keras_transfer.features.selection import EngineChoice, EngineSelector, Trial, reference
 from keras_transfer.features.store import FOLDER, Space, Table, open_space
+from keras_transfer.features.trials import PROBED, SAMPLE, balanced, spread
+from keras_transfer.features.views import CLEAN, View
 from keras_transfer.networks.cutting import Cut, fingerprint
 
-__all__ = ["CLEAN", "EngineConfig", "FeatureExtractor", "View"]
+__all__ = ["EngineConfig", "FeatureExtractor"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -37,33 +39,6 @@ Computation = Callable[[np.ndarray], Iterator[np.ndarray]]
 
 BATCH = 32
 """Images that go through a step from one boundary to the next together."""
-
-
-@dataclass(frozen=True)
-class View:
-    """How examples are seen: clean, or augmented in a way drawn for each.
-
-    Attributes:
-        metadata: What it depends on, JSON-ready; part of the key of its features.
-        number: Tells the views of one augmentation apart.
-        seed: Seed of the augmentation.
-        augment: Maps the inputs of a batch and (batch, 2) seeds to inputs; None: clean.
-    """
-
-    metadata: Any = "clean"
-    number: int = 0
-    seed: int = 0
-    augment: Augmenter | None = None
-
-    def seeds(self, digests: np.ndarray) -> np.ndarray:
-        """(n, 2) int32: by the content of an image, whatever table it stands in."""
-        # Seeds are int32: one bit less than the words of SeedSequence.
-        own = np.random.SeedSequence([self.seed, self.number]).generate_state(1)[0] >> 1
-        seeds = [(own, crc32(digest.encode()) >> 1) for digest in digests]
-        return np.array(seeds, "int32").reshape(-1, 2)
-
-
-CLEAN = View()
 
 
 @dataclass(frozen=True)
@@ -114,49 +89,69 @@ class FeatureExtractor:
             "network": fingerprint(cut.frozen),
         }
         self.held: dict[tuple[Any, ...], Table] = {}
+        self.known: dict[tuple[str, ...], np.ndarray] = {}
         self.counts = {"computed": 0, "cached": 0, "seconds": 0.0}
         self.shape = cut.frozen.output_shape[1:]
-        few = samples.take(np.unique(np.linspace(0, len(samples) - 1, SAMPLE).astype(int)))
-
-        def chooser(
-            network: keras.Model, sample: Callable[[], Batch], which: str, candidates: Pairs
-        ) -> EngineSelector:
-            return EngineSelector(
-                network,
-                sample,
-                candidates=candidates,
-                tolerance=means.tolerance,
-                memory=means.cache / FOLDER / "engines-2.json",
-                network=which,
-            )
-
+        self.few, self.more = spread(samples, SAMPLE), balanced(samples, PROBED)
         network = self.metadata["network"]
         pairs = available(means.engine, len(cut.inputs))
-        self.whole = chooser(cut.frozen, lambda: self._inputs(few), network, pairs)
-        further = earlier.cut.further() if earlier else None
+        self.whole = self._selector(cut.frozen, self._trial, network, pairs)
         self.step: tuple[FeatureExtractor, EngineSelector] | None = None
+        further = earlier.cut.further() if earlier else None
         if earlier and further:
-            which, same = earlier.metadata["network"], earlier.choice
-            step = chooser(
-                further.frozen,
-                lambda: earlier.features(few),
-                f"{which} to {network}",
-                [(same.engine, same.precision)],
-            )
-            with suppress(CheckFailed):  # then the whole prefix runs
-                if same.error + step.choice.error <= max(means.tolerance, EXACT):
-                    self.step = earlier, step
+            self._go_on(earlier, further.frozen)
+
+    def _selector(
+        self, network: keras.Model, trial: Callable[[Samples], Trial], which: str, pairs: Pairs
+    ) -> EngineSelector:
+        memory = Memory(self.means.cache / FOLDER / "engines-3.json", "engines are measured again")
+        return EngineSelector(
+            network,
+            lambda: trial(self.few),
+            lambda: trial(self.more),
+            candidates=pairs,
+            tolerance=self.means.tolerance,
+            memory=memory,
+            network=which,
+        )
+
+    def _go_on(self, earlier: FeatureExtractor, network: keras.Model) -> None:
+        """Compute the features from those of a boundary nearer to the pixels, if exact enough."""
+        which, same = earlier.metadata["network"], earlier.choice
+
+        def trial(samples: Samples) -> Trial:
+            # Errors of both steps: they do not simply add up.
+            exact = reference(network, earlier.exact(samples))
+            return Trial(earlier.features(samples), exact, samples.labels)
+
+        pairs = [(same.engine, same.precision)]
+        step = self._selector(network, trial, f"{which} to {self.metadata['network']}", pairs)
+        with suppress(CheckFailed):  # then the whole prefix runs
+            if step.choice:
+                self.step = earlier, step
+
+    def _trial(self, samples: Samples) -> Trial:
+        return Trial(self._inputs(samples), self.exact(samples), samples.labels)
+
+    def exact(self, samples: Samples) -> np.ndarray:
+        """(n, ...) float32 features of a few images by Keras in float32."""
+        key = tuple(samples.digests)
+        if key in self.known:
+            return self.known[key]
+        features = reference(self.cut.frozen, self._inputs(samples))
+        if len(samples) <= SAMPLE:  # others are asked for once
+            self.known[key] = features
+        return features
 
     @property
     def choice(self) -> EngineChoice:
-        """How the features are computed; over two steps errors add up."""
+        """How the features are computed."""
         if self.step is None:
             return self.whole.choice
         first, second = self.step[0].choice, self.step[1].choice
         return replace(
             second,
             precision=min(first.precision, second.precision),  # "bfloat16" < "float32"
-            error=first.error + second.error,
         )
 
     @property

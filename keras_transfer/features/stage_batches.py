@@ -22,8 +22,9 @@ from keras_transfer.data.memory import held
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.batches import evaluation_features, training_features
-from keras_transfer.features.extractor import FeatureExtractor, View
+from keras_transfer.features.extractor import FeatureExtractor
 from keras_transfer.features.store import Table
+from keras_transfer.features.views import View
 
 __all__ = ["Split", "StageBatches", "from_examples", "from_features"]
 

@@ -20,23 +20,20 @@ logger = logging.getLogger("keras_transfer")
 
 
 @contextmanager
-def session(
-    *, seed: int, precision: str = "float32", deterministic: bool = False
-) -> Iterator[None]:
-    """Set the global seed and Keras's dtype policy; the policy is restored afterwards.
+def session(*, seed: int, deterministic: bool = False) -> Iterator[None]:
+    """Set the global seed, and float32 as Keras's dtype policy, which is restored afterwards.
 
     Args:
         seed: Seed of Keras's, NumPy's and Python's global generators.
-        precision: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: Make TensorFlow choose repeatable GPU kernels, at some cost in speed.
             It stays so for the rest of the process: TensorFlow cannot turn it off.
     """
-    # The policy belongs to the process: a later session, or a notebook, must not inherit it.
+    # A notebook may have set another one. Training steps have a precision of their own.
     before = keras.config.dtype_policy()
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy(precision)
+    keras.config.set_dtype_policy("float32")
     try:
         yield
     finally:

@@ -24,12 +24,13 @@ from keras_transfer.training.callbacks import (
     StopOnNaN,
     callback_state,
 )
+from keras_transfer.training.compiling import compile_stage
 from keras_transfer.training.ema import SwapEMAWeights
 from keras_transfer.training.lr_finder import Sweep
 from keras_transfer.training.monitors import better, mode
 from keras_transfer.training.optimizer_state import load_optimizer_state, save_optimizer_state
-from keras_transfer.training.penalties import PenaltyFreeValidation
-from keras_transfer.training.replicas import loss_scaling, synchronized_batch_norm
+from keras_transfer.training.precision import computing_in
+from keras_transfer.training.replicas import synchronized_batch_norm
 from keras_transfer.training.reports import report
 from keras_transfer.training.resume import (
     holds_variables,
@@ -40,7 +41,7 @@ from keras_transfer.training.resume import (
 )
 from keras_transfer.training.soups import TopKCheckpoints, clear_epochs, greedy_soup
 from keras_transfer.training.sweeping import sweep
-from keras_transfer.training.terms import Term, compile_arguments
+from keras_transfer.training.terms import Term
 
 __all__ = ["StagePlan", "Trainer", "write_history"]
 
@@ -59,6 +60,8 @@ class StagePlan(NamedTuple):
         soup: Maximum number of best epochs in a soup; None: no soup.
         carry: The optimizer starts from the optimizer state of the previous stage.
         keep_optimizer_state: The next stage has ``carry``.
+        precision: Of training steps: "float32", "mixed_bfloat16" or "mixed_float16". What is saved
+            computes in float32.
     """
 
     name: str
@@ -69,6 +72,7 @@ class StagePlan(NamedTuple):
     soup: int | None = None
     carry: bool = False
     keep_optimizer_state: bool = False
+    precision: str = "float32"
 
 
 class Trainer:
@@ -94,6 +98,7 @@ class Trainer:
         self.optimizer_state, self.epochs = folder / "slots.npz", folder / "epochs"
         done = read_progress(self.state) or {"stage": 0, "epoch": 0, "ended": False}
         start: dict[str, Any] = {"rows": [], "best": None, "memory": {}, "parameters": {}}
+        start["precision"] = {}
         self.done = start | done
 
     def stage(
@@ -125,25 +130,31 @@ class Trainer:
             write_history(self.folder / "history.csv", self.done["rows"])
             report(self.done["rows"])
         part = batches.model or self.model
-        fitted = self._compile(part, optimizer)
+        fitted = compile_stage(part, self.terms, optimizer, plan.precision)
         self._restore(fitted, plan.carry)
         try:
             if start is not None and self.done["epoch"] == 0:
                 start()
-            if not self.done["ended"]:
-                self._fit(fitted, batches, plan, self._callbacks(part, plan))
-            # With moving averages, the averages are the result; Keras assigns them after fit.
-            fitted.optimizer.finalize_variable_values(fitted.trainable_variables)
-            if plan.keep_optimizer_state:
-                save_optimizer_state(self.optimizer_state, fitted.optimizer, self.model.variables)
-            else:
-                self.optimizer_state.unlink(missing_ok=True)
-            if plan.soup is not None:
-                self._greedy_soup(fitted, part, batches.val)
+            with computing_in(part, plan.precision):
+                self._train(fitted, part, batches, plan)
         except BaseException:  # save the state, whatever stops the training
             self._keep_best(part)
             raise
         self._close(index, part)
+
+    def _train(
+        self, fitted: keras.Model, part: keras.Model, batches: StageBatches, plan: StagePlan
+    ) -> None:
+        if not self.done["ended"]:
+            self._fit(fitted, batches, plan, self._callbacks(part, plan))
+        # With moving averages, the averages are the result; Keras assigns them after fit.
+        fitted.optimizer.finalize_variable_values(fitted.trainable_variables)
+        if plan.keep_optimizer_state:
+            save_optimizer_state(self.optimizer_state, fitted.optimizer, self.model.variables)
+        else:
+            self.optimizer_state.unlink(missing_ok=True)
+        if plan.soup is not None:
+            self._greedy_soup(fitted, part, batches.val)
 
     def passed(self, index: int) -> bool:
         """Whether the stage was finished when the run was resumed."""
@@ -158,7 +169,12 @@ class Trainer:
             restore_variables(self.folder / "best_all.npz", self.model)
 
     def sweep(
-        self, batches: StageBatches, optimizer: keras.optimizers.Optimizer, *, accumulate: int = 1
+        self,
+        batches: StageBatches,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        accumulate: int = 1,
+        precision: str = "float32",
     ) -> Sweep:
         """Run a learning rate range test at the start of the first stage; weights are restored.
 
@@ -166,9 +182,12 @@ class Trainer:
             batches: As for ``stage``.
             optimizer: New, with a constant rate.
             accumulate: Batches per update of that optimizer.
+            precision: Of training steps.
         """
-        fitted = self._compile(batches.model or self.model, optimizer)
-        return sweep(fitted, batches.train(0), accumulate=accumulate)
+        part = batches.model or self.model
+        fitted = compile_stage(part, self.terms, optimizer, precision)
+        with computing_in(fitted, precision):
+            return sweep(fitted, batches.train(0), accumulate=accumulate)
 
     def _restore(self, fitted: keras.Model, carry: bool) -> None:
         """Restore the state of an interrupted run or, with ``carry``, of the previous stage."""
@@ -189,24 +208,6 @@ class Trainer:
                 self.optimizer_state, fitted.optimizer, self.model.variables
             )
             logger.info("The optimizer starts with the state of %s variables", count)
-
-    def _compile(self, part: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras.Model:
-        # Keras wants a target for each output.
-        known = {term.output for term in self.terms}
-        outputs = {name: output for name, output in part.output.items() if name in known}
-        fitted = PenaltyFreeValidation(part.input, outputs)
-        several = tf.distribute.get_strategy().num_replicas_in_sync > 1
-        if several and fitted.dtype_policy.name == "mixed_float16":
-            optimizer = loss_scaling(optimizer)
-        fitted.compile(
-            optimizer,
-            # XLA compiles for long, and its convolutions are slower than oneDNN's on a CPU.
-            jit_compile="auto" if tf.config.list_logical_devices("GPU") else False,
-            **compile_arguments(self.terms),
-        )
-        # Built now: variables that do not exist yet cannot be restored.
-        fitted.optimizer.build(fitted.trainable_variables)
-        return fitted
 
     def _callbacks(self, part: keras.Model, plan: StagePlan) -> list[keras.callbacks.Callback]:
         """The callbacks with state over epochs, BestCheckpoint first."""

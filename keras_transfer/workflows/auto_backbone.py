@@ -112,7 +112,7 @@ def _measured(recipe: Any, backbone: Backbone, sample: Sample) -> Measured:
     from keras_transfer.training.distributed import session
     from keras_transfer.workflows.ranking import measure
 
-    with session(seed=recipe.seed, precision=recipe.runtime.precision):
+    with session(seed=recipe.seed):
         found = measure(backbone, sample)
     accuracy = (found.probe.decided == sample.train.labels).mean()
     text = "%s: %.4f by a linear probe, %.0f images/s (%.0f s)"

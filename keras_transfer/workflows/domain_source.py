@@ -200,7 +200,7 @@ def from_data(recipe: Any, folder: Path) -> Source:
 
     backbone = recipe.backbone
     samples, sample = drawn(recipe, folder, recipe.data.source)
-    with session(seed=recipe.seed, precision=recipe.runtime.precision):
+    with session(seed=recipe.seed):
         network = build(backbone, sample.given, (), backbone.weights, None)
         extractor = feature_extractor(network, backbone, sample)
         features = _features(extractor, sample.train)

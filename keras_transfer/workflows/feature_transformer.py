@@ -57,7 +57,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         variant: Mapping[str, Any] | None = None,
         preprocessing: str | None = None,
         engine: str = "auto",
-        engine_error: float = 0.01,
+        engine_error: float = 0.05,
         cache: bool = True,
     ):
         self.backbone = backbone

@@ -171,8 +171,7 @@ class FineTune(Recipe):
         reports = runner.reports()
         clock["features"] = sum(report["seconds"] for report in reports.values())
         data = runs.fingerprint(folder / "split.csv")
-        parameters = runner.parameters
-        return {"seconds": clock, "features": reports, "parameters": parameters, "data": data}
+        return {"seconds": clock, "features": reports, **runner.done, "data": data}
 
     def find_rate(self, folder: Path) -> dict[str, Any]:
         """Find a learning rate by a sweep at the start of the first stage.
@@ -210,13 +209,12 @@ class FineTune(Recipe):
 
     @contextmanager
     def _session(self) -> Iterator[tuple[tf.distribute.Strategy, int]]:
-        """Set seed, precision and devices; returns the strategy and its number of replicas."""
+        """Set seed and devices; returns the strategy and its number of replicas."""
         quiet.import_tensorflow()
         from keras_transfer.training.distributed import session, strategy
 
         runtime, seed = self.runtime, seeds.stream(self.seed, "weights")
-        deterministic = runtime.deterministic
-        with session(seed=seed, precision=runtime.precision, deterministic=deterministic):
+        with session(seed=seed, deterministic=runtime.deterministic):
             devices = strategy(runtime.strategy, self.batches.batch_size)
             replicas = devices.num_replicas_in_sync
             yield devices, replicas
@@ -301,6 +299,7 @@ class FineTune(Recipe):
             monitor=self.chosen_by,
             seed=self.seed,
             view_seed=seeds.stream(self.seed, "augment"),
+            precision=self.runtime.precision,
         )
         stages = [*resolved(self, solvable(network, len(train)))]
         return self._make_runner(setup, stages, folder)

@@ -67,7 +67,7 @@ def frozen_features(
 
     pooling = pooling or recipe.head.pooling
     seed = seeds.stream(recipe.seed, "weights")
-    with session(seed=seed, precision=recipe.runtime.precision):
+    with session(seed=seed):
         learnt = brought(recipe.input, recipe.backbone.name, weights)
         # As in a run: errors of the network show before a long scan of the data.
         learns = recipe.input.learns and learnt is None

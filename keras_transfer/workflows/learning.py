@@ -25,8 +25,9 @@ from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.evaluation.inference import predict
 from keras_transfer.evaluation.metrics import classification_metrics
-from keras_transfer.features.extractor import CLEAN, FeatureExtractor, View
+from keras_transfer.features.extractor import FeatureExtractor
 from keras_transfer.features.stage_batches import StageBatches
+from keras_transfer.features.views import CLEAN, View
 from keras_transfer.learners.examples import Examples
 from keras_transfer.learners.fitting import Fitted, fit_learner
 from keras_transfer.learners.heads import MixtureHead

@@ -13,7 +13,8 @@ import numpy as np
 
 from keras_transfer.config.groups import Backbone
 from keras_transfer.data.samples import Samples
-from keras_transfer.features.extractor import CLEAN, FeatureExtractor, View
+from keras_transfer.features.extractor import FeatureExtractor
+from keras_transfer.features.views import CLEAN, View
 from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.workflows.candidates import label
 from keras_transfer.workflows.extractors import all_rows

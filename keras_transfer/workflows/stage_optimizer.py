@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import keras
 
 from keras_transfer.config.stages import Stage
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.networks.network import Network
 from keras_transfer.training.layer_rates import layer_factors
 from keras_transfer.training.optimizers import build_optimizer
 from keras_transfer.training.trainer import StagePlan
 
-__all__ = ["stage_optimizer", "stage_plan"]
+__all__ = ["check_updates", "stage_optimizer", "stage_plan"]
 
 
 def stage_optimizer(stage: Stage, network: Network, steps: int) -> keras.optimizers.Optimizer:
@@ -65,3 +66,23 @@ def stage_plan(stages: Sequence[Stage], index: int, steps: int) -> StagePlan:
         # Only if it is used: Adam's moments are twice the size of the weights.
         keep_optimizer_state=any(following.carry for following in later),
     )
+
+
+def check_updates(stages: Sequence[Stage], steps: int) -> None:
+    """Refuse a stage that would end before its first update.
+
+    Args:
+        stages: Their settings.
+        steps: Batches per epoch.
+
+    Raises:
+        BadConfiguration: It says which.
+    """
+    for number, stage in enumerate(stages):
+        batches, accumulate = steps * stage.epochs, stage.optimizer.accumulate
+        if accumulate > batches:
+            raise BadConfiguration(
+                f"stages.{number}.accumulate = {accumulate}: the stage {stage.name!r} has "
+                f"{batches} batches in all, so it would make no update. Accumulate fewer, or use "
+                "more epochs or a smaller batch_size."
+            )

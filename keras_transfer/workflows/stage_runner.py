@@ -20,9 +20,9 @@ from keras_transfer import seeds
 from keras_transfer.config.stages import Optimizer, Stage
 from keras_transfer.data.batches import Loading
 from keras_transfer.data.samples import Samples
-from keras_transfer.errors import BadConfiguration
-from keras_transfer.features.extractor import CLEAN, EngineConfig, FeatureExtractor, View
+from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
 from keras_transfer.features.stage_batches import StageBatches, from_examples, from_features
+from keras_transfer.features.views import CLEAN, View
 from keras_transfer.inputs.images.preview import first_batch, write_preview
 from keras_transfer.networks.cutting import Cut
 from keras_transfer.networks.freezing import parameter_counts
@@ -34,7 +34,8 @@ from keras_transfer.training.trainer import Trainer
 from keras_transfer.workflows.extractors import StageExtractors
 from keras_transfer.workflows.scoring import Scorer
 from keras_transfer.workflows.solving import solve_head
-from keras_transfer.workflows.stage_optimizer import stage_optimizer, stage_plan
+from keras_transfer.workflows.stage_optimizer import check_updates, stage_optimizer, stage_plan
+from keras_transfer.workflows.stage_precision import stage_precision
 from keras_transfer.workflows.stage_views import stored_views
 from keras_transfer.workflows.targets import Targets
 
@@ -68,6 +69,7 @@ class Setup:
         monitor: Metric that chooses the best epoch.
         seed: The recipe's.
         view_seed: Seed of augmented views whose features are kept.
+        precision: Of training steps: "auto", "float32", "mixed_bfloat16" or "mixed_float16".
     """
 
     network: Network
@@ -80,6 +82,7 @@ class Setup:
     monitor: str
     seed: int
     view_seed: int
+    precision: str = "float32"
 
     @cached_property
     def train(self) -> Samples:
@@ -117,7 +120,7 @@ class StageRunner:
         # A copy of all kernels, so only where a stage needs it, and before anything trains.
         pulled = any(stage.tuning.l2_sp for stage in stages)
         self.origin = origin(self.network) if pulled else {}
-        _check_updates(self.stages, setup.steps)
+        check_updates(self.stages, setup.steps)
 
     @cached_property
     def extractors(self) -> StageExtractors:
@@ -179,9 +182,9 @@ class StageRunner:
         return self.extractors.reports([stage.name for stage in self.stages])
 
     @property
-    def parameters(self) -> dict[str, dict[str, int]]:
-        """The number of trainable and of all parameters, by the stage's name."""
-        return self.trainer.done["parameters"]
+    def done(self) -> dict[str, Any]:
+        """The number of parameters, and the precision of training steps, by the stage's name."""
+        return {name: self.trainer.done[name] for name in ("parameters", "precision")}
 
     def baselines(self) -> dict[str, dict[str, Any]]:
         """Metrics of baselines on the test split, by name."""
@@ -246,7 +249,9 @@ class StageRunner:
         accumulate = stage.optimizer.accumulate
         # With the stage's penalties, since they are part of the loss that will be trained.
         with self._pulled(stage):
-            curve = self.trainer.sweep(self.batches, optimizer, accumulate=accumulate)
+            curve = self.trainer.sweep(
+                self.batches, optimizer, accumulate=accumulate, precision=self._precision(index)
+            )
         sweep = write_sweep(self.folder, curve)
         rules = ", ".join(f"{rate:.3g} ({rule})" for rule, rate in sweep["rules"].items())
         logger.info("Learning rates by a sweep of %s steps: %s", len(curve.rates), rules)
@@ -255,9 +260,13 @@ class StageRunner:
     def _train(self, index: int) -> None:
         stage, steps = self.stages[index], self.setup.steps
         optimizer = stage_optimizer(stage, self.network, steps)
-        plan = stage_plan(self.stages, index, steps)
+        plan = stage_plan(self.stages, index, steps)._replace(precision=self._precision(index))
         with self._pulled(stage):
             self.trainer.stage(index, self.batches, optimizer, plan, self._start(index))
+
+    def _precision(self, index: int) -> str:
+        asked, steps = self.setup.precision, self.setup.steps
+        return stage_precision(self.stages[index], asked, self.trainer, self.batches, steps)
 
     def _start(self, index: int) -> Callable[[], None] | None:
         """What sets weights before the first epoch of a stage."""
@@ -335,15 +344,3 @@ class StageRunner:
         )
         (name, *_) = setup.targets.objectives
         write_preview(path, pixels, labels, setup.targets.labels(name).names)
-
-
-def _check_updates(stages: Sequence[Stage], steps: int) -> None:
-    """Refuse a stage that would end before its first update."""
-    for number, stage in enumerate(stages):
-        batches, accumulate = steps * stage.epochs, stage.optimizer.accumulate
-        if accumulate > batches:
-            raise BadConfiguration(
-                f"stages.{number}.accumulate = {accumulate}: the stage {stage.name!r} has "
-                f"{batches} batches in all, so it would make no update. Accumulate fewer, or use "
-                "more epochs or a smaller batch_size."
-            )

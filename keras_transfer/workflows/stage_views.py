@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from keras_transfer.config.stages import Stage
-from keras_transfer.features.extractor import CLEAN, View
+from keras_transfer.features.views import CLEAN, View
 from keras_transfer.workflows.targets import Targets
 
 __all__ = ["stored_views"]

@@ -14,7 +14,8 @@ from keras_transfer.checksums import sha256_of_document
 from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
 from keras_transfer.features import engines, selection
 from keras_transfer.features.engines import build_engine, in_precision
-from keras_transfer.features.selection import EngineSelector
+from keras_transfer.features.memory import Memory
+from keras_transfer.features.selection import EngineSelector, Trial
 from keras_transfer.networks.backbones import build_backbone
 
 HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
@@ -210,19 +211,22 @@ class TestSelector:
     def selector(self, small, tmp_path):
         """A function that makes one; its sample says when it is drawn."""
 
-        def make(network=small, pairs=None, tolerance=0.01, pixels=None):
+        def make(network=small, pairs=None, tolerance=0.01, pixels=None, labels=None):
             self.drawn = 0
 
-            def sample():
-                self.drawn += 1
-                return batches([16], 16)[0] if pixels is None else pixels
+            def trial(length):
+                self.drawn += length == 16
+                given = batches([length], 16)[0] if pixels is None else pixels
+                exact = selection.reference(network, given)
+                return Trial(given, exact, np.full(len(given), -1) if labels is None else labels)
 
             return EngineSelector(
                 network,
-                sample,
+                lambda: trial(16),
+                lambda: trial(64),
                 candidates=pairs or engines.available(),
                 tolerance=tolerance,
-                memory=tmp_path / "cache/engines.json",
+                memory=Memory(tmp_path / "cache/engines.json", "engines are measured again"),
                 network="n",
             )
 
@@ -329,3 +333,41 @@ class TestSelector:
 
         pairs = [("openvino", "float32"), ("keras", "float32")]
         assert selector(pairs=pairs).choice.engine == "keras"
+
+
+@pytest.mark.parametrize(
+    ("off", "labelled", "tolerance", "wanted"),
+    [
+        ("everywhere alike", True, 0.2, "bfloat16"),
+        ("everywhere alike", False, 0.2, "bfloat16"),
+        ("everywhere alike", True, 0.05, "float32"),
+        ("where the classes lie", True, 0.2, "float32"),
+        ("where the classes lie", False, 0.2, "float32"),
+        ("hardly", True, 0.2, "bfloat16"),
+    ],
+)
+def test_a_probe_decides_on_larger_errors(tmp_path, monkeypatch, off, labelled, tolerance, wanted):
+    """Both large errors are 6 % of the features; only one of them hides the classes."""
+    rng, labels = np.random.default_rng(0), np.arange(60) % 3
+    classes = 4 * np.eye(8)[labels]
+    given = (20 + classes + rng.normal(size=(60, 8))).astype("float32")
+    error = {"everywhere alike": 1.3, "where the classes lie": -classes, "hardly": 1e-3 * classes}
+    network = keras.Sequential([keras.Input((8,)), keras.layers.Identity()])
+    made = {
+        "off": lambda batches: (batch + error[off] for batch in batches),
+        "keras": lambda batches: iter(batches),
+    }
+    monkeypatch.setattr(selection, "build_engine", lambda name, precision, network: made[name])
+    trial = Trial(given, given, labels if labelled else np.full(60, -1))
+
+    selector = EngineSelector(
+        network,
+        lambda: trial,
+        lambda: trial,
+        candidates=[("off", "bfloat16"), ("keras", "float32")],
+        tolerance=tolerance,
+        memory=Memory(tmp_path / "engines.json", "measured again"),
+        network="n",
+    )
+
+    assert selector.choice.precision == wanted

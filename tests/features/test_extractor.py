@@ -21,8 +21,9 @@ from keras_transfer.data.scan import drop_invalid, scan
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.batches import evaluation_features, training_features
 from keras_transfer.features.checked import finite
-from keras_transfer.features.extractor import CLEAN, EngineConfig, FeatureExtractor, View
+from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
 from keras_transfer.features.stage_batches import Split, from_features
+from keras_transfer.features.views import CLEAN, View
 from keras_transfer.inputs.image import Image as ImageInput
 from keras_transfer.networks.backbones import build_backbone
 from keras_transfer.networks.freezing import freeze

@@ -216,10 +216,14 @@ def test_one_mirrored_device_accumulates_too():
     assert seen == [3, 2.25, 2.25]
 
 
-def test_precision_holds_within_a_session_only():
-    with session(seed=0, precision="mixed_bfloat16"):
+def test_a_policy_of_the_user_holds_outside_of_a_session_only():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with session(seed=0):
+            assert keras.config.dtype_policy().name == "float32"
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
-    assert keras.config.dtype_policy().name == "float32"
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def test_a_seed_repeats_what_is_drawn():
