@@ -25,7 +25,7 @@ __all__ = ["features"]
 OPTIONS = (
     *("data", "data_dir", "layout", "limit", "on_bad", "strict", "column"),
     *("weights", "preprocessing", "objective", "input", "image_size", "resize"),
-    *("length", "lowercase", "vocabulary_size", "batch_size", "seed", "precision"),
+    *("length", "lowercase", "vocabulary_size", "batch_size", "seed"),
     *("engine", "engine_error", "cache"),
 )
 """Options of a recipe that change features."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -32,10 +32,10 @@ GAIN = 1.2
 """How many times as fast as float32 half precision must be, so that noise does not decide."""
 
 COSINE, LOSS = 0.99, 0.01
-"""Least cosine of the mean gradients, and largest relative difference of the mean losses."""
+"""Least cosine of the mean gradients; largest difference of the mean losses, see Comparison."""
 
-BATCHES, TURNS = 4, 3
-"""Batches whose gradients are compared, and rounds of timing."""
+BATCHES = 3
+"""Batches whose gradients are compared."""
 
 LOSS_SCALE = 4096.0
 """Factor of the loss while gradients are computed in float16, where small ones would vanish."""
@@ -46,11 +46,14 @@ class Comparison(NamedTuple):
 
     Attributes:
         cosine: Between the mean gradients; NaN if one of them is zero or not finite.
-        loss: Difference between the mean losses, relative to that in float32.
+        loss: Difference between the mean losses, divided by that in float32 where it exceeds 1:
+            after a stage of training a loss may be so small that any rounding is much of it.
+        seconds: Of a step, by precision; infinite with a single batch.
     """
 
     cosine: float
     loss: float
+    seconds: dict[str, float]
 
     @property
     def agrees(self) -> bool:
@@ -79,38 +82,48 @@ def choose_precision(
     if half is None or tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return "float32"
     some = [*islice(batches, BATCHES)]
-    seconds = _step_seconds(fitted, some[0], half, steps, memory)
-    if seconds["float32"] * steps < LEAST_SECONDS:
+    key = _key(fitted, some[0], half)
+    known = memory.recall(key)
+    seconds = {"float32": _rough_seconds(fitted, some[0])} if known is None else known
+    if seconds["float32"] * steps < LEAST_SECONDS or _gain(seconds, half) < GAIN:
         return "float32"
-    gain = seconds["float32"] / seconds[half]
+    found = compare_steps(fitted, some, half)
+    if known is None and len(some) > 1:
+        memory.remember(key, found.seconds)
+    gain = _gain(known or found.seconds, half)
     if gain < GAIN:
         logger.debug("Training in %s would be %.2f times as fast as in float32", half, gain)
         return "float32"
-    found = compare_steps(fitted, some, half)
     logger.info(
         "Training in %s is %.1f times as fast as in float32; first updates %s (cosine of the "
-        "gradients %.4f, loss %+.2g %%)",
+        "gradients %.4f, loss %+.2g)",
         *(half, gain, "agree" if found.agrees else "differ, so it stays in float32"),
-        *(found.cosine, 100 * found.loss),
+        *(found.cosine, found.loss),
     )
     return half if found.agrees else "float32"
 
 
-def compare_steps(fitted: keras.Model, batches: list[Any], precision: str) -> Comparison:
-    """Compare losses and gradients in half precision with those in float32.
+def compare_steps(fitted: keras.Model, batches: list[Any], half: str) -> Comparison:
+    """Compare losses, gradients and their time with those in float32.
 
     They are those of inference: dropout and statistics of batches would change the model.
 
     Args:
         fitted: Compiled, computing in float32.
         batches: (inputs, targets, weights) as ``fit`` takes them.
-        precision: "mixed_bfloat16" or "mixed_float16".
+        half: "mixed_bfloat16" or "mixed_float16".
     """
-    loss, gradient = _mean_step(fitted, batches, "float32")
-    other, rounded = _mean_step(fitted, batches, precision)
-    length = np.linalg.norm(gradient) * np.linalg.norm(rounded)
-    cosine = float(gradient @ rounded / length) if length else math.nan
-    return Comparison(cosine, (other - loss) / max(abs(loss), 1e-9))
+    steps = {name: _Measured(fitted, name) for name in ("float32", half)}
+    # In turn, so that other load on the machine hits both.
+    for batch in batches:
+        for step in steps.values():
+            step.take(batch)
+    exact, rounded = steps["float32"], steps[half]
+    length = np.linalg.norm(exact.gradient) * np.linalg.norm(rounded.gradient)
+    cosine = float(exact.gradient @ rounded.gradient / length) if length else math.nan
+    loss, other = np.mean(exact.losses), np.mean(rounded.losses)
+    seconds = {name: step.seconds for name, step in steps.items()}
+    return Comparison(cosine, float(other - loss) / max(abs(float(loss)), 1.0), seconds)
 
 
 def fast_precision() -> str | None:
@@ -124,46 +137,41 @@ def fast_precision() -> str | None:
     return "mixed_float16" if have_tensor_cores else None
 
 
-def _step_seconds(
-    fitted: keras.Model, batch: Any, half: str, steps: int, memory: Memory
-) -> dict[str, float]:
-    """Seconds of a step by precision; of float32 alone, roughly, where the stage is short."""
-    key = _key(fitted, batch, half)
-    known = memory.recall(key)
-    if known is not None:
-        return known
+class _Measured:
+    """Steps in one precision: their losses, the sum of their gradients, the time of the fastest."""
+
+    def __init__(self, fitted: keras.Model, precision: str):
+        self.fitted, self.precision = fitted, precision
+        self.graph = tf.function(_step(fitted, precision))
+        self.losses: list[float] = []
+        self.gradient: Any = 0.0
+        self.seconds = math.inf
+
+    def take(self, batch: Any) -> None:
+        """Make a step; the first one traces, which fixes the precision, and is not timed."""
+        began = time.perf_counter()
+        with computing_in(self.fitted, self.precision):
+            loss, gradients = self.graph(batch)
+        row = np.concatenate([np.ravel(one.numpy()) for one in gradients])
+        if self.losses:
+            self.seconds = min(self.seconds, time.perf_counter() - began)
+        self.losses.append(float(loss))
+        self.gradient = self.gradient + row
+
+
+def _rough_seconds(fitted: keras.Model, batch: Any) -> float:
+    """Seconds of a step in float32, not traced, which would take longer than it is worth."""
     began = time.perf_counter()
-    _step(fitted, "float32")(batch)  # not traced, which would take longer
-    rough = time.perf_counter() - began
-    if rough * steps < LEAST_SECONDS:
-        return {"float32": rough}
-    best = {"float32": math.inf, half: math.inf}
-    graphs = {}
-    for precision in best:
-        with computing_in(fitted, precision):  # tracing fixes the precision
-            graphs[precision] = tf.function(_step(fitted, precision))
-            graphs[precision](batch)
-    for _ in range(TURNS):
-        for precision, graph in graphs.items():
-            began = time.perf_counter()
-            loss, gradients = graph(batch)
-            loss.numpy(), gradients[0].numpy()  # a GPU answers before it is done
-            best[precision] = min(best[precision], time.perf_counter() - began)
-    memory.remember(key, best)
-    return best
+    loss, _ = _step(fitted, "float32")(batch)
+    loss.numpy()
+    return time.perf_counter() - began
 
 
-def _mean_step(fitted: keras.Model, batches: list[Any], precision: str) -> tuple[float, np.ndarray]:
-    """Mean loss, and mean gradient of all weights in one row."""
-    losses, total, step = [], None, _step(fitted, precision)
-    with computing_in(fitted, precision):
-        for batch in batches:
-            loss, gradients = step(batch)
-            row = np.concatenate([np.ravel(one.numpy()) for one in gradients])
-            losses.append(float(loss))
-            total = row if total is None else total + row
-    assert total is not None
-    return float(np.mean(losses)), total / len(batches)
+def _gain(seconds: Mapping[str, float], half: str) -> float:
+    """How many times as fast half precision is; infinite where that was not measured yet."""
+    if half not in seconds:
+        return math.inf
+    return seconds["float32"] / seconds[half] if math.isfinite(seconds[half]) else 1.0
 
 
 def _step(fitted: keras.Model, precision: str) -> Step:
