@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.clock import phase
 from keras_transfer.data.batches import Loading, plain_batches
 from keras_transfer.data.memory import fits
 from keras_transfer.data.samples import Samples
@@ -182,15 +183,16 @@ class FeatureExtractor:
         Returns:
             The table; None where there is no room for it, neither on disk nor in memory.
         """
-        if self.means.keep:
-            try:
-                table = self._cached(samples, view)
-            except OSError as error:
-                logger.warning("Warning: features are not cached: %s.", error)
-                table = None
-            if table is not None:
-                return table
-        return self._in_memory(samples, view)
+        with phase("features"):
+            if self.means.keep:
+                try:
+                    table = self._cached(samples, view)
+                except OSError as error:
+                    logger.warning("Warning: features are not cached: %s.", error)
+                    table = None
+                if table is not None:
+                    return table
+            return self._in_memory(samples, view)
 
     def before(self, cut: Cut) -> FeatureExtractor:
         """The same features, computed once for both, for another rest that follows this prefix.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_transfer.clock import phase
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.engines import (
     Batch,
@@ -122,16 +123,18 @@ class EngineSelector:
     def choice(self) -> EngineChoice:
         """The engine chosen on this machine for this network."""
         if self._choice is None:
-            self._choose()
+            with phase("engines"):
+                self._choose()
         assert self._choice is not None
         return self._choice
 
     def engine(self) -> Engine:
         """The engine, validated on these images; this may change ``choice``."""
-        if self._engine is None and self._choice is not None:
-            self._prove(self._choice)
-        if self._engine is None:
-            self._choose()
+        with phase("engines"):
+            if self._engine is None and self._choice is not None:
+                self._prove(self._choice)
+            if self._engine is None:
+                self._choose()
         assert self._engine is not None
         return self._engine
 

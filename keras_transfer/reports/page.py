@@ -226,6 +226,10 @@ def _settings(path: Path) -> str:
 
 def _seconds(metadata: Mapping[str, Any]) -> Table:
     seconds = metadata.get("seconds", {})
-    order = sorted(seconds, key=lambda name: name == "total")
+    named = sum(value for name, value in seconds.items() if name != "total")
+    # Runs of earlier versions name some seconds twice.
+    rest = max(0.0, seconds.get("total", 0.0) - named)
+    seconds = {**seconds, "other": rest}
+    order = sorted(seconds, key=lambda name: (name == "total", name == "other"))
     rows = [[name.replace("_", " "), f"{seconds[name]:.1f}"] for name in order if seconds[name]]
     return table(["step", "seconds"], rows)

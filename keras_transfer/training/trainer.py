@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_transfer.atomic import copy, write_csv
+from keras_transfer.clock import phase
 from keras_transfer.features.stage_batches import StageBatches
 from keras_transfer.networks.keras_files import load_keras_weights
 from keras_transfer.networks.lora import merge_lora, merged_lora, without_lora
@@ -140,7 +141,8 @@ class Trainer:
         except BaseException:  # save the state, whatever stops the training
             self._keep_best(part)
             raise
-        self._close(index, part)
+        with phase("saving"):
+            self._close(index, part)
 
     def _train(
         self, fitted: keras.Model, part: keras.Model, batches: StageBatches, plan: StagePlan
@@ -254,7 +256,7 @@ class Trainer:
             write_history(self.folder / "history.csv", self.done["rows"])
             report(self.done["rows"])
 
-        with synchronized_batch_norm(fitted):
+        with phase("epochs"), synchronized_batch_norm(fitted):
             fitted.fit(
                 batches.train(self.done["epoch"]),
                 validation_data=batches.val,

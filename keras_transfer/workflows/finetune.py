@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from keras_transfer import quiet, runs, seeds
 from keras_transfer.atomic import write_json
-from keras_transfer.clock import timed
+from keras_transfer.clock import phase
 from keras_transfer.config import rules, shorthand
 from keras_transfer.config.groups import AUTO, Backbone, Batches, Head, Runtime
 from keras_transfer.config.solver_checks import resolved
@@ -129,49 +129,48 @@ class FineTune(Recipe):
 
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, train, evaluate; everything is written into the directory."""
-        clock: dict[str, float] = {}
         # Another recipe may train for hours before the data are read.
         sources.check_there(source)
         check_same_file(folder, self.backbone.name)
         # Before the session: another recipe may run first, with its own seed and precision.
         weights = resolve_weights(self.backbone.weights)
         if isinstance(self.method, NetworkAdaptation):
-            with timed(clock, "plain_models"):
+            with phase("plain_models"):
                 source_only(self, folder, source)
         with self._session() as (devices, replicas):
             recipe, samples = self, None
             learnt = brought(self.input, self.backbone.name, weights, folder)
             # Other networks are built first: their errors show before a long scan of the data.
             if self._needs_data(learnt):
-                with timed(clock, "data"):
+                with phase("data"):
                     samples = self._samples(folder, source)
                     learnt = self._learnt(folder, samples, learnt)
                     recipe = self._ruled(samples)
-            with timed(clock, "network"), devices.scope():
+            with phase("network"), devices.scope():
                 backbone = recipe._backbone(weights, learnt)
             if samples is None:
-                with timed(clock, "data"):
+                with phase("data"):
                     samples = self._samples(folder, source)
-            with timed(clock, "training"), devices.scope():
+            with phase("training"), devices.scope():
                 runner, trees = recipe._trained(folder, backbone, samples, replicas)
-            with timed(clock, "evaluation"):
-                scores = runner.predictions()
+            with phase("evaluation"):
+                with phase("predictions"):
+                    scores = runner.predictions()
                 metrics = evaluate(folder, samples, self.objectives, scores)
                 metrics["baselines"] |= runner.baselines()
                 metrics |= runner.further_metrics(scores)
                 if trees is not None:
                     metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
-            with timed(clock, "baseline"):
+            with phase("baseline"):
                 metrics["baselines"]["scratch"] = from_scratch(recipe, folder / "baseline", source)
         if "none" not in self.baselines or isinstance(self.method, NetworkAdaptation):
-            with timed(clock, "plain_models"):
+            with phase("plain_models"):
                 metrics["baselines"] |= plain_models(self, folder, samples)
         write_json(folder / "metrics.json", metrics)
         reports = runner.reports()
-        clock["features"] = sum(report["seconds"] for report in reports.values())
         data = runs.fingerprint(folder / "split.csv")
-        return {"seconds": clock, "features": reports, **runner.done, "data": data}
+        return {"features": reports, **runner.done, "data": data}
 
     def find_rate(self, folder: Path) -> dict[str, Any]:
         """Find a learning rate by a sweep at the start of the first stage.
@@ -210,8 +209,9 @@ class FineTune(Recipe):
     @contextmanager
     def _session(self) -> Iterator[tuple[tf.distribute.Strategy, int]]:
         """Set seed and devices; returns the strategy and its number of replicas."""
-        quiet.import_tensorflow()
-        from keras_transfer.training.distributed import session, strategy
+        with phase("imports"):
+            quiet.import_tensorflow()
+            from keras_transfer.training.distributed import session, strategy
 
         runtime, seed = self.runtime, seeds.stream(self.seed, "weights")
         with session(seed=seed, deterministic=runtime.deterministic):

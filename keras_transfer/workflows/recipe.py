@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from typing_extensions import Self
 
 from keras_transfer import catalog, runs
+from keras_transfer.clock import phases
 from keras_transfer.config import shorthand
 from keras_transfer.config.groups import Data
 from keras_transfer.config.messages import readable
@@ -189,7 +190,9 @@ class Recipe(Group):
             source: The data: a spec string or arrays.
             report: Whether to write ``report.html`` at the end.
         """
-        with runs.recording(folder, name, type(self).__name__, self.settings()) as metadata:
+        recording = runs.recording(folder, name, type(self).__name__, self.settings())
+        with phases() as seconds, recording as metadata:
+            metadata["seconds"] = seconds
             recipe = self.resolved(folder, source)
             if recipe is not self:
                 runs.replace_settings(folder, metadata, recipe.settings())
@@ -218,7 +221,7 @@ class Recipe(Group):
             source: The data: a spec string or arrays.
 
         Returns:
-            Further entries of ``run.json``: "seconds", "data".
+            Further entries of ``run.json``, such as "data".
         """
         raise NotImplementedError
 

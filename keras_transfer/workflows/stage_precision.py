@@ -10,6 +10,7 @@ import logging
 import keras
 
 from keras_transfer.cache import cache_dir
+from keras_transfer.clock import phase
 from keras_transfer.config.stages import Stage
 from keras_transfer.features.memory import Memory
 from keras_transfer.features.stage_batches import StageBatches
@@ -54,7 +55,8 @@ def _chosen(trainer: Trainer, batches: StageBatches, steps: int) -> str:
     model = batches.model or trainer.model
     fitted = compile_stage(model, trainer.terms, keras.optimizers.SGD(0.0))
     try:
-        return choose_precision(fitted, batches.train(0), steps, memory)
+        with phase("precision"):
+            return choose_precision(fitted, batches.train(0), steps, memory)
     except Exception as error:  # any error of a kernel that half precision does not have
         logger.debug("Training stays in float32: %s", error)
         return "float32"
