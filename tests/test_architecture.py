@@ -27,7 +27,7 @@ LAYERS = [
     {"runs", "catalog"},
     {"reports"},
     {"exports", "workflows"},
-    {"studies", "serving"},
+    {"studies", "serving", "doctor"},
     {"__init__"},
     {"cli"},
 ]

@@ -18,6 +18,7 @@ from keras_transfer import __version__
 from keras_transfer.cli.cache import cache
 from keras_transfer.cli.compare import compare
 from keras_transfer.cli.curve import curve
+from keras_transfer.cli.doctor import doctor
 from keras_transfer.cli.domains import domains
 from keras_transfer.cli.export import export
 from keras_transfer.cli.features import features
@@ -187,6 +188,7 @@ COMMANDS = (
     tune,
     compare,
     curve,
+    doctor,
     domains,
     evaluate,
     predict,
