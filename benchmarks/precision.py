@@ -102,7 +102,8 @@ def compared(name: str, variant: dict[str, Any], file: str, data: str, limit: in
     right = [float((one == labels[test]).mean()) for one in answers]
     differ = int((answers[0] != answers[1]).sum())
     return [
-        *(100 * error, 100 * relative, change.agreement, change.probability, neighbours),
+        *(100 * float(error), 100 * float(relative)),
+        *(change.agreement, change.probability, neighbours),
         *("yes" if taken else "no", *right, f"{differ} of {int(test.sum())}"),
     ]
 

@@ -56,12 +56,12 @@ def check_extras() -> Iterator[Finding]:
     for extra, brings in EXTRAS.items():
         rows, cure = by_extra[extra], f"pip install '{NAME}[{extra}]'"
         missing = [row.name for row in rows if not _installed(row.name)]
-        wrong = [text for row in rows if row.name not in missing and (text := _wrong(row))]
-        if wrong:
-            yield problem(f"extra {extra}", "; ".join(wrong), cure)
-        elif missing:
+        wrong = [text for row in rows if (text := _wrong(row))]
+        if missing:
             text = f"{', '.join(missing)} not installed, for {brings}"
             yield note(f"extra {extra}", text, cure)
+        elif wrong:
+            yield problem(f"extra {extra}", "; ".join(wrong), cure)
         elif rows:
             yield ok(f"extra {extra}", brings)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import filecmp
+import itertools
 import logging
+import random
 import shutil
 import time
 from collections.abc import Sequence
@@ -33,6 +35,9 @@ __all__ = ["Search"]
 
 UNPRUNED = 4
 """Trials that finish before any is pruned."""
+
+MOST = 10_000
+"""Combinations of choices that are looked through for one that was not tried."""
 
 NETWORK = (
     *("backbone", "variant", "features", "image_size", "head"),
@@ -106,7 +111,11 @@ class Search:
             # monotonic: the budget must not depend on changes of the clock.
             began = time.monotonic()
             while len(self.record.over) < trials and not _late(began, budget):
-                self._try(self._next())
+                trial = self._next()
+                if trial is None:
+                    logger.info("All %s combinations have been tried.", len(self.record.over))
+                    break
+                self._try(trial)
                 self._write()
             self._write()
         except TransferError:
@@ -130,18 +139,31 @@ class Search:
             )
         return self.best
 
-    def _next(self) -> Trial:
-        """The interrupted trial, or a new one."""
+    def _next(self) -> Trial | None:
+        """The interrupted trial, or a new one; None where every combination has been tried."""
         remaining = [trial for trial in self.record.trials if trial.state == RUNNING]
         if remaining:
             return remaining[0]
         number = len(self.record.trials)
-        drawn = self._study(number).ask(self._distributions()).params
+        drawn = self._untried(self._study(number).ask(self._distributions()).params, number)
+        if drawn is None:
+            return None
         values = {setting.path: setting.value(drawn[setting.path]) for setting in self.space}
         self.record.trials.append(Trial(number, drawn, values))
         # Before it runs, so that a trial that is killed is resumed with the same values.
         self.record.write()
         return self.record.trials[-1]
+
+    def _untried(self, drawn: dict[str, Any], number: int) -> dict[str, Any] | None:
+        """What was drawn; of choices alone another combination, if this one has been tried."""
+        tried = [trial.drawn for trial in self.record.trials]
+        if drawn not in tried or any(setting.how != "choice" for setting in self.space):
+            return drawn
+        places = itertools.product(*(range(len(setting.values)) for setting in self.space))
+        paths = [setting.path for setting in self.space]
+        rest = (dict(zip(paths, one, strict=True)) for one in places)
+        left = [one for one in itertools.islice(rest, MOST) if one not in tried]
+        return random.Random(1000 * self.recipe.seed + number).choice(left) if left else None
 
     def _try(self, trial: Trial) -> None:
         """Run or resume a trial, and record its end."""

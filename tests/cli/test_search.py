@@ -255,24 +255,27 @@ def test_a_search_that_was_stopped_ends_as_if_never_stopped(work, searched, tmp_
 
 @pytest.mark.slow
 def test_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work):
-    """A rate of 1e-9 learns nothing and is worse than the median; 1e39 gives NaN."""
-    said = kt("tune", "tiny.py", "--search", "lr=1e-9,1e-2,1e39", "--trials", 7, *ONE,
+    """Rates of 1e-8 and less learn nothing and are worse than the median; 1e39 gives NaN.
+
+    They stand where the seed draws them last, after the four trials that end before any is pruned.
+    """
+    rates = "1e-2,5e-3,2e-2,1e-9,1e-8,1e-3,1e39"
+    said = kt("tune", "tiny.py", "--search", f"lr={rates}", "--trials", 9, *ONE,
               "--out", "bad", "--json", cwd=work, check=0)  # fmt: skip
     table = rows(work / "bad/trials.csv")
 
-    assert len(table) == 7
-    assert not (work / "bad/1").exists()  # the values of trial 0 again
-    assert table[1]["reason"] == "The same as trial 0."
+    assert sorted(float(row["lr"]) for row in table) == sorted(map(float, rates.split(",")))
+    assert "All 7 combinations have been tried." in said.stderr
     ended = {row["state"] for row in table}
     assert ended == {"complete", "pruned", "failed"}
     for row in table:
         if row["state"] == "pruned":
-            assert float(row["lr"]) == 1e-9
+            assert float(row["lr"]) <= 1e-8
             assert row["epochs"] == "1"
             assert "median" in row["reason"]
         if row["state"] == "failed":
             assert "The loss became" in row["reason"]
-    assert json.loads(said.stdout)["best"]["settings"] == {"lr": 0.01}
+    assert json.loads(said.stdout)["best"]["settings"]["lr"] > 1e-8
 
     # As if it had been killed after it gave a trial up, and before it wrote that down.
     record = read_record(work / "bad/search.json", {})
@@ -280,9 +283,21 @@ def test_bad_trials_are_given_up_or_recorded_and_the_search_goes_on(work):
     record["trials"] = record["trials"][: number + 1]
     record["trials"][number] |= {"state": "running", "metrics": [], "reason": ""}
     write_record(work / "bad/search.json", record)
-    kt("tune", "tiny.py", "--search", "lr=1e-9,1e-2,1e39", "--trials", number + 1, *ONE,
+    kt("tune", "tiny.py", "--search", f"lr={rates}", "--trials", number + 1, *ONE,
        "--out", "bad", cwd=work, check=0)  # fmt: skip
     assert rows(work / "bad/trials.csv") == table[: number + 1]
+
+
+@pytest.mark.slow
+def test_whole_numbers_that_are_drawn_again_are_not_trained_again(work):
+    words = ["--search", "stages.0.epochs=1:2", "--trials", 4, "--out", "again"]
+    kt("tune", "tiny.py", *words, *ONE, cwd=work, check=0)
+    table = rows(work / "again/trials.csv")
+
+    assert len(table) == 4
+    again = [number for number, row in enumerate(table) if row["reason"].startswith("The same as")]
+    assert again
+    assert not any((work / "again" / str(number)).exists() for number in again)
 
 
 @pytest.mark.parametrize(
