@@ -51,6 +51,11 @@ class Classification(Objective):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="label smoothing factor, from 0 to below 1"
     )
+    calibrate: Literal["temperature", "none"] = Field(
+        "temperature",
+        description="temperature: divide the outputs by a number fitted on val, so that "
+        "probabilities are chances; none: leave them",
+    )
 
     def encode(
         self,

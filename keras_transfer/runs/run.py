@@ -118,7 +118,24 @@ class Run(Predictor):
             rows = metrics if multiple and name == "simple" else {name: metrics}
             for row, values in rows.items():
                 lines.append(f"  {row}: {self._headline(values)}")
-        return "\n".join([*lines, *self._target_lines()])
+        return "\n".join([*lines, *self._calibration_lines(), *self._target_lines()])
+
+    def _calibration_lines(self) -> list[str]:
+        """What calibration changed on the test split, by output; nothing if it changed nothing."""
+        found = self.metrics.get("calibration", {})
+        rows = {"": found} if "temperature" in found else found
+        lines = []
+        for name, row in rows.items():
+            if row["reason"]:
+                continue
+            changes = ", ".join(
+                f"{title(metric)} {before:.3f} before, {row['test']['after'][metric]:.3f} after"
+                for metric, before in row["test"]["before"].items()
+                if metric in ("ece", "log_loss")
+            )
+            of = f" of {name}" if name else ""
+            lines.append(f"Calibration{of}: temperature {row['temperature']:.3f}; {changes}")
+        return lines
 
     def _target_lines(self) -> list[str]:
         """What an adaptation gave on the target domain, beside the model without it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +16,34 @@ from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import Output, labels_of, to_json
 
-__all__ = ["evaluate"]
+if TYPE_CHECKING:
+    from keras_transfer.workflows.stage_runner import StageRunner
+
+__all__ = ["evaluate", "evaluate_run"]
 
 Scores = Mapping[str, np.ndarray]
+
+
+def evaluate_run(
+    folder: Path, samples: Samples, objectives: Mapping[str, Objective], runner: StageRunner
+) -> dict[str, Any]:
+    """Calibrate a trained network, and evaluate it.
+
+    Args:
+        folder: The run directory.
+        samples: With all their splits.
+        objectives: By the name of the output.
+        runner: Has trained all stages.
+
+    Returns:
+        As ``evaluate``, with further entries of the calibration and of the method.
+    """
+    from keras_transfer.workflows.calibration import calibrated  # it needs TensorFlow
+
+    scores, found = calibrated(folder, runner.network, objectives, samples, runner.outputs())
+    metrics = evaluate(folder, samples, objectives, scores) | found
+    metrics["baselines"] |= runner.baselines()
+    return metrics | runner.further_metrics(scores)
 
 
 def evaluate(

@@ -35,7 +35,7 @@ from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.objectives.table import AnyObjective
 from keras_transfer.workflows.auto_backbone import choose_backbone
 from keras_transfer.workflows.comparisons import from_scratch, plain_models, source_only
-from keras_transfer.workflows.evaluation import evaluate
+from keras_transfer.workflows.evaluation import evaluate_run
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
 from keras_transfer.workflows.reading import brought, learn, read_samples
 from keras_transfer.workflows.recipe import Recipe
@@ -155,10 +155,7 @@ class FineTune(Recipe):
             with timed(clock, "training"), devices.scope():
                 runner, trees = recipe._trained(folder, backbone, samples, replicas)
             with timed(clock, "evaluation"):
-                scores = runner.predictions()
-                metrics = evaluate(folder, samples, self.objectives, scores)
-                metrics["baselines"] |= runner.baselines()
-                metrics |= runner.further_metrics(scores)
+                metrics = evaluate_run(folder, samples, self.objectives, runner)
                 if trees is not None:
                     metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
