@@ -13,6 +13,7 @@ from keras_transfer.errors import BadData
 from keras_transfer.group import ClassName, NonNegative
 from keras_transfer.objectives.base import Cells, Labels, Objective, only_column, refuse
 from keras_transfer.objectives.imbalance import Imbalance, OwnWeights
+from keras_transfer.objectives.rejection import Reject
 
 if TYPE_CHECKING:
     import keras
@@ -55,6 +56,10 @@ class Classification(Objective):
         "temperature",
         description="temperature: divide the outputs by a number fitted on val, so that "
         "probabilities are chances; none: leave them",
+    )
+    reject: Reject = Field(
+        Reject(),
+        description="answer unknown, so that this share of the other answers is right on val",
     )
 
     def encode(

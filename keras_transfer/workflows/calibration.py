@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 
 from keras_transfer.data.copies import families
@@ -18,11 +18,9 @@ from keras_transfer.evaluation.calibration import Calibration, calibrate
 from keras_transfer.evaluation.calibration_metrics import calibration_metrics
 from keras_transfer.evaluation.inference import ACTIVATIONS
 from keras_transfer.evaluation.reliability import reliability
-from keras_transfer.networks.network import Network
 from keras_transfer.networks.temperature import with_temperatures
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import labels_of
-from keras_transfer.training.resume import save_model
 
 __all__ = ["Calibrated", "calibrated"]
 
@@ -33,32 +31,32 @@ BySplit = Mapping[str, Mapping[str, np.ndarray]]
 
 
 class Calibrated(NamedTuple):
-    """Scores of a calibrated network.
+    """A calibrated network, and its scores.
 
     Attributes:
+        model: From inputs by name to outputs by name, divided by their temperatures.
         scores: (n, units) float64 by split and output.
         metrics: "calibration" for ``metrics.json``; nothing if no objective asks for it.
     """
 
+    model: keras.Model
     scores: dict[str, dict[str, np.ndarray]]
     metrics: dict[str, Any]
 
 
 def calibrated(
-    folder: Path,
-    network: Network,
+    model: keras.Model,
     objectives: Mapping[str, Objective],
     samples: Samples,
     outputs: BySplit,
 ) -> Calibrated:
-    """Fit temperatures, and write the network with them as ``best.keras``.
+    """Fit temperatures.
 
     Args:
-        folder: The run directory.
-        network: With its best weights.
+        model: With its best weights; it stays as it is.
         objectives: By the name of the output; those with ``calibrate`` are calibrated.
         samples: With all their splits.
-        outputs: Of the network, before any activation; of "val" and "test", perhaps of others.
+        outputs: Of the model, before any activation; of "val" and "test", perhaps of others.
     """
     found = {
         name: _fitted(name, samples.split("val"), objective, outputs["val"][name], len(objectives))
@@ -68,7 +66,7 @@ def calibrated(
     }
     changed = {name: one.temperature for name, one in found.items() if one.temperature != 1}
     if changed:
-        save_model(folder / "best.keras", with_temperatures(network.predictor, changed))
+        model = with_temperatures(model, changed)
     scores = {
         split: {
             # float32, as the layer has the factor.
@@ -84,9 +82,9 @@ def calibrated(
         for name, one in found.items()
     }
     if not metrics:
-        return Calibrated(scores, {})
+        return Calibrated(model, scores, {})
     single = [*objectives] == [LABEL]
-    return Calibrated(scores, {"calibration": metrics[LABEL] if single else metrics})
+    return Calibrated(model, scores, {"calibration": metrics[LABEL] if single else metrics})
 
 
 def _fitted(

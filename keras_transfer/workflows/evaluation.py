@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,25 +26,42 @@ Scores = Mapping[str, np.ndarray]
 
 
 def evaluate_run(
-    folder: Path, samples: Samples, objectives: Mapping[str, Objective], runner: StageRunner
+    folder: Path,
+    samples: Samples,
+    objectives: Mapping[str, Objective],
+    runner: StageRunner,
+    *,
+    column: str = "",
 ) -> dict[str, Any]:
-    """Calibrate a trained network, and evaluate it.
+    """Calibrate a trained network, let it answer unknown if that is asked for, and evaluate it.
+
+    ``best.keras`` is written again where the network has changed.
 
     Args:
         folder: The run directory.
         samples: With all their splits.
         objectives: By the name of the output.
         runner: Has trained all stages.
+        column: Column of texts in tables of unknown data; "" for images.
 
     Returns:
         As ``evaluate``, with further entries of the calibration and of the method.
     """
-    from keras_transfer.workflows.calibration import calibrated  # it needs TensorFlow
+    # Imported late, since they need TensorFlow.
+    from keras_transfer.training.resume import save_model
+    from keras_transfer.workflows.calibration import calibrated
+    from keras_transfer.workflows.rejection import rejecting
 
-    scores, found = calibrated(folder, runner.network, objectives, samples, runner.outputs())
-    metrics = evaluate(folder, samples, objectives, scores) | found
+    predictor, setup = runner.network.predictor, runner.setup
+    outputs = runner.outputs()
+    model, scores, calibration = calibrated(predictor, objectives, samples, outputs)
+    how: dict[str, Any] = {"column": column, "seed": setup.seed}
+    found = rejecting(model, objectives, samples, setup.loading, **how)
+    if found.model is not predictor:
+        save_model(folder / "best.keras", found.model)
+    metrics = evaluate(folder, samples, objectives, scores, found.decisions)
     metrics["baselines"] |= runner.baselines()
-    return metrics | runner.further_metrics(scores)
+    return metrics | calibration | found.metrics | runner.further_metrics(scores)
 
 
 def evaluate(
@@ -51,6 +69,7 @@ def evaluate(
     samples: Samples,
     objectives: Mapping[str, Objective],
     predictions: Mapping[str, Scores],
+    decisions: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Write predictions, ``outputs.json`` and curves; compute metrics.
 
@@ -59,6 +78,7 @@ def evaluate(
         samples: With all their splits.
         objectives: By the name of the output.
         predictions: (n, units) scores by split and output.
+        decisions: What else was fitted to decide by, by output.
 
     Returns:
         Metrics by split, and "baselines"; of several outputs by output within.
@@ -69,6 +89,8 @@ def evaluate(
         val = labels_of(samples.split("val"), name)
         # Decided on val: thresholds fitted on test would flatter its metrics.
         output = Output(objective, val.names).decided(val.values, predictions["val"][name])
+        more = (decisions or {}).get(name, {})
+        output = replace(output, decision={**output.decision, **more})
         outputs[name] = output
         for split in FILES:
             subset = samples.split(split)
