@@ -100,6 +100,8 @@ def record(code, folder, before=None):
             (place / choices).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(before / name / choices, place / choices)
         words = [*words, "--out", "run"]
+        if (code / "keras_transfer" / "evaluation" / "calibration.py").exists():
+            words += ["--calibrate", "none"]  # as before there was any
         if name == "killed":
             kill_in_second_stage(words, code, place)
             words.append("--resume")

@@ -19,6 +19,7 @@ from keras_transfer.config.tree import groups_in, leaves, merged, nested, read_o
 from keras_transfer.config.upgrade import upgraded
 from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.group import Group
 from keras_transfer.runs import interrupted
 from keras_transfer.runs.series import interrupted_series
 from keras_transfer.workflows.recipe import Recipe
@@ -217,6 +218,8 @@ def _metavar(annotation: Any) -> str:
     """What an option's value looks like; empty for settings that are more than a word."""
     if get_origin(annotation) is Literal:
         return "|".join(map(str, get_args(annotation)))
+    if isinstance(annotation, type) and issubclass(annotation, Group) and annotation.primary:
+        return _metavar(annotation.model_fields[annotation.primary].annotation)
     words = {str: "TEXT", int: "INT", float: "FLOAT", bool: "FLAG"}
     if annotation in words:
         return words[annotation]

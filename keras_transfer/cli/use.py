@@ -169,6 +169,47 @@ FORMATS: Table[Callable[[list[Prediction], int], None]] = Table(
 )
 
 
+def _conformal(done: Run | Export, coverage: float, method: str) -> Any:
+    from keras_transfer.runs.conformal import Conformal  # it needs what reads predictions
+
+    return Conformal(done, coverage, method)
+
+
+def _set_table(predictions: list[Prediction], conformal: Any) -> None:
+    width = max(len(one.path) for one in predictions)
+    for one in predictions:
+        said = [
+            ("" if name == LABEL else f"{name}: ") + conformal.said(one, name)
+            for name in (() if one.error else one.outputs)
+        ]
+        click.echo(f"{one.path:<{width}}  {'  '.join(said) or 'error: ' + one.error}")
+
+
+def _set_csv(predictions: list[Prediction], conformal: Any) -> None:
+    outputs = predictions[0].outputs
+    rows: list[list[Any]] = [["path", "error", *outputs]]
+    for one in predictions:
+        answers = {} if one.error else conformal.answers(one)
+        cells = [_text(tuple(x) if isinstance(x, list) else x) for x in answers.values()]
+        rows.append([one.path, one.error, *(cells or [""] * len(outputs))])
+    write_cells(sys.stdout, rows, lineterminator="\n")
+
+
+def _set_jsonl(predictions: list[Prediction], conformal: Any) -> None:
+    for one in predictions:
+        row: dict[str, Any] = {"path": one.path}
+        if one.error:
+            row["error"] = one.error
+        else:
+            row |= {"coverage": conformal.coverage, "sets": conformal.answers(one)}
+        click.echo(json.dumps(row, ensure_ascii=False))
+
+
+SET_FORMATS: Table[Callable[[list[Prediction], Any], None]] = Table(
+    "format", {"table": _set_table, "csv": _set_csv, "jsonl": _set_jsonl}
+)
+
+
 def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
     """For texts, files of tables as paths: any other word is a text."""
     if not read_input(done.settings["input"]).text_column:
@@ -188,9 +229,29 @@ def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
     help="Classes to print, best first; of labels and values all answers.",
 )
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table")
+@click.option(
+    "--coverage",
+    type=float,
+    help="Answer sets of classes, or intervals of values, that hold the truth with this "
+    "probability, e.g. 0.95; of a run.",
+)
+@click.option(
+    "--sets",
+    type=click.Choice(["lac", "aps"]),
+    default="lac",
+    show_default=True,
+    help="How sets are made: lac: the smallest; aps: larger where the model is unsure.",
+)
 @TRUST
 def predict(
-    run: Path, paths: tuple[str, ...], tta: str | None, top_k: int, form: str, trust: bool
+    run: Path,
+    paths: tuple[str, ...],
+    tta: str | None,
+    top_k: int,
+    form: str,
+    coverage: float | None,
+    sets: str,
+    trust: bool,
 ) -> None:
     """Predict for PATHS: image files, folders and glob patterns. One row a file, in their order.
 
@@ -201,10 +262,14 @@ def predict(
         raise BadConfiguration(f"--top-k {top_k}: should be 1 or more.")
     import_tensorflow()
     done = _opened(run, trust)
+    conformal = None if coverage is None else _conformal(done, coverage, sets)
     predictions = done.predict(_given(done, paths), tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
     # Printed before the exit code says that files are bad: the others have their answers.
-    FORMATS[form](predictions, min(top_k, units))
+    if conformal is None:
+        FORMATS[form](predictions, min(top_k, units))
+    else:
+        SET_FORMATS[form](predictions, conformal)
     bad = [f"{one.path}: {one.error}" for one in predictions if one.error]
     if bad and form == "table":  # which people read: it says why
         raise BadData(f"{len(bad)} of {len(predictions)} files cannot be used; see above.")

@@ -112,6 +112,9 @@ def nested(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
             result[name] = _joined(result.get(name), value, name)
             continue
         *path, last = known[name].path
+        inner = groups_in(known[name].field.annotation)
+        if inner and inner[0].primary and not isinstance(value, Mapping | None):
+            value = {inner[0].primary: value}
         value = {last: value}
         for part in reversed(path[1:]):
             value = {part: value}

@@ -9,6 +9,7 @@ from keras_transfer.config import shorthand
 from keras_transfer.config.groups import Head
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.methods.table import from_text
+from keras_transfer.objectives.table import several
 
 __all__ = ["VERSION", "renamed", "stored", "upgraded", "versioned"]
 
@@ -38,10 +39,11 @@ MAIN_OF_VERSION_1 = {"data": "source", "backbone": "name", "optimizer": "name"}
 ADDED_SINCE_VERSION_1: dict[str, dict[str, Any]] = {
     "data": {"layout": "auto"},
     "input": {"type": "image"},
-    "objective": {"type": "classification", "weight": 1.0},
     "backbone": {"features": None, "preprocessing": None, "min_images_per_s": 0.0},
 }
 """Settings that version 1 did not have, with the value that does what it did."""
+
+OBJECTIVE_OF_VERSION_1: dict[str, Any] = {"type": "classification", "weight": 1.0}
 
 ADDED_TO_STAGES: dict[str, dict[str, Any]] = {
     "tuning": {"trainable": "all", "lora": None, "lora_alpha": None},
@@ -65,6 +67,7 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
         BadConfiguration: The settings are of a later version than this package.
     """
     values = upgraded(settings)
+    values["objective"] = _objectives(values.get("objective", {}))
     for group, added in ADDED_SINCE_VERSION_1.items():
         # A default that changes later must not change what an old run did.
         values[group] = {**added, **values.get(group, {})}
@@ -74,6 +77,21 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
     # Version 1 stored shorthand next to the stages; now it is applied and forgotten.
     short = {name: values.pop(name) for name in shorthand.SHORTHAND if name in values}
     return {**values, "stages": shorthand.apply(values["stages"], short)} if short else values
+
+
+def _objectives(given: Any) -> Any:
+    """Objectives with the settings that they did not have when they were stored."""
+    if not isinstance(given, Mapping):
+        return given
+    if given and several(given):
+        return {name: _uncalibrated(one) for name, one in given.items()}
+    return _uncalibrated({**OBJECTIVE_OF_VERSION_1, **given})
+
+
+def _uncalibrated(one: Any) -> Any:
+    # Those with probabilities have label smoothing; of a search only some may be stored.
+    known = isinstance(one, Mapping) and "label_smoothing" in one
+    return {"calibrate": "none", **one} if known else one
 
 
 def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[str, Any]:

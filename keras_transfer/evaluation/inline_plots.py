@@ -93,22 +93,24 @@ def plot_epochs(
     return _svg(draw)
 
 
-def plot_reliability(found: Reliability) -> str:
-    """Draw accuracy against confidence in bins; bars of the share of examples below."""
+def plot_reliability(found: Reliability, before: Reliability | None = None) -> str:
+    """Draw accuracy against confidence in bins; bars of the share of examples below.
+
+    Args:
+        found: First colour.
+        before: The same before calibration, in the second colour.
+    """
 
     def draw(axes: Axes) -> None:
-        filled = found.counts > 0
         share = found.counts / found.counts.sum()
         width = np.diff(found.edges)
         axes.bar(found.edges[:-1], share, width, align="edge", color=LINES[0], alpha=0.25)
         axes.plot([0, 1], [0, 1], color=TEXT, linestyle="--", linewidth=0.8)
-        axes.plot(
-            found.confidence[filled],
-            found.accuracy[filled],
-            marker="o",
-            markersize=4,
-            color=LINES[0],
-        )
+        for one, line in ((before, LINES[1]), (found, LINES[0])):
+            if one is not None:
+                filled = one.counts > 0
+                said, right = one.confidence[filled], one.accuracy[filled]
+                axes.plot(said, right, marker="o", markersize=4, color=line)
         axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
 
     return _svg(draw)

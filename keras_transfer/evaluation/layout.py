@@ -19,6 +19,9 @@ TITLES = {
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",
     "hamming_loss": "Hamming loss",
+    "ece": "ECE",
+    "adaptive_ece": "adaptive ECE",
+    "brier": "Brier score",
 }
 """Titles of metrics that are more than their name."""
 
@@ -38,7 +41,8 @@ def in_units(metric: str) -> bool:
 
 def is_better(metric: str) -> str:
     """Say "lower" of an error or a loss, "higher" of other metrics."""
-    return "lower" if in_units(metric) or metric.endswith("loss") else "higher"
+    low = in_units(metric) or metric.endswith(("loss", "ece")) or metric == "brier"
+    return "lower" if low else "higher"
 
 
 def metric_text(metric: str, value: float | None, sign: str = "") -> str:

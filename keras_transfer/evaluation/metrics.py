@@ -10,6 +10,7 @@ import numpy as np
 from sklearn import metrics as sklearn_metrics
 
 from keras_transfer.errors import BadData, CheckFailed
+from keras_transfer.evaluation.calibration_metrics import calibration_metrics
 from keras_transfer.evaluation.intervals import wilson_interval
 from keras_transfer.evaluation.layout import aligned, shown, title
 
@@ -47,6 +48,7 @@ def classification_metrics(
     * pr_auc: mean of the average precision of each class that has examples; None where only one
       has;
     * log_loss: mean -log of the true class's probability, rows scaled to sum to 1;
+    * ece, adaptive_ece, brier: see ``calibration_metrics``;
     * per_class: precision (None for a class never predicted), recall (None for one without
       examples), f1 and support by class name;
     * confusion_matrix: ``counts[i][j]`` examples of class i were predicted as class j.
@@ -80,6 +82,7 @@ def classification_metrics(
         "pr_auc": _pr_auc(true, probabilities),
         "accuracy_interval": wilson_interval(float(np.mean(true == predicted)), sizes),
         "roc_auc": _roc_auc(true, probabilities),
+        **calibration_metrics(true, probabilities, intervals=False),
         "log_loss": _log_loss(true, probabilities),
         "per_class": _per_class(true, predicted, classes),
         "confusion_matrix": {
@@ -264,6 +267,7 @@ def summary(metrics: dict[str, Any]) -> str:
             f"ROC AUC            {shown(metrics['roc_auc'])}",
             f"PR AUC             {shown(metrics.get('pr_auc'))}",
             f"log loss           {shown(metrics['log_loss'])}",
+            f"ECE                {shown(metrics.get('ece'))}  (expected calibration error)",
         ]
     )
     per_class = [

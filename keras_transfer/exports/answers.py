@@ -10,6 +10,10 @@ multilabel     ``labels``, ``probabilities``, ``decided``:  ``probabilities``,
 regression     ``values``: by target                        ``values``
 ============== ============================================ ==========================
 
+Where a classification may answer unknown, ``unknown`` (n,) is its score: above 0.5 the example is
+rejected. ``classes`` and ``probabilities`` then have one column more: "unknown" with that score,
+first where it is the answer, last otherwise, so that the first class is always the answer.
+
 ``by_unit`` is what files that take prepared inputs return: LiteRT, ONNX, Keras. Thresholds of
 labels are constants of the graph. Where the outputs have names of their own, each tensor's name
 begins with that of its output: ``price_values``.
@@ -31,6 +35,7 @@ from keras_transfer.errors import BadData
 from keras_transfer.objectives import outputs as output_files
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import Output, Outputs, single_class
+from keras_transfer.objectives.rejection import UNKNOWN, unknown_of
 
 __all__ = ["Answer", "Answers", "Given", "Tensors"]
 
@@ -45,7 +50,7 @@ CLASSES = "classes.json"
 SCORES = ("values", "scores", "probabilities")
 """Where scores by unit are; ``probabilities`` beside ``scores`` are sorted."""
 
-TENSORS = (*SCORES, "classes", "labels", "decided")
+TENSORS = (*SCORES, "classes", "labels", "decided", UNKNOWN)
 
 
 class Given(NamedTuple):
@@ -54,10 +59,12 @@ class Given(NamedTuple):
     Attributes:
         scores: (n, units) float64 probabilities, or values in the units of the data.
         decided: (n, units) bool in the order of the labels; None for other objectives.
+        unknown: (n,) float64 score of unknown; None where that is no answer.
     """
 
     scores: np.ndarray
     decided: np.ndarray | None = None
+    unknown: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -84,17 +91,29 @@ class Answer:
         """Name of the tensor of scores alone, as the signature ``forward`` returns it."""
         return self.prefix + ("values" if self.activation == "linear" else "scores")
 
-    def served(self, scores: Any) -> Tensors:
-        """What servers return for (n, units) float32 scores; TensorFlow's."""
-        from keras_transfer.exports.layouts import SERVED
+    @property
+    def rejects(self) -> bool:
+        """Whether unknown is an answer."""
+        return "reject" in self.output.decision
 
-        return self._named(SERVED[self.activation](self.output, scores))
+    def served(self, scores: Any, unknown: Any = None) -> Tensors:
+        """What servers return for (n, units) float32 scores; TensorFlow's.
 
-    def by_unit(self, scores: Any) -> Tensors:
-        """What files that take prepared inputs return for (n, units) float32 scores."""
+        Args:
+            scores: Of the output.
+            unknown: (n, 1) float32 score of unknown, where that is an answer.
+        """
+        from keras_transfer.exports.layouts import SERVED, with_unknown
+
+        found = SERVED[self.activation](self.output, scores)
+        return self._named(found if unknown is None else with_unknown(found, unknown))
+
+    def by_unit(self, scores: Any, unknown: Any = None) -> Tensors:
+        """What files that take prepared inputs return; takes the arguments of ``served``."""
         from keras_transfer.exports.layouts import BY_UNIT
 
-        return self._named(BY_UNIT[self.activation](self.output, scores))
+        found = BY_UNIT[self.activation](self.output, scores)
+        return self._named(found if unknown is None else {**found, UNKNOWN: unknown[:, 0]})
 
     def _named(self, tensors: Tensors) -> Tensors:
         return {f"{self.prefix}{name}": tensor for name, tensor in tensors.items()}
@@ -115,7 +134,14 @@ class Answer:
                 f"The export returns no scores of the output {self.name!r}; it returns "
                 f"{', '.join(f'{name} {array.shape}' for name, array in found.items())}."
             )
-        return Given(np.asarray(scores, "float64"), self._decided(own["decided"], own["labels"]))
+        unknown = own[UNKNOWN]
+        if self.rejects and unknown is None:
+            raise BadData(f"The export returns no score of unknown for the output {self.name!r}.")
+        return Given(
+            np.asarray(scores, "float64"),
+            self._decided(own["decided"], own["labels"]),
+            None if unknown is None else np.asarray(unknown, "float64").reshape(len(scores)),
+        )
 
     def _decided(self, decided: np.ndarray | None, labels: np.ndarray | None) -> np.ndarray | None:
         # Without names the decisions are in the order of the labels already.
@@ -153,19 +179,35 @@ class Answers:
 
     def scores(self, outputs: Mapping[str, Any]) -> Tensors:
         """(n, units) float32 scores by the name of the output, of what a network returns."""
-        return {row.name: row.output.objective.scores(outputs[row.name]) for row in self.rows}
+        found = {row.name: row.output.objective.scores(outputs[row.name]) for row in self.rows}
+        rejecting = [unknown_of(row.name) for row in self.rows if row.rejects]
+        return found | {name: outputs[name] for name in rejecting}
 
     def alone(self, scores: Mapping[str, Any]) -> Tensors:
-        """What ``forward`` returns: the scores, named as tensors."""
-        return {row.scores_name: scores[row.name] for row in self.rows}
+        """What ``forward`` returns: the scores, named as tensors; (n, 1) of unknown."""
+        return {tensor: scores[name] for name, tensor, _ in self.columns}
+
+    @property
+    def columns(self) -> list[tuple[str, str, int]]:
+        """Of each tensor of ``alone``: name among the scores, name of the tensor, and width."""
+        found = []
+        for row in self.rows:
+            found.append((row.name, row.scores_name, len(row.output.names)))
+            if row.rejects:
+                found.append((unknown_of(row.name), f"{row.prefix}{UNKNOWN}", 1))
+        return found
 
     def served(self, scores: Mapping[str, Any]) -> Tensors:
         """What servers return; see the module."""
-        return _merged(row.served(scores[row.name]) for row in self.rows)
+        return _merged(
+            row.served(scores[row.name], scores.get(unknown_of(row.name))) for row in self.rows
+        )
 
     def by_unit(self, scores: Mapping[str, Any]) -> Tensors:
         """What files that take prepared inputs return; see the module."""
-        return _merged(row.by_unit(scores[row.name]) for row in self.rows)
+        return _merged(
+            row.by_unit(scores[row.name], scores.get(unknown_of(row.name))) for row in self.rows
+        )
 
     def read(self, found: Mapping[str, np.ndarray]) -> dict[str, Given]:
         """Scores and decisions by the name of the output; see ``Answer.read``."""

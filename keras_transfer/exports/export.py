@@ -23,6 +23,7 @@ from keras_transfer.exports.integrity import with_checksums
 from keras_transfer.exports.parity import LIMITS, Limits, compare, gate
 from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.objectives.outputs import labels_of
+from keras_transfer.objectives.rejection import unknown_of
 from keras_transfer.runs import Run
 
 if TYPE_CHECKING:
@@ -113,10 +114,12 @@ def _checked(
 ) -> dict[str, Any]:
     """Metrics of the written files, once they have passed the gate."""
     theirs, ours = run.scores(samples), answers.read(predict(samples))
-    compared = {
-        name: compare(output, theirs[name], ours[name], labels_of(samples, name).values)
-        for name, output in answers.outputs.items()
-    }
+    compared = {}
+    for name, output in answers.outputs.items():
+        unknown = theirs.get(unknown_of(name))
+        flat = None if unknown is None else unknown[:, 0]
+        true = labels_of(samples, name).values
+        compared[name] = compare(output, theirs[name], ours[name], true, flat)
     for name, comparison in compared.items():
         before = "" if [*compared] == [LABEL] else f"output {name}: "
         logger.info(
@@ -124,7 +127,9 @@ def _checked(
         )
     # Before the metrics: those of an export that is refused are of no use.
     gate(compared, limits)
-    metrics = run.metrics_of(samples, {name: given.scores for name, given in ours.items()})
+    scores = {name: given.scores for name, given in ours.items()}
+    scores |= {unknown_of(n): g.unknown[:, None] for n, g in ours.items() if g.unknown is not None}
+    metrics = run.metrics_of(samples, scores)
     found = {name: one.found | {"limits": limits._asdict()} for name, one in compared.items()}
     if [*compared] == [LABEL]:
         return {"parity": found[LABEL], "test": metrics[LABEL]}

@@ -17,6 +17,7 @@ from keras_transfer.exports.integrity import METADATA, check_version, read_metad
 from keras_transfer.exports.versions import numbered
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Outputs
+from keras_transfer.objectives.rejection import unknown_of
 from keras_transfer.runs import Predictor
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class Export(Predictor):
         for name, output in self.outputs.items():
             if output.objective.activation == "softmax":  # float32, and int8 more so, miss 1
                 scores[name] = scores[name] / scores[name].sum(axis=1, keepdims=True)
-        return scores
+        unknown = {name: given.unknown for name, given in found.items()}
+        return scores | {unknown_of(n): u[:, None] for n, u in unknown.items() if u is not None}
 
 
 def _version_in(folder: Path) -> Path:

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.objectives.outputs import Output
+from keras_transfer.objectives.rejection import LIMIT, UNKNOWN
 from keras_transfer.tables import Table
 
-__all__ = ["BY_UNIT", "SERVED"]
+__all__ = ["BY_UNIT", "SERVED", "with_unknown"]
 
 Tensors = dict[str, Any]
 Layout = Callable[[Output, Any], Tensors]
@@ -42,6 +43,27 @@ def _ranked_labels(output: Output, scores: tf.Tensor) -> Tensors:
         "probabilities": best.values,
         "decided": tf.gather(_decided(output, scores), best.indices, batch_dims=1),
         "scores": scores,
+    }
+
+
+def with_unknown(served: Tensors, unknown: tf.Tensor) -> Tensors:
+    """Put unknown among ranked classes: first where it is the answer, last otherwise.
+
+    Args:
+        served: As ``SERVED`` gives it for a classification.
+        unknown: (n, 1) float32 score of unknown.
+    """
+    first = unknown > LIMIT
+    name = tf.fill(tf.shape(unknown), UNKNOWN)
+
+    def joined(ranked: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+        return tf.where(first, tf.concat([own, ranked], 1), tf.concat([ranked, own], 1))
+
+    return {
+        **served,
+        "classes": joined(served["classes"], name),
+        "probabilities": joined(served["probabilities"], unknown),
+        UNKNOWN: unknown[:, 0],
     }
 
 

@@ -31,11 +31,12 @@ def with_metadata(content: bytes, name: str, size: int | None, labels: Mapping[s
         name: Of the model.
         size: Side of the image in pixels; None for a text.
         labels: By the name of an output in the signature, the file inside the model that names
-            its units, a line each.
+            its units, a line each; outputs without units have none.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     (signature,) = model.signatureDefs
-    outputs = [(one, labels[one]) for one in _names(signature.outputs, model.subgraphs[0].outputs)]
+    names = _names(signature.outputs, model.subgraphs[0].outputs)
+    outputs = [(name, labels.get(name)) for name in names]
     inputs = _names(signature.inputs, model.subgraphs[0].inputs)
     buffer = schema.BufferT()
     buffer.data = list(_described(name, size, inputs, outputs))
@@ -57,7 +58,7 @@ def _names(tensors: Sequence[schema.TensorMapT], indices: Sequence[int]) -> list
 
 
 def _described(
-    name: str, size: int | None, inputs: Sequence[str], outputs: Sequence[tuple[str, str]]
+    name: str, size: int | None, inputs: Sequence[str], outputs: Sequence[tuple[str, str | None]]
 ) -> bytes:
     builder = flatbuffers.Builder(1024)
     add = _Tables(builder)
@@ -94,14 +95,13 @@ def _pixels(add: _Tables, size: int) -> int:
     )
 
 
-def _output(add: _Tables, tensor: str, labels: str) -> int:
-    file = add.table({0: add.text(labels), 2: ("Int8", _TENSOR_AXIS_LABELS)})
+def _output(add: _Tables, tensor: str, labels: str | None) -> int:
+    files = {}
+    if labels is not None:
+        file = add.table({0: add.text(labels), 2: ("Int8", _TENSOR_AXIS_LABELS)})
+        files = {6: add.vector([file])}
     return add.table(
-        {
-            0: add.text(tensor),
-            3: add.table({0: ("Uint8", _FEATURE), 1: add.table({})}),
-            6: add.vector([file]),
-        }
+        {0: add.text(tensor), 3: add.table({0: ("Uint8", _FEATURE), 1: add.table({})}), **files}
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras_transfer.errors import CheckFailed
 from keras_transfer.exports.answers import Given
 from keras_transfer.objectives.outputs import Output
+from keras_transfer.objectives.rejection import LIMIT
 from keras_transfer.tables import Table
 
 __all__ = ["LIMITS", "NEAR", "TIE", "Comparison", "Limits", "compare", "gate"]
@@ -70,7 +71,13 @@ class Comparison(NamedTuple):
         return changed <= limits.changed and self.found["largest_difference"] <= limits.difference
 
 
-def compare(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
+def compare(
+    output: Output,
+    model: np.ndarray,
+    export: Given,
+    true: np.ndarray,
+    unknown: np.ndarray | None = None,
+) -> Comparison:
     """Hold the answers of an export against those of its model, for one output.
 
     ``found`` has ``examples``, ``changed`` (answers that differ) and ``largest_difference``, and
@@ -90,8 +97,11 @@ def compare(output: Output, model: np.ndarray, export: Given, true: np.ndarray) 
         model: (n, units) scores by Keras.
         export: Of the same examples by the export.
         true: True values as in ``Labels.values``.
+        unknown: (n,) score of unknown by Keras, where that is an answer; ``found`` then has
+            ``rejected`` and ``model_rejected``, and a rejection that differs is a changed answer.
     """
-    return _COMPARED[output.objective.activation](output, model, export, true)
+    found = _COMPARED[output.objective.activation](output, model, export, true)
+    return found if unknown is None else _with_unknown(found, model, export, unknown)
 
 
 def _classes(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
@@ -111,6 +121,30 @@ def _classes(output: Output, model: np.ndarray, export: Given, true: np.ndarray)
         f"model's {_shown(found['model_accuracy'])}"
     )
     return Comparison(found, len(model), text)
+
+
+def _with_unknown(
+    compared: Comparison, model: np.ndarray, export: Given, unknown: np.ndarray
+) -> Comparison:
+    assert export.unknown is not None, "it was read"
+    ours, theirs = export.unknown > LIMIT, unknown > LIMIT
+    other = (ours != theirs) & (np.abs(unknown - LIMIT) > TIE)
+    apart = np.abs(unknown - export.unknown)
+    # Of an example that both reject, the best class is no answer.
+    rows, best = np.arange(len(model)), export.scores.argmax(axis=1)
+    classes = (model.max(axis=1) - model[rows, best] > TIE) & ~(ours & theirs)
+    largest = _largest(np.append(apart, compared.found["largest_difference"]))
+    found = compared.found | {
+        "changed": int((classes | other).sum()),
+        "largest_difference": largest,
+        "rejected": float(ours.mean()),
+        "model_rejected": float(theirs.mean()),
+    }
+    text = (
+        f"{compared.text}; another decision for unknown: {int(other.sum())}, scores of unknown up "
+        f"to {_largest(apart):.2g} apart"
+    )
+    return Comparison(found, compared.answers, text)
 
 
 def _labels(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:

@@ -13,6 +13,7 @@ from keras_transfer.errors import BadData
 from keras_transfer.group import ClassName, NonNegative
 from keras_transfer.objectives.base import Cells, Labels, Objective, only_column, refuse
 from keras_transfer.objectives.imbalance import Imbalance, OwnWeights
+from keras_transfer.objectives.rejection import Reject
 
 if TYPE_CHECKING:
     import keras
@@ -50,6 +51,15 @@ class Classification(Objective):
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="label smoothing factor, from 0 to below 1"
+    )
+    calibrate: Literal["temperature", "none"] = Field(
+        "temperature",
+        description="temperature: divide the outputs by a number fitted on val, so that "
+        "probabilities are chances; none: leave them",
+    )
+    reject: Reject = Field(
+        Reject(),
+        description="answer unknown, so that this share of the other answers is right on val",
     )
 
     def encode(

@@ -70,6 +70,11 @@ class MultiLabel(Objective):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="label smoothing factor, from 0 to below 1"
     )
+    calibrate: Literal["temperature", "none"] = Field(
+        "temperature",
+        description="temperature: divide the outputs by a number fitted on val, so that "
+        "probabilities are chances; none: leave them",
+    )
 
     @model_validator(mode="after")
     # A label that is named twice would count twice in the loss.

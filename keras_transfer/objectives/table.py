@@ -24,7 +24,7 @@ OBJECTIVES: Table[type[Objective]] = Table(
     {"classification": Classification, "multilabel": MultiLabel, "regression": Regression},
 )
 
-OWN_MAPPINGS = ("class_weight",)
+OWN_MAPPINGS = ("class_weight", "reject")
 """Settings of an objective that are mappings themselves."""
 
 

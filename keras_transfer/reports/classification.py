@@ -20,6 +20,7 @@ from keras_transfer.evaluation.prediction_files import Predicted
 from keras_transfer.evaluation.reliability import Reliability, reliability
 from keras_transfer.evaluation.selective import RiskCoverage, risk_coverage
 from keras_transfer.evaluation.weighted import average_precisions, macro_f1
+from keras_transfer.reports.calibration import Fitted
 from keras_transfer.reports.wording import Table, percent, rounded_down, share_text, short, table
 
 __all__ = ["Classes", "Plot", "classes", "confusion", "plots"]
@@ -146,9 +147,14 @@ def confusion(found: Classes, true: int, predicted: int) -> np.ndarray:
     return places[np.argsort(-found.predicted.scores[places].max(axis=1), kind="stable")]
 
 
-def plots(found: Classes) -> list[Plot]:
-    """The reliability diagram, the risk-coverage curve and the precision-recall curves."""
-    made = [_reliability(found.reliability), _risk(found.risk)]
+def plots(found: Classes, calibration: Fitted | None = None) -> list[Plot]:
+    """The reliability diagram, the risk-coverage curve and the precision-recall curves.
+
+    Args:
+        found: The predictions.
+        calibration: What the run says of it; None: nothing.
+    """
+    made = [_reliability(found.reliability, calibration), _risk(found.risk)]
     if len(np.unique(found.predicted.true)) > 1:  # otherwise every precision is 1
         made.append(_precision_recall(found))
     return made
@@ -161,7 +167,7 @@ def _f1(recall: Share, precision: Share) -> str:
     return f"{2 * recall.value * precision.value / total if total else 0.0:.3f}"
 
 
-def _reliability(found: Reliability) -> Plot:
+def _reliability(found: Reliability, calibration: Fitted | None) -> Plot:
     over = found.overconfidence
     points = f"{100 * abs(over):.1f}"
     lean = f"{points} points {'above' if over > 0 else 'below'}" if float(points) else "equal to"
@@ -171,6 +177,9 @@ def _reliability(found: Reliability) -> Plot:
         "the share of right answers. Bars: share of the examples in each bin. With few examples "
         "ECE is too high even for a perfect model."
     )
+    before = None
+    if calibration is not None:
+        text, before = f"{calibration.text} {text}", calibration.before
     bins = zip(found.edges, found.edges[1:], *found[1:], strict=False)
     rows = [
         [f"{low:.2f} to {high:.2f}", f"{n:,}", percent(said), percent(right)]
@@ -178,7 +187,9 @@ def _reliability(found: Reliability) -> Plot:
         if n
     ]
     tabled = table(["confidence", "examples", "mean confidence", "accuracy"], rows)
-    return Plot("Can its probabilities be trusted?", plot_reliability(found), text, tabled)
+    legend = [] if before is None else ["calibrated", "before"]
+    svg = plot_reliability(found, before)
+    return Plot("Can its probabilities be trusted?", svg, text, tabled, legend)
 
 
 def _risk(found: RiskCoverage) -> Plot:

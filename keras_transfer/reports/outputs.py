@@ -13,6 +13,7 @@ from keras_transfer.evaluation.layout import metric_text, title
 from keras_transfer.evaluation.mistakes import confident_mistakes, least_sure
 from keras_transfer.evaluation.prediction_files import prediction_file
 from keras_transfer.objectives.classification import Classification
+from keras_transfer.reports.calibration import calibration_of
 from keras_transfer.reports.classification import Classes, Plot, classes, confusion, plots
 from keras_transfer.reports.gallery import Card, Gallery
 from keras_transfer.reports.wording import Table, metrics_table, percent, short, unit_table
@@ -170,7 +171,7 @@ def section(
         [made[pair.true, pair.predicted] for pair in found.pairs],
         gallery.cards(predicted, _mistakes(found)),
         gallery.cards(predicted, least_sure(predicted.scores, SHOWN)),
-        plots(found),
+        plots(found, calibration_of(run, output)),
     )
 
 

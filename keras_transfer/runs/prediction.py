@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.objectives.outputs import Output
+from keras_transfer.objectives.rejection import UNKNOWN, rejected, unknown_of
 
 __all__ = ["Prediction"]
 
@@ -20,8 +21,8 @@ class Prediction:
 
     Attributes:
         path: The example's file.
-        scores: (units,) float64 by output: probabilities, or values of a regression; None where
-            the file cannot be used.
+        scores: (units,) float64 by output: probabilities, or values of a regression; where
+            unknown is an answer, also its (1,) score. None where the file cannot be used.
         outputs: The network's outputs.
         error: Why the file cannot be used; empty where it can.
     """
@@ -42,16 +43,16 @@ class Prediction:
         """(classes,) float64 of the only output; None for a file that cannot be used."""
         if self.scores is None:
             return None
-        (scores,) = self.scores.values()
-        return scores
+        (name,) = self.outputs
+        return self.scores[name]
 
     @property
     def label(self) -> Any:
         """The answer of the only output; None for a file that cannot be used.
 
         Returns:
-            Name of the most probable class; names of all labels that were decided for; or the
-            value of a regression, by name where it has several targets.
+            Name of the most probable class, or "unknown"; names of all labels that were decided
+            for; or the value of a regression, by name where it has several targets.
         """
         if self.scores is None:
             return None
@@ -61,10 +62,24 @@ class Prediction:
     def answers(self) -> dict[str, Any]:
         """The answer of each output, as ``label`` gives that of the only one."""
         assert self.scores is not None
-        return {name: _answer(output, self.scores[name]) for name, output in self.outputs.items()}
+        return {
+            name: UNKNOWN if self.unknown(name) else _answer(output, self.scores[name])
+            for name, output in self.outputs.items()
+        }
+
+    def unknown(self, output: str | None = None) -> bool:
+        """Whether the example is unlike those of training, or too unsure.
+
+        Args:
+            output: Name of an output; the first one if None.
+        """
+        found = rejected(self.scores or {}, output or next(iter(self.outputs)))
+        return found is not None and bool(found)
 
     def top(self, k: int, output: str | None = None) -> list[tuple[str, float]]:
         """The k units with the highest scores, best first; of a regression all, in their order.
+
+        "unknown" comes first where that is the answer, with its score.
 
         Args:
             k: How many.
@@ -78,7 +93,10 @@ class Prediction:
             return [(unit, float(value)) for unit, value in zip(names, scores, strict=True)]
         # Stable on the negated scores: of equal scores the first unit comes first, as in argmax.
         best = np.argsort(-scores, kind="stable")[:k]
-        return [(names[i], float(scores[i])) for i in best]
+        found = [(names[i], float(scores[i])) for i in best]
+        if not self.unknown(name):
+            return found
+        return [(UNKNOWN, float(self.scores[unknown_of(name)][0])), *found][:k]
 
 
 def _answer(output: Output, scores: np.ndarray) -> Any:

@@ -17,6 +17,7 @@ from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, Unknow
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.base import Labels
 from keras_transfer.objectives.outputs import Output, encode, labels_of, single_class
+from keras_transfer.objectives.rejection import with_reject_metrics
 from keras_transfer.runs.prediction import Prediction
 from keras_transfer.runs.split_table import read_digests, read_train_counts, write_bad_files
 
@@ -70,14 +71,13 @@ class Predictor:
             samples: At least one.
 
         Returns:
-            (n, units) float64 by output: probabilities, or values of a regression.
+            (n, units) float64 by output: probabilities, or values; (n, 1) by ``unknown_of(output)``
         """
         raise NotImplementedError
 
     def probabilities(self, samples: Samples) -> np.ndarray:
         """(n, classes) float64 scores of the only output."""
-        (scores,) = self.scores(samples).values()
-        return scores
+        return self.scores(samples)[next(iter(self.outputs))]
 
     def predict(self, images: Any, *, tta: str | int | None = None) -> list[Prediction]:
         """Predict for image files, PIL images, arrays or texts.
@@ -197,7 +197,7 @@ class Predictor:
         """
         # Copies of an example are no independent evidence, so intervals resample them together.
         copies = families(samples.digests)
-        return {
+        found = {
             name: output.objective.evaluate(
                 labels_of(samples, name).values,
                 scores[name],
@@ -208,6 +208,8 @@ class Predictor:
             )
             for name, output in self.outputs.items()
         }
+        true = {name: labels_of(samples, name).values for name in found}
+        return with_reject_metrics(found, true, scores, copies)
 
     def _train_labels(self, output: str) -> Labels | None:
         """Labels of the train split, as many of each class as there were; None if not known."""
@@ -338,11 +340,10 @@ class Predictor:
 
     def _check_tta(self, tta: str | int | None) -> None:
         """Refuse what makes no sense before images are read."""
-        if tta is None:
-            return
-        from keras_transfer.inputs.images.tta import check_views
+        if tta is not None:
+            from keras_transfer.inputs.images.tta import check_views
 
-        check_views(tta, self.settings["input"]["augment"])
+            check_views(tta, self.settings["input"]["augment"])
 
 
 def _mean(views: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.evaluation.layout import metric_text, title
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Output, read_outputs
+from keras_transfer.objectives.rejection import unknown_of
 from keras_transfer.runs.directory import REQUIRED
 from keras_transfer.runs.predictor import Predictor
 from keras_transfer.runs.records import (
@@ -118,7 +119,41 @@ class Run(Predictor):
             rows = metrics if multiple and name == "simple" else {name: metrics}
             for row, values in rows.items():
                 lines.append(f"  {row}: {self._headline(values)}")
-        return "\n".join([*lines, *self._target_lines()])
+        return "\n".join(
+            [*lines, *self._calibration_lines(), *self._reject_lines(), *self._target_lines()]
+        )
+
+    def _calibration_lines(self) -> list[str]:
+        """What calibration changed on the test split, by output; nothing if it changed nothing."""
+        found = self.metrics.get("calibration", {})
+        rows = {"": found} if "temperature" in found else found
+        lines = []
+        for name, row in rows.items():
+            if row["reason"]:
+                continue
+            changes = ", ".join(
+                f"{title(metric)} {before:.3f} before, {row['test']['after'][metric]:.3f} after"
+                for metric, before in row["test"]["before"].items()
+                if metric in ("ece", "log_loss")
+            )
+            of = f" of {name}" if name else ""
+            lines.append(f"Calibration{of}: temperature {row['temperature']:.3f}; {changes}")
+        return lines
+
+    def _reject_lines(self) -> list[str]:
+        """What is answered by unknown, by output."""
+        found = self.metrics.get("reject", {})
+        rows = {"": found} if "score" in found else found
+        lines = []
+        for name, row in rows.items():
+            if row["threshold"] is None:
+                continue
+            test, of = row["test"], f" of {name}" if name else ""
+            right = "" if test["accuracy"] is None else f", {test['accuracy']:.4f} of these right"
+            lines.append(
+                f"Unknown{of} by {row['score']}: {test['coverage']:.1%} of test accepted{right}"
+            )
+        return lines
 
     def _target_lines(self) -> list[str]:
         """What an adaptation gave on the target domain, beside the model without it."""
@@ -212,10 +247,11 @@ class Run(Predictor):
 
         batches = plain_batches(samples, self.loading)
         outputs = predict(self.network.predictor, batches, "predicting")
-        return {
+        scores = {
             name: ACTIVATIONS[output.objective.activation](outputs[name])
             for name, output in self.outputs.items()
         }
+        return scores | {name: outputs[name] for name in map(unknown_of, scores) if name in outputs}
 
     def listed(self, data: Any = None) -> tuple[Samples, dict[str, int]]:
         """List the examples of this run again; none is read.

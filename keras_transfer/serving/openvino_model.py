@@ -97,9 +97,9 @@ class OpenVinoModel(Model):
             return super().run(signature, inputs)
         (prepared,) = super().run("decode", inputs).values()
         joined = np.concatenate(list(self._engine([prepared.astype("float32")])))
-        ends = np.cumsum([len(output.names) for output in self._answers.outputs.values()])
-        parts = np.split(joined, ends[:-1], axis=1)
-        served = self._answers.served(dict(zip(self._answers.outputs, parts, strict=True)))
+        names, _, widths = zip(*self._answers.columns, strict=True)
+        parts = np.split(joined, np.cumsum(widths)[:-1], axis=1)
+        served = self._answers.served(dict(zip(names, parts, strict=True)))
         return {name: np.asarray(tensor) for name, tensor in served.items()}
 
 
@@ -116,7 +116,7 @@ def _spreads(folder: Path, answers: Answers) -> dict[str, Any]:
 
 def _joined(forward: Signature, answers: Answers) -> Any:
     """``forward`` as a function of one input and one output: the scores of all outputs, joined."""
-    names = [answer.scores_name for answer in answers]
+    names = [tensor for _, tensor, _ in answers.columns]
     if len(names) == 1:
         return forward.function
     ((given, spec),) = forward.inputs.items()

@@ -101,7 +101,7 @@ class Source:
         few = np.unique(np.linspace(0, len(samples) - 1, PROBES).astype(int))
         batches = plain_batches(samples.take(few), self.run.loading)
         # No graph: tracing a network takes longer than eight examples.
-        (logits,) = predict(self.run.network.predictor, batches, graph=False).values()
+        logits = predict(self.run.network.predictor, batches, graph=False)[LABEL]
         return agree(self.head(features[few]), softmax(logits, axis=-1))
 
     @property
@@ -232,7 +232,8 @@ def _cut(network: Network) -> tuple[Cut, keras.Model, tuple[int, ...] | None]:
     if cut is None:
         raise BadConfiguration("The network has no weights before its pooling.")
     shape = tuple(nodes[0].input_tensors[0].shape[1:]) if flattens else None
-    return cut, keras.Model(pooled, network.model.output), shape
+    # The label alone: a run that answers unknown has another output.
+    return cut, keras.Model(pooled, {LABEL: network.model.output[LABEL]}), shape
 
 
 def _features(extractor: FeatureExtractor, samples: Samples) -> np.ndarray:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_transfer.atomic import write_json
+from keras_transfer.clock import phase
 from keras_transfer.data.copies import families
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.evaluation.prediction_files import FILES, prediction_file
@@ -16,9 +18,53 @@ from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import Output, labels_of, to_json
 
-__all__ = ["evaluate"]
+if TYPE_CHECKING:
+    from keras_transfer.workflows.stage_runner import StageRunner
+
+__all__ = ["evaluate", "evaluate_run"]
 
 Scores = Mapping[str, np.ndarray]
+
+
+def evaluate_run(
+    folder: Path,
+    samples: Samples,
+    objectives: Mapping[str, Objective],
+    runner: StageRunner,
+    *,
+    column: str = "",
+) -> dict[str, Any]:
+    """Calibrate a trained network, let it answer unknown if that is asked for, and evaluate it.
+
+    ``best.keras`` is written again where the network has changed.
+
+    Args:
+        folder: The run directory.
+        samples: With all their splits.
+        objectives: By the name of the output.
+        runner: Has trained all stages.
+        column: Column of texts in tables of unknown data; "" for images.
+
+    Returns:
+        As ``evaluate``, with further entries of the calibration and of the method.
+    """
+    # Imported late, since they need TensorFlow.
+    from keras_transfer.training.resume import save_model
+    from keras_transfer.workflows.calibration import calibrated
+    from keras_transfer.workflows.rejection import rejecting
+
+    predictor, setup = runner.network.predictor, runner.setup
+    with phase("predictions"):
+        outputs = runner.outputs()
+    model, scores, calibration = calibrated(predictor, objectives, samples, outputs)
+    how: dict[str, Any] = {"column": column, "seed": setup.seed}
+    with phase("unknown"):
+        found = rejecting(model, objectives, samples, setup.loading, **how)
+    if found.model is not predictor:
+        save_model(folder / "best.keras", found.model)
+    metrics = evaluate(folder, samples, objectives, scores, found.decisions)
+    metrics["baselines"] |= runner.baselines()
+    return metrics | calibration | found.metrics | runner.further_metrics(scores)
 
 
 def evaluate(
@@ -26,6 +72,7 @@ def evaluate(
     samples: Samples,
     objectives: Mapping[str, Objective],
     predictions: Mapping[str, Scores],
+    decisions: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Write predictions, ``outputs.json`` and curves; compute metrics.
 
@@ -34,6 +81,7 @@ def evaluate(
         samples: With all their splits.
         objectives: By the name of the output.
         predictions: (n, units) scores by split and output.
+        decisions: What else was fitted to decide by, by output.
 
     Returns:
         Metrics by split, and "baselines"; of several outputs by output within.
@@ -44,6 +92,8 @@ def evaluate(
         val = labels_of(samples.split("val"), name)
         # Decided on val: thresholds fitted on test would flatter its metrics.
         output = Output(objective, val.names).decided(val.values, predictions["val"][name])
+        more = (decisions or {}).get(name, {})
+        output = replace(output, decision={**output.decision, **more})
         outputs[name] = output
         for split in FILES:
             subset = samples.split(split)

@@ -35,11 +35,11 @@ from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.objectives.table import AnyObjective
 from keras_transfer.workflows.auto_backbone import choose_backbone
 from keras_transfer.workflows.comparisons import from_scratch, plain_models, source_only
-from keras_transfer.workflows.evaluation import evaluate
+from keras_transfer.workflows.evaluation import evaluate_run
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
 from keras_transfer.workflows.reading import brought, learn, read_samples
 from keras_transfer.workflows.recipe import Recipe
-from keras_transfer.workflows.target_check import check_target
+from keras_transfer.workflows.target_check import check_target, check_unknown
 
 if TYPE_CHECKING:
     import keras
@@ -132,6 +132,7 @@ class FineTune(Recipe):
         # Another recipe may train for hours before the data are read.
         sources.check_there(source)
         check_same_file(folder, self.backbone.name)
+        check_unknown(self.objectives, {})
         # Before the session: another recipe may run first, with its own seed and precision.
         weights = resolve_weights(self.backbone.weights)
         if isinstance(self.method, NetworkAdaptation):
@@ -154,11 +155,8 @@ class FineTune(Recipe):
             with phase("training"), devices.scope():
                 runner, trees = recipe._trained(folder, backbone, samples, replicas)
             with phase("evaluation"):
-                with phase("predictions"):
-                    scores = runner.predictions()
-                metrics = evaluate(folder, samples, self.objectives, scores)
-                metrics["baselines"] |= runner.baselines()
-                metrics |= runner.further_metrics(scores)
+                column = self.input.text_column
+                metrics = evaluate_run(folder, samples, self.objectives, runner, column=column)
                 if trees is not None:
                     metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
@@ -275,6 +273,7 @@ class FineTune(Recipe):
         objectives = {
             name: (objective, labels_of(train, name)) for name, objective in self.objectives.items()
         }
+        check_unknown(self.objectives, {n: labels.names for n, (_, labels) in objectives.items()})
         strategy = strategy_for(self.objectives, train, self.seed)
         if single_class(self.objectives):
             strategy.report(train)

@@ -1,4 +1,4 @@
-"""Scores of a trained network's splits: from stored features, if the full network agrees."""
+"""Outputs of a trained network for splits: from stored features, if the full network agrees."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PROBES = 8
 TOLERANCE = 0.05
 """Largest difference of a probability, or of a value in standard deviations."""
 
-Scores = dict[str, np.ndarray]
-"""(n, units) float64 by output."""
+Outputs = dict[str, np.ndarray]
+"""(n, units) float64 by output, before any activation."""
 
 
 class Scorer:
-    """Computes scores of samples.
+    """Computes outputs of samples.
 
     Args:
         network: With its best weights.
@@ -48,52 +48,51 @@ class Scorer:
         self.network, self.objectives = network, objectives
         self.loading, self.batches = loading, batches
 
-    def splits(self, samples: Mapping[str, Samples]) -> dict[str, Scores]:
-        """Scores of several splits.
+    def splits(self, samples: Mapping[str, Samples]) -> dict[str, Outputs]:
+        """Outputs of several splits, before any activation.
 
         Args:
             samples: By the name of the split; "test" is one of them.
         """
         if self.batches.model is not None:
-            scores = {name: self._from_features(name, split) for name, split in samples.items()}
-            if self._confirmed(scores["test"], samples["test"]):
-                return scores
+            found = {name: self._from_features(name, split) for name, split in samples.items()}
+            if self._confirmed(found["test"], samples["test"]):
+                return found
             logger.warning(
                 "Warning: predictions from cached features differ from the full network; metrics "
                 "use the full network. Consider --engine-error 0."
             )
         return {name: self._from_network(name, split) for name, split in samples.items()}
 
-    def _from_features(self, name: str, split: Samples) -> Scores:
+    def _from_features(self, name: str, split: Samples) -> Outputs:
         assert self.batches.model is not None
         outputs = predict(self.batches.model, self.batches.evaluation(split), name)
-        return self._activated(outputs, len(split))
+        return self._of_objectives(outputs, len(split))
 
-    def _from_network(self, name: str, split: Samples) -> Scores:
+    def _from_network(self, name: str, split: Samples) -> Outputs:
         batches = evaluation_batches(split, self.loading)
-        return self._activated(predict(self.network.predictor, batches, name), len(split))
+        return self._of_objectives(predict(self.network.predictor, batches, name), len(split))
 
-    def _activated(self, outputs: Scores, n: int) -> Scores:
-        """Scores of the first n examples; outputs without an objective are left out."""
-        return {
-            name: ACTIVATIONS[objective.activation](outputs[name][:n])
-            for name, objective in self.objectives.items()
-        }
+    def _of_objectives(self, outputs: Outputs, n: int) -> Outputs:
+        """Outputs of the first n examples; those without an objective are left out."""
+        return {name: outputs[name][:n] for name in self.objectives}
 
-    def _confirmed(self, found: Scores, test: Samples) -> bool:
+    def _confirmed(self, found: Outputs, test: Samples) -> bool:
         """Whether the full network agrees on a few raw examples."""
         # Evenly spaced: a test split may be sorted by class, or be smaller than PROBES.
         subset = np.unique(np.linspace(0, len(test) - 1, PROBES).astype(int))
         batches = evaluation_batches(test.take(subset), self.loading)
         # No graph: tracing a network takes longer than eight examples.
-        full = self._activated(predict(self.network.predictor, batches, graph=False), len(subset))
+        full = predict(self.network.predictor, batches, graph=False)
         return all(
-            _alike(objective, found[name], subset, full[name])
+            _alike(objective, found[name], subset, full[name][: len(subset)])
             for name, objective in self.objectives.items()
         )
 
 
-def _alike(objective: Objective, cached: np.ndarray, subset: np.ndarray, full: np.ndarray) -> bool:
+def _alike(objective: Objective, found: np.ndarray, subset: np.ndarray, full: np.ndarray) -> bool:
+    activate = ACTIVATIONS[objective.activation]
+    cached, full = activate(found), activate(full)
     if objective.activation == "softmax":
         return agree(cached[subset], full, TOLERANCE)
     # Values have units of their own; probabilities do not.

@@ -170,8 +170,8 @@ class StageRunner:
         assert extractor is not None  # the backbone lies before the cut
         return extractor
 
-    def predictions(self) -> dict[str, dict[str, np.ndarray]]:
-        """(n, units) float64 scores of val, test and further samples, by output."""
+    def outputs(self) -> dict[str, dict[str, np.ndarray]]:
+        """(n, units) float64 of val, test and further samples by output, before any activation."""
         setup = self.setup
         scorer = Scorer(self.network, setup.targets.objectives, setup.loading, self.batches)
         splits = {name: setup.samples.split(name) for name in ("val", "test")}
@@ -191,7 +191,7 @@ class StageRunner:
         return {}
 
     def further_metrics(self, scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
-        """Further entries of ``metrics.json``, by what ``predictions`` gives."""
+        """Further entries of ``metrics.json``, by the scores of what ``outputs`` gives."""
         return {}
 
     def _stages(self) -> None:

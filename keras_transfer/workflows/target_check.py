@@ -1,16 +1,19 @@
-"""Whether an adaptation has a target, before anything is loaded or trained."""
+"""Whether data besides those of the run are there, before anything is loaded or trained."""
 
 from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.methods.adaptation import Adaptation
+from keras_transfer.objectives.base import Objective
+from keras_transfer.objectives.rejection import UNKNOWN
 
-__all__ = ["check_target"]
+__all__ = ["check_target", "check_unknown"]
 
 
 def check_target(method: Adaptation, source: Any) -> None:
@@ -38,3 +41,29 @@ def check_target(method: Adaptation, source: Any) -> None:
             f"The target is {method.target_data}, and so is the source. Name examples of another "
             "domain: --target-data DIR."
         )
+
+
+def check_unknown(
+    objectives: Mapping[str, Objective], classes: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Refuse unknown data that do not exist, and a class that is called as what is not known.
+
+    Args:
+        objectives: By the name of the output.
+        classes: Names of their units, once they are read.
+
+    Raises:
+        BadConfiguration: A class is called "unknown".
+        BadData: The path does not exist.
+    """
+    for name, objective in objectives.items():
+        reject = getattr(objective, "reject", None)
+        if reject is None or not reject.wanted:
+            continue
+        if reject.unknown_data is not None and not glob.has_magic(reject.unknown_data):
+            sources.check_there(reject.unknown_data)
+        if UNKNOWN in classes.get(name, ()):
+            raise BadConfiguration(
+                f"A class of the data is called {UNKNOWN!r}, which is also what reject answers. "
+                "Rename the class, or train it as a class of its own without reject."
+            )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from keras_transfer import BadConfiguration, Classify
-from keras_transfer.config.upgrade import renamed, upgraded, versioned
+from keras_transfer import BadConfiguration, Classify, FineTune
+from keras_transfer.config.upgrade import renamed, stored, upgraded, versioned
 
 VERSION_1 = {
     "data": "photos",
@@ -137,3 +137,10 @@ def test_what_is_read_is_not_changed():
     renamed(VERSION_1)
 
     assert before == VERSION_1
+
+
+def test_stored_settings_of_several_outputs_are_those_of_the_recipe():
+    """Such a run could not be resumed: a type was added beside its columns."""
+    several = {"kind": "classification", "price": "regression"}
+    given = FineTune(data="shoes.csv", backbone="convnet_small", objective=several)
+    assert given.changed(**stored(versioned(given.settings()))) == given

@@ -274,6 +274,8 @@ def test_majority_baseline_of_a_class_that_test_lacks():
 
 
 def test_the_summary():
+    """ECE: three of 0.5, of which 2 are right, and alone 0.8 (right), 0.7 (wrong), 0.6 (right)."""
+    assert (3 * abs(2 / 3 - 0.5) + 0.2 + 0.7 + 0.4) / 6 == pytest.approx(0.3)
     lines = summary(classification_metrics(TRUE, PROBABILITIES, CLASSES)).splitlines()
 
     assert lines == [
@@ -284,6 +286,7 @@ def test_the_summary():
         "ROC AUC            0.809",
         "PR AUC             0.650",
         "log loss           0.774",
+        "ECE                0.300  (expected calibration error)",
         "",
         "class  precision  recall     F1  examples",
         "cat        1.000   0.667  0.800         3",
