@@ -62,6 +62,11 @@ class BoundInput(Protocol):
         """Whether ``collate`` does the conversion, which is faster for batches."""
         ...
 
+    @property
+    def groups(self) -> bool:
+        """Whether batches of training hold sequences of similar length."""
+        ...
+
     def load(self, raw: tf.Tensor) -> Tensors:
         """Prepare a single raw example for ``collate``."""
         ...

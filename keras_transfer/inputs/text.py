@@ -63,6 +63,13 @@ class Text(Input):
         "bring their own",
     )
 
+    group_by_length: bool = Field(
+        True,
+        description="train on batches of texts of similar length, as long as their longest text; "
+        "faster, since little is padding",
+        json_schema_extra={"section": "Training"},
+    )
+
     @property
     def text_columns(self) -> tuple[str, ...]:
         """Name of the column of texts."""
@@ -195,6 +202,11 @@ class BoundText:
 
     augments = False
     batched = True
+
+    @property
+    def groups(self) -> bool:
+        """Whether batches of training hold texts of similar length."""
+        return self.settings.group_by_length
 
     @property
     def augment_settings(self) -> dict[str, Any]:

@@ -95,9 +95,10 @@ def _embedded(
 def _attention(
     x: keras.KerasTensor, padding_mask: keras.KerasTensor, name: str, heads: int, dropout: float
 ) -> keras.KerasTensor:
-    width, length = x.shape[-1], padding_mask.shape[1]
-    # (batch, 1, length): all queries share one mask, which Keras broadcasts.
-    mask = layers.Reshape((1, length), name=f"{name}_mask")(padding_mask)
+    width = x.shape[-1]
+    # (batch, 1, length): all queries share one mask, which Keras broadcasts. No Reshape, which
+    # would hold for this length only.
+    mask = keras.ops.expand_dims(padding_mask, 1)
     attention = layers.MultiHeadAttention(
         heads,
         width // heads,

@@ -171,6 +171,55 @@ def test_the_list_to_label_has_both_columns():
     assert rows[0] == [*PAIRS[0], "", "x"]
 
 
+@pytest.mark.parametrize("grouped", [True, False])
+def test_the_log_says_how_much_is_padding(grouped, tmp_path, caplog):
+    """Once a run, and only where it is done."""
+    caplog.set_level("INFO", "keras_transfer")
+    given = TextPair(length=24, vocabulary_size=80, group_by_length=grouped, **COLUMNS)
+    stages = (Stage("all", epochs=1, unfreeze="all"),)
+    recipe = pair_recipe(write_pairs(tmp_path), input=given, stages=stages, baselines=("none",))
+    run = recipe.run(name="pairs", out=tmp_path / "run")
+
+    lines = [record.getMessage() for record in caplog.records]
+    (lengths,) = [line for line in lines if line.startswith("Texts have ")]
+    assert "length 24 truncates 0.0% of them" in lengths
+    said = [line for line in lines if line.startswith("Batches of similar length")]
+    assert len(said) == grouped
+    # The model that is kept takes the full length.
+    assert run.model.input["token_ids"].shape == (None, 24)
+
+
+ON_TWO = """
+import sys
+import tensorflow as tf
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, 2 * [tf.config.LogicalDeviceConfiguration()])
+from pathlib import Path
+sys.path.insert(0, "tests")
+from keras_transfer import TextPair
+from pairs_runs import COLUMNS, pair_recipe, write_pairs
+folder = Path(sys.argv[1])
+given = TextPair(length=24, vocabulary_size=80, **COLUMNS)
+for strategy in ("one_device", "mirrored"):
+    more = {"strategy": strategy, "baselines": ("none",), "batch_size": 6, "input": given}
+    run = pair_recipe(folder / "pairs.tsv", **more).run(name="pairs", out=folder / strategy)
+    print(*[row[name] for row in run.history for name in ("loss", "val_loss")])
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_train_as_one(tmp_path):
+    """40 pairs in batches of 6: seven steps, the last of which has four pairs."""
+    write_pairs(tmp_path)
+    words = [sys.executable, "-c", ON_TWO, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    one, two = (list(map(float, line.split())) for line in done.stdout.splitlines()[-2:])
+    assert len(one) == 6
+    assert two == pytest.approx(one, rel=1e-4)
+
+
 # --- networks of KerasHub ---------------------------------------------------------------------
 
 pytest.importorskip("keras_hub")

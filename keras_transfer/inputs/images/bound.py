@@ -78,6 +78,7 @@ class BoundImage:
         return {PIXELS: decode.resize(raw, self.size, self.resize)}
 
     batched = False
+    groups = False
 
     def load(self, raw: tf.Tensor) -> Tensors:
         """Prepare an image; see ``prepare``. Reads TIFF too, which needs Python."""
