@@ -15,6 +15,7 @@ from keras_transfer.errors import (
 from keras_transfer.exports import Export, export
 from keras_transfer.inputs.image import Augment, Image
 from keras_transfer.inputs.text import Text
+from keras_transfer.inputs.text_pair import TextPair
 from keras_transfer.methods.adversarial import CDAN, DANN, AdversarialAutoencoder
 from keras_transfer.methods.bagging import Bagging
 from keras_transfer.methods.distill import Distill
@@ -93,6 +94,7 @@ __all__ = [
     "SubspaceAlignment",
     "Supervised",
     "Text",
+    "TextPair",
     "TransferError",
     "Tuning",
     "UnknownName",

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from colours import odd, run, saved
 from objectives_runs import objective_export, objective_run
+from pairs_runs import pair_export, pair_run
 from processes import TINY, paint
 from slow_tests import measured
 from texts_runs import text_export, text_run
@@ -20,6 +21,8 @@ __all__ = [
     "objective_export",
     "objective_run",
     "odd",
+    "pair_export",
+    "pair_run",
     "run",
     "saved",
     "text_export",

@@ -212,7 +212,7 @@ SET_FORMATS: Table[Callable[[list[Prediction], Any], None]] = Table(
 
 def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
     """For texts, files of tables as paths: any other word is a text."""
-    if not read_input(done.settings["input"]).text_column:
+    if not read_input(done.settings["input"]).text_columns:
         return list(paths)
     tables = {path for path in paths if path.lower().endswith((".csv", ".tsv"))}
     return [Path(path) if path in tables and Path(path).is_file() else path for path in paths]
@@ -255,7 +255,8 @@ def predict(
 ) -> None:
     """Predict for PATHS: image files, folders and glob patterns. One row a file, in their order.
 
-    A model for texts takes the texts themselves, and .csv or .tsv files with a column of them.
+    A model for texts takes the texts themselves, and .csv or .tsv files with a column of them; a
+    model for pairs of texts such files with both columns.
     A file that cannot be used has a row with the reason, and the exit code is 3.
     """
     if top_k < 1:

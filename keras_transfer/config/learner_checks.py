@@ -86,7 +86,7 @@ def _transform_problem(recipe: Any) -> str:
 
 
 def _fusion_problem(recipe: Any, fused: Sequence[Any]) -> str:
-    if recipe.input.type == "text":
+    if recipe.input.text_columns:
         return "fuse joins features of images. Leave it out."
     if recipe.head.pooling not in ("avg", "max"):
         return (

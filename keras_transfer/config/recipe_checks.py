@@ -250,7 +250,7 @@ def classes_setting(recipe: Any) -> str:
 
 
 def is_text(recipe: Any) -> bool:
-    return recipe.input.type == "text"
+    return bool(recipe.input.text_columns)
 
 
 def text_only(recipe: Any) -> str:

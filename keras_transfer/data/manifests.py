@@ -29,7 +29,9 @@ logger = logging.getLogger("keras_transfer")
 Value = TypeVar("Value")
 
 
-def read_manifest(file: Path, known: Collection[str] = (), cells: Collection[str] = ()) -> Samples:
+def read_manifest(
+    file: Path, known: Collection[str] = (), cells: Collection[str] = (), label: str = LABEL
+) -> Samples:
     """Read a table of images.
 
     Columns: ``path`` (relative to the table's folder, or absolute) and ``label``; where wanted
@@ -42,6 +44,7 @@ def read_manifest(file: Path, known: Collection[str] = (), cells: Collection[str
         file: The table.
         known: Class names of a trained model, if any; then one class is enough.
         cells: Names of columns to be read as text instead of ``label``.
+        label: Name of the column of labels.
 
     Returns:
         Samples with paths as keys and classes sorted by name, or with ``cells`` and one class.
@@ -52,8 +55,8 @@ def read_manifest(file: Path, known: Collection[str] = (), cells: Collection[str
         UnknownName: The file has another suffix.
     """
     wanted = {name: name.strip().lower() for name in cells}
-    required = ("path", *(wanted.values() or (LABEL,)))
-    rows = read_table(file, partial(check_columns, required=required))
+    required = ("path", *(wanted.values() or (label.strip().lower(),)))
+    rows = _labelled(read_table(file, partial(check_columns, required=required)), label)
     if not rows.numbers:
         raise BadData(f"{file} has no rows below its header.")
     check_unused(file, rows.columns, tuple(wanted.values()))
@@ -80,6 +83,15 @@ def read_manifest(file: Path, known: Collection[str] = (), cells: Collection[str
     if "weight" in rows.columns:
         _report_weights(file, samples.weights)
     return samples.take(_order(splits, keys))
+
+
+def _labelled(rows: TableRows, label: str) -> TableRows:
+    """The table with its column of labels called so; another one of that name is not read."""
+    own = label.strip().lower()
+    if own == LABEL or own not in rows.columns:
+        return rows
+    others = {name: cells for name, cells in rows.columns.items() if name not in (own, LABEL)}
+    return rows._replace(columns={**others, LABEL: rows.columns[own]})
 
 
 def _converted(

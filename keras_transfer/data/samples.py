@@ -11,12 +11,15 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["DOMAIN", "LABEL", "SPLITS", "CheckResult", "Judge", "Samples", "Store"]
+__all__ = ["BOUNDARY", "DOMAIN", "LABEL", "SPLITS", "CheckResult", "Judge", "Samples", "Store"]
 
 SPLITS = ("train", "val", "test")
 
 LABEL = "label"
 """Name of the output, and of its target, of a network with one output."""
+
+BOUNDARY = b"\xff"
+"""Between the texts of a pair where they are judged as one; it occurs in no UTF-8."""
 
 DOMAIN = "domain"
 """Name of the column of cells that says which domain an example is of: 0 source, 1 target."""
@@ -48,8 +51,8 @@ class Store(Protocol):
             row: Scalar int64.
 
         Returns:
-            The raw example as an input prepares it: a scalar string (encoded bytes, text), or
-            an array of numbers.
+            The raw example as an input prepares it: a scalar string (encoded bytes, text), (2,)
+            strings (a pair of texts), or an array of numbers.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,7 +17,7 @@ from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.tables import Table
 
-__all__ = ["check_there", "describe", "path_of", "read"]
+__all__ = ["check_label", "check_there", "describe", "path_of", "read"]
 
 
 class Reading(NamedTuple):
@@ -28,16 +28,18 @@ class Reading(NamedTuple):
         layout: Which folders are classes, as in ``layouts.plan``.
         known: Class names of a trained model, if any; then one class is enough.
         columns: Names of the columns that are read as text cells; then there are no classes.
-        text: Name of the column of texts, if the examples are texts; "": they are images.
+        texts: Names of the columns of texts, if the examples are texts; none: they are images.
         array: Name of the array of images in a file of arrays; "": none is named.
+        label: Name of the column of labels in a table.
     """
 
     data_dir: Path | None = None
     layout: str = "auto"
     known: Collection[str] = ()
     columns: tuple[str, ...] = ()
-    text: str = ""
+    texts: tuple[str, ...] = ()
     array: str = ""
+    label: str = LABEL
 
 
 Reader = Callable[[str, Reading], Samples]
@@ -54,7 +56,7 @@ def _folder(path: str, reading: Reading) -> Samples:
 def _manifest(path: str, reading: Reading) -> Samples:
     from keras_transfer.data.manifests import read_manifest
 
-    return read_manifest(Path(path), reading.known, reading.columns)
+    return read_manifest(Path(path), reading.known, reading.columns, reading.label)
 
 
 def _npz(path: str, reading: Reading) -> Samples:
@@ -90,6 +92,8 @@ ENDINGS: Table[Reader] = Table(
 )
 """Suffixes of data files."""
 
+TABLES = (".csv", ".tsv")
+
 # The last colon: that of C: comes before.
 _ARRAY = re.compile(r"(.+\.(?:npz|mat)):([^/\\:]+)", re.IGNORECASE | re.DOTALL)
 """``FILE.mat:NAME``."""
@@ -102,7 +106,8 @@ def read(
     layout: str = "auto",
     known: Collection[str] = (),
     columns: Collection[str] = (),
-    text: str = "",
+    texts: Sequence[str] = (),
+    label: str = LABEL,
 ) -> Samples:
     """Read samples from a path, a name or arrays.
 
@@ -118,7 +123,8 @@ def read(
         known: Class names of a trained model, if any; then data may hold one class only.
         columns: Names of columns (of a table; "label" of other data) to be read as text cells, for
             objectives other than a classification. ``classes`` and ``labels`` mean nothing then.
-        text: Name of the column of texts, if the examples are texts; "": they are images.
+        texts: Names of the columns of texts, if the examples are texts; none: they are images.
+        label: Name of the column of labels in a table; of no effect on other data.
 
     Raises:
         UnknownName: No source, layout or array in a file goes by that name.
@@ -128,7 +134,7 @@ def read(
     """
     if isinstance(data, Samples):
         return data
-    reading = Reading(data_dir, layout, known, tuple(columns), text)
+    reading = Reading(data_dir, layout, known, tuple(columns), tuple(texts), label=label)
     if _is_pair(data):
         first, second = data
         samples = _arrays(first, second, known, reading.columns)
@@ -138,6 +144,26 @@ def read(
         return samples if samples.cells else _class_cells(samples, reading.columns)
     check_classes(describe(data), samples.classes, samples.counts())
     return samples
+
+
+def check_label(data: Any, label: str) -> None:
+    """Refuse a name for the column of labels where the data have no columns.
+
+    Args:
+        data: As for ``read``, and no texts.
+        label: Name of the column.
+
+    Raises:
+        BadConfiguration: It is another one than "label", and the data are no table.
+    """
+    if label == LABEL:
+        return
+    if isinstance(data, str | Path) and path_of(data).suffix.lower() in TABLES:
+        return
+    raise BadConfiguration(
+        f"label_column = {label}: {describe(data):.200} is no .csv or .tsv table. Leave "
+        "label_column out."
+    )
 
 
 def check_there(data: Any) -> None:
@@ -217,8 +243,8 @@ def _named(data: Any, reading: Reading) -> Samples:
         raise BadData(_missing(path))
     from keras_transfer.data.texts import holds_texts, read_texts
 
-    if reading.text:
-        return read_texts(path, reading.text, reading.known, reading.columns)
+    if reading.texts:
+        return read_texts(path, reading.texts, reading.known, reading.columns, reading.label)
     if path.is_dir() and holds_texts(path):
         raise BadData(
             f"{path} holds tables of texts, and the input is images. Choose a network for texts, "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -15,42 +13,44 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.manifests import _classes, _converted, _label, _split, _weight
-from keras_transfer.data.regular_files import opened
-from keras_transfer.data.samples import LABEL, SPLITS, CheckResult, Judge, Samples
+from keras_transfer.data.samples import BOUNDARY, LABEL, SPLITS, CheckResult, Judge, Samples
 from keras_transfer.data.split_names import SPLIT_WORDS
 from keras_transfer.data.table_files import TableRows
-from keras_transfer.errors import BadData, UnknownName
+from keras_transfer.data.text_tables import TABLES, first_row, has_header, read_rows
+from keras_transfer.errors import BadData
 
-__all__ = ["Texts", "has_labels", "holds_texts", "read_column", "read_texts"]
+__all__ = ["Text", "Texts", "has_labels", "holds_texts", "read_columns", "read_texts"]
 
 logger = logging.getLogger("keras_transfer")
 
-TABLES = (".csv", ".tsv")
-_COLUMNS = ("label", "split", "group", "weight")
-_LONGEST_CELL = 1 << 30  # characters; Python's own limit, 131,072, is that of a short book
+Text = str | tuple[str, ...]
+"""A text, or several that belong together."""
 
 
 class Texts:
-    """A store of texts that lie in memory.
+    """A store of texts, or of pairs of texts, that lie in memory.
 
     Args:
-        texts: The texts, by row number.
+        texts: The texts, by row number; strings, or tuples of equal length.
     """
 
-    def __init__(self, texts: Sequence[str]):
+    def __init__(self, texts: Sequence[Text]):
         self.texts = texts
 
     def read(self, row: tf.Tensor) -> tf.Tensor:
-        """Give texts inside a graph: () or (batch,) int64 row numbers to as many UTF-8 strings."""
+        """Give texts inside a graph: () or (batch,) int64 row numbers to as many UTF-8 strings.
+
+        Of pairs (2,) or (batch, 2) strings.
+        """
         return tf.gather(self._tensor, row)
 
-    def raw(self, rows: np.ndarray) -> list[str]:
-        """Texts by their row numbers, (n,) int."""
+    def raw(self, rows: np.ndarray) -> list[Any]:
+        """Texts, or tuples of them, by their row numbers, (n,) int."""
         return [self.texts[row] for row in rows]
 
     def check(self, row: int, judge: Judge) -> CheckResult:
-        """Have text number ``row`` judged."""
-        return judge(self.texts[row].encode(), "")
+        """Have text number ``row`` judged; the texts of a pair are joined by ``BOUNDARY``."""
+        return judge(BOUNDARY.join(_encoded(self.texts[row])), "")
 
     def stamp(self, row: int) -> None:
         """Say that looking again costs nothing."""
@@ -59,7 +59,13 @@ class Texts:
     def _tensor(self) -> tf.Tensor:
         # Made outside of any graph, so that graphs capture it instead of holding a copy.
         with tf.init_scope(), tf.device("CPU"):
-            return tf.constant([text.encode() for text in self.texts], tf.string)
+            encoded = tf.constant([one for text in self.texts for one in _encoded(text)], tf.string)
+            pairs = bool(self.texts) and isinstance(self.texts[0], tuple)
+            return tf.reshape(encoded, (-1, 2)) if pairs else encoded
+
+
+def _encoded(text: Text) -> list[bytes]:
+    return [one.encode() for one in (text if isinstance(text, tuple) else (text,))]
 
 
 class _Table(NamedTuple):
@@ -71,20 +77,25 @@ class _Table(NamedTuple):
 
 
 def read_texts(
-    path: Path, column: str = "text", known: Collection[str] = (), cells: Collection[str] = ()
+    path: Path,
+    columns: Sequence[str] = ("text",),
+    known: Collection[str] = (),
+    cells: Collection[str] = (),
+    label: str = LABEL,
 ) -> Samples:
     """Read texts and their labels.
 
     Args:
-        path: A ``.csv`` or ``.tsv`` file in UTF-8 with a header: a column of texts, ``label``,
+        path: A ``.csv`` or ``.tsv`` file in UTF-8 with a header: the columns of texts, ``label``,
             and where wanted ``split`` (train, val, dev, test, ... or empty), ``group`` and
             ``weight``, as in a manifest of images. A ``.tsv`` may instead have no header and two
             columns, text and label. Or a folder with such files, called train, val (or dev,
             valid, validation) and test. In a ``.tsv``, quotes are characters like others, unless
             all of them are written as a spreadsheet writes them.
-        column: Name of the column of texts.
+        columns: Names of the columns of texts: one, or two whose texts are pairs.
         known: Class names of a trained model, if any; then one class is enough.
         cells: Names of columns to be read as text cells instead of ``label``.
+        label: Name of the column of labels.
 
     Returns:
         Samples with a ``Texts`` store, keys such as "train.tsv:12" (file and line), in the order
@@ -95,16 +106,16 @@ def read_texts(
         UnknownName: The file has another ending.
     """
     files = _split_files(path) if path.is_dir() else {"": path}
-    targets = tuple(cells) or (LABEL,)
-    tables = [_Table(file, _read(file, column, targets), split) for split, file in files.items()]
+    targets = tuple(cells) or (label,)
+    tables = [_Table(f, read_rows(f, columns, targets), split) for split, f in files.items()]
     splits = _splits(tables)
     if cells:
         labels, classes = [""] * len(splits), [""]
     else:
-        labels = _cells(tables, LABEL, _label, "have no label")
+        labels = _cells(tables, label.lower(), _label, "have no label")
         classes = _classes(path, labels, splits, 1 if known else 2)
     number = {name: i for i, name in enumerate(classes)}
-    store: Any = Texts(_cells(tables, column.lower(), str))
+    store: Any = Texts([text for table in tables for text in _texts(table.rows, columns)])
     samples = Samples.of(
         store,
         classes,
@@ -119,12 +130,14 @@ def read_texts(
     return samples.take(np.argsort([ranks[split] for split in splits], kind="stable"))
 
 
-def read_column(file: Path, column: str = "text") -> tuple[list[str], list[str]]:
+def read_columns(
+    file: Path, columns: Sequence[str] = ("text",)
+) -> tuple[list[str], Sequence[Text]]:
     """Read texts that need no labels.
 
     Args:
         file: A ``.csv`` or ``.tsv`` file as for ``read_texts``, with a header.
-        column: Name of the column of texts.
+        columns: Names of the columns of texts.
 
     Returns:
         A name for each text, such as "reviews.csv:12" (file and line), and the texts.
@@ -132,37 +145,35 @@ def read_column(file: Path, column: str = "text") -> tuple[list[str], list[str]]
     Raises:
         BadData: The file or a row cannot be used.
     """
-    rows = _read(file, column, ())
-    names = [f"{file.name}:{line}" for line in rows.numbers]
-    return names, list(rows.columns[column.lower()])
+    rows = read_rows(file, columns, ())
+    return [f"{file.name}:{line}" for line in rows.numbers], _texts(rows, columns)
 
 
-def holds_texts(path: Path, column: str = "text") -> bool:
+def _texts(rows: TableRows, columns: Sequence[str]) -> list[Any]:
+    """The cells of one column, or tuples of those of several."""
+    cells = [rows.columns[column.lower()] for column in columns]
+    return [*cells[0]] if len(cells) == 1 else [*zip(*cells, strict=True)]
+
+
+def holds_texts(path: Path, columns: Sequence[str] = ("text",)) -> bool:
     """Whether ``read_texts`` rather than a reader of images is meant.
 
-    True for a folder with a table called train, and for a table with a column of texts or
-    without header.
+    True for a folder with a table called train, and for a table with the columns of texts, or
+    with one column of texts and without header.
     """
     if path.is_dir():
         return any(_stem(file) == "train" for file in _tables(path))
     if path.suffix.lower() not in TABLES:
         return False
-    names = _first_row(path)
-    headless = path.suffix.lower() == ".tsv" and len(names) == 2 and LABEL not in names
-    return column.lower() in names or headless
+    names = first_row(path)
+    two = path.suffix.lower() == ".tsv" and len(names) == 2 and LABEL not in names
+    return has_header(names, columns) or (two and len(columns) == 1)
 
 
-def has_labels(path: Path, column: str = "text") -> bool:
+def has_labels(path: Path, columns: Sequence[str] = ("text",), label: str = LABEL) -> bool:
     """Whether a table of texts has labels; one without header has them."""
-    names = _first_row(path)
-    return LABEL in names or (column.lower() not in names and holds_texts(path, column))
-
-
-def _first_row(path: Path) -> list[str]:
-    """Cells of the first line of a table, in lower case: names of columns, if it has a header."""
-    with opened(path) as file:
-        first = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
-    return [name.strip().strip('"').lower() for name in first.split(_delimiter(path, first))]
+    names = first_row(path)
+    return label.lower() in names or (not has_header(names, columns) and holds_texts(path, columns))
 
 
 def _cells(tables: Iterable[_Table], name: str, convert: Callable, wrong: str = "") -> list:
@@ -223,107 +234,3 @@ def _split_files(folder: Path) -> dict[str, Path]:
     if ignored := [file.name for file in tables if not _stem(file)]:
         logger.warning("Ignored tables in %s named for no split: %s", folder, ", ".join(ignored))
     return {split: files[0] for split, files in by_split.items() if files}
-
-
-# --- reading a file ---------------------------------------------------------------------------
-
-
-def _read(file: Path, column: str, targets: Sequence[str]) -> TableRows:
-    if file.suffix.lower() not in TABLES:
-        raise UnknownName("ending of a table of texts", file.suffix, TABLES)
-    text = _decoded(file)
-    first = text[: text.find("\n")] if "\n" in text else text
-    delimiter = _delimiter(file, first)
-    rows = _tab_rows(file, text) if delimiter == "\t" else _quoted_rows(file, text, delimiter)
-    if not rows:
-        raise BadData(f"{file} is empty.")
-    names, rows = _header(file, rows, column.lower(), [name.lower() for name in targets])
-    if not rows:
-        raise BadData(f"{file} has no rows below its header.")
-    if ragged := [f"line {line}: {len(row)} cells" for line, row in rows if len(row) != len(names)]:
-        raise BadData(
-            f"{len(ragged):,} of {len(rows):,} rows of {file} should have {len(names)} cells, "
-            f"{', '.join(names)}:",
-            ragged,
-        )
-    numbers, cells = zip(*rows, strict=True)
-    return TableRows(dict(zip(names, zip(*cells, strict=True), strict=True)), numbers, "line")
-
-
-def _decoded(file: Path) -> str:
-    """Content without a byte order mark; names the line that is not UTF-8."""
-    with opened(file) as read:
-        content = read.read()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise BadData(
-            f"{file} is not UTF-8: {error.reason} at byte {error.start:,}, line {line:,}. Save it "
-            "as UTF-8, for example by: iconv -f WINDOWS-1252 -t UTF-8"
-        ) from error
-
-
-def _delimiter(file: Path, first: str) -> str:
-    if file.suffix.lower() == ".tsv":
-        return "\t"
-    return max(",;\t", key=first.count)
-
-
-_NumberedRows = list[tuple[int, list[str]]]
-
-
-def _header(
-    file: Path, rows: _NumberedRows, column: str, targets: Sequence[str]
-) -> tuple[list[str], _NumberedRows]:
-    """Names of the columns, and the rows below; a .tsv of two columns may have no header."""
-    first = rows[0][1]
-    names = [name.strip().lower() for name in first]
-    if column not in names:
-        alone = [*targets] == [LABEL] and LABEL not in names
-        if file.suffix.lower() == ".tsv" and len(names) == 2 and alone:
-            return [column, LABEL], rows
-        raise BadData(
-            f"{file} should have the columns {column} and label, and may have split, group and "
-            f"weight. {UnknownName('column', column, names)}"
-        )
-    if missing := [name for name in targets if name not in names]:
-        raise BadData(f"{file} lacks a column. {UnknownName('column', missing[0], names)}")
-    if twice := [name for name in (column, *_COLUMNS) if names.count(name) > 1]:
-        raise BadData(f"{file} has several columns called {twice[0]}.")
-    return names, rows[1:]
-
-
-def _tab_rows(file: Path, text: str) -> _NumberedRows:
-    """Rows separated by tabs, with or without quoting."""
-    # Not splitlines(), which would also split at characters such as U+2028 in a text.
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    plain = [(i, line.split("\t")) for i, line in enumerate(lines, start=1) if line]
-    even = len({len(row) for _, row in plain}) == 1
-    marked = [cell for _, row in plain for cell in row if '"' in cell]
-    if not marked or (even and not all(map(_is_quoted, marked))):
-        return plain
-    try:
-        quoted = _quoted_rows(file, text, "\t")
-    except BadData:
-        return plain
-    return quoted if even or len({len(row) for _, row in quoted}) == 1 else plain
-
-
-def _is_quoted(cell: str) -> bool:
-    """Whether the csv module would write this for a cell with quotes in it."""
-    inner = cell[1:-1]
-    return len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")
-
-
-def _quoted_rows(file: Path, text: str, delimiter: str) -> _NumberedRows:
-    before = csv.field_size_limit(_LONGEST_CELL)
-    # newline="" keeps the line ends inside of texts.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        return [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise BadData(f"{file} cannot be read: {error} (line {reader.line_num:,}).") from error
-    finally:
-        # The limit belongs to the process, not to this reader.
-        csv.field_size_limit(before)

@@ -91,7 +91,8 @@ class Export(Predictor):
         _ = self._checked
         given = read_input(self.settings["input"])
         state = given.load(self.folder / self.format.assets)
-        return Loading(given.bind(state, self.metadata.get("image_size", 0)), 32)
+        inputs = self.metadata.get("input", {}).get("inputs", ())
+        return Loading(given.bind_to(state, self.metadata.get("image_size", 0), inputs), 32)
 
     @cached_property
     def _predictor(self) -> PredictFunction:

@@ -78,13 +78,13 @@ def check_input(kind: str, quantize: str) -> None:
     """Make sure that a model of images or texts can be quantized so.
 
     Args:
-        kind: Name of the input: "image", "text".
+        kind: Name of the input: "image", "text", "text_pair".
         quantize: One of ``QUANTIZATIONS``.
 
     Raises:
         BadConfiguration: It cannot.
     """
-    if kind == "text" and quantize == "int8":
+    if kind.startswith("text") and quantize == "int8":
         raise BadConfiguration(
             "--quantize int8 is for models of images: it rounds every activation, which changes "
             "the probabilities of a text by tenths. Take --quantize dynamic, whose files are as "

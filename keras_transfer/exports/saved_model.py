@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from keras_transfer.exports.scratch import scratch
 from keras_transfer.exports.serving_module import ServingModule
 from keras_transfer.exports.source import Source
 from keras_transfer.inputs.images import decode
-from keras_transfer.inputs.images.bound import BoundImage
+from keras_transfer.inputs.images.bound import IMAGE_BYTES
 
 __all__ = ["load_predictor", "warmup_log", "write"]
 
@@ -55,13 +55,20 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
         read = tf.data.Dataset.from_tensor_slices(samples.rows).map(samples.store.read)
         encoded = read.element_spec.dtype == tf.string
         ask = loaded.signatures["serving_default" if encoded else "predict_pixels"]
-        (name,) = ask.structured_input_signature[1]
-        read = read.map(decode.readable) if name == BoundImage.raw[0] else read
+        names = [*loading.input.raw] if encoded else [*ask.structured_input_signature[1]]
+        read = read.map(decode.readable) if names == [IMAGE_BYTES] else read
         # Arrays one by one: their sizes may differ.
         batches = read.batch(loading.batch_size if encoded else 1).prefetch(4)
-        return joined(ask(**{name: batch}) for batch in batches)
+        return joined(ask(**_named(names, batch)) for batch in batches)
 
     return predict
+
+
+def _named(names: Sequence[str], batch: tf.Tensor) -> dict[str, tf.Tensor]:
+    """A batch by the name of the input; of several (batch, names) is taken apart."""
+    if len(names) == 1:
+        return {names[0]: batch}
+    return dict(zip(names, tf.unstack(batch, len(names), axis=1), strict=True))
 
 
 def _name_method(file: Path, signature: str, method: str) -> None:
@@ -74,14 +81,15 @@ def _name_method(file: Path, signature: str, method: str) -> None:
 
 def _write_warmup(file: Path, source: Source) -> None:
     """Requests that a server runs before it says that it is ready: one example, and eight."""
-    (raw, _), example = source.loading.input.raw, source.loading.input.example()
+    example = source.loading.input.example()
     file.parent.mkdir()
     with tf.io.TFRecordWriter(str(file)) as writer:
         for count in (1, 8):
-            writer.write(warmup_log(source.name, count * [example], raw))
+            inputs = {name: count * [content] for name, content in example.items()}
+            writer.write(warmup_log(source.name, inputs))
 
 
-def warmup_log(name: str, examples: Iterable[bytes], raw: str = BoundImage.raw[0]) -> bytes:
+def warmup_log(name: str, inputs: Mapping[str, Sequence[bytes]]) -> bytes:
     """Serialize a ``tensorflow.serving.PredictionLog`` of a request to ``serving_default``.
 
     Its classes are in tensorflow-serving-api, which nobody else here needs; the numbers are those
@@ -90,13 +98,13 @@ def warmup_log(name: str, examples: Iterable[bytes], raw: str = BoundImage.raw[0
 
     Args:
         name: Of the model.
-        examples: Raw examples: encoded images, or texts.
-        raw: Name of the input that takes them.
+        inputs: Raw examples, encoded images or texts, by the name of the input.
     """
-    tensor = tf.make_tensor_proto(list(examples)).SerializeToString()
-    spec = _field(1, name.encode()) + _field(3, b"serving_default")
-    entry = _field(1, raw.encode()) + _field(2, tensor)
-    return _field(6, _field(1, _field(1, spec) + _field(2, entry)))
+    request = _field(1, _field(1, name.encode()) + _field(3, b"serving_default"))
+    for raw, examples in inputs.items():
+        tensor = tf.make_tensor_proto([*examples]).SerializeToString()
+        request += _field(2, _field(1, raw.encode()) + _field(2, tensor))
+    return _field(6, _field(1, request))
 
 
 def _field(number: int, content: bytes) -> bytes:

@@ -59,8 +59,7 @@ class ServingModule(tf.Module):
         }
 
     def _functions(self) -> dict[str, Signature]:
-        name, dtype = self._input.raw
-        raw = {name: tf.TensorSpec([None], dtype, name=name)}
+        raw = {n: tf.TensorSpec([None], dtype, name=n) for n, dtype in self._input.raw.items()}
         found: dict[str, Signature] = {
             "serving_default": (self._serving_default, raw),
             "embed": (self._embed, raw),
@@ -97,8 +96,8 @@ class ServingModule(tf.Module):
 
     def _classify(self, inputs: tf.Tensor) -> Tensors:
         """``tf.train.Example``, serialized, as the Classify API sends it."""
-        name, dtype = self._input.raw
-        raw = tf.io.parse_example(inputs, {name: tf.io.FixedLenFeature([], dtype)})
+        features = {n: tf.io.FixedLenFeature([], dtype) for n, dtype in self._input.raw.items()}
+        raw = tf.io.parse_example(inputs, features)
         ranked = self._serving_default(**raw)
         return {"classes": ranked["classes"], "scores": ranked["probabilities"]}
 
@@ -123,7 +122,9 @@ class ServingModule(tf.Module):
 
     def _each(self, **raw: tf.Tensor) -> Tensors:
         """Raw examples to what ``forward`` takes, but for pixels, which are still uint8."""
-        (batch,) = raw.values()
+        batch, *others = raw.values()
+        if others:  # the texts of pairs, in the order of the input's names
+            batch = tf.stack([raw[name] for name in self._input.raw], axis=1)
         if self._input.batched:
             return self._input.prepare(batch)
         # One by one, since encoded images have different sizes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -23,8 +23,8 @@ class BoundInput(Protocol):
     """Conversion of raw examples to tensors, for training, predict, exports and serving."""
 
     @property
-    def raw(self) -> tuple[str, str]:
-        """Name and dtype of a served request, e.g. ("text", "string")."""
+    def raw(self) -> Mapping[str, str]:
+        """Names and dtypes of the inputs of a served request, e.g. {"text": "string"}."""
         ...
 
     @property
@@ -41,7 +41,10 @@ class BoundInput(Protocol):
         ...
 
     def prepare(self, raw: tf.Tensor) -> Tensors:
-        """Make tensors of () or (batch,) raw examples, inside a graph."""
+        """Make tensors of () or (batch,) raw examples, inside a graph.
+
+        Where ``raw`` has several names, an example is (names,) of these.
+        """
         ...
 
     @property
@@ -57,6 +60,11 @@ class BoundInput(Protocol):
     @property
     def batched(self) -> bool:
         """Whether ``collate`` does the conversion, which is faster for batches."""
+        ...
+
+    @property
+    def groups(self) -> bool:
+        """Whether batches of training hold sequences of similar length."""
         ...
 
     def load(self, raw: tf.Tensor) -> Tensors:
@@ -80,8 +88,8 @@ class BoundInput(Protocol):
         """Check an example before training: digest, and the reason if it is invalid."""
         ...
 
-    def example(self) -> bytes:
-        """Make up a raw example, the same one each time: servers warm up with it."""
+    def example(self) -> Mapping[str, bytes]:
+        """Make up a raw example by the names of ``raw``, the same each time, for warm-up."""
         ...
 
     def write_assets(self, folder: Path) -> list[Path]:
@@ -109,9 +117,9 @@ class Input(Group, ABC):
         return None
 
     @property
-    def text_column(self) -> str:
-        """Name of the column of texts; "" where the examples are no texts."""
-        return ""
+    def text_columns(self) -> tuple[str, ...]:
+        """Names of the columns of texts, two for pairs; none where the examples are no texts."""
+        return ()
 
     @abstractmethod
     def bind(self, state: Any, size: int) -> BoundInput:
@@ -121,6 +129,16 @@ class Input(Group, ABC):
             state: State from ``fit``.
             size: First axis of the network's input: side of an image in pixels, tokens of a text.
         """
+
+    def bind_to(self, state: Any, size: int, inputs: Collection[str]) -> BoundInput:
+        """Combine as ``bind`` does, for a network that may take less than an input can give.
+
+        Args:
+            state: State from ``fit``.
+            size: As for ``bind``.
+            inputs: Names of the network's inputs.
+        """
+        return self.bind(state, size)
 
     @abstractmethod
     def judge(self, raw: bytes, name: str = "") -> CheckResult:

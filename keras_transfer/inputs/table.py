@@ -11,11 +11,12 @@ from pydantic import BeforeValidator, Field
 from keras_transfer.inputs.base import Input
 from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.text import Text
+from keras_transfer.inputs.text_pair import TextPair
 from keras_transfer.tables import Table
 
 __all__ = ["INPUTS", "AnyInput", "read_input"]
 
-INPUTS: Table[type[Input]] = Table("input", {"image": Image, "text": Text})
+INPUTS: Table[type[Input]] = Table("input", {"image": Image, "text": Text, "text_pair": TextPair})
 
 
 def _typed(value: Any) -> Any:
@@ -35,7 +36,7 @@ def read_input(settings: dict[str, Any]) -> Input:
 
 
 if TYPE_CHECKING:
-    AnyInput = Image | Text
+    AnyInput = Image | Text | TextPair
 else:
     AnyInput = Annotated[
         reduce(or_, INPUTS.values()), Field(discriminator="type"), BeforeValidator(_typed)

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from keras_transfer.inputs.texts.survey import TextSurvey
     from keras_transfer.inputs.texts.wordpiece import WordPiece
 
-__all__ = ["PREPROCESSING_FILE", "VOCABULARY_FILE", "BoundText", "Text"]
+__all__ = ["PREPROCESSING_FILE", "TEXT", "VOCABULARY_FILE", "BoundText", "Text"]
+
+TEXT = "text"
+"""Name of the input of a served request."""
 
 VOCABULARY_FILE = "vocabulary.txt"
 PREPROCESSING_FILE = "preprocessing.json"
@@ -38,6 +41,9 @@ class Text(Input):
 
     section: ClassVar[str] = "Network"
     learns: ClassVar[bool] = True
+
+    several: ClassVar[bool] = False
+    """Whether an example is a pair of texts."""
 
     type: Literal["text"] = "text"
     column: str = Field(
@@ -57,10 +63,17 @@ class Text(Input):
         "bring their own",
     )
 
+    group_by_length: bool = Field(
+        True,
+        description="train on batches of texts of similar length, as long as their longest text; "
+        "faster, since little is padding",
+        json_schema_extra={"section": "Training"},
+    )
+
     @property
-    def text_column(self) -> str:
+    def text_columns(self) -> tuple[str, ...]:
         """Name of the column of texts."""
-        return self.column
+        return (self.column,)
 
     def fit(self, examples: Sequence[str | bytes]) -> Vocabulary:
         """Learn a vocabulary from (n,) texts; the order of the texts has no influence."""
@@ -85,13 +98,17 @@ class Text(Input):
         """Write ``vocabulary.txt``, and ``preprocessing.json``, which says how it is used."""
         state.write(folder / VOCABULARY_FILE)
         content = {
-            "tokens": "WordPiece as in BERT: [CLS] tokens [SEP] [PAD] ...",
+            **self.described(),
             "token_ids": f"line of {VOCABULARY_FILE}, counted from 0",
             "padding_mask": "true for all tokens but [PAD]",
             "length": self.length,
             "lowercase": self.bind(state).lowercase,
         }
         write_json(folder / PREPROCESSING_FILE, content)
+
+    def described(self) -> dict[str, Any]:
+        """How texts become tokens, for ``preprocessing.json``."""
+        return {"tokens": "WordPiece as in BERT: [CLS] tokens [SEP] [PAD] ..."}
 
     def load(self, folder: Path) -> Vocabulary:
         """Read what ``save`` wrote; of older runs the settings say whether words are lower case.
@@ -139,13 +156,13 @@ class BoundText:
     Attributes:
         settings: Length and lower case.
         vocabulary: The tokens.
-        raw: Name and dtype of a served request.
+        raw: Name and dtype of the input of a served request.
     """
 
     settings: Text
     vocabulary: Vocabulary
 
-    raw: ClassVar[tuple[str, str]] = ("text", "string")
+    raw: ClassVar[Mapping[str, str]] = {TEXT: "string"}
 
     @property
     def spec(self) -> Mapping[str, tf.TensorSpec]:
@@ -187,6 +204,11 @@ class BoundText:
     batched = True
 
     @property
+    def groups(self) -> bool:
+        """Whether batches of training hold texts of similar length."""
+        return self.settings.group_by_length
+
+    @property
     def augment_settings(self) -> dict[str, Any]:
         """Texts are not changed at random."""
         return {}
@@ -207,10 +229,10 @@ class BoundText:
         """Digest a text, and say whether it is UTF-8 and has words."""
         return self.settings.judge(raw, name)
 
-    def example(self) -> bytes:
+    def example(self) -> dict[str, bytes]:
         """The first tokens of the vocabulary, enough to fill the length."""
         tokens = [token for token in self.vocabulary.tokens if token not in SPECIAL_TOKENS]
-        return " ".join(tokens[: self.settings.length]).encode()
+        return {TEXT: " ".join(tokens[: self.settings.length]).encode()}
 
     def write_assets(self, folder: Path) -> list[Path]:
         """Write what ``Text.save`` writes."""

@@ -19,13 +19,15 @@ __all__ = ["TEXT_FAMILIES", "flat"]
 Inputs = Mapping[str, keras.KerasTensor]
 
 
-def flat(network: Any, family: Family, length: int) -> keras.Model:
+def flat(network: Any, family: Family, length: int, *, pairs: bool = False) -> keras.Model:
     """Take a network of KerasHub apart; the model shares its layers.
 
     Args:
         network: Of the family; it is not used by itself afterwards.
         family: How it is taken apart.
         length: Tokens of each sequence, padding included.
+        pairs: Whether sequences are pairs of texts: a network with embeddings of segments then
+            takes ``segment_ids``, (batch, length) int32, too.
 
     Returns:
         ``{"token_ids": (batch, length) int32, "padding_mask": (batch, length) bool}`` to
@@ -35,6 +37,8 @@ def flat(network: Any, family: Family, length: int) -> keras.Model:
         "token_ids": keras.Input((length,), dtype="int32", name="token_ids"),
         "padding_mask": keras.Input((length,), dtype="bool", name="padding_mask"),
     }
+    if pairs and hasattr(network, "segment_embedding"):
+        inputs["segment_ids"] = keras.Input((length,), dtype="int32", name="segment_ids")
     return keras.Model(inputs, family.unrolled(network, inputs), name="backbone")
 
 
@@ -59,8 +63,10 @@ def _distil_bert(network: Any, inputs: Inputs) -> keras.KerasTensor:
 
 def _segments(inputs: Inputs) -> keras.KerasTensor:
     """Which text of a pair each token belongs to; a single text is the first."""
+    if "segment_ids" in inputs:
+        return inputs["segment_ids"]
     # Made of the input: a constant would not be saved with the model.
-    return inputs.get("segment_ids", ops.zeros_like(inputs["token_ids"]))
+    return ops.zeros_like(inputs["token_ids"])
 
 
 def _layers(network: Any, x: keras.KerasTensor, inputs: Inputs) -> keras.KerasTensor:

@@ -28,7 +28,7 @@ class TextBackbone:
 
     Attributes:
         constructor: "module:name", imported when it is built; "" for a network of KerasHub. It is
-            called with ``vocabulary_size``, ``length``, ``positions`` and ``sizes``.
+            called with ``vocabulary_size``, ``length``, ``positions``, ``pairs`` and ``sizes``.
         marks: Marks of its blocks.
         sizes: Arguments of the constructor, specific to this network.
         positions: Maximum number of tokens in a sequence.
@@ -73,6 +73,7 @@ def build_text_backbone(
     length: int,
     dropout: float = 0.0,
     config: Mapping[str, Any] | None = None,
+    pairs: bool = False,
 ) -> keras.Model:
     """Build a network for token ids, with random weights.
 
@@ -83,6 +84,8 @@ def build_text_backbone(
         dropout: Share of values dropped in training. With 0 it answers in training as it does
             in ``predict``, as cached features need it. Networks of KerasHub have none.
         config: What the preset of a network of KerasHub says, as ``preset_config`` returns it.
+        pairs: Whether sequences are pairs of texts. Then it also takes ``segment_ids``, (batch,
+            length) int32, unless it has no embeddings of segments (DistilBERT).
 
     Returns:
         A functional model called "backbone": ``{"token_ids": (batch, length) int32,
@@ -102,7 +105,7 @@ def build_text_backbone(
             f"Take length = {positions} or less."
         )
     if row.hub is not None:
-        return _hub_network(row.hub, config, vocabulary_size, length)
+        return _hub_network(row.hub, config, vocabulary_size, length, pairs)
     import keras
 
     module, _, constructor = row.constructor.partition(":")
@@ -111,13 +114,18 @@ def build_text_backbone(
         length=length,
         positions=positions,
         dropout=dropout,
+        pairs=pairs,
         **row.sizes,
     )
     return keras.Model(network.input, network.output, name="backbone")
 
 
 def _hub_network(
-    hub: HubPreset, config: Mapping[str, Any] | None, vocabulary_size: int, length: int
+    hub: HubPreset,
+    config: Mapping[str, Any] | None,
+    vocabulary_size: int,
+    length: int,
+    pairs: bool,
 ) -> keras.Model:
     from keras_transfer.networks.hub import FAMILIES, complete, constructor
     from keras_transfer.networks.hub_texts import flat
@@ -130,4 +138,4 @@ def _hub_network(
             f"The vocabulary of the preset has {vocabulary_size:,} tokens, and its network "
             f"embeddings for {given[family.vocabulary]:,}: they do not belong together."
         )
-    return flat(constructor(family)(**given), family, length)
+    return flat(constructor(family)(**given), family, length, pairs=pairs)

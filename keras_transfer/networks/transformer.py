@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import keras
 from keras import layers
 
@@ -20,6 +22,7 @@ def transformer(
     heads: int,
     positions: int = 512,
     dropout: float = 0.0,
+    pairs: bool = False,
 ) -> keras.Model:
     """Build a transformer encoder (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762).
 
@@ -42,6 +45,8 @@ def transformer(
         positions: Size of the table of positions; networks of other lengths share weights.
         dropout: Share of values dropped in training after the embeddings, in attention, and
             after attention and feed-forward network.
+        pairs: Whether sequences are pairs of texts: then it also takes ``segment_ids``, (batch,
+            length) int32, 0 or 1, whose embeddings are added.
 
     Returns:
         ``{"token_ids": (batch, length) int32, "padding_mask": (batch, length) bool}`` to
@@ -49,7 +54,10 @@ def transformer(
     """
     token_ids = keras.Input((length,), dtype="int32", name="token_ids")
     padding_mask = keras.Input((length,), dtype="bool", name="padding_mask")
-    x = _embedded(token_ids, vocabulary_size, positions, width)
+    inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+    if pairs:
+        inputs["segment_ids"] = keras.Input((length,), dtype="int32", name="segment_ids")
+    x = _embedded(inputs, vocabulary_size, positions, width)
     x = _dropped(x, dropout, "embeddings_dropout")
     for number in range(depth):
         name = f"layer_{number}"
@@ -63,33 +71,34 @@ def transformer(
     # With the normalisation before each block, the sum of all blocks is not normalised yet.
     # Its name puts this layer into the last block, so that it is unfrozen with it.
     x = _normalised(x, f"layer_{depth - 1}_output")
-    return keras.Model(
-        {"token_ids": token_ids, "padding_mask": padding_mask}, x, name="transformer"
-    )
+    return keras.Model(inputs, x, name="transformer")
 
 
 def _embedded(
-    token_ids: keras.KerasTensor, vocabulary_size: int, positions: int, width: int
+    inputs: Mapping[str, keras.KerasTensor], vocabulary_size: int, positions: int, width: int
 ) -> keras.KerasTensor:
-    """Sum of the embeddings of each token and of its position."""
+    """Sum of the embeddings of each token, of its position, and of its text of a pair."""
 
     def table(size: int, name: str) -> layers.Layer:
         return layers.Embedding(size, width, embeddings_initializer=_initial(), name=name)
 
+    token_ids = inputs["token_ids"]
     # A running number, made of the input: a constant would not be saved with the model.
     places = keras.ops.cumsum(keras.ops.ones_like(token_ids), axis=1) - 1
     tokens = table(vocabulary_size, "embeddings_token")(token_ids)
-    return layers.Add(name="embeddings_add")(
-        [tokens, table(positions, "embeddings_position")(places)]
-    )
+    summands = [tokens, table(positions, "embeddings_position")(places)]
+    if "segment_ids" in inputs:
+        summands.append(table(2, "embeddings_segment")(inputs["segment_ids"]))
+    return layers.Add(name="embeddings_add")(summands)
 
 
 def _attention(
     x: keras.KerasTensor, padding_mask: keras.KerasTensor, name: str, heads: int, dropout: float
 ) -> keras.KerasTensor:
-    width, length = x.shape[-1], padding_mask.shape[1]
-    # (batch, 1, length): all queries share one mask, which Keras broadcasts.
-    mask = layers.Reshape((1, length), name=f"{name}_mask")(padding_mask)
+    width = x.shape[-1]
+    # (batch, 1, length): all queries share one mask, which Keras broadcasts. No Reshape, which
+    # would hold for this length only.
+    mask = keras.ops.expand_dims(padding_mask, 1)
     attention = layers.MultiHeadAttention(
         heads,
         width // heads,

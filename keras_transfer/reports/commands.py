@@ -35,21 +35,19 @@ def recipe_name(metadata: dict[str, Any]) -> str:
     return name if name in catalog.modules() else f"{name}.py"
 
 
-def commands(folder: Path, metadata: dict[str, Any], text: bool) -> list[Command]:
+def commands(folder: Path, metadata: dict[str, Any], example: str) -> list[Command]:
     """Commands to reproduce, predict, evaluate, export and serve.
 
     Args:
         folder: The run folder.
         metadata: Of ``run.json``.
-        text: Whether examples are texts.
+        example: What stands for an example: "PATH", "a text", "PAIRS.csv".
     """
     recipe, name = recipe_name(metadata), str(metadata["recipe"])
     again = command("run", recipe, "-c", folder / "recipe.yaml", "--out", f"{folder}-again")
     return [
         Command("Reproduce this run", again),
-        Command(
-            "Predict for new examples", command("predict", folder, "a text" if text else "PATH")
-        ),
+        Command("Predict for new examples", command("predict", folder, example)),
         Command("Measure it on other labelled data", command("evaluate", folder, "--data", "DATA")),
         Command("Compare it with another run", command("compare", folder, "OTHER_RUN")),
         Command("Export it for production", command("export", folder, "--to", "models")),

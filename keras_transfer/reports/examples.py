@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from keras_transfer.data.samples import Samples
+import numpy as np
+
+from keras_transfer.data.samples import BOUNDARY, Samples
 from keras_transfer.errors import TransferError
 from keras_transfer.inputs.table import read_input
 from keras_transfer.quiet import import_tensorflow
@@ -36,6 +38,7 @@ class Examples:
 
     Attributes:
         are_texts: Whether they are texts.
+        stands_for: What stands for an example in a command.
         problem: Why no example can be read; empty if they can.
         missing: Paths of the examples that were asked for and are not there, or have changed.
     """
@@ -43,7 +46,9 @@ class Examples:
     def __init__(self, run: Run, rows: Sequence[Mapping[str, str]], data: Any = None):
         import_tensorflow()
         self.digests = {row["path"]: row["digest"] for row in rows}
-        self.are_texts = bool(read_input(run.settings["input"]).text_column)
+        columns = read_input(run.settings["input"]).text_columns
+        self.are_texts = bool(columns)
+        self.stands_for = ("PATH", "a text", "PAIRS.csv")[len(columns)]
         self.missing: list[str] = []
         self.problem = ""
         self._samples: Samples | None = None
@@ -58,6 +63,8 @@ class Examples:
 
     def raw(self, key: str) -> Any:
         """The encoded bytes, (height, width, 3) uint8 pixels or text of an example; None without.
+
+        A pair of texts is a (2,) object array of bytes.
 
         One that is not there is noted in ``missing``. Safe for several threads at once.
         """
@@ -118,4 +125,6 @@ def _name(path: str) -> str:
 
 def _digest(raw: Any) -> str:
     """As the scan before training computes it."""
+    if isinstance(raw, np.ndarray) and raw.dtype == object:  # a pair of texts
+        raw = BOUNDARY.join(raw.tolist())
     return hashlib.sha256(raw if isinstance(raw, bytes) else raw.tobytes()).hexdigest()

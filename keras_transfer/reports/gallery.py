@@ -19,6 +19,7 @@ SIDE = 112
 """Longer side of a thumbnail in pixels."""
 THREADS = 4
 MAX_TEXT = 240
+BETWEEN = " | "  # of a pair of texts
 
 
 class Card(NamedTuple):
@@ -82,5 +83,7 @@ def _shown(raw: Any, text: bool) -> tuple[str, str]:
     if raw is None:
         return "", ""
     if text:
-        return "", short(raw.decode("utf-8", "replace"), MAX_TEXT)
+        texts = [raw] if isinstance(raw, bytes) else raw.tolist()
+        most = MAX_TEXT // len(texts)
+        return "", BETWEEN.join(short(one.decode("utf-8", "replace"), most) for one in texts)
     return thumbnail(raw, SIDE), ""

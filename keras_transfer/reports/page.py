@@ -143,7 +143,7 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
         "about": _about(run),
         "settings": _settings(run.folder / "recipe.yaml"),
         "seconds": _seconds(run.metadata),
-        "commands": commands(run.folder, run.metadata, unit == "text"),
+        "commands": commands(run.folder, run.metadata, found.examples.stands_for),
         "svg": Markup,
         "short": short,
         "percent": percent,

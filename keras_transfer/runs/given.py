@@ -1,4 +1,4 @@
-"""Examples that are given to ``predict``: files, images in memory, texts, or tables of texts."""
+"""Examples that are given to ``predict``: files, images, texts or pairs of them, or tables."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from typing import Any
 from keras_transfer.data.files import Files
 from keras_transfer.data.listing import expanded
 from keras_transfer.data.pixels import Pixels, as_images
-from keras_transfer.data.texts import Texts, read_column
+from keras_transfer.data.texts import Text, Texts, read_columns
+from keras_transfer.errors import BadData
 
 __all__ = ["store_of"]
 
 
-def store_of(given: Sequence[Any], *, column: str) -> tuple[list[str], Any]:
+def store_of(given: Sequence[Any], *, columns: Sequence[str]) -> tuple[list[str], Any]:
     """Names of examples, and the store that reads them.
 
     Args:
         given: Paths of files, folders or patterns; or images as ``pixels.as_images`` takes them;
-            or texts, and ``Path`` objects of tables of texts.
-        column: Name of the column of texts in these tables; "" where the examples are images.
+            or texts, or tuples of two texts, and ``Path`` objects of tables of texts.
+        columns: Names of the columns of texts in these tables; none where the examples are images.
 
     Returns:
-        A name for each example: its path, its place such as "[0]", the text itself, or file and
-        line of a text in a table, such as "reviews.csv:12".
+        A name for each example: its path, its place such as "[0]", the text itself ("a | b" of a
+        pair), or file and line of a text in a table, such as "reviews.csv:12".
 
     Raises:
-        BadData: A path is empty, an array is no image, or a table cannot be read.
+        BadData: A path is empty, an array is no image, a single text is given where pairs are
+            needed or the other way round, or a table cannot be read.
     """
-    if column:
-        tables = [_texts(one, column) for one in given]
+    if columns:
+        tables = [_texts(one, columns) for one in given]
         named = [name for names, _ in tables for name in names]
         return named, Texts([text for _, texts in tables for text in texts])
     if (pixels := as_images(given)) is not None:
@@ -39,8 +41,18 @@ def store_of(given: Sequence[Any], *, column: str) -> tuple[list[str], Any]:
     return files, Files(files)
 
 
-def _texts(given: Any, column: str) -> tuple[list[str], list[str]]:
-    """Names and texts of a table, or of a single text."""
+def _texts(given: Any, columns: Sequence[str]) -> tuple[Sequence[str], Sequence[Text]]:
+    """Names and texts of a table, or of a single text or pair."""
     if isinstance(given, Path):
-        return read_column(given, column)
-    return [str(given)], [str(given)]
+        return read_columns(given, columns)
+    if len(columns) == 1:
+        if isinstance(given, tuple | list):
+            raise BadData(f"The model takes single texts; found the pair {given!r:.80}.")
+        return [str(given)], [str(given)]
+    if isinstance(given, str) or len(given) != len(columns):
+        raise BadData(
+            f"The model takes pairs of texts; found {given!r:.80}. Give a .csv or .tsv file with "
+            f"the columns {' and '.join(columns)}; in Python also tuples of two texts."
+        )
+    pair = tuple(map(str, given))
+    return [" | ".join(pair)], [pair]

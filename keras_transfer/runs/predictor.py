@@ -86,7 +86,7 @@ class Predictor:
             images: Files, folders (all images below them) and glob patterns, one or several; or
                 images in memory, as ``pixels.as_images`` takes them: a PIL image, an array
                 (height, width, 3), a batch (n, height, width, 3), or a list. A model for texts
-                takes texts, and tables of them as ``pathlib.Path``.
+                takes texts (of pairs tuples), and tables of them as ``pathlib.Path``.
             tta: Test-time augmentation: "flip" averages the probabilities of an image and its
                 mirror image, a number those of so many views, by the run's own augmentation.
 
@@ -106,7 +106,7 @@ class Predictor:
         # A string is a sequence of characters, and a single array one of rows.
         alone = isinstance(images, str | Path) or in_memory(images)
         given = [images] if alone else list(images)
-        files, store = store_of(given, column=read_input(self.settings["input"]).text_column)
+        files, store = store_of(given, columns=read_input(self.settings["input"]).text_columns)
         # Samples need a class; there are no labels here, so one nameless class stands for all.
         samples = Samples.of(store, [""], files, [0] * len(files))
         reasons = scan(samples, self.loading.input.check, None).reasons  # all are read anyway
@@ -278,8 +278,9 @@ class Predictor:
         """Read labelled examples, with the targets of this network's outputs."""
         from keras_transfer.data import sources
 
-        text = read_input(self.settings["input"]).text_column
-        how: dict[str, Any] = {"layout": layout, "text": text}
+        how: dict[str, Any] = {"layout": layout}
+        how["texts"] = read_input(self.settings["input"]).text_columns
+        how["label"] = self.settings["data"].get("label_column", LABEL)
         if self._single_class:
             return sources.read(data, data_dir, known=self.classes, **how)
         objectives = {name: output.objective for name, output in self.outputs.items()}

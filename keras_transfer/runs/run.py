@@ -230,9 +230,10 @@ class Run(Predictor):
         from keras_transfer.data.batches import Loading
 
         # The size comes from the model: image_size may be None in the settings.
-        first, *_ = self.network.predictor.inputs
+        first, *_ = inputs = self.network.predictor.inputs
         given = read_input(self.settings["input"])
-        bound = given.bind(given.load(self.folder), first.shape[1])
+        names = [tensor.name for tensor in inputs]
+        bound = given.bind_to(given.load(self.folder), first.shape[1], names)
         return Loading(bound, self.settings["batches"]["batch_size"])
 
     @property

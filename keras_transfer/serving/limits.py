@@ -12,8 +12,9 @@ from google.protobuf.message import DecodeError
 
 from keras_transfer.data.signatures import file_format
 from keras_transfer.inputs.images import headers, image_checks, tiff
-from keras_transfer.inputs.images.bound import BoundImage
-from keras_transfer.inputs.text import BoundText, Text
+from keras_transfer.inputs.images.bound import IMAGE_BYTES
+from keras_transfer.inputs.text import TEXT, Text
+from keras_transfer.inputs.text_pair import PAIR
 from keras_transfer.serving.errors import RequestError
 
 __all__ = [
@@ -88,13 +89,13 @@ def undecodable(inputs: Mapping[str, np.ndarray]) -> str:
 
 def _images(name: str, array: np.ndarray) -> Iterator[bytes]:
     """Images that have passed ``check_image``, alone or in strings of ``tf.train.Example``."""
-    if name == BoundImage.raw[0]:
+    if name == IMAGE_BYTES:
         yield from array.ravel()
     elif array.dtype == object and name not in CHECKS:
         for content in array.ravel():
             with suppress(DecodeError):
                 features = tf.train.Example.FromString(content).features.feature
-                yield from features[BoundImage.raw[0]].bytes_list.value
+                yield from features[IMAGE_BYTES].bytes_list.value
 
 
 def image_pixels(content: bytes, max_pixels: int) -> int:
@@ -134,13 +135,13 @@ def check_text(content: bytes, max_bytes: int) -> bytes:
 Check = Callable[[bytes, Limits], bytes]
 
 CHECKS: Mapping[str, Check] = {
-    BoundImage.raw[0]: lambda content, limits: check_image(content, limits.pixels),
-    BoundText.raw[0]: lambda content, limits: check_text(content, limits.text),
+    IMAGE_BYTES: lambda content, limits: check_image(content, limits.pixels),
+    **dict.fromkeys((TEXT, *PAIR), lambda content, limits: check_text(content, limits.text)),
 }
 """By the name of an input or feature: what its strings must pass; they come back as served."""
 
 COSTS: Mapping[str, Callable[[bytes, Limits], int]] = {
-    BoundImage.raw[0]: lambda content, limits: image_pixels(content, limits.pixels),
-    BoundText.raw[0]: lambda content, limits: 0,
+    IMAGE_BYTES: lambda content, limits: image_pixels(content, limits.pixels),
+    **dict.fromkeys((TEXT, *PAIR), lambda content, limits: 0),
 }
 """By the same names: the pixels that each string will be decoded to."""

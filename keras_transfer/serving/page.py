@@ -18,7 +18,8 @@ from starlette.routing import BaseRoute, Route
 from keras_transfer.errors import TransferError
 from keras_transfer.exports import Export
 from keras_transfer.inputs.images.decode import EXTENSIONS
-from keras_transfer.inputs.text import BoundText
+from keras_transfer.inputs.text import TEXT
+from keras_transfer.inputs.text_pair import PAIR
 from keras_transfer.serving.errors import RequestError
 from keras_transfer.serving.served_models import ServedModels
 
@@ -116,8 +117,11 @@ def _described(versions: ServedModels, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"input": "image", "resize": "", "outputs": []}
     try:
         model = versions.get(name)
-        if BoundText.raw[0] in model.signature().inputs:
+        inputs = model.signature().inputs
+        if TEXT in inputs:
             found["input"] = "text"
+        elif set(PAIR) == set(inputs):
+            found["input"] = "text_pair"
         export = Export(model.folder)
         found["outputs"] = _outputs(export)
         found["resize"] = str(export.metadata.get("resize", ""))

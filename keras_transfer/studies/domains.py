@@ -129,7 +129,7 @@ def _compared(
         opened = from_data(source, folder)
     else:
         run = open_run(source)
-        examples = read_target(target, run.classes, text=_text_column(run), **asked)
+        examples = read_target(target, run.classes, texts=_text_columns(run), **asked)
         opened = from_run(run, data, size, seed)
     found = compare(opened, examples, size=size, seed=seed)
     found.document["target"] = {"name": sources.describe(target), **found.document["target"]}
@@ -138,7 +138,7 @@ def _compared(
     return found.document
 
 
-def _text_column(run: runs.Run) -> str:
+def _text_columns(run: runs.Run) -> tuple[str, ...]:
     from keras_transfer.inputs.table import read_input
 
-    return read_input(run.settings["input"]).text_column
+    return read_input(run.settings["input"]).text_columns

@@ -78,6 +78,17 @@ class PenaltyFreeValidation(keras.Model):
         with counted_examples(weights):
             return super().train_step(data)
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Like Keras's, by what one device gets of a batch, not by the mean: a mask has none."""
+        strategy = self._distribute_strategy
+        if strategy is not None and iterator is not None:
+            _, _, given = next(iter(iterator))
+            data_batch = keras.tree.map_structure(
+                lambda values: strategy.experimental_local_results(values)[0], next(given)
+            )
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
     @property
     def losses(self) -> list[Any]:
         """Penalties added to the loss."""

@@ -34,8 +34,8 @@ GAIN = 1.2
 COSINE, LOSS = 0.99, 0.01
 """Least cosine of the mean gradients; largest difference of the mean losses, see Comparison."""
 
-BATCHES = 3
-"""Batches whose gradients are compared."""
+BATCHES, TURNS = 3, 2
+"""Batches whose gradients are compared, and rounds of timing."""
 
 LOSS_SCALE = 4096.0
 """Factor of the loss while gradients are computed in float16, where small ones would vanish."""
@@ -48,7 +48,7 @@ class Comparison(NamedTuple):
         cosine: Between the mean gradients; NaN if one of them is zero or not finite.
         loss: Difference between the mean losses, divided by that in float32 where it exceeds 1:
             after a stage of training a loss may be so small that any rounding is much of it.
-        seconds: Of a step, by precision; infinite with a single batch.
+        seconds: Of a step, by precision.
     """
 
     cosine: float
@@ -88,7 +88,7 @@ def choose_precision(
     if seconds["float32"] * steps < LEAST_SECONDS or _gain(seconds, half) < GAIN:
         return "float32"
     found = compare_steps(fitted, some, half)
-    if known is None and len(some) > 1:
+    if known is None:
         memory.remember(key, found.seconds)
     gain = _gain(known or found.seconds, half)
     if gain < GAIN:
@@ -114,10 +114,12 @@ def compare_steps(fitted: keras.Model, batches: list[Any], half: str) -> Compari
         half: "mixed_bfloat16" or "mixed_float16".
     """
     steps = {name: _Measured(fitted, name) for name in ("float32", half)}
-    # In turn, so that other load on the machine hits both.
     for batch in batches:
         for step in steps.values():
             step.take(batch)
+    for _ in range(TURNS):  # in turn, so that other load on the machine hits both
+        for step in steps.values():
+            step.time(batches[0])
     exact, rounded = steps["float32"], steps[half]
     length = np.linalg.norm(exact.gradient) * np.linalg.norm(rounded.gradient)
     cosine = float(exact.gradient @ rounded.gradient / length) if length else math.nan
@@ -148,15 +150,18 @@ class _Measured:
         self.seconds = math.inf
 
     def take(self, batch: Any) -> None:
-        """Make a step; the first one traces, which fixes the precision, and is not timed."""
-        began = time.perf_counter()
+        """Make a step; the first one of a shape traces, which fixes the precision."""
         with computing_in(self.fitted, self.precision):
             loss, gradients = self.graph(batch)
-        row = np.concatenate([np.ravel(one.numpy()) for one in gradients])
-        if self.losses:
-            self.seconds = min(self.seconds, time.perf_counter() - began)
         self.losses.append(float(loss))
-        self.gradient = self.gradient + row
+        self.gradient = self.gradient + np.concatenate([np.ravel(x.numpy()) for x in gradients])
+
+    def time(self, batch: Any) -> None:
+        """Time a step on a batch whose shape has been traced."""
+        began = time.perf_counter()
+        loss, gradients = self.graph(batch)
+        loss.numpy(), gradients[0].numpy()  # a GPU answers before it is done
+        self.seconds = min(self.seconds, time.perf_counter() - began)
 
 
 def _rough_seconds(fitted: keras.Model, batch: Any) -> float:
@@ -171,7 +176,7 @@ def _gain(seconds: Mapping[str, float], half: str) -> float:
     """How many times as fast half precision is; infinite where that was not measured yet."""
     if half not in seconds:
         return math.inf
-    return seconds["float32"] / seconds[half] if math.isfinite(seconds[half]) else 1.0
+    return seconds["float32"] / seconds[half]
 
 
 def _step(fitted: keras.Model, precision: str) -> Step:

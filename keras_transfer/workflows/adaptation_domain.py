@@ -118,8 +118,8 @@ def read_domain(
 
 def _read(method: Adaptation, classes: Sequence[str], given: Input, data_dir: str | None) -> Target:
     where = Path(data_dir) if data_dir else None
-    text = given.text_column
-    return read_target(method.target_data, classes, text=text, data_dir=where, cures=CURES)
+    texts = given.text_columns
+    return read_target(method.target_data, classes, texts=texts, data_dir=where, cures=CURES)
 
 
 def _write(path: Path, domain: TargetDomain) -> None:

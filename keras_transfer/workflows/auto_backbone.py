@@ -61,7 +61,7 @@ def rank(
     """
     from keras_transfer.workflows.leaderboard import leaderboard, write_leaderboard
 
-    if not single_class(recipe.objectives) or recipe.input.type == "text":
+    if not single_class(recipe.objectives) or recipe.input.text_columns:
         raise BadConfiguration(
             "Backbones are ranked for images with one label each. For other objectives or texts, "
             "compare runs: kt-recipe compare."

@@ -67,9 +67,8 @@ def build(
         # Settings are checked without data; then the largest vocabulary stands for the learnt one.
         size = given.vocabulary_size if learnt is None else len(learnt)
         config = preset_config(name, weights)
-        network = build_text_backbone(
-            name, vocabulary_size=size, length=given.length, config=config
-        )
+        how: dict[str, Any] = {"length": given.length, "config": config, "pairs": given.several}
+        network = build_text_backbone(name, vocabulary_size=size, **how)
     elif is_keras_file(name):
         network = _from_file(backbone, given.image_size, own_weights=weights == "file")
         weights = "none" if weights == "file" else weights  # it has them already

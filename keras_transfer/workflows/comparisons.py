@@ -91,7 +91,7 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
             known = samples.take(objective.known(labels_of(samples, name).values))
             metrics[f"single_task_{name}"] = _metrics(alone, folder / f"single_{name}", known)
     # An adaptation has its model without adaptation in any case.
-    texts = recipe.input.text_column and single_class(recipe.objectives)
+    texts = recipe.input.text_columns and single_class(recipe.objectives)
     if texts and "none" not in recipe.baselines:
         metrics["tfidf_svm"] = _counted_words(samples, recipe.seed)
     return metrics

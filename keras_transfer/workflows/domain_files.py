@@ -14,6 +14,8 @@ from scipy.stats import rankdata
 from keras_transfer.atomic import write_csv
 from keras_transfer.data.texts import Texts
 from keras_transfer.domains.projection import projections
+from keras_transfer.inputs.text import TEXT
+from keras_transfer.inputs.text_pair import PAIR
 from keras_transfer.runs import write_bad_files
 from keras_transfer.runs.records import write_record
 from keras_transfer.workflows.domain_report import Comparison
@@ -124,10 +126,13 @@ def _write_examples(folder: Path, found: Comparison) -> None:
 def _to_label(samples: Any, predicted: np.ndarray) -> tuple[list[str], list[list[str]]]:
     """A manifest whose labels are to be filled in, as ``--target`` and ``--data`` read it."""
     if isinstance(samples.store, Texts):
-        header, cells = "text", samples.store.raw(samples.rows)
+        raw = samples.store.raw(samples.rows)
+        cells = [one if isinstance(one, tuple) else (one,) for one in raw]
+        header = PAIR if cells and len(cells[0]) > 1 else (TEXT,)
     else:
         # Absolute: the manifest does not lie where the images are.
         paths = samples.keys
-        header, cells = "path", [os.path.abspath(p) if os.path.exists(p) else p for p in paths]
-    rows = [[cell, "", guess] for cell, guess in zip(cells, predicted, strict=True)]
-    return [header, "label", "predicted"], rows
+        header = ("path",)
+        cells = [(os.path.abspath(path) if os.path.exists(path) else path,) for path in paths]
+    rows = [[*own, "", guess] for own, guess in zip(cells, predicted, strict=True)]
+    return [*header, "label", "predicted"], rows

@@ -44,7 +44,7 @@ def read_target(
     data: Any,
     classes: Sequence[str],
     *,
-    text: str = "",
+    texts: Sequence[str] = (),
     keep: Sequence[str] = (),
     unlabelled: bool = False,
     data_dir: Path | None = None,
@@ -59,7 +59,7 @@ def read_target(
     Args:
         data: As ``sources.read`` takes it, or one of the above.
         classes: The source's.
-        text: Name of the column of texts; "": the examples are images.
+        texts: Names of the columns of texts; none: the examples are images.
         keep: Target classes to compare; others are left out. None named: all.
         unlabelled: Read no labels, also where there are some.
         data_dir: Where prepared data sets of tensorflow-datasets lie.
@@ -69,25 +69,25 @@ def read_target(
         BadData: The data cannot be read, or have classes that the source lacks.
         UnknownName: ``keep`` has a name that is no class of the target.
     """
-    if unlabelled or not _has_labels(data, text):
+    if unlabelled or not _has_labels(data, texts):
         if keep:
             raise BadData("--classes chooses by labels, and the target is read without labels.")
-        samples = _without_labels(data, classes, text)
+        samples = _without_labels(data, classes, texts)
         return Target(
             replace(samples, classes=tuple(classes), labels=np.zeros(len(samples), "int32")), False
         )
-    samples = sources.read(data, data_dir, known=classes, text=text)
+    samples = sources.read(data, data_dir, known=classes, texts=texts)
     return Target(_in_order(_kept(samples, keep), classes, cures), True)
 
 
-def _has_labels(data: Any, text: str) -> bool:
+def _has_labels(data: Any, texts: Sequence[str]) -> bool:
     if not isinstance(data, str | Path):
         return True
     path = Path(data).expanduser()
     if path.is_dir():
-        return bool(text) or bool(outline(str(path))[0])
+        return bool(texts) or bool(outline(str(path))[0])
     if path.suffix.lower() in TABLES and path.is_file():
-        return has_labels(path) if text else LABEL in column_names(path)
+        return has_labels(path, texts) if texts else LABEL in column_names(path)
     return not _names_images(data)
 
 
@@ -99,11 +99,11 @@ def _names_images(data: Any) -> bool:
     return path.is_dir() or image or (pattern and bool(glob.glob(str(path), recursive=True)))
 
 
-def _without_labels(data: Any, classes: Sequence[str], text: str) -> Samples:
+def _without_labels(data: Any, classes: Sequence[str], texts: Sequence[str]) -> Samples:
     is_path = isinstance(data, str | Path)
-    if is_path and (text or Path(data).suffix.lower() in TABLES):
+    if is_path and (texts or Path(data).suffix.lower() in TABLES):
         # The column of the examples itself stands for that of the labels.
-        return sources.read(data, columns=(text or "path",), text=text)
+        return sources.read(data, columns=texts[:1] or ("path",), texts=texts)
     if is_path and _names_images(data):
         files = expanded([Path(data).expanduser()])
         return Samples.of(Files(files), [""], files, [0] * len(files))

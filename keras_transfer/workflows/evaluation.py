@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ def evaluate_run(
     objectives: Mapping[str, Objective],
     runner: StageRunner,
     *,
-    column: str = "",
+    columns: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Calibrate a trained network, let it answer unknown if that is asked for, and evaluate it.
 
@@ -43,7 +43,7 @@ def evaluate_run(
         samples: With all their splits.
         objectives: By the name of the output.
         runner: Has trained all stages.
-        column: Column of texts in tables of unknown data; "" for images.
+        columns: Columns of texts in tables of unknown data; none for images.
 
     Returns:
         As ``evaluate``, with further entries of the calibration and of the method.
@@ -57,7 +57,7 @@ def evaluate_run(
     with phase("predictions"):
         outputs = runner.outputs()
     model, scores, calibration = calibrated(predictor, objectives, samples, outputs)
-    how: dict[str, Any] = {"column": column, "seed": setup.seed}
+    how: dict[str, Any] = {"columns": columns, "seed": setup.seed}
     with phase("unknown"):
         found = rejecting(model, objectives, samples, setup.loading, **how)
     if found.model is not predictor:

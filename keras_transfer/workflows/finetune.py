@@ -64,7 +64,7 @@ class _Staged(Group):
 class FineTune(Recipe):
     """Fine-tune a pretrained network."""
 
-    input: AnyInput = Field(Image(), description="image or text")
+    input: AnyInput = Field(Image(), description="image, text or text_pair")
     backbone: Backbone = Field(description="the pretrained network")
     head: Head = Field(Head(), description="layers on top of the backbone")
     objective: AnyObjective = Field(
@@ -155,8 +155,8 @@ class FineTune(Recipe):
             with phase("training"), devices.scope():
                 runner, trees = recipe._trained(folder, backbone, samples, replicas)
             with phase("evaluation"):
-                column = self.input.text_column
-                metrics = evaluate_run(folder, samples, self.objectives, runner, column=column)
+                columns = self.input.text_columns
+                metrics = evaluate_run(folder, samples, self.objectives, runner, columns=columns)
                 if trees is not None:
                     metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
@@ -268,6 +268,7 @@ class FineTune(Recipe):
         from keras_transfer.workflows.method_targets import method_targets
         from keras_transfer.workflows.solving import solvable
         from keras_transfer.workflows.stage_runner import Setup
+        from keras_transfer.workflows.text_lengths import report_lengths
 
         train = samples.split("train")
         objectives = {
@@ -278,7 +279,9 @@ class FineTune(Recipe):
         if single_class(self.objectives):
             strategy.report(train)
         first, *_ = backbone.inputs
-        bound = self.input.bind(self.input.load(folder), first.shape[1])
+        names = [given.name for given in backbone.inputs]
+        bound = self.input.bind_to(self.input.load(folder), first.shape[1], names)
+        report_lengths(bound, train)
         loading = Loading(bound, self.batches.batch_size, replicas)
         how: dict[str, Any] = {"bound": bound, "cache": self.runtime.cache}
         how["domain"] = lambda method: read_domain(

@@ -106,7 +106,7 @@ def check_settings(
         raise BadConfiguration("split: data without labels have no splits. Leave it out.")
     if recipe.runtime.engine == "none":
         raise BadConfiguration("engine = none computes no features. Use --engine auto.")
-    if pooling == MAPS and recipe.input.text_column:
+    if pooling == MAPS and recipe.input.text_columns:
         raise BadConfiguration(
             f"pooling = {MAPS} would keep the padding of texts. Use avg, max or token."
         )
@@ -159,7 +159,8 @@ def build_extractor(
     from keras_transfer.workflows.extractors import engine_config
 
     first, *_ = cut.before[0].inputs
-    loading = Loading(recipe.input.bind(learnt, first.shape[1]), recipe.batches.batch_size)
+    bound = recipe.input.bind_to(learnt, first.shape[1], cut.inputs)
+    loading = Loading(bound, recipe.batches.batch_size)
     config = engine_config(recipe.runtime)
     assert config is not None  # refused without an engine
     return FeatureExtractor(cut, loading, samples, config, backbone=recipe.backbone.name)

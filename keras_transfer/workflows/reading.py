@@ -103,9 +103,9 @@ def read_unlabelled(data: Data, source: Any, given: Input, seed: int = 0) -> Sam
 
     alone = isinstance(source, str | Path) or in_memory(source)
     named = [source] if alone else list(source)
-    if given.text_column:
+    if given.text_columns:
         named = [Path(one) for one in named]
-    keys, store = store_of(named, column=given.text_column)
+    keys, store = store_of(named, columns=given.text_columns)
     if not keys:
         raise BadData("There are no examples.")
     samples = Samples.of(store, [""], keys, [0] * len(keys))
@@ -192,7 +192,10 @@ def read_labelled(
         UnknownName: ``class_weight`` names a class that the data do not have.
     """
     data_dir = Path(data.data_dir) if data.data_dir else None
-    how: dict[str, Any] = {"layout": data.layout, "text": given.text_column}
+    how: dict[str, Any] = {"layout": data.layout, "texts": given.text_columns}
+    how["label"] = data.label_column
+    if not given.text_columns:
+        sources.check_label(source, data.label_column)
     if not single_class(objectives):
         columns = [
             name for output, objective in objectives.items() for name in objective.reads(output)

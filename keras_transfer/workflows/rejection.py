@@ -6,8 +6,9 @@ Imported when a run begins, not before: it needs TensorFlow.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -87,7 +88,7 @@ def rejecting(
     samples: Samples,
     loading: Loading,
     *,
-    column: str,
+    columns: Sequence[str],
     seed: int,
 ) -> Rejecting:
     """Choose a score of how known an example is, and a threshold, for each output that asks.
@@ -97,11 +98,11 @@ def rejecting(
         objectives: By the name of the output.
         samples: With all their splits.
         loading: Settings of batch loading.
-        column: Column of texts in tables of unknown data; "" for images.
+        columns: Columns of texts in tables of unknown data; none for images.
         seed: Of the training examples that distances are measured from.
     """
     decisions, metrics, current = {}, {}, model
-    computing = _Computing(model, replace(loading, replicas=1), column, seed)
+    computing = _Computing(model, replace(loading, replicas=1), columns, seed)
     for name, objective in objectives.items():
         reject = getattr(objective, "reject", None)
         if reject is None or not reject.wanted:
@@ -119,12 +120,12 @@ class _Computing:
     Args:
         model: As for ``rejecting``, and so are the others.
         loading: Settings of batch loading.
-        column: Column of texts.
+        columns: Columns of texts.
         seed: Of the training examples.
     """
 
-    def __init__(self, model: keras.Model, loading: Loading, column: str, seed: int):
-        self.loading, self.column, self.seed = loading, column, seed
+    def __init__(self, model: keras.Model, loading: Loading, columns: Sequence[str], seed: int):
+        self.loading, self.columns, self.seed = loading, columns, seed
         pooled = pooled_of(model)
         self.measured = pooled is not None and pooled.shape[-1] <= CHANNELS
         outputs = {**model.output, FEATURES: pooled} if self.measured else dict(model.output)
@@ -189,7 +190,9 @@ class _Computing:
         return train.take(np.sort(rng.permutation(len(train))[:TRAIN]))
 
     def _unknown(self, place: str) -> dict[str, np.ndarray]:
-        files, store = store_of([place], column=self.column)
+        # A table of texts is a path; a string would be a text itself.
+        given = Path(place) if self.columns else place
+        files, store = store_of([given], columns=self.columns)
         samples = Samples.of(store, [UNKNOWN], files, [0] * len(files))
         found = scan(samples, self.loading.input.check, cache_dir())
         return self._found(drop_invalid(samples, found, "skip"))

@@ -9,35 +9,34 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from keras_transfer import seeds
 from keras_transfer.config.stages import Optimizer, Stage
-from keras_transfer.data.batches import Loading
 from keras_transfer.data.samples import Samples
-from keras_transfer.features.extractor import EngineConfig, FeatureExtractor
+from keras_transfer.features.extractor import FeatureExtractor
+from keras_transfer.features.shortening import shortened, takes_sequences
 from keras_transfer.features.stage_batches import StageBatches, from_examples, from_features
 from keras_transfer.features.views import CLEAN, View
 from keras_transfer.inputs.images.preview import first_batch, write_preview
 from keras_transfer.networks.cutting import Cut
 from keras_transfer.networks.freezing import parameter_counts
 from keras_transfer.networks.lora import merge_lora
-from keras_transfer.networks.network import Network
 from keras_transfer.runs.sweeps import stored_sweep, write_sweep
 from keras_transfer.training.penalties import l2_sp, origin
 from keras_transfer.training.trainer import Trainer
 from keras_transfer.workflows.extractors import StageExtractors
 from keras_transfer.workflows.scoring import Scorer
+from keras_transfer.workflows.setup import Setup
 from keras_transfer.workflows.solving import solve_head
 from keras_transfer.workflows.stage_optimizer import check_updates, stage_optimizer, stage_plan
 from keras_transfer.workflows.stage_precision import stage_precision
 from keras_transfer.workflows.stage_views import stored_views
-from keras_transfer.workflows.targets import Targets
 
 __all__ = ["Setup", "StageRunner"]
 
@@ -52,47 +51,6 @@ MEASURED = {
     "optimizer": Optimizer(name="sgd", solver="logistic"),
 }
 """A solved stage is measured and kept by an epoch that changes no weight."""
-
-
-@dataclass(frozen=True, eq=False)
-class Setup:
-    """Shared setup of a run's stages.
-
-    Attributes:
-        network: The network to train; at the end its model holds the best weights.
-        samples: With all their splits.
-        loading: Settings of batch loading.
-        targets: Training targets.
-        engine: Settings of feature extraction; None: the full network runs in every epoch.
-        backbone: Name of the network, for messages.
-        batch_norm: "frozen" or "train".
-        monitor: Metric that chooses the best epoch.
-        seed: The recipe's.
-        view_seed: Seed of augmented views whose features are kept.
-        precision: Of training steps: "auto", "float32", "mixed_bfloat16" or "mixed_float16".
-    """
-
-    network: Network
-    samples: Samples
-    loading: Loading
-    targets: Targets
-    engine: EngineConfig | None
-    backbone: str
-    batch_norm: Literal["frozen", "train"]
-    monitor: str
-    seed: int
-    view_seed: int
-    precision: str = "float32"
-
-    @cached_property
-    def train(self) -> Samples:
-        """The train split."""
-        return self.samples.split("train")
-
-    @property
-    def steps(self) -> int:
-        """Batches per epoch."""
-        return self.loading.steps(self.targets.strategy.length)
 
 
 class StageRunner:
@@ -293,6 +251,10 @@ class StageRunner:
             "sampling": targets.strategy.sampling,
         }
         train, val = targets.train(), targets.val(setup.samples.split("val"))
+        model = self.network.model if extractor is None else extractor.cut.trainable
+        grouped = setup.grouped if takes_sequences(model) else None
+        if grouped is not None:
+            more["sampling"] = grouped
         if extractor is None:
             logger.info("The full network runs in every epoch%s", self._cure(stage))
             batches = from_examples(train, val, setup.loading, **more)
@@ -301,9 +263,8 @@ class StageRunner:
             more["augment"] = self._streamed_augment(stage)
             more["resample"] = targets.resample
             batches = from_features(extractor, train, val, self.views, **more)
-        return StageBatches(
-            batches.model, batches.train, targets.judged(batches.val), batches.evaluation
-        )
+        batches = replace(batches, val=targets.judged(batches.val))
+        return shortened(batches, model) if grouped is not None else batches
 
     def _cure(self, stage: Stage) -> str:
         if self.setup.engine is None or stage.tuning.weights == "all":

@@ -37,7 +37,7 @@ def test_a_wrong_row_of_a_table_names_its_setting(settings, said):
             "has a setting 'delta'. Give that too",
         ),
         ({"method": {"temperature": 2}}, "such as --method distill."),
-        ({"length": 20}, "input.length = 20: only the input text has a setting 'length'."),
+        ({"length": 20}, "input.length = 20: only the input text or text_pair has a"),
         (
             {"objective": {"type": "regression", "label_smoothing": 0.1}},
             "only the objective classification or multilabel has a setting 'label_smoothing'",

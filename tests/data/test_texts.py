@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keras_transfer.data.scan import drop_invalid, scan
 from keras_transfer.data.splits import conflicts, leaks
-from keras_transfer.data.texts import Texts, has_labels, holds_texts, read_column, read_texts
+from keras_transfer.data.texts import Texts, has_labels, holds_texts, read_columns, read_texts
 from keras_transfer.errors import BadData, UnknownName
 from keras_transfer.inputs.text import Text
 
@@ -145,7 +145,7 @@ def test_a_text_may_be_longer_than_python_lets_a_cell_be(table):
 def test_the_column_of_texts_may_be_called_otherwise(table):
     file = table("Sentence\tlabel\ngood\t1\nbad\t0\n", "r.tsv")
 
-    assert [text for _, text, _, _ in rows(read_texts(file, "sentence"))] == ["good", "bad"]
+    assert [text for _, text, _, _ in rows(read_texts(file, ["sentence"]))] == ["good", "bad"]
     with pytest.raises(BadData, match=r"columns text and label.* No column is called 'text'"):
         read_texts(file)
 
@@ -332,7 +332,7 @@ def test_real_sentences(shared_data):
 def test_a_column_of_texts_needs_no_labels(table):
     file = table('id,Review\n1,"good, really"\n2,"two\nlines"\n3,\n')
 
-    found = read_column(file, "review")
+    found = read_columns(file, ["review"])
 
     assert found == (
         ["reviews.csv:2", "reviews.csv:4", "reviews.csv:5"],
@@ -342,4 +342,4 @@ def test_a_column_of_texts_needs_no_labels(table):
 
 def test_a_column_that_is_not_there_is_said(table):
     with pytest.raises(BadData, match="txt"):
-        read_column(table("id,txt\n1,good\n"))
+        read_columns(table("id,txt\n1,good\n"))

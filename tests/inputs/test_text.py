@@ -68,7 +68,7 @@ def test_tensors_are_as_the_spec_says(batch):
     for name, spec in text.spec.items():
         assert tensors[name].shape == (*batch, *spec.shape)
         assert tensors[name].dtype == spec.dtype
-    assert text.raw == ("text", "string")
+    assert text.raw == {"text": "string"}
 
 
 @pytest.mark.parametrize("autograph", [True, False])

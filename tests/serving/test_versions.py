@@ -77,7 +77,7 @@ def test_a_model_that_does_not_answer_its_own_requests_is_refused(base):
     add(base, 2)
     requests = base / "2" / "assets.extra" / "tf_serving_warmup_requests"
     with tf.io.TFRecordWriter(str(requests)) as writer:
-        writer.write(warmup_log("colours", [b"no image"]))
+        writer.write(warmup_log("colours", {"image_bytes": [b"no image"]}))
     versions = Versions(base, "colours")
     versions.look()
 

@@ -272,3 +272,18 @@ def test_the_command_line(images, tmp_path):
     helped = kt("run", "mine.py", "--help", cwd=tmp_path, check=0).stdout
     assert "--reject FLOAT" in helped
     assert "--unknown-data TEXT" in helped
+
+
+@pytest.mark.slow
+def test_unknown_texts_are_the_rows_of_a_table(tmp_path, monkeypatch):
+    """Not the path of that table, taken for a text."""
+    monkeypatch.setenv("KT_CACHE_DIR", str(tmp_path / "cache"))
+    odd = tmp_path / "odd.csv"
+    odd.write_text("text\n" + "".join(f"price {number} tons of wheat\n" for number in range(30)))
+
+    run = TEXTS.run(
+        data=str(write_table(tmp_path)), out=tmp_path / "run", name="texts",
+        unknown_data=str(odd), reject=0.5,
+    )  # fmt: skip
+
+    assert run.metrics["reject"]["unknown"] == 15  # the other half chooses the score

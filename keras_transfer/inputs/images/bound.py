@@ -15,10 +15,13 @@ from keras_transfer.data.samples import CheckResult
 from keras_transfer.inputs.images import decode, image_checks
 from keras_transfer.inputs.images.policies import Augmentation
 
-__all__ = ["FORMAT", "PIXELS", "BoundImage"]
+__all__ = ["FORMAT", "IMAGE_BYTES", "PIXELS", "BoundImage"]
 
 PIXELS = "pixels"
 """Name of the network's input."""
+
+IMAGE_BYTES = "image_bytes"
+"""Name of the input of a served request."""
 
 FORMAT = 1
 """Part of every key of stored features; increase it when decoding, resizing or augmentation
@@ -34,10 +37,10 @@ class BoundImage:
         augment: Settings of ``Augmentation``.
 
     Attributes:
-        raw: Name and dtype of a served request.
+        raw: Name and dtype of the input of a served request.
     """
 
-    raw: tuple[str, str] = ("image_bytes", "string")
+    raw: Mapping[str, str] = {IMAGE_BYTES: "string"}
 
     def __init__(
         self, size: int, resize: str = "stretch", augment: Mapping[str, Any] | None = None
@@ -75,6 +78,7 @@ class BoundImage:
         return {PIXELS: decode.resize(raw, self.size, self.resize)}
 
     batched = False
+    groups = False
 
     def load(self, raw: tf.Tensor) -> Tensors:
         """Prepare an image; see ``prepare``. Reads TIFF too, which needs Python."""
@@ -97,10 +101,10 @@ class BoundImage:
         """Digest the bytes of an image, and check them."""
         return image_checks.check(raw, name)
 
-    def example(self) -> bytes:
+    def example(self) -> dict[str, bytes]:
         """A JPEG file of noise, of the network's own size."""
         noise = np.random.default_rng(0).integers(0, 256, (self.size, self.size, 3), "uint8")
-        return tf.io.encode_jpeg(noise).numpy()
+        return {IMAGE_BYTES: tf.io.encode_jpeg(noise).numpy()}
 
     def write_assets(self, folder: Path) -> list[Path]:
         """Write ``preprocessing.json``."""

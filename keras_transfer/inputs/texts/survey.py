@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -42,12 +42,12 @@ class TextSurvey(NamedTuple):
         )
 
 
-def survey(tokenizer: WordPiece, texts: Sequence[str | bytes]) -> TextSurvey:
-    """Tokenise texts without truncation, and count.
+def survey(tokenizer: WordPiece, texts: Sequence[Any]) -> TextSurvey:
+    """Tokenise texts, or pairs of them, without truncation, and count.
 
     Args:
         tokenizer: With the length and the vocabulary in question.
-        texts: One or more; strings, or bytes in UTF-8.
+        texts: One or more; strings, or bytes in UTF-8; for pairs tuples of them.
     """
     tokenize = tf.function(
         tokenizer.tokenize, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
@@ -55,8 +55,10 @@ def survey(tokenizer: WordPiece, texts: Sequence[str | bytes]) -> TextSurvey:
     unknown_id = tokenizer.vocabulary.special["[UNK]"]
     sizes, unknown = [], 0
     for start in range(0, len(texts), _BATCH):
-        tokens = tokenize(tf.constant(texts[start : start + _BATCH], tf.string))
-        sizes.append(tokens.row_lengths().numpy() + 2)
+        batch = tf.constant(texts[start : start + _BATCH], tf.string)
+        tokens = tokenize(tf.reshape(batch, [-1]))
+        counts = tokens.row_lengths().numpy().reshape(len(batch), -1).sum(1)
+        sizes.append(counts + tokenizer.special_tokens)
         unknown += int(np.sum(tokens.values.numpy() == unknown_id))
     lengths = np.concatenate(sizes)
     known = np.minimum(lengths, tokenizer.length)
@@ -66,5 +68,5 @@ def survey(tokenizer: WordPiece, texts: Sequence[str | bytes]) -> TextSurvey:
         int(lengths.max()),
         float(np.mean(lengths > tokenizer.length)),
         float(1 - known.sum() / (tokenizer.length * len(lengths))),
-        float(unknown / max(np.sum(lengths - 2), 1)),
+        float(unknown / max(np.sum(lengths - tokenizer.special_tokens), 1)),
     )

@@ -30,6 +30,9 @@ class WordPiece:
         length: Tokens of each text, including [CLS] and [SEP]; longer texts are truncated.
     """
 
+    special_tokens = 2
+    """Number of [CLS] and [SEP] in each sequence."""
+
     def __init__(self, vocabulary: Vocabulary, *, lowercase: bool = True, length: int = 128):
         self.vocabulary, self.length = vocabulary, length
         self.split = WordSplitter(lowercase)
@@ -49,7 +52,7 @@ class WordPiece:
         texts = tf.convert_to_tensor(texts)
         if texts.shape.rank == 0:
             return {name: values[0] for name, values in self(texts[tf.newaxis]).items()}
-        return self.pack(self.tokenize(texts, self.length - 2))
+        return self.pack(self.tokenize(texts, self.length - self.special_tokens))
 
     def tokenize(self, texts: tf.Tensor, limit: int | None = None) -> tf.RaggedTensor:
         """Give the tokens of (batch,) texts: (batch, None) int32, without [CLS] and [SEP].

@@ -37,7 +37,8 @@ async function ask(path, body) {
   return document;
 }
 
-const takesText = () => about.input === "text";
+const takesPairs = () => about.input === "text_pair";
+const takesText = () => about.input === "text" || takesPairs();
 const model = () => `/v1/models/${encodeURIComponent(about.name)}`;
 
 function say(text, wrong = false) {
@@ -293,7 +294,9 @@ function snippets() { // they name the variable that holds the token, never the 
     ? `{"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["KT_SERVE_TOKEN"]}`
     : `{"Content-Type": "application/json"}`;
   const imported = token ? "json, os, urllib.request" : "json, urllib.request";
-  const text = '{"instances": [{"text": "a sentence to try"}]}';
+  const text = takesPairs()
+    ? '{"instances": [{"text_a": "a sentence to try", "text_b": "another one"}]}'
+    : '{"instances": [{"text": "a sentence to try"}]}';
   $("curl").textContent = (takesText() ? [`curl -s ${header}--data-binary '${text}' ${url}`] : [
     `base64 < photo.jpg | tr -d '\\n' \\`,
     `  | sed 's/.*/{"instances": [{"image_bytes": {"b64": "&"}}]}/' \\`,
@@ -333,6 +336,10 @@ async function start() {
     document.title = about.name;
     $("text-input").hidden = !takesText();
     $("image-input").hidden = takesText();
+    for (const part of [$("second"), document.querySelector("label[for=second]")]) {
+      part.hidden = !takesPairs();
+    }
+    $("second").disabled = !takesPairs(); // a hidden field that is required could not be sent
     snippets();
     listExamples();
     const status = await ask(model());
@@ -385,11 +392,14 @@ for (const button of document.querySelectorAll("[data-copies]")) {
 $("write").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("text").value;
-  answered("Reading it …", async () => ({ text }));
+  const second = $("second").value;
+  answered("Reading it …", async () => (takesPairs() ? { text_a: text, text_b: second } : { text }));
 });
-$("text").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("write").requestSubmit();
-});
+for (const field of [$("text"), $("second")]) {
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("write").requestSubmit();
+  });
+}
 $("access").addEventListener("submit", (event) => {
   event.preventDefault();
   token = $("token").value;
