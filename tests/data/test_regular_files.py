@@ -10,7 +10,7 @@ from keras_transfer.data.npz import read_npz
 from keras_transfer.data.regular_files import opened, regular
 from keras_transfer.data.sources import read
 from keras_transfer.data.table_files import read_table
-from keras_transfer.data.texts import holds_texts, read_column, read_texts
+from keras_transfer.data.texts import holds_texts, read_columns, read_texts
 from keras_transfer.errors import BadData
 from keras_transfer.inputs.texts.vocabulary import Vocabulary
 
@@ -26,7 +26,7 @@ def read_rows(path):
         (read_rows, ".parquet"),
         (read, ".csv"),
         (read_texts, ".tsv"),
-        (read_column, ".csv"),
+        (read_columns, ".csv"),
         (holds_texts, ".csv"),
         (read_npz, ".npz"),
         (read_mat, ".mat"),
