@@ -272,3 +272,21 @@ def test_the_command_line(images, tmp_path):
     helped = kt("run", "mine.py", "--help", cwd=tmp_path, check=0).stdout
     assert "--reject FLOAT" in helped
     assert "--unknown-data TEXT" in helped
+
+
+def test_openvino_has_the_answer_of_tensorflow(runs, images, tmp_path):
+    pytest.importorskip("openvino")
+    from keras_transfer.serving.models import Model
+    from keras_transfer.serving.openvino_model import OpenVinoModel
+
+    export = keras_transfer.export(runs("mahalanobis"), tmp_path)
+    files = [*sorted(images.glob("odd/*.png"))[:10], *sorted(images.glob("known/red/*.png"))[:5]]
+    given = {"image_bytes": np.array([file.read_bytes() for file in files], object)}
+    fast, plain = (kind("tiny", 1, export.folder) for kind in (OpenVinoModel, Model))
+    assert fast._engine is not None
+    found, wanted = (one.run("serving_default", given) for one in (fast, plain))
+    assert {name: np.shape(x) for name, x in found.items()} == {
+        name: np.shape(x) for name, x in wanted.items()
+    }
+    np.testing.assert_array_equal(found["classes"][:, 0], wanted["classes"][:, 0])
+    np.testing.assert_allclose(found["unknown"], wanted["unknown"], atol=1e-4)
