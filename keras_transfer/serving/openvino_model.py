@@ -86,10 +86,14 @@ class OpenVinoModel(Model):
         """Largest difference of a probability, or of a value as ``TOLERANCE`` says."""
         ours, theirs = self._answers.read(found), self._answers.read(wanted)
         spreads = _spreads(self.folder, self._answers)
-        return max(
+        apart = [
             float((np.abs(ours[name].scores - theirs[name].scores) / spread).max())
             for name, spread in spreads.items()
-        )
+        ]
+        for one, other in zip(ours.values(), theirs.values(), strict=True):
+            if one.unknown is not None and other.unknown is not None:
+                apart.append(float(np.abs(one.unknown - other.unknown).max()))
+        return max(apart)
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Tensors:
         """Answer; see ``Model.run``."""

@@ -25,7 +25,7 @@ logger = logging.getLogger("keras_transfer")
 Step = Callable[[Any], tuple[tf.Tensor, list[tf.Tensor]]]
 """From a batch to its loss and the gradients of all trainable weights."""
 
-LEAST_SECONDS = 30.0
+LEAST_SECONDS = 60.0
 """Stages that take less in float32 are not worth the measurement."""
 
 GAIN = 1.2

@@ -296,3 +296,21 @@ def test_unknown_texts_are_the_rows_of_a_table(tmp_path, monkeypatch):
     run = recipe.run(out=tmp_path / "run", name="texts")
 
     assert run.metrics["reject"]["unknown"]["n"] == 15  # the other half chooses the score
+
+
+def test_openvino_has_the_answer_of_tensorflow(runs, images, tmp_path):
+    pytest.importorskip("openvino")
+    from keras_transfer.serving.models import Model
+    from keras_transfer.serving.openvino_model import OpenVinoModel
+
+    export = keras_transfer.export(runs("mahalanobis"), tmp_path)
+    files = [*sorted(images.glob("odd/*.png"))[:10], *sorted(images.glob("known/red/*.png"))[:5]]
+    given = {"image_bytes": np.array([file.read_bytes() for file in files], object)}
+    fast, plain = (kind("tiny", 1, export.folder) for kind in (OpenVinoModel, Model))
+    assert fast._engine is not None
+    found, wanted = (one.run("serving_default", given) for one in (fast, plain))
+    assert {name: np.shape(x) for name, x in found.items()} == {
+        name: np.shape(x) for name, x in wanted.items()
+    }
+    np.testing.assert_array_equal(found["classes"][:, 0], wanted["classes"][:, 0])
+    np.testing.assert_allclose(found["unknown"], wanted["unknown"], atol=1e-4)
