@@ -229,3 +229,18 @@ def test_class_folders_are_held_to_the_same_rules(images):
 
     with pytest.raises(BadData, match="hold line breaks"):
         read(images)
+
+
+@pytest.mark.parametrize("also", [True, False])
+def test_labels_may_have_another_column(tmp_path, also):
+    """One that is called label then counts for nothing."""
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"")
+    rows = [["path", "Kind", *["label"] * also], ["a.png", "x", *["1"] * also]]
+    rows.append(["b.png", "y", *["1"] * also])
+    (tmp_path / "t.csv").write_text("".join(",".join(row) + "\n" for row in rows))
+
+    samples = read(str(tmp_path / "t.csv"), label="Kind")
+
+    assert samples.classes == ("x", "y")
+    assert samples.labels.tolist() == [0, 1]
