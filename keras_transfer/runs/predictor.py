@@ -310,8 +310,7 @@ class Predictor:
             return
         # val too: the best epoch was chosen on it. By content, since files are renamed and copied.
         trained_on = read_digests(self.split, ["train", "val"])
-        seen = sum(digest in trained_on for digest in digests)
-        if not seen:
+        if not (seen := sum(digest in trained_on for digest in digests)):
             return
         message = (
             f"{seen} of these {len(digests)} examples are among those that this model was trained "

@@ -1,4 +1,4 @@
-"""A served export of pairs of texts, on REST and gRPC: answers and refusals."""
+"""A served export of pairs of texts, over REST: answers and refusals."""
 
 import numpy as np
 import pytest
