@@ -59,7 +59,7 @@ def main() -> None:
     """Run one of the two measurements."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks precision")
     parser.add_argument("what", choices=("features", "training"))
-    parser.add_argument("--limit", type=int, default=400, help="images of a data set")
+    parser.add_argument("--limit", type=int, default=300, help="images of a data set")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipes", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--home", type=Path, help="where runs and features stay")

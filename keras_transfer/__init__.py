@@ -34,6 +34,7 @@ from keras_transfer.methods.supervised import Supervised
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
 from keras_transfer.objectives.regression import Regression
+from keras_transfer.objectives.rejection import Reject
 from keras_transfer.runs import Run
 from keras_transfer.runs import Run as load
 from keras_transfer.studies.curves import learning_curve
@@ -87,6 +88,7 @@ __all__ = [
     "Optimizer",
     "PseudoLabels",
     "Regression",
+    "Reject",
     "Run",
     "Runtime",
     "Split",

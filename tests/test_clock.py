@@ -1,75 +1,43 @@
-"""Phases: exclusive seconds that add up."""
+"""A clock that is not set is found before a run trains for hours and cannot be saved."""
 
-import threading
+import struct
 import time
+import zipfile
 
 import pytest
 
-from keras_transfer.clock import phase, phases
+from keras_transfer.clock import check_clock
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.runs.directory import new_folder, recording
+
+YEAR = 365.25 * 24 * 3600
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that moves when it is told to."""
-    now = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-
-    def wait(seconds):
-        now[0] += seconds
-
-    return wait
+def archive(path):
+    """Write as Keras does."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("model.weights.h5", b"1")
 
 
-def test_inner_phases_count_once(clock):
-    with phases() as seconds:
-        clock(1)
-        with phase("training"):
-            clock(2)
-            with phase("features"):
-                clock(4)
-                with phase("engines"):
-                    clock(8)
-            with phase("features"):
-                clock(16)
-            clock(32)
-        with phase("features"):
-            clock(64)
-
-    assert seconds == {"engines": 8, "features": 84, "training": 34}
+@pytest.mark.parametrize("year", [1970.5, 1979.5, 1980.5, 2026.5, 2107.5, 2108.5, 2300.5])
+def test_it_is_refused_when_zip_archives_cannot_be_written(tmp_path, monkeypatch, year):
+    monkeypatch.setattr(time, "time", lambda: (year - 1970) * YEAR)
+    try:
+        archive(tmp_path / "archive")
+    except (ValueError, OverflowError, struct.error):
+        with pytest.raises(BadConfiguration, match=f"The system clock says {int(year)}-.*Set the"):
+            check_clock()
+    else:
+        check_clock()
 
 
-def test_an_error_does_not_lose_them(clock):
-    with phases() as seconds:
-        with pytest.raises(ZeroDivisionError), phase("training"), phase("features"):
-            clock(3 / 0)
-        with phase("evaluation"):
-            clock(1)
-
-    assert seconds == {"features": 0, "training": 0, "evaluation": 1}
-
-
-def test_a_run_within_a_run_has_its_own(clock):
-    with phases() as outer:
-        with phase("plain_models"), phases() as inner, phase("data"):
-            clock(5)
-        clock(1)
-
-    assert (outer, inner) == ({"plain_models": 5}, {"data": 5})
-
-
-def test_without_anyone_who_asks_nothing_is_timed(clock):
-    with phase("data"):
-        clock(1)
-
-
-def test_other_threads_do_not_count(clock):
-    def work():
-        with phase("preview"):
-            clock(5)
-
-    with phases() as seconds, phase("training"):
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-
-    assert seconds == {"training": 5}
+def test_no_run_begins_or_resumes(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 3600.0)
+    with pytest.raises(BadConfiguration, match="clock"):
+        new_folder("tiny", tmp_path / "run")
+    with (
+        pytest.raises(BadConfiguration, match="clock"),
+        recording(tmp_path / "run", "tiny", "FineTune", {}),
+    ):
+        pass
+    assert not (tmp_path / "run").exists()

@@ -67,6 +67,8 @@ def test_a_card_that_tensorflow_does_not_see(tmp_path):
     assert "keras_transfer[gpu]" in found["cure"]
     hidden = findings(tmp_path, CUDA_VISIBLE_DEVICES="-1", **path)["gpu"]
     assert hidden["state"] == "note"
+    first = findings(tmp_path, check=4, CUDA_VISIBLE_DEVICES="0", **path)["gpu"]
+    assert first["state"] == "problem"  # the variable hides the others
 
 
 def test_a_driver_that_does_not_answer_shows_no_card(tmp_path):

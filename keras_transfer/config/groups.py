@@ -247,3 +247,8 @@ class Runtime(Group):
     )
     cache: bool = Field(True, description="keep features of frozen layers for later runs")
     deterministic: bool = Field(False, description="repeatable GPU kernels, somewhat slower")
+
+    @property
+    def steps_precision(self) -> str:
+        """Precision of training steps; what is repeatable does not depend on a measurement."""
+        return "float32" if self.deterministic and self.precision == "auto" else self.precision

@@ -9,6 +9,7 @@ from keras_transfer.config import shorthand
 from keras_transfer.config.groups import Head
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.methods.table import from_text
+from keras_transfer.objectives.rejection import Reject
 from keras_transfer.objectives.table import several
 
 __all__ = ["VERSION", "renamed", "stored", "upgraded", "versioned"]
@@ -37,13 +38,16 @@ MAIN_OF_VERSION_1 = {"data": "source", "backbone": "name", "optimizer": "name"}
 """Settings of version 1 that became a group; the name of that setting in the group."""
 
 ADDED_SINCE_VERSION_1: dict[str, dict[str, Any]] = {
-    "data": {"layout": "auto"},
+    "data": {"layout": "auto", "label_column": "label"},
     "input": {"type": "image"},
     "backbone": {"features": None, "preprocessing": None, "min_images_per_s": 0.0},
 }
 """Settings that version 1 did not have, with the value that does what it did."""
 
 OBJECTIVE_OF_VERSION_1: dict[str, Any] = {"type": "classification", "weight": 1.0}
+
+REJECT_NOTHING: dict[str, Any] = {"reject": Reject().model_dump(mode="json")}
+"""What classifications without such settings did."""
 
 ADDED_TO_STAGES: dict[str, dict[str, Any]] = {
     "tuning": {"trainable": "all", "lora": None, "lora_alpha": None},
@@ -71,6 +75,8 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
     for group, added in ADDED_SINCE_VERSION_1.items():
         # A default that changes later must not change what an old run did.
         values[group] = {**added, **values.get(group, {})}
+    if values["input"]["type"] == "text":  # batches of texts were not grouped by length
+        values["input"] = {"group_by_length": False, **values["input"]}
     # A search may store some settings only.
     if isinstance(values.get("stages"), Sequence):
         values["stages"] = [_completed(stage) for stage in values["stages"]]
@@ -90,8 +96,10 @@ def _objectives(given: Any) -> Any:
 
 def _uncalibrated(one: Any) -> Any:
     # Those with probabilities have label smoothing; of a search only some may be stored.
-    known = isinstance(one, Mapping) and "label_smoothing" in one
-    return {"calibrate": "none", **one} if known else one
+    if not isinstance(one, Mapping) or "label_smoothing" not in one:
+        return one
+    unknown = REJECT_NOTHING if one.get("type") == "classification" else {}
+    return {"calibrate": "none", **unknown, **one}
 
 
 def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[str, Any]:

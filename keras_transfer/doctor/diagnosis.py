@@ -43,7 +43,12 @@ def diagnose(self_test: bool = True) -> Iterator[Finding]:
             yield from check()
         except TransferError as error:
             yield problem(name, str(error), "Mend what it says.")
-        except Exception as error:  # such as a TensorFlow that cannot be imported
-            text = " ".join(f"{type(error).__name__}: {error}".split())
+        except ImportError as error:
             cure = "Reinstall in a new virtual environment: pip install keras_transfer"
-            yield problem(name, text[:500], cure)
+            yield problem(name, _said(error), cure)
+        except Exception as error:  # a fault that nobody has thought of
+            yield problem(name, _said(error), "Mend what it says, or report it with --json.")
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

@@ -15,7 +15,11 @@ from keras_transfer.doctor.finding import Finding, note, ok, problem
 __all__ = ["check_cpu", "check_gpus", "check_memory"]
 
 FLAGS = ("avx", "avx2", "avx512f", "avx512_bf16", "amx_bf16")
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 LEAST_MEMORY = 2e9
+HIDDEN = ("", "-1", "NoDevFiles")
+"""Values of CUDA_VISIBLE_DEVICES that leave no card."""
+
 PATIENCE = 20
 """Seconds that ``nvidia-smi`` may take."""
 
@@ -34,7 +38,7 @@ def check_cpu() -> Iterator[Finding]:
         cure = "Use another machine, or build TensorFlow yourself."
         yield problem("cpu", f"{cores}, without AVX, which TensorFlow needs", cure)
         return
-    half = "bfloat16 is fast" if {"avx512_bf16", "amx_bf16"} & flags else "bfloat16 is not used"
+    half = "bfloat16 is fast" if BFLOAT16 & flags else "bfloat16 is not used"
     yield ok("cpu", f"{cores}, {', '.join(known) or 'no AVX'}; {half}")
 
 
@@ -49,7 +53,7 @@ def check_gpus() -> Iterator[Finding]:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if seen:
         yield ok("gpu", f"TensorFlow sees {seen} of {max(seen, len(there))}: {_wants(tf)}")
-    elif there and hidden is not None:
+    elif there and hidden in HIDDEN:
         text = f"CUDA_VISIBLE_DEVICES={hidden} hides {', '.join(there)}"
         yield note("gpu", text, "Unset the variable to use them.")
     elif there:
@@ -88,7 +92,9 @@ def check_memory() -> Iterator[Finding]:
     from keras_transfer.data.memory import available
 
     free = available()
-    if free < LEAST_MEMORY:
+    if not free:
+        yield note("memory", "how much is free is not known on this system")
+    elif free < LEAST_MEMORY:
         cure = "End other programs, or give the container more memory."
         yield problem("memory", f"{free / 1e9:.1f} GB free", cure)
     else:

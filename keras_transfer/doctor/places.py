@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from keras_transfer.cache import cache_dir
@@ -20,22 +20,29 @@ LOCAL = ("localhost", "127.0.0.1")
 
 def check_folders() -> Iterator[Finding]:
     """Whether the cache, Keras's downloads and runs can be written, and the space there."""
-    keras = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    yield from _folder("cache", cache_dir(), "Set KT_CACHE_DIR to a folder that can be written.")
-    yield from _folder("keras home", keras, "Set KERAS_HOME to a folder that can be written.")
-    yield from _folder("runs", Path.cwd(), "Change to another folder, or give --out.")
-    yield from _folder("temporary files", Path(tempfile.gettempdir()), "Set TMPDIR.")
+    yield from _folder("cache", cache_dir, "Set KT_CACHE_DIR to a folder that can be written.")
+    yield from _folder("keras home", _keras_home, "Set KERAS_HOME to a folder that can be written.")
+    yield from _folder("runs", Path.cwd, "Change to another folder, or give --out.")
+    yield from _folder("temporary files", lambda: Path(tempfile.gettempdir()), "Set TMPDIR.")
 
 
-def _folder(check: str, folder: Path, cure: str) -> Iterator[Finding]:
-    # The nearest that exists: looking must not leave folders behind.
-    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+def _keras_home() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+
+
+def _folder(check: str, find: Callable[[], Path], cure: str) -> Iterator[Finding]:
+    folder: Path | str = "its folder"
     try:
+        folder = find()
+        # The nearest that exists: looking must not leave folders behind.
+        there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"0")
         free = shutil.disk_usage(there).free
-    except OSError as error:
-        yield problem(check, f"{folder} cannot be written: {error.strerror or error}", cure)
+    # RuntimeError: there is no home folder.
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        yield problem(check, f"{folder} cannot be written: {reason}", cure)
         return
     text = f"{folder}, {free / 1e9:,.1f} GB free"
     if free < LEAST_DISK:

@@ -92,7 +92,8 @@ def computes_bfloat16() -> bool:
     """Whether the CPU has bfloat16 instructions; without them it is slower than float32."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            return any(flag in file.read() for flag in ("avx512_bf16", "amx_bf16"))
+            text = file.read()
+        return "avx512_bf16" in text or "amx_bf16" in text
     except OSError:
         return False
 

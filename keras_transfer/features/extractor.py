@@ -27,7 +27,7 @@ from keras_transfer.features.eviction import make_room
 from keras_transfer.features.memory import Memory
 from keras_transfer.features.selection import EngineChoice, EngineSelector, Trial, reference
 from keras_transfer.features.store import FOLDER, Space, Table, open_space
-from keras_transfer.features.trials import PROBED, SAMPLE, balanced, spread
+from keras_transfer.features.trials import PROBED, SAMPLE, balanced, digest, spread
 from keras_transfer.features.views import CLEAN, View
 from keras_transfer.networks.cutting import Cut, fingerprint
 
@@ -37,6 +37,9 @@ logger = logging.getLogger("keras_transfer")
 
 Computation = Callable[[np.ndarray], Iterator[np.ndarray]]
 """From the places of images in a table to batches of their features."""
+
+KEPT = 64e6
+"""Bytes of exact features that are kept, since several engines are compared with them."""
 
 BATCH = 32
 """Images that go through a step from one boundary to the next together."""
@@ -114,6 +117,7 @@ class FeatureExtractor:
             tolerance=self.means.tolerance,
             memory=memory,
             network=which,
+            examples=digest(self.more),
         )
 
     def _go_on(self, earlier: FeatureExtractor, network: keras.Model) -> None:
@@ -140,7 +144,7 @@ class FeatureExtractor:
         if key in self.known:
             return self.known[key]
         features = reference(self.cut.frozen, self._inputs(samples))
-        if len(samples) <= SAMPLE:  # others are asked for once
+        if features.nbytes <= KEPT:
             self.known[key] = features
         return features
 
@@ -275,10 +279,10 @@ class FeatureExtractor:
         if self.step is not None:
             earlier, step = self.step
             table = earlier.table(samples, view)
-            if table is not None:
-                after = step.engine()
+            after = step.proved() if table is not None else None
+            if table is not None and after is not None:
                 return lambda places: shown(after(map(table.take, _split(places))), len(places))
-            self.step = None  # no room for what lies between
+            self.step = None  # no room for what lies between, or not exact enough on these
         engine, augment = self.whole.engine(), view.augment
 
         def compute(places: np.ndarray) -> Iterator[np.ndarray]:

@@ -18,8 +18,8 @@ C, FOLDS, SEED = 10.0, 5, 0
 AGREEMENT, PROBABILITY, LOSS = 0.98, 0.01, 0.01
 """What a probe must keep: its answers, its probabilities and, beyond doubt, its log loss."""
 
-NEIGHBOURS = 0.95
-"""Share of nearest neighbours that must stay, where there are no classes."""
+NEIGHBOURS, LEAST = 0.95, 10
+"""Share of nearest neighbours that must stay, where there are no classes; of so many at least."""
 
 logger = logging.getLogger("keras_transfer")
 
@@ -61,9 +61,13 @@ def harmless(features: np.ndarray, exact: np.ndarray, labels: np.ndarray) -> boo
         exact: The same in float32.
         labels: (n,) int classes; -1 where unknown.
     """
+    if not np.isfinite(features).all():
+        return False
     classes, sizes = np.unique(labels, return_counts=True)
     known = np.isin(labels, classes[(sizes >= FOLDS) & (classes >= 0)])
     if len(np.unique(labels[known])) < 2:
+        if len(exact) < LEAST:
+            return False
         share = neighbour_agreement(features, exact)
         logger.debug("Nearest neighbours that stay: %.3f", share)
         return share >= NEIGHBOURS
@@ -112,8 +116,8 @@ def neighbour_agreement(features: np.ndarray, exact: np.ndarray) -> float:
 
 def _pooled(features: np.ndarray) -> np.ndarray:
     """(n, channels) float64: means over the positions of maps, or over tokens."""
-    rows = np.asarray(features, "float64")
-    return rows if rows.ndim == 2 else rows.mean(axis=tuple(range(1, rows.ndim - 1)))
+    positions = tuple(range(1, features.ndim - 1))
+    return features.mean(axis=positions, dtype="float64")
 
 
 def _scaled(rows: np.ndarray) -> np.ndarray:

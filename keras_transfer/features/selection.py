@@ -35,9 +35,9 @@ EXACT = 1e-3
 NEGLIGIBLE = 0.02
 """Up to this error, relative to how images differ, a lower precision is taken at once.
 
-Above it a probe decides. Real weights of VGG16 have 0.6 to 0.9 % in bfloat16, and three times as
-much changes no answer of a probe; those of MobileNetV2 have 10 to 19 %, and change up to one answer
-in 12 (``python -m benchmarks precision``).
+Above it a probe decides. Real weights of VGG16 have 0.7 to 0.9 % in bfloat16, and three times as
+much changes no answer of a probe; those of MobileNetV2 have 11 to 20 %, and change up to one answer
+in 10 (``python -m benchmarks precision``).
 """
 
 CHUNK = 16
@@ -58,6 +58,7 @@ class EngineChoice:
         error: Relative error of the features so stored, against Keras in float32:
             ``|features - theirs| / |theirs|``, the Euclidean norm over all of the sample.
         rate: Images per second in the benchmark; 0 with a single candidate.
+        probed: Hash of the examples and labels of the probe that decided; "" where none did.
     """
 
     engine: str
@@ -65,6 +66,7 @@ class EngineChoice:
     dtype: str
     error: float
     rate: float
+    probed: str = ""
 
     @property
     def label(self) -> str:
@@ -98,6 +100,7 @@ class EngineSelector:
         tolerance: Largest error accepted for precisions other than float32.
         memory: Caches the choice.
         network: Key of this network and its weights.
+        examples: Hash of what ``more`` makes.
     """
 
     def __init__(
@@ -110,14 +113,17 @@ class EngineSelector:
         tolerance: float,
         memory: Memory,
         network: str,
+        examples: str = "",
     ):
         self.prefix, self.few, self.more, self.memory = prefix, few, more, memory
         self.candidates, self.tolerance = candidates, tolerance
         names = " or ".join(map(" in ".join, candidates))
         self.key = "; ".join((network, machine(), names, f"error {tolerance}"))
         self._engine: Engine | None = None
-        known = memory.recall(self.key)
-        self._choice = EngineChoice(**known) if known else None
+        self.examples, known = examples, memory.recall(self.key)
+        choice = EngineChoice(**known) if known else None
+        # What a probe has decided holds for its classes only.
+        self._choice = choice if choice and choice.probed in ("", examples) else None
 
     @property
     def choice(self) -> EngineChoice:
@@ -138,6 +144,13 @@ class EngineSelector:
         assert self._engine is not None
         return self._engine
 
+    def proved(self) -> Engine | None:
+        """The engine; None where none is exact enough on these images."""
+        try:
+            return self.engine()
+        except CheckFailed:
+            return None
+
     def _prove(self, choice: EngineChoice) -> None:
         """Build the cached choice, if it is exact enough on these images too."""
         engine = build_engine(choice.engine, choice.precision, self.prefix)
@@ -146,7 +159,7 @@ class EngineSelector:
             trial = self.few()
             features = _run(engine, trial)
             found = _judged(choice.engine, choice.precision, features, trial.exact)
-            if not self._accepted(found, features, trial.exact, engine):
+            if self._accepted(found, features, trial.exact, engine) is None:
                 return
         self._engine = engine
 
@@ -177,8 +190,9 @@ class EngineSelector:
                 continue
             choice = _judged(name, precision, features, trial.exact)
             logger.debug("%s: error %.2g", choice.label, choice.error)
-            if self._accepted(choice, features, trial.exact, engine):
-                exact.append((choice, engine))
+            accepted = self._accepted(choice, features, trial.exact, engine)
+            if accepted is not None:
+                exact.append((accepted, engine))
         if len(exact) < 2:
             return exact
         rates = _rates([engine for _, engine in exact], trial.inputs)
@@ -189,16 +203,17 @@ class EngineSelector:
 
     def _accepted(
         self, choice: EngineChoice, features: np.ndarray, exact: np.ndarray, engine: Engine
-    ) -> bool:
-        """Whether features differ so little that nothing learnt from them would differ."""
+    ) -> EngineChoice | None:
+        """The choice, if features differ so little that nothing learnt from them would differ."""
         if choice.precision == "float32":
-            return choice.error <= EXACT
+            return choice if choice.error <= EXACT else None
         if not choice.error <= self.tolerance:
-            return False
+            return None
         if _error_of_differences(features, exact) <= NEGLIGIBLE:
-            return True
+            return choice
         trial = self.more()
-        return harmless(_run(engine, trial), trial.exact, trial.labels)
+        fine = harmless(_run(engine, trial), trial.exact, trial.labels)
+        return replace(choice, probed=self.examples) if fine else None
 
 
 def _run(engine: Engine, trial: Trial) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import keras
@@ -91,10 +92,11 @@ def from_examples(
         epochs: Epochs of the stage.
         more: Further arguments of ``training_batches``.
     """
+    kept_train = cache(partial(_kept, train.samples, loading, epochs))
 
     def batches(first_epoch: int) -> tf.data.Dataset:
         how = {"epochs": epochs, "first_epoch": first_epoch, "augment": augment, **more}
-        return _examples(train, loading, **how)
+        return training_batches(kept_train(), loading, train.columns, **how)
 
     def evaluation(samples: Samples, columns: Columns | None = None) -> tf.data.Dataset:
         kept = held(samples, loading) if epochs > 1 else samples
@@ -131,12 +133,12 @@ def from_features(
     loading = extractor.loading
     clean = len(views) == 1 and views[0].augment is None
 
+    # Once: they are asked for by the choice of precision, by a sweep, and by the training.
+    stored = cache(partial(_stored, extractor, train, views, resample))
+    kept_train = cache(partial(_kept, train.samples, loading, epochs))
+
     def batches(first_epoch: int) -> tf.data.Dataset:
-        tables = _tables(extractor, train.samples, views)
-        if resample is not None:
-            tables, samples, columns = _resampled(tables, train.samples, resample)
-        else:
-            samples, columns = train.samples, train.columns
+        tables, samples, columns = stored()
         if tables:
             return training_features(
                 tables,
@@ -148,11 +150,11 @@ def from_features(
                 sides=extractor.sides(samples),
                 **more,
             )
-        logger.info("The frozen layers run in every epoch")
         how = {"epochs": epochs, "first_epoch": first_epoch, **more}
         # A stage that asks for clean features gets clean examples when they are streamed too.
         fresh = None if clean else augment
-        return extractor.stream(_examples(train, loading, augment=fresh, **how))
+        examples = training_batches(kept_train(), loading, train.columns, augment=fresh, **how)
+        return extractor.stream(examples)
 
     def evaluation(samples: Samples, columns: Columns | None = None) -> tf.data.Dataset:
         table = extractor.table(samples)
@@ -166,10 +168,21 @@ def from_features(
     )
 
 
-def _examples(train: Split, loading: Loading, *, epochs: int, **more: Any) -> tf.data.Dataset:
-    """Batches of the train split; examples that are used again stay in memory if they fit."""
-    samples = held(train.samples, loading) if epochs > 1 else train.samples
-    return training_batches(samples, loading, train.columns, epochs=epochs, **more)
+def _stored(
+    extractor: FeatureExtractor, train: Split, views: Sequence[View], resample: Resample | None
+) -> tuple[list[Table], Samples, Columns]:
+    """Features of the train split, perhaps resampled; no table where there is no room."""
+    tables = _tables(extractor, train.samples, views)
+    if resample is not None:
+        return _resampled(tables, train.samples, resample)
+    if not tables:
+        logger.info("The frozen layers run in every epoch")
+    return tables, train.samples, train.columns
+
+
+def _kept(samples: Samples, loading: Loading, epochs: int) -> Samples:
+    """Examples that are used again stay in memory if they fit."""
+    return held(samples, loading) if epochs > 1 else samples
 
 
 def _tables(extractor: FeatureExtractor, samples: Samples, views: Sequence[View]) -> list[Table]:

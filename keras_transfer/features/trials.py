@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_transfer.checksums import sha256_of_document
 from keras_transfer.data.samples import Samples
 from keras_transfer.features.probing import FOLDS
 
-__all__ = ["PROBED", "SAMPLE", "balanced", "spread"]
+__all__ = ["PROBED", "SAMPLE", "balanced", "digest", "spread"]
 
 SAMPLE = 16
 """Examples on which speed and error are measured."""
@@ -35,3 +36,8 @@ def balanced(samples: Samples, count: int) -> Samples:
     steps = [np.linspace(0, len(own) - 1, min(each, len(own))).astype(int) for own in places]
     chosen = [own[at] for own, at in zip(places, steps, strict=True)]
     return samples.take(np.sort(np.concatenate(chosen)))
+
+
+def digest(samples: Samples) -> str:
+    """Hash of examples and their labels."""
+    return sha256_of_document([*samples.digests, *samples.labels.tolist()])[:16]

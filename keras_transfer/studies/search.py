@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import itertools
 import logging
+import math
 import random
 import shutil
 import time
@@ -113,7 +114,8 @@ class Search:
             while len(self.record.over) < trials and not _late(began, budget):
                 trial = self._next()
                 if trial is None:
-                    logger.info("All %s combinations have been tried.", len(self.record.over))
+                    count = math.prod(len(setting.values) for setting in self.space)
+                    logger.info("All %s combinations have been tried.", count)
                     break
                 self._try(trial)
                 self._write()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,8 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
     """Let the layers of a model compute in another precision for the time of the block.
 
     Weights stay float32, and so does the computation of layers that scale inputs and of
-    ``output_layers``. A graph that was traced before the block keeps its precision.
+    ``output_layers``. Other layers change even where they were made with a float32 of their own. A
+    graph that was traced before the block keeps its precision.
 
     Args:
         model: A functional model.
@@ -45,12 +47,26 @@ def computing_in(model: keras.Model, precision: str) -> Iterator[None]:
 
 
 def output_layers(model: keras.Model) -> list[Any]:
-    """The last operations with weights before each output, and those without weights after them."""
-    makers = {id(tensor): node for node in in_order(model) for tensor in node.output_tensors}
-    waiting, found = keras.tree.flatten(model.output), []
-    while waiting:
-        node = makers[id(waiting.pop())]
-        found.append(node.operation)
-        if not getattr(node.operation, "weights", ()):
-            waiting += node.input_tensors
+    """The last operations with weights before each output, and those without weights after them.
+
+    Only those that nothing but an output depends on. Of a model within the model: those of that
+    model, as a network that was cut consists of some.
+    """
+    nodes, ends = in_order(model), {id(tensor) for tensor in keras.tree.flatten(model.output)}
+    users: dict[int, list[Any]] = defaultdict(list)
+    for node in nodes:
+        for tensor in node.input_tensors:
+            users[id(tensor)].append(node)
+    found: list[Any] = []
+    passing: set[int] = set()  # what passes on has no weights, and leads to outputs only
+    for node in reversed(nodes):
+        given = [id(tensor) for tensor in node.output_tensors]
+        after = [id(user) for tensor in given for user in users[tensor]]
+        if not ends & set(given) and not (after and passing.issuperset(after)):
+            continue
+        operation = node.operation
+        last = output_layers(operation) if hasattr(operation, "_nodes_by_depth") else [operation]
+        found += last
+        if not any(getattr(one, "weights", ()) for one in last):
+            passing.add(id(node))
     return found

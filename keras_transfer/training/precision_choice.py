@@ -81,17 +81,20 @@ def choose_precision(
     half = fast_precision()
     if half is None or tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return "float32"
-    some = [*islice(batches, BATCHES)]
+    # Batches of texts differ in length: the longest says most of the time that a stage takes.
+    some = sorted(islice(batches, BATCHES), key=_size, reverse=True)
     key = _key(fitted, some[0], half)
     known = memory.recall(key)
     seconds = {"float32": _rough_seconds(fitted, some[0])} if known is None else known
-    if seconds["float32"] * steps < LEAST_SECONDS or _gain(seconds, half) < GAIN:
+    if not _worthwhile(seconds, half, steps):
         return "float32"
     found = compare_steps(fitted, some, half)
     if known is None:
         memory.remember(key, found.seconds)
-    gain = _gain(known or found.seconds, half)
-    if gain < GAIN:
+    # Again, by the steps that later runs will find: the first look was a rough one.
+    seconds = known or found.seconds
+    gain = seconds["float32"] / seconds[half]
+    if not _worthwhile(seconds, half, steps):
         logger.debug("Training in %s would be %.2f times as fast as in float32", half, gain)
         return "float32"
     logger.info(
@@ -166,17 +169,26 @@ class _Measured:
 
 def _rough_seconds(fitted: keras.Model, batch: Any) -> float:
     """Seconds of a step in float32, not traced, which would take longer than it is worth."""
+    step = _step(fitted, "float32")
+    step(batch)[0].numpy()  # what is done once, such as choosing kernels
     began = time.perf_counter()
-    loss, _ = _step(fitted, "float32")(batch)
-    loss.numpy()
+    step(batch)[0].numpy()
     return time.perf_counter() - began
 
 
-def _gain(seconds: Mapping[str, float], half: str) -> float:
-    """How many times as fast half precision is; infinite where that was not measured yet."""
-    if half not in seconds:
-        return math.inf
-    return seconds["float32"] / seconds[half]
+def _worthwhile(seconds: Mapping[str, float], half: str, steps: int) -> bool:
+    """Whether a stage is long and half precision fast, as far as that is known."""
+    if seconds["float32"] * steps < LEAST_SECONDS:
+        return False
+    return half not in seconds or seconds["float32"] >= GAIN * seconds[half]
+
+
+def _size(batch: Any) -> int:
+    return sum(math.prod(tensor.shape) for tensor in _tensors(batch))
+
+
+def _tensors(batch: Any) -> list[Any]:
+    return [tensor for tensor in keras.tree.flatten(batch) if tensor is not None]
 
 
 def _step(fitted: keras.Model, precision: str) -> Step:
@@ -201,5 +213,6 @@ def _key(fitted: keras.Model, batch: Any, half: str) -> str:
         [type(layer).__name__, layer.trainable, [list(weight.shape) for weight in layer.weights]]
         for layer in fitted._flatten_layers()
     ]
-    shapes = [list(tensor.shape) for tensor in keras.tree.flatten(batch) if tensor is not None]
+    # By powers of two: how long the longest of three batches of texts is depends on their order.
+    shapes = [[size.bit_length() for size in tensor.shape] for tensor in _tensors(batch)]
     return "; ".join((sha256_of_document([layers, shapes]), machine(), half))

@@ -82,6 +82,11 @@ class BaggingRunner(StageRunner):
             "best_member": {"member": best + 1, **test[best]},
         }
 
+    @property
+    def done(self) -> dict[str, Any]:
+        """That of the first member; the others train the same."""
+        return self.members[0].done
+
     def _stages(self) -> None:
         shared = self.extractors.of(0)
         assert shared is not None  # the frozen backbone lies before the cut

@@ -301,7 +301,7 @@ class FineTune(Recipe):
             monitor=self.chosen_by,
             seed=self.seed,
             view_seed=seeds.stream(self.seed, "augment"),
-            precision=self.runtime.precision,
+            precision=self.runtime.steps_precision,
         )
         stages = [*resolved(self, solvable(network, len(train)))]
         return self._make_runner(setup, stages, folder)

@@ -218,8 +218,9 @@ class StageRunner:
     def _train(self, index: int) -> None:
         stage, steps = self.stages[index], self.setup.steps
         optimizer = stage_optimizer(stage, self.network, steps)
-        plan = stage_plan(self.stages, index, steps)._replace(precision=self._precision(index))
+        plan = stage_plan(self.stages, index, steps)
         with self._pulled(stage):
+            plan = plan._replace(precision=self._precision(index))
             self.trainer.stage(index, self.batches, optimizer, plan, self._start(index))
 
     def _precision(self, index: int) -> str:

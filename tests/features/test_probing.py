@@ -98,3 +98,22 @@ def test_classes_of_few_examples_are_left_out(clusters):
 
     assert harmless(exact, exact, rare)
     assert not harmless(np.roll(exact, 1, axis=0), exact, alone)
+
+
+def test_a_few_examples_prove_nothing(clusters):
+    """Of two, the nearest other one is always the same."""
+    exact, _ = clusters
+
+    assert not harmless(exact[:2], exact[:2], UNKNOWN[:2])
+    assert not harmless(exact[:9], exact[:9], UNKNOWN[:9])
+    assert harmless(exact[:10], exact[:10], UNKNOWN[:10])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_refused(clusters, value):
+    exact, labels = clusters
+    features = exact.copy()
+    features[3, 2] = value
+
+    assert not harmless(features, exact, labels)
+    assert not harmless(features, exact, UNKNOWN)

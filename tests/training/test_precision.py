@@ -7,7 +7,7 @@ import pytest
 from keras_transfer.features.memory import Memory
 from keras_transfer.networks.backbones import build_backbone
 from keras_transfer.networks.heads import build_head
-from keras_transfer.networks.network import build_network
+from keras_transfer.networks.network import build_network, with_extra_outputs
 from keras_transfer.training import precision_choice
 from keras_transfer.training.compiling import compile_stage
 from keras_transfer.training.precision import computing_in, output_layers
@@ -19,11 +19,17 @@ TERMS = (Term("label", "label", LOSS),)
 HALVES = ["mixed_bfloat16", "mixed_float16"]
 
 
-def images(members=1, backbone="convnet_small", **head):
+def network(members=1, backbone="convnet_small", with_features=False, **head):
     keras.utils.set_random_seed(0)
     heads = {"label": build_head(3, members=members, **head)}
-    network = build_network(build_backbone(backbone, image_size=32), heads, preprocessing="tf")
-    return network.model
+    made = build_network(build_backbone(backbone, image_size=32), heads, preprocessing="tf")
+    if not with_features:
+        return made
+    return with_extra_outputs(made, {"code": made.model.get_layer("pool").output})
+
+
+def images(**settings):
+    return network(**settings).model
 
 
 def pixels(n=4):
@@ -65,6 +71,35 @@ def test_it_computes_as_under_a_policy_of_keras(build, precision):
     assert {layer.dtype_policy.name for layer in model._flatten_layers()} == {"float32"}
 
 
+@pytest.mark.parametrize(
+    "build",
+    [lambda: network(units=(8,)), lambda: network(members=2), lambda: network(with_features=True)],
+    ids=["head", "members", "extra output"],
+)
+def test_a_network_that_was_cut_computes_as_keras_too(build):
+    """Its trainable part consists of models within a model."""
+
+    def cut():
+        made = build()
+        made.freeze("block3")
+        return made.cut().trainable
+
+    model, judge = cut(), under_policy("mixed_bfloat16", cut)
+    judge.set_weights(model.get_weights())
+    shape = model.input["features"].shape[1:]
+    given = {"features": np.random.default_rng(0).normal(size=(4, *shape)).astype("float32")}
+    wanted, exact = judge(given)["label"], model(given)["label"]
+
+    with computing_in(model, "mixed_bfloat16"):
+        found = model(given)["label"]
+
+    assert (found.dtype, wanted.dtype) == ("float32", "float32")
+    np.testing.assert_array_equal(found, wanted)
+    assert not np.array_equal(found, exact)
+    kept = {one.name for one in output_layers(model) if getattr(one, "weights", ())}
+    assert kept >= {"logits"} or kept == {"member1_logits", "member2_logits"}
+
+
 def test_attention_computes_so_too():
     def build():
         keras.utils.set_random_seed(0)
@@ -96,7 +131,7 @@ def test_an_error_inside_leaves_float32():
     ("members", "wanted"), [(1, {"logits"}), (3, {f"member{n}_logits" for n in (1, 2, 3)})]
 )
 def test_the_last_layers_with_weights_stay_float32(members, wanted):
-    found = output_layers(images(members, units=(4,)))
+    found = output_layers(images(members=members, units=(4,)))
 
     assert {one.name for one in found if getattr(one, "weights", ())} == wanted
 
@@ -191,6 +226,13 @@ class TestChoice:
 
         assert (tmp_path / "precisions.json").read_bytes() == content
         assert b"mixed_bfloat16" in content
+
+    @pytest.mark.parametrize("steps", [1, 10**3, 10**5, 10**9])
+    def test_a_second_run_chooses_as_the_first(self, choose, tmp_path, steps):
+        """What is remembered is all that counts, not a rough look at the first step."""
+        first = choose(fast=None, steps=steps)
+
+        assert choose(fast=None, steps=steps) == first
 
     def test_a_machine_without_instructions_stays_in_float32(self, choose, monkeypatch):
         monkeypatch.setattr(precision_choice, "fast_precision", lambda: None)
