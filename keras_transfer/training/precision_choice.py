@@ -25,8 +25,8 @@ logger = logging.getLogger("keras_transfer")
 Step = Callable[[Any], tuple[tf.Tensor, list[tf.Tensor]]]
 """From a batch to its loss and the gradients of all trainable weights."""
 
-LEAST_SECONDS = 60.0
-"""Stages that take less in float32 are not worth the measurement."""
+LEAST_SECONDS, LEAST_STEPS = 60.0, 40
+"""Stages that take less in float32, or have fewer steps, are not worth the measurement."""
 
 GAIN = 1.2
 """How many times as fast as float32 half precision must be, so that noise does not decide."""
@@ -79,7 +79,8 @@ def choose_precision(
         "float32", "mixed_bfloat16" or "mixed_float16".
     """
     half = fast_precision()
-    if half is None or tf.distribute.get_strategy().num_replicas_in_sync > 1:
+    # A look takes two steps, a measurement ten.
+    if half is None or steps < LEAST_STEPS or tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return "float32"
     # Batches of texts differ in length: the longest says most of the time that a stage takes.
     some = sorted(islice(batches, BATCHES), key=_size, reverse=True)

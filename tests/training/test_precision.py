@@ -188,12 +188,12 @@ class TestChoice:
         """Choose, with seconds per step as if they had been measured."""
         monkeypatch.setattr(precision_choice, "fast_precision", lambda: "mixed_bfloat16")
 
-        def chosen(fast=0.5, steps=100, **settings):
+        def chosen(fast=0.5, steps=100, slow=1.0, **settings):
             fitted, batches = linear(**settings)
             memory = Memory(tmp_path / "precisions.json", "measured again")
             if fast is not None:
                 key = precision_choice._key(fitted, batches[0], "mixed_bfloat16")
-                memory.remember(key, {"float32": 1.0, "mixed_bfloat16": fast})
+                memory.remember(key, {"float32": slow, "mixed_bfloat16": fast})
             return choose_precision(fitted, batches, steps, memory)
 
         return chosen
@@ -207,12 +207,14 @@ class TestChoice:
             ({"fast": 2.0}, "float32"),
             ({"steps": 59}, "float32"),
             ({"steps": 60}, "mixed_bfloat16"),
+            ({"steps": 39, "slow": 10.0}, "float32"),
+            ({"steps": 40, "slow": 10.0}, "mixed_bfloat16"),
             ({"shift": 1500.0}, "float32"),
         ],
         ids=str,
     )
     def test_it_must_be_faster_and_alike_and_the_stage_long(self, choose, given, wanted):
-        """1.2 times as fast, in a stage of 60 s."""
+        """1.2 times as fast, in a stage of 60 s and 40 steps."""
         assert choose(**given) == wanted
 
     def test_a_short_stage_is_not_measured(self, choose, tmp_path):
