@@ -22,12 +22,12 @@ from keras_transfer.data.samples import Samples
 from keras_transfer.errors import CheckFailed
 from keras_transfer.features.batches import given, streamed
 from keras_transfer.features.checked import finite, shown
+from keras_transfer.features.engine_samples import PROBED, SAMPLE, balanced, digest, spread
 from keras_transfer.features.engines import Batch, Pairs, available
 from keras_transfer.features.eviction import make_room
 from keras_transfer.features.memory import Memory
-from keras_transfer.features.selection import EngineChoice, EngineSelector, Trial, reference
+from keras_transfer.features.selection import EngineChoice, EngineSample, EngineSelector, reference
 from keras_transfer.features.store import FOLDER, Space, Table, open_space
-from keras_transfer.features.trials import PROBED, SAMPLE, balanced, digest, spread
 from keras_transfer.features.views import CLEAN, View
 from keras_transfer.networks.cutting import Cut, fingerprint
 
@@ -99,20 +99,24 @@ class FeatureExtractor:
         self.few, self.more = spread(samples, SAMPLE), balanced(samples, PROBED)
         network = self.metadata["network"]
         pairs = available(means.engine, len(cut.inputs))
-        self.whole = self._selector(cut.frozen, self._trial, network, pairs)
+        self.whole = self._selector(cut.frozen, self._sample, network, pairs)
         self.step: tuple[FeatureExtractor, EngineSelector] | None = None
         further = earlier.cut.further() if earlier else None
         if earlier and further:
             self._go_on(earlier, further.frozen)
 
     def _selector(
-        self, network: keras.Model, trial: Callable[[Samples], Trial], which: str, pairs: Pairs
+        self,
+        network: keras.Model,
+        sample: Callable[[Samples], EngineSample],
+        which: str,
+        pairs: Pairs,
     ) -> EngineSelector:
         memory = Memory(self.means.cache / FOLDER / "engines-3.json", "engines are measured again")
         return EngineSelector(
             network,
-            lambda: trial(self.few),
-            lambda: trial(self.more),
+            lambda: sample(self.few),
+            lambda: sample(self.more),
             candidates=pairs,
             tolerance=self.means.tolerance,
             memory=memory,
@@ -124,19 +128,19 @@ class FeatureExtractor:
         """Compute the features from those of a boundary nearer to the pixels, if exact enough."""
         which, same = earlier.metadata["network"], earlier.choice
 
-        def trial(samples: Samples) -> Trial:
+        def sample(samples: Samples) -> EngineSample:
             # Errors of both steps: they do not simply add up.
             exact = reference(network, earlier.exact(samples))
-            return Trial(earlier.features(samples), exact, samples.labels)
+            return EngineSample(earlier.features(samples), exact, samples.labels)
 
         pairs = [(same.engine, same.precision)]
-        step = self._selector(network, trial, f"{which} to {self.metadata['network']}", pairs)
+        step = self._selector(network, sample, f"{which} to {self.metadata['network']}", pairs)
         with suppress(CheckFailed):  # then the whole prefix runs
             if step.choice:
                 self.step = earlier, step
 
-    def _trial(self, samples: Samples) -> Trial:
-        return Trial(self._inputs(samples), self.exact(samples), samples.labels)
+    def _sample(self, samples: Samples) -> EngineSample:
+        return EngineSample(self._inputs(samples), self.exact(samples), samples.labels)
 
     def exact(self, samples: Samples) -> np.ndarray:
         """(n, ...) float32 features of a few images by Keras in float32."""

@@ -25,7 +25,7 @@ from keras_transfer.features.engines import (
 from keras_transfer.features.memory import Memory, machine
 from keras_transfer.features.probing import harmless
 
-__all__ = ["EXACT", "EngineChoice", "EngineSelector", "Trial", "reference"]
+__all__ = ["EXACT", "EngineChoice", "EngineSample", "EngineSelector", "reference"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -74,7 +74,7 @@ class EngineChoice:
         return f"{self.engine} in {self.precision}"
 
 
-class Trial(NamedTuple):
+class EngineSample(NamedTuple):
     """Examples on which engines are compared.
 
     Attributes:
@@ -106,8 +106,8 @@ class EngineSelector:
     def __init__(
         self,
         prefix: keras.Model,
-        few: Callable[[], Trial],
-        more: Callable[[], Trial],
+        few: Callable[[], EngineSample],
+        more: Callable[[], EngineSample],
         *,
         candidates: Pairs,
         tolerance: float,
@@ -156,27 +156,27 @@ class EngineSelector:
         engine = build_engine(choice.engine, choice.precision, self.prefix)
         # How much a lower precision loses depends on the images, which may be others this time.
         if choice.precision != "float32":
-            trial = self.few()
-            features = _run(engine, trial)
-            found = _judged(choice.engine, choice.precision, features, trial.exact)
-            if self._accepted(found, features, trial.exact, engine) is None:
+            sample = self.few()
+            features = _run(engine, sample)
+            found = _judged(choice.engine, choice.precision, features, sample.exact)
+            if self._accepted(found, features, sample.exact, engine) is None:
                 return
         self._engine = engine
 
     def _choose(self) -> None:
-        trial = self.few()
+        sample = self.few()
         *first, last = self.candidates
-        trials = self._trials(first, trial) or self._trials([last], trial)
-        if not trials:
+        exact = self._tried(first, sample) or self._tried([last], sample)
+        if not exact:
             tried = ", ".join(sorted({name for name, _ in self.candidates}))
             raise CheckFailed(
                 f"No engine ({tried}) computes this network as precisely as Keras in float32. "
                 "Use --engine none to run the full network in every epoch."
             )
-        self._choice, self._engine = max(trials, key=lambda trial: _worth(trial[0]))
+        self._choice, self._engine = max(exact, key=lambda one: _worth(one[0]))
         self.memory.remember(self.key, asdict(self._choice))
 
-    def _trials(self, candidates: Pairs, trial: Trial) -> list[tuple[EngineChoice, Engine]]:
+    def _tried(self, candidates: Pairs, sample: EngineSample) -> list[tuple[EngineChoice, Engine]]:
         """Engines that are exact enough, and how fast they are if there are several."""
         exact = []
         for name, precision in candidates:
@@ -184,18 +184,18 @@ class EngineSelector:
                 continue
             try:
                 engine = build_engine(name, precision, self.prefix)
-                features = _run(engine, trial)  # it is warm then
+                features = _run(engine, sample)  # it is warm then
             except Exception as error:  # any error of a converter
                 logger.debug("The engine %s in %s fails: %s", name, precision, error)
                 continue
-            choice = _judged(name, precision, features, trial.exact)
+            choice = _judged(name, precision, features, sample.exact)
             logger.debug("%s: error %.2g", choice.label, choice.error)
-            accepted = self._accepted(choice, features, trial.exact, engine)
+            accepted = self._accepted(choice, features, sample.exact, engine)
             if accepted is not None:
                 exact.append((accepted, engine))
         if len(exact) < 2:
             return exact
-        rates = _rates([engine for _, engine in exact], trial.inputs)
+        rates = _rates([engine for _, engine in exact], sample.inputs)
         return [
             (replace(choice, rate=round(rate, 1)), engine)
             for (choice, engine), rate in zip(exact, rates, strict=True)
@@ -211,13 +211,13 @@ class EngineSelector:
             return None
         if _error_of_differences(features, exact) <= NEGLIGIBLE:
             return choice
-        trial = self.more()
-        fine = harmless(_run(engine, trial), trial.exact, trial.labels)
+        sample = self.more()
+        fine = harmless(_run(engine, sample), sample.exact, sample.labels)
         return replace(choice, probed=self.examples) if fine else None
 
 
-def _run(engine: Engine, trial: Trial) -> np.ndarray:
-    return np.concatenate(list(engine([trial.inputs])))
+def _run(engine: Engine, sample: EngineSample) -> np.ndarray:
+    return np.concatenate(list(engine([sample.inputs])))
 
 
 def _worth(choice: EngineChoice) -> float:

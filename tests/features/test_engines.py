@@ -15,7 +15,7 @@ from keras_transfer.errors import BadConfiguration, CheckFailed, UnknownName
 from keras_transfer.features import engines, selection
 from keras_transfer.features.engines import build_engine, in_precision
 from keras_transfer.features.memory import Memory
-from keras_transfer.features.selection import EngineSelector, Trial
+from keras_transfer.features.selection import EngineSample, EngineSelector
 from keras_transfer.networks.backbones import build_backbone
 
 HAS_OPENVINO = importlib.util.find_spec("openvino") is not None
@@ -218,7 +218,9 @@ class TestSelector:
                 self.drawn += length == 16
                 given = batches([length], 16)[0] if pixels is None else pixels
                 exact = selection.reference(network, given)
-                return Trial(given, exact, np.full(len(given), -1) if labels is None else labels)
+                return EngineSample(
+                    given, exact, np.full(len(given), -1) if labels is None else labels
+                )
 
             return EngineSelector(
                 network,
@@ -358,7 +360,7 @@ def test_a_probe_decides_on_larger_errors(tmp_path, monkeypatch, off, labelled, 
         "keras": lambda batches: iter(batches),
     }
     monkeypatch.setattr(selection, "build_engine", lambda name, precision, network: made[name])
-    trial = Trial(given, given, labels if labelled else np.full(60, -1))
+    trial = EngineSample(given, given, labels if labelled else np.full(60, -1))
 
     selector = EngineSelector(
         network,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.data.samples import Samples
-from keras_transfer.features.trials import balanced, spread
+from keras_transfer.features.engine_samples import balanced, spread
 
 
 def samples(labels):
