@@ -97,7 +97,7 @@ def test_a_run_that_was_stopped_resumes_as_if_it_was_not(
 ):
     monkeypatch.setenv("KT_CACHE_DIR", str(tmp_path / "cache"))
     caplog.set_level(logging.INFO, "keras_transfer")
-    stop = Stop("pairs 2/3")
+    stop = Stop("pairs 2/2")
     logging.getLogger("keras_transfer").addHandler(stop)
     try:
         with pytest.raises(KeyboardInterrupt):
