@@ -5,6 +5,7 @@ Imported when a run begins, not before: it needs TensorFlow.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,8 @@ from keras_transfer.workflows.stage_runner import StageRunner
 
 __all__ = ["SetFitRunner"]
 
+logger = logging.getLogger("keras_transfer")
+
 
 class SetFitRunner(StageRunner):
     """Trains the stages on pairs, and solves the head after each epoch.
@@ -28,6 +31,13 @@ class SetFitRunner(StageRunner):
     The metrics of an epoch are those of its solved head, so the best epoch is chosen as in any
     other run. Takes the arguments of ``StageRunner``.
     """
+
+    def run(self) -> None:
+        """Train all stages, or the remaining ones."""
+        drawn, n = self.setup.targets.strategy.length, len(self.setup.train)
+        each = "as many of each class of a batch"
+        logger.info("Pairs: an epoch draws %s of %s examples, %s", f"{drawn:,}", f"{n:,}", each)
+        super().run()
 
     def _batches(self, index: int, extractor: FeatureExtractor | None) -> StageBatches:
         batches = replace(super()._batches(index, extractor), measure=self._measure)
