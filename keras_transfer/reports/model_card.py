@@ -34,6 +34,7 @@ TASKS = {
     ("image", "multilabel"): "image-classification",
     ("text", "classification"): "text-classification",
     ("text", "multilabel"): "text-classification",
+    ("text", "tokens"): "token-classification",
     ("text_pair", "classification"): "text-classification",
 }
 """Tasks of Hugging Face by input and objective; others have no name there."""
@@ -98,6 +99,7 @@ def _predicted(outputs: Mapping[str, Output], unit: str) -> Iterator[str]:
             "classification": f"Tells apart {len(output.names):,} classes of {unit}",
             "multilabel": f"Finds any of {len(output.names):,} labels of {unit}",
             "regression": f"Estimates numbers of {unit}",
+            "tokens": f"Labels the words of {unit}",
         }.get(output.objective.type, f"Predicts the {output.objective.type} of {unit}") + (
             f"{of}: {names}{more}."
         )
