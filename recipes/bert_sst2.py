@@ -17,7 +17,7 @@ recipe = Classify(
             "tune",
             epochs=2,
             optimizer="adamw",
-            learning_rate=5e-5,
+            learning_rate=1e-4,
             weight_decay=0.01,
             schedule="cosine",
             warmup_epochs=0.3,
