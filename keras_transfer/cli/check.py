@@ -96,6 +96,14 @@ def _base() -> Classify:
     help="cosine of features from which two examples are twins  [by the mean of all pairs]",
 )
 @click.option(
+    "--run",
+    "run_folder",
+    cls=SettingOption,
+    section="Data",
+    metavar="RUN",
+    help="with --twins: test accuracy of this run with and without twins of train",
+)
+@click.option(
     "--backbone",
     cls=SettingOption,
     section="Network",
@@ -110,17 +118,18 @@ def check(**given: Any) -> None:
     """
     from keras_transfer.studies.data_check import LABELLED, check_data
 
-    own = ("label_errors", "splits", "twins", "twin_cosine", "out", "as_json")
-    label_errors, splits, twins, threshold, out, as_json = (given.pop(name) for name in own)
+    own = ("label_errors", "splits", "twins", "twin_cosine", "run_folder", "out", "as_json")
+    label_errors, splits, twins, threshold, run, out, as_json = (given.pop(name) for name in own)
     if given["data"] is None and given["config"] is None:
         raise BadConfiguration("check needs --data: a folder, a manifest, or another source.")
     if splits and not label_errors:
         raise BadConfiguration("--split is for --label-errors.")
-    if threshold is not None and not twins:
-        raise BadConfiguration("--twin-cosine is for --twins.")
+    for name, value in (("--twin-cosine", threshold), ("--run", run)):
+        if value is not None and not twins:
+            raise BadConfiguration(f"{name} is for --twins.")
     recipe: Any = chosen(_base(), given)
     how: dict[str, Any] = {"splits": splits or LABELLED, "twins": twins, "threshold": threshold}
-    folder, document = check_data(recipe, label_errors=label_errors, out=out, **how)
+    folder, document = check_data(recipe, label_errors=label_errors, run=run, out=out, **how)
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **document}, ensure_ascii=False))
         return
@@ -132,6 +141,8 @@ def _report(folder: Path, document: Mapping[str, Any], recipe: Any) -> Iterator[
     yield f"{document['data']}: {counts}; all can be used"
     if pairs := document.get("twins"):
         yield from _twins(folder, pairs, recipe)
+    if accuracy := document.get("run"):
+        yield _accuracy(accuracy)
     if found := document.get("label_errors"):
         yield from _label_errors(folder, found, recipe)
     page = ", with images in check.html" if (folder / "check.html").exists() else ""
@@ -157,6 +168,19 @@ def _twins(folder: Path, found: Mapping[str, Any], recipe: Any) -> Iterator[str]
             f"{drawn:,} pairs are divided by the splits as they are drawn. To keep them together: "
             f"--groups {folder / 'groups.csv'}"
         )
+
+
+def _accuracy(found: Mapping[str, Any]) -> str:
+    def shown(part: str) -> str:
+        accuracy, bounds = found[part]["accuracy"], found[part]["accuracy_interval"]
+        if accuracy is None:
+            return "-"
+        return f"{accuracy:.4f} ({bounds[0]:.4f} to {bounds[1]:.4f})"
+
+    return (
+        f"Test accuracy of the run: {shown('all')}; without the {found['twins']['n']:,} examples "
+        f"that have a twin in its train split: {shown('without_twins')}; of these: {shown('twins')}"
+    )
 
 
 def _label_errors(folder: Path, found: Mapping[str, Any], recipe: Any) -> Iterator[str]:

@@ -186,11 +186,17 @@ def _about(run: Run) -> Table:
         ("weights", backbone.get("weights", "-") if isinstance(backbone, dict) else "-"),
         ("method", _type(settings.get("method"))),
         ("random seed", settings.get("seed", "-")),
-        ("SHA-256 of split.csv", metadata.get("data", {}).get("split.csv", "-")),
+        *_hashes(metadata),
         ("started", metadata.get("started", "-")),
         *metadata.get("versions", {}).items(),
     ]
     return table(["", ""], [[name, short(value, 120)] for name, value in rows])
+
+
+def _hashes(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Of the tables that the run's data are known by."""
+    hashes = metadata.get("data") or {"split.csv": "-"}
+    return [(f"SHA-256 of {name}", value) for name, value in hashes.items()]
 
 
 def _named(backbone: Any) -> str:

@@ -38,6 +38,7 @@ def check_data(
     splits: Sequence[str] = LABELLED,
     twins: bool = False,
     threshold: float | None = None,
+    run: str | Path | None = None,
     out: str | Path | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Check labelled data; nothing is changed.
@@ -52,6 +53,7 @@ def check_data(
         twins: Whether to look for near-duplicates, by features of the backbone.
         threshold: Cosine of features from which two examples are twins; None:
             ``domains.twins.default_threshold``.
+        run: A finished run, whose test accuracy is compared with that without twins of train.
         out: The folder; ``runs/check/<n>`` if None.
 
     Returns:
@@ -64,7 +66,7 @@ def check_data(
         CheckFailed: With ``data.strict``, an example, or a pair of twins, lies in two splits of the
             data's own; the folder has the list of twins.
     """
-    asked: dict[str, Any] = {"twins": twins, "threshold": threshold}
+    asked: dict[str, Any] = {"twins": twins, "threshold": threshold, "run": run}
     asked["splits"] = tuple(splits) if label_errors else ()
     _check(recipe, asked)
     folder = runs.new_folder("check", out, not_inside=recipe.data.source)
@@ -88,6 +90,10 @@ def check_data(
 
 def _check(recipe: FineTune, asked: dict[str, Any]) -> None:
     """Refuse settings before anything is read."""
+    if asked["run"] is not None:
+        from keras_transfer.workflows.twin_accuracy import open_run
+
+        asked["run"] = open_run(asked["run"])
     if not (asked["splits"] or asked["twins"]):
         return
     check_settings(recipe, splits=asked["splits"])
@@ -136,6 +142,10 @@ def _found(
         pairs = TwinCheck(found.samples, found.values, asked["threshold"])
         pairs.write(folder)
         document["twins"] = pairs.document | {"across_own_splits": pairs.across_own(own)}
+        if asked["run"] is not None:
+            from keras_transfer.workflows.twin_accuracy import accuracy_without_twins
+
+            document["run"] = accuracy_without_twins(asked["run"], pairs)
     write_page(folder / PAGE, recipe, found.samples, labels, pairs)
     return document
 
