@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from keras_transfer.errors import BadData, CheckFailed
 
@@ -21,6 +22,9 @@ ROWS, COLUMNS = 1024, 8192
 
 SLACK = 1e-3
 """By which a cosine in float32 may be below the threshold to be computed again in float64."""
+
+MANY = 20_000
+"""Rows from which the comparison takes long enough for a progress bar."""
 
 MOST = 2_000_000
 """Pairs; more are no finding but a threshold that is too low."""
@@ -104,9 +108,11 @@ def twins(features: np.ndarray, threshold: float) -> Twins:
         raise BadData(f"The cosine of twins is above 0 and at most 1, not {threshold:g}.")
     found, count = [np.zeros((0, 3))], 0
     for candidates in _candidates(table, threshold - SLACK):
-        found.append(_exact(table, candidates, threshold))
-        count += len(found[-1])
-        if count > MOST:
+        # Before they are computed again, which takes minutes for a tile of nothing but candidates.
+        if len(candidates) <= MOST:
+            found.append(_exact(table, candidates, threshold))
+            count += len(found[-1])
+        if max(count, len(candidates)) > MOST:
             raise BadData(
                 f"More than {MOST:,} pairs have a cosine of {threshold:g} or more. Raise it."
             )
@@ -157,7 +163,8 @@ def _candidates(table: np.ndarray, threshold: float) -> Iterator[np.ndarray]:
     unit = np.empty(table.shape, "float32")
     for start in range(0, len(table), ROWS):
         unit[start : start + ROWS] = _unit(table[start : start + ROWS])
-    for top in range(0, len(unit), ROWS):
+    silent = None if len(unit) > MANY else True  # None: where stderr is no terminal
+    for top in tqdm(range(0, len(unit), ROWS), "Comparing examples", disable=silent):
         for left in range(top, len(unit), COLUMNS):
             cosines = unit[top : top + ROWS] @ unit[left : left + COLUMNS].T
             pairs = np.argwhere(cosines >= threshold) + np.array([top, left])
