@@ -82,6 +82,7 @@ def read_samples(
         # After the splits, which are stratified by the labels: they must be those of a run without
         # corrections, or the two could not be compared.
         samples = corrected(samples, corrections)
+        _warn_of_conflicts(samples, f" after {data.relabel}")
     report_copies(samples)
     if folder is not None:
         # Raises if a resumed run finds other data than it began with.
@@ -246,14 +247,21 @@ def _check_class_weight(samples: Samples, output: str, objectives: Mapping[str, 
 
 
 def _check_leaks(samples: Samples, strict: bool) -> None:
-    for title, cases, leak in (
-        ("The same example lies in two splits", splits.leaks(samples), True),
-        ("A group lies in two splits", splits.torn_groups(samples), True),
-        ("The same example has two labels", splits.conflicts(samples), False),
+    for title, cases in (
+        ("The same example lies in two splits", splits.leaks(samples)),
+        ("A group lies in two splits", splits.torn_groups(samples)),
     ):
         if not cases:
             continue
         error = BadData(f"{title}, {len(cases)} times:", cases)
-        if strict and leak:
+        if strict:
             raise CheckFailed(f"{error}\nKeep one copy of each, or leave out --strict.")
+        logger.warning("Warning: %s", error)
+    _warn_of_conflicts(samples)
+
+
+def _warn_of_conflicts(samples: Samples, when: str = "") -> None:
+    """Warn of copies with different labels, which corrections of one of them make too."""
+    if cases := splits.conflicts(samples):
+        error = BadData(f"The same example has two labels{when}, {len(cases)} times:", cases)
         logger.warning("Warning: %s", error)
