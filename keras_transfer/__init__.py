@@ -30,6 +30,7 @@ from keras_transfer.methods.feature_adaptation import (
 )
 from keras_transfer.methods.matching import DAN, JAN, DeepCORAL
 from keras_transfer.methods.self_training import MCC, EntropyMinimization, PseudoLabels
+from keras_transfer.methods.setfit import SetFit
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
@@ -91,6 +92,7 @@ __all__ = [
     "Reject",
     "Run",
     "Runtime",
+    "SetFit",
     "Split",
     "Stage",
     "SubspaceAlignment",

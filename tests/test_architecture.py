@@ -27,7 +27,7 @@ LAYERS = [
     {"runs", "catalog"},
     {"reports"},
     {"exports", "workflows"},
-    {"studies", "serving", "doctor"},
+    {"studies", "serving", "doctor", "sklearn"},
     {"__init__"},
     {"cli"},
 ]

@@ -18,6 +18,7 @@ from keras_transfer import __version__
 from keras_transfer.cli.cache import cache
 from keras_transfer.cli.check import check
 from keras_transfer.cli.compare import compare
+from keras_transfer.cli.completion import completion
 from keras_transfer.cli.curve import curve
 from keras_transfer.cli.doctor import doctor
 from keras_transfer.cli.domains import domains
@@ -200,6 +201,7 @@ COMMANDS = (
     copy,
     weights,
     cache,
+    completion,
 )
 for command in COMMANDS:
     main.add_command(command)

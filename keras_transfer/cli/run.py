@@ -11,8 +11,10 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 import yaml
+from click.shell_completion import CompletionItem
 
 from keras_transfer import catalog
+from keras_transfer.cli.completion import values
 from keras_transfer.cli.seeds import over_seeds
 from keras_transfer.config.shorthand import SHORTHAND
 from keras_transfer.config.tree import groups_in, leaves, merged, nested, read_options, with_setting
@@ -172,6 +174,10 @@ class SettingOption(click.Option):
     def __init__(self, *given: Any, section: str = "Output", **more: Any):
         super().__init__(*given, **more)
         self.section = section
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The values that can follow, for ``kt-recipe completion``."""
+        return values(self, incomplete)
 
 
 def _option(name: str, annotation: Any, text: str | None, section: str) -> click.Option | None:

@@ -9,7 +9,6 @@ from typing import Any
 
 # No import of Keras or TensorFlow here: recipes are checked in `list` and `show` as well.
 from keras_transfer.errors import UnknownName
-from keras_transfer.methods.adaptation import Adaptation
 
 MIN_ALPHA = 0.05
 """Below it float32 underflows in the gamma samples of Keras, and proportions become 1/2."""
@@ -271,7 +270,7 @@ def text_only(recipe: Any) -> str:
         return "mixup and cutmix blend pixels, and tokens cannot be blended. Leave them out."
     if hyperrule(recipe):
         return "schedule = bit is a rule for images. Choose another schedule."
-    if recipe.method.type != "supervised" and not isinstance(recipe.method, Adaptation):
+    if recipe.method.type in ("bagging", "distill"):
         return f"method = {recipe.method.type} does not support texts; use supervised."
     return ""
 

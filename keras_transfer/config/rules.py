@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from keras_transfer.config import backbone_checks
 from keras_transfer.config import recipe_checks as checks
-from keras_transfer.config.adaptation_checks import (
-    adapted_batches,
-    adapted_features,
-    adapted_monitor,
-    adapted_objective,
-)
 from keras_transfer.config.backbone_checks import auto_backbone
-from keras_transfer.config.learner_checks import needs_learner
+from keras_transfer.config.method_rules import METHOD_RULES
 from keras_transfer.config.rule import Rule, broken
 from keras_transfer.config.solver_checks import solver, solver_alone
 from keras_transfer.config.stage_rules import STAGE_RULES
@@ -149,73 +143,7 @@ RECIPE_RULES: tuple[Rule, ...] = (
             {"imbalance": "smote", "cutmix": 1},
         ],
     ),
-    Rule(
-        ("method=bagging", "engine", "unfreeze"),
-        "the heads share one frozen backbone and its features",
-        checks.bagging,
-        [
-            {"method": "bagging:2", "stage.unfreeze": "block3"},
-            *({"method": "bagging:2", "stage.unfreeze": part} for part in ("all", "bias", "norm")),
-            {"method": "bagging:2", "stage.lora": 2},
-            {"method": "bagging:2", "engine": "none"},
-        ],
-    ),
-    Rule(
-        ("method=distill", "objective", "mixup", "cutmix", "imbalance=smote"),
-        "the teacher's outputs are known for each image of the data, and for one objective",
-        checks.distill,
-        [
-            {"method": "distill:run:teacher", "mixup": 0.2},
-            {"method": "distill:run:teacher", "cutmix": 1},
-            {"method": "distill:run:teacher", "imbalance": "smote"},
-            {
-                "method": "distill:run:teacher",
-                "objective": {"kind": {"type": "classification"}, "price": {"type": "regression"}},
-            },
-        ],
-    ),
-    Rule(
-        ("method", "objective"),
-        "domain adaptation is for a single classification",
-        adapted_objective,
-        [{"method": "deep_coral", "units": (8,), "objective": "multilabel"}],
-    ),
-    Rule(
-        ("method", "batch_size", "mixup", "cutmix", "schedule", "imbalance=smote"),
-        "in domain adaptation batches are half source and half target",
-        adapted_batches,
-        [
-            {"method": "deep_coral", "units": (8,), **others}
-            for others in (
-                {"mixup": 0.2},
-                {"batch_size": 7},
-                {"batch_size": 2},
-                {"imbalance": "smote"},
-                {"stages": 1, "stage.schedule": "bit"},
-            )
-        ],
-    ),
-    Rule(
-        ("method", "units", "unfreeze"),
-        "domain adaptation of features needs layers before the last that train",
-        adapted_features,
-        [{"method": "deep_coral", "units": (), "stage.unfreeze": None}],
-    ),
-    Rule(
-        ("method", "monitor", "soup"),
-        "in domain adaptation choose_by chooses the best epoch",
-        adapted_monitor,
-        [
-            {"method": "deep_coral", "units": (8,), **others}
-            for others in ({"monitor": "val_label_accuracy"}, {"stage.soup": 2})
-        ],
-    ),
-    Rule(
-        ("method",),
-        "some methods adapt frozen features, which a classical learner is fitted to",
-        needs_learner,
-        [{"method": name} for name in ("tca", "coral", "kmm")],
-    ),
+    *METHOD_RULES,
     Rule(
         ("solver", "units", "engine", "objective", "method", "imbalance"),
         "a solver finds the linear head of a classification from stored features and labels",

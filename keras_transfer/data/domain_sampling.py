@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_transfer.data.sampling import Sampling
+from keras_transfer.data.sampling import Sampling, in_rounds
 from keras_transfer.errors import BadConfiguration
 
 __all__ = ["DomainSampling"]
@@ -72,8 +72,8 @@ class DomainSampling(Sampling):
         counts = [self.batches * each for each in self.parts]
         drawn = [
             self._source(counts[0], seed, epoch, rng),
-            _rounds(self.others + self.source, counts[1], rng),
-            _rounds(self.labelled + self.source, counts[2], rng),
+            in_rounds(self.others + self.source, counts[1], rng),
+            in_rounds(self.labelled + self.source, counts[2], rng),
         ]
         rows, times = (
             np.concatenate(
@@ -93,15 +93,7 @@ class DomainSampling(Sampling):
         self, n: int, seed: int, epoch: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         if self.within is None:
-            return _rounds(np.arange(self.source), n, rng)
+            return in_rounds(np.arange(self.source), n, rng)
         rows, times = self.within.draw(seed, epoch)
         places = np.arange(n) % len(rows)
         return rows[places], times[places] + np.arange(n) // len(rows)
-
-
-def _rounds(members: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) int64 members in rounds, and how often each was drawn before."""
-    rounds = -(-n // max(len(members), 1))
-    rows = [rng.permutation(members) for _ in range(rounds)]
-    times = np.repeat(np.arange(rounds), len(members))
-    return np.concatenate([np.arange(0), *rows])[:n], times[:n]

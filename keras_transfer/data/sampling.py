@@ -9,7 +9,7 @@ import numpy as np
 from keras_transfer.errors import BadData
 from keras_transfer.tables import Table
 
-__all__ = ["SAMPLINGS", "Bootstrap", "Sampling", "bootstrap"]
+__all__ = ["SAMPLINGS", "Bootstrap", "Sampling", "bootstrap", "in_rounds"]
 
 
 class Sampling:
@@ -67,6 +67,25 @@ class Sampling:
         rounds = -(-self.each // len(members))
         rows = np.concatenate([rng.permutation(members) for _ in range(rounds)])
         return rows[: self.each], np.repeat(np.arange(rounds), len(members))[: self.each]
+
+
+def in_rounds(
+    members: np.ndarray, n: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw members in rounds, each in another order.
+
+    Args:
+        members: (m,) int64.
+        n: Number to draw.
+        rng: Draws the orders.
+
+    Returns:
+        (n,) int64 members, and (n,) int64: how often each was drawn before.
+    """
+    rounds = -(-n // max(len(members), 1))
+    rows = [rng.permutation(members) for _ in range(rounds)]
+    times = np.repeat(np.arange(rounds), len(members))
+    return np.concatenate([np.arange(0), *rows])[:n], times[:n]
 
 
 def bootstrap(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transfer.atomic import write_json
+from keras_transfer.atomic import write_bytes, write_json
 from keras_transfer.clock import check_clock
 from keras_transfer.config.upgrade import versioned
 from keras_transfer.data.samples import LABEL
@@ -24,6 +24,7 @@ from keras_transfer.exports.parity import LIMITS, Limits, compare, gate
 from keras_transfer.exports.versions import checked_name, publish, unfinished
 from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.objectives.rejection import unknown_of
+from keras_transfer.reports.writing import CARD
 from keras_transfer.runs import Run
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def export(
         BadData: The examples of the run are not to be had.
         CheckFailed: It does not answer as the model does; nothing is left behind.
     """
+    from keras_transfer.reports.model_card import model_card
+
     row = check_format(format, quantize)
     check_clock()
     run = run if isinstance(run, Run) else Run(run)
@@ -101,6 +104,8 @@ def export(
         metadata = source.metadata | _checked(predict, source.answers, run, samples, limits)
         # Before `publish`, so that a version is never seen without it.
         write_json(folder / METADATA, with_checksums(metadata, folder))
+        # After the checksums: people may edit it.
+        write_bytes(folder / CARD, model_card(run, metadata).encode("utf-8", "backslashreplace"))
         foreign = foreign_operators(folder, format)
         version = publish(folder, base)
     logger.info("Written to %s", version)

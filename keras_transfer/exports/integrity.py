@@ -18,6 +18,7 @@ from keras_transfer.exports.foreign import check_operators
 from keras_transfer.exports.formats import FORMATS
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives import outputs
+from keras_transfer.reports.writing import CARD
 
 __all__ = ["METADATA", "check_saved_model", "check_version", "read_metadata", "with_checksums"]
 
@@ -115,7 +116,7 @@ def check_version(folder: Path, metadata: Mapping[str, Any], *, trust: bool) -> 
     if expected is None:
         _warn(folder)
     else:
-        checksums.verify(folder, expected, leave_out={METADATA, EVALUATIONS})
+        checksums.verify(folder, expected, leave_out={METADATA, EVALUATIONS, CARD})
     if not trust:
         check_operators(folder, metadata["format"])
 

@@ -86,6 +86,12 @@ class Method(Group):
         """Factor of the objective's own term."""
         return 1.0
 
+    @property
+    def plain_settings(self) -> dict[str, Any]:
+        """Settings that differ in the same recipe without the method, as ``changed`` takes them."""
+        # With one output less, Keras names the metrics differently; val_loss is always there.
+        return {"method": "supervised", "monitor": "val_loss"}
+
     def extra_outputs(self, head: HeadTensors) -> dict[str, keras.KerasTensor]:
         """The outputs that the method adds, by name; here each is the logits.
 

@@ -25,6 +25,7 @@ from keras_transfer.methods.feature_adaptation import (
 )
 from keras_transfer.methods.matching import DAN, JAN, DeepCORAL
 from keras_transfer.methods.self_training import MCC, EntropyMinimization, PseudoLabels
+from keras_transfer.methods.setfit import SetFit
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.tables import Table
 
@@ -36,6 +37,7 @@ METHODS: Table[type[Method]] = Table(
         "supervised": Supervised,
         "bagging": Bagging,
         "distill": Distill,
+        "setfit": SetFit,
         "dann": DANN,
         "cdan": CDAN,
         "deep_coral": DeepCORAL,

@@ -1,9 +1,10 @@
-"""Write the report of a run, or say why there is none."""
+"""Write the report and the model card of a run, or say why there is none."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.series import stored_series
 
-__all__ = ["FILE", "after_run", "check_installed", "write_report"]
+__all__ = ["CARD", "FILE", "after_run", "check_installed", "write_card", "write_report"]
 
 FILE = "report.html"
+CARD = "README.md"
 NEEDED = ("jinja2", "matplotlib")
 INSTALL = "pip install 'keras_transfer[report]'"
 OFF = ("0", "off", "no", "false")
@@ -51,8 +53,26 @@ def write_report(folder: str | Path, data: Any = None) -> Path:
     page = render(run, data, complete=data is not None or path.exists())
     try:
         write_bytes(path, page.encode("utf-8", "backslashreplace"))
+        write_card(run)
     except OSError as error:
         raise BadConfiguration(f"{path} cannot be written: {error.strerror}.") from None
+    return path
+
+
+def write_card(run: Run) -> Path:
+    """Write ``README.md``, the model card, into a run folder; one that is there may be edited.
+
+    Args:
+        run: A finished run.
+
+    Returns:
+        The file.
+    """
+    from keras_transfer.reports.model_card import model_card
+
+    path = run.folder / CARD
+    if not path.exists():
+        write_bytes(path, model_card(run).encode("utf-8", "backslashreplace"))
     return path
 
 
@@ -70,7 +90,7 @@ def check_installed() -> None:
 
 
 def after_run(folder: Path, source: Any) -> None:
-    """Write the report of a run that has just ended; a failure is logged, and harms nothing.
+    """Write report and model card of a run that has just ended; a failure is logged, no more.
 
     Args:
         folder: The run folder.
@@ -80,13 +100,19 @@ def after_run(folder: Path, source: Any) -> None:
         return
     if _missing():
         logger.info("No %s: %s brings what it needs", FILE, INSTALL)
-        return
+    else:
+        data = None if isinstance(source, str | Path) else source
+        _attempt(folder / FILE, lambda: logger.info("Report: %s", write_report(folder, data)))
+    # Second: it names the report, if there is one.
+    _attempt(folder / CARD, lambda: write_card(Run(folder)))
+
+
+def _attempt(path: Path, write: Callable[[], Any]) -> None:
     try:
-        path = write_report(folder, None if isinstance(source, str | Path) else source)
-        logger.info("Report: %s", path)
+        write()
     except Exception as error:  # the run is done and must not be lost
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        logger.warning("Warning: %s was not written. %s", folder / FILE, reason)
+        logger.warning("Warning: %s was not written. %s", path, reason)
 
 
 def _missing() -> list[str]:

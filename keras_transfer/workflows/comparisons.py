@@ -105,7 +105,7 @@ def without_method(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
         folder: The run directory.
         source: The data, or samples with all their splits.
     """
-    alone = recipe.changed(method="supervised", monitor="val_loss", baselines=("none",))
+    alone = recipe.changed(**recipe.method.plain_settings, baselines=("none",))
     return _metrics(alone, folder / recipe.method.baseline_name, source)
 
 

@@ -72,8 +72,8 @@ class FineTune(Recipe):
     )
     method: AnyMethod = Field(
         Supervised(),
-        description="supervised, bagging:10 (ten heads), distill:run:DIR; or one that adapts to "
-        "a target domain, e.g. dan",
+        description="supervised, bagging:10 (ten heads), distill:run:DIR, setfit; or one that "
+        "adapts to a target domain, e.g. dan",
         json_schema_extra={"section": "Training"},
     )
     stages: Stages = (Stage("head"),)
@@ -308,6 +308,7 @@ class FineTune(Recipe):
 
     def _make_runner(self, setup: Setup, stages: Sequence[Stage], folder: Path) -> StageRunner:
         from keras_transfer.workflows.bagging import BaggingRunner
+        from keras_transfer.workflows.setfit import SetFitRunner
         from keras_transfer.workflows.stage_runner import StageRunner
 
         if isinstance(self.method, NetworkAdaptation):
@@ -317,8 +318,8 @@ class FineTune(Recipe):
             adapting = AdaBNRunner if isinstance(self.method, AdaBN) else AdaptationRunner
             baseline = folder / self.method.baseline_name
             return adapting(setup, stages, folder, method=self.method, baseline=baseline)
-        runner = BaggingRunner if isinstance(self.method, Bagging) else StageRunner
-        return runner(setup, stages, folder)
+        runners: dict[str, type[StageRunner]] = {"bagging": BaggingRunner, "setfit": SetFitRunner}
+        return runners.get(self.method.type, StageRunner)(setup, stages, folder)
 
     def _trained(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int

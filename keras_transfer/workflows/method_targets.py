@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from keras_transfer.config.groups import Batches
+from keras_transfer.data.class_groups import ClassGroups
 from keras_transfer.data.samples import Samples
 from keras_transfer.methods.adabn import AdaBN
 from keras_transfer.methods.adaptation import Adaptation, NetworkAdaptation
 from keras_transfer.methods.base import ExtraTerm, Method
 from keras_transfer.methods.distill import Distill
+from keras_transfer.methods.setfit import SetFit
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.workflows.adaptation_domain import TargetDomain
@@ -45,6 +48,9 @@ def method_targets(
         cache: Whether the outputs of a teacher are cached.
         domain: Reads the target domain, for a method that adapts to one.
     """
+    if isinstance(method, SetFit):
+        sampling = ClassGroups(train.labels, train.classes, batches.batch_size, method.iterations)
+        strategy = replace(strategy, sampling=sampling, length=len(sampling))
     extra = _extra(method, objectives, train, cache)
     if isinstance(method, AdaBN):
         targets = SourceTargets(objectives, train, batches, strategy, extra)

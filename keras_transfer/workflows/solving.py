@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ from keras_transfer.learners.logistic import LinearHead, fit_logistic
 from keras_transfer.networks.network import Network
 from keras_transfer.workflows.imbalance import ImbalanceStrategy
 
-__all__ = ["labelled_features", "solvable", "solve_head"]
+__all__ = ["labelled_features", "logits_layer", "solvable", "solve_head", "weighted_examples"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -30,10 +30,14 @@ MAX_PRODUCTS = 1e10
 """Most examples x channels x classes for ``solver = auto``: some minutes on one core."""
 
 
+def logits_layer(network: Network) -> keras.layers.Layer:
+    """The last Dense layer of a network with one head."""
+    return next(layer for layer in network.model.layers if layer.name.endswith("logits"))
+
+
 def solvable(network: Network, n: int) -> bool:
     """Whether the linear head of a network can be solved for n examples in memory and minutes."""
-    last = next(layer for layer in network.model.layers if layer.name.endswith("logits"))
-    channels, classes = last.kernel.shape
+    channels, classes = logits_layer(network).kernel.shape
     return n * channels * classes <= MAX_PRODUCTS and fits(_bytes(n * channels), 2 * SHARE)
 
 
@@ -80,11 +84,31 @@ def labelled_features(
         CheckFailed: The features do not fit into memory.
         BadData: Less than two classes have examples with a weight above 0.
     """
+    return _examples(lambda used: _features(views, used), train, weights)
+
+
+def weighted_examples(features: np.ndarray, train: Samples, weights: np.ndarray) -> Examples:
+    """The examples of the train split with a weight above 0, as ``labelled_features``.
+
+    Args:
+        features: (views, n, channels) float32 of the train split.
+        train: The train split.
+        weights: (n,) float, 0 or more.
+
+    Raises:
+        BadData: Less than two classes have examples with a weight above 0.
+    """
+    return _examples(lambda used: features[:, used], train, weights)
+
+
+def _examples(
+    features: Callable[[np.ndarray], np.ndarray], train: Samples, weights: np.ndarray
+) -> Examples:
     used = np.flatnonzero(weights)
     if len(set(train.labels[used])) < 2:
         raise BadData("There are no training examples of two classes with a weight above 0.")
     return Examples(
-        _features(views, used),
+        features(used),
         train.labels[used],
         weights[used].astype("float64"),
         related(train.digests[used], train.groups[used]),

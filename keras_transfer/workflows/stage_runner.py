@@ -253,9 +253,9 @@ class StageRunner:
         }
         train, val = targets.train(), targets.val(setup.samples.split("val"))
         model = self.network.model if extractor is None else extractor.cut.trainable
-        grouped = setup.grouped if takes_sequences(model) else None
-        if grouped is not None:
-            more["sampling"] = grouped
+        shortens = given.groups and takes_sequences(model)
+        if shortens and setup.grouped is not None:
+            more["sampling"] = setup.grouped
         if extractor is None:
             logger.info("The full network runs in every epoch%s", self._cure(stage))
             batches = from_examples(train, val, setup.loading, **more)
@@ -265,7 +265,7 @@ class StageRunner:
             more["resample"] = targets.resample
             batches = from_features(extractor, train, val, self.views, **more)
         batches = replace(batches, val=targets.judged(batches.val))
-        return shortened(batches, model) if grouped is not None else batches
+        return shortened(batches, model) if shortens else batches
 
     def _cure(self, stage: Stage) -> str:
         if self.setup.engine is None or stage.tuning.weights == "all":

@@ -19,7 +19,8 @@ def folder(saved, tmp_path):
 
 
 def names_in(folder):
-    paths = (path for path in folder.rglob("*") if path.is_file())
+    """All files but the model card, which may be edited."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != "README.md")
     return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
@@ -42,6 +43,12 @@ def test_one_flipped_bit_in_any_file_is_noticed(folder, odd):
             with pytest.raises(BadData, match=name):
                 keras_transfer.Export(folder).predict(odd[0])
         (folder / name).write_bytes(content)
+
+
+def test_the_model_card_may_be_edited(folder, odd):
+    (folder / "README.md").write_text("Intended use: sorting.")
+
+    assert keras_transfer.Export(folder).predict(odd[0])
 
 
 def test_a_server_notices_it_too(folder):

@@ -33,6 +33,7 @@ def test_it_lies_where_a_server_looks_for_it(run, saved):
     assert saved.folder.parts[-2:] == ("colours", "1")
     assert {one.name for one in saved.folder.iterdir()} == {
         "saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb", "export.json",
+        "README.md",
     }  # fmt: skip
     assert saved.classes == run.classes == ("blue", "red")
     assert saved.metadata["parity"]["examples"] == 48  # all that the run has are fewer than 64
@@ -281,3 +282,13 @@ def test_other_images_may_be_named(run, odd, tmp_path):
     done = keras_transfer.export(run, tmp_path, data=str(run.folder.parent / "images"))
 
     assert done.metadata["parity"]["examples"] == 48
+
+
+def test_its_model_card_has_its_own_metrics(saved):
+    card = (saved.folder / "README.md").read_text()
+    metadata = json.loads((saved.folder / "export.json").read_text())
+
+    assert f"| accuracy | {metadata['test']['accuracy']:.4f} |" in card
+    assert "Format saved_model, quantization none." in card
+    assert "kt-recipe serve .." in card
+    assert "README.md" not in metadata["checksums"]  # it may be edited
