@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import IO, Any
 
-__all__ = ["read_cells", "write_cells"]
+__all__ = ["original", "read_cells", "write_cells"]
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\n]")
@@ -36,7 +36,7 @@ def read_cells(file: IO[str]) -> list[list[str]]:
     Raises:
         csv.Error: It is no CSV.
     """
-    return [[_original(cell) for cell in row] for row in csv.reader(file)]
+    return [[original(cell) for cell in row] for row in csv.reader(file)]
 
 
 def _escaped(cell: Any) -> Any:
@@ -44,5 +44,6 @@ def _escaped(cell: Any) -> Any:
     return f"'{cell}" if risky else cell
 
 
-def _original(cell: str) -> str:
+def original(cell: str) -> str:
+    """A text of a cell as ``write_cells`` was given it."""
     return cell[1:] if _ESCAPED.match(cell) else cell

@@ -16,6 +16,7 @@ import click
 
 from keras_transfer import __version__
 from keras_transfer.cli.cache import cache
+from keras_transfer.cli.check import check
 from keras_transfer.cli.compare import compare
 from keras_transfer.cli.completion import completion
 from keras_transfer.cli.curve import curve
@@ -182,6 +183,7 @@ def main() -> None:
 COMMANDS = (
     list_,
     show,
+    check,
     rank,
     features,
     run,

@@ -92,6 +92,12 @@ class Data(Group):
     strict: bool = Field(
         False, description="fail if an image or a group lies in more than one split"
     )
+    groups: str | None = Field(
+        None, description="table of examples that stay in one split, as `check --twins` writes it"
+    )
+    relabel: str | None = Field(
+        None, description="table of corrected labels, as `check --label-errors` writes it"
+    )
 
 
 class Backbone(Group):

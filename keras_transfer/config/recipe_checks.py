@@ -243,9 +243,10 @@ def distill(recipe: Any) -> str:
 
 
 def classes_setting(recipe: Any) -> str:
-    if not recipe.data.classes or single_class(recipe):
-        return ""
-    return "classes keeps some classes of a classification; leave it out for other objectives."
+    for name, what in (("classes", "keeps some"), ("relabel", "corrects the")):
+        if getattr(recipe.data, name) and not single_class(recipe):
+            return f"{name} {what} classes of a classification; leave it out for other objectives."
+    return ""
 
 
 def is_text(recipe: Any) -> bool:

@@ -243,10 +243,13 @@ RECIPE_RULES: tuple[Rule, ...] = (
         ],
     ),
     Rule(
-        ("classes", "objective"),
+        ("classes", "relabel", "objective"),
         "only a classification has classes",
         checks.classes_setting,
-        [{"classes": ["cat", "dog"], "objective": "regression"}],
+        [
+            {"classes": ["cat", "dog"], "objective": "regression"},
+            {"relabel": "relabel.csv", "objective": "multilabel"},
+        ],
     ),
     Rule(
         ("baselines=boosted_trees", "engine"),

@@ -17,7 +17,7 @@ from keras_transfer.inputs.table import read_input
 from keras_transfer.quiet import import_tensorflow
 from keras_transfer.runs.run import Run
 
-__all__ = ["Examples"]
+__all__ = ["Examples", "raw_example"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -96,17 +96,27 @@ class Examples:
         return self._namesakes.get(_name(key), [])[:MAX_NAMESAKES]
 
     def _read(self, place: int) -> Any:
-        import tensorflow as tf
-
         assert self._samples is not None
-        store, row = self._samples.store, int(self._samples.rows[place])
-        try:
-            # Without a graph, for files: their content is Python's.
-            if hasattr(store, "content"):
-                return store.content(row)
-            return store.read(tf.constant(row, tf.int64)).numpy()
-        except (TransferError, OSError, tf.errors.OpError):
-            return None
+        return raw_example(self._samples, place)
+
+
+def raw_example(samples: Samples, place: int) -> Any:
+    """The raw example in a row of a table, as ``Examples.raw`` gives it; None if it is not there.
+
+    Args:
+        samples: The table.
+        place: Number of the row.
+    """
+    import tensorflow as tf
+
+    store, row = samples.store, int(samples.rows[place])
+    try:
+        # Without a graph, for files: their content is Python's.
+        if hasattr(store, "content"):
+            return store.content(row)
+        return store.read(tf.constant(row, tf.int64)).numpy()
+    except (TransferError, OSError, tf.errors.OpError):
+        return None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from keras_transfer.reports.examples import Examples
 from keras_transfer.reports.thumbnails import thumbnail
 from keras_transfer.reports.wording import percent, short
 
-__all__ = ["Card", "Gallery"]
+__all__ = ["Card", "Gallery", "preview"]
 
 SIDE = 112
 """Longer side of a thumbnail in pixels."""
@@ -75,11 +75,16 @@ class Gallery:
         return found
 
     def _read(self, key: str) -> tuple[str, str]:
-        return _shown(self.examples.raw(key), self.examples.are_texts)
+        return preview(self.examples.raw(key), self.examples.are_texts)
 
 
-def _shown(raw: Any, text: bool) -> tuple[str, str]:
-    """Image and text of a raw example."""
+def preview(raw: Any, text: bool) -> tuple[str, str]:
+    """Image, as a data URI, and text of a raw example; both empty where it cannot be shown.
+
+    Args:
+        raw: As ``raw_example`` returns it.
+        text: Whether it is a text, or a pair of them.
+    """
     if raw is None:
         return "", ""
     if text:

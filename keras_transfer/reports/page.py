@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 from markupsafe import Markup
 
 from keras_transfer.data.samples import LABEL
@@ -24,10 +23,11 @@ from keras_transfer.reports.outputs import (
     section,
     unit_verdict,
 )
+from keras_transfer.reports.templates import environment, style
 from keras_transfer.reports.thumbnails import sheet
 from keras_transfer.reports.training import Training, training
 from keras_transfer.reports.verdict import Facts, OtherOutput, Worry, class_verdict, worries
-from keras_transfer.reports.wording import Table, interval, percent, short, table, visible
+from keras_transfer.reports.wording import Table, interval, percent, short, table
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import read_rows
 
@@ -89,25 +89,12 @@ def render(
     )
     card = data_card(run.folder, rows, examples, of)
     found = Found(run, examples, gallery, training(run), card, classes)
-    template, text = _environment().get_template("report.html"), ""
+    template, text = environment().get_template("report.html"), ""
     for number, limits in enumerate(PLANS):
         text = template.render(**_content(found, limits), dropped=number > 0)
         if len(text.encode()) < max_bytes:
             break
     return text
-
-
-def _environment() -> jinja2.Environment:
-    page = Path(__file__).with_name("page")
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(page),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Applied to all that is written into the page, before it is escaped.
-        finalize=lambda value: visible(value) if type(value) is str else value,
-    )
 
 
 def _content(found: Found, limits: Limits) -> dict[str, Any]:
@@ -126,7 +113,7 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
         for number, (name, one) in enumerate(found.classes.items())
     ]
     return {
-        "css": Markup((Path(__file__).with_name("page") / "style.css").read_text("utf-8")),
+        "css": style(),
         "recipe": run.metadata["recipe"],
         "folder": str(run.folder),
         "verdict": _sentences(said, adapted, worried),
@@ -199,11 +186,17 @@ def _about(run: Run) -> Table:
         ("weights", backbone.get("weights", "-") if isinstance(backbone, dict) else "-"),
         ("method", _type(settings.get("method"))),
         ("random seed", settings.get("seed", "-")),
-        ("SHA-256 of split.csv", metadata.get("data", {}).get("split.csv", "-")),
+        *_hashes(metadata),
         ("started", metadata.get("started", "-")),
         *metadata.get("versions", {}).items(),
     ]
     return table(["", ""], [[name, short(value, 120)] for name, value in rows])
+
+
+def _hashes(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Of the tables that the run's data are known by."""
+    hashes = metadata.get("data") or {"split.csv": "-"}
+    return [(f"SHA-256 of {name}", value) for name, value in hashes.items()]
 
 
 def _named(backbone: Any) -> str:

@@ -19,8 +19,10 @@ from keras_transfer.errors import BadData
 from keras_transfer.runs.records import damaged
 
 __all__ = [
+    "RELABEL",
     "digests_by_path",
     "fingerprint",
+    "keep_table",
     "read_digests",
     "read_rows",
     "read_train_counts",
@@ -29,6 +31,9 @@ __all__ = [
 ]
 
 COLUMNS = ("path", "label", "split", "group", "digest")
+
+RELABEL = "relabel.csv"
+"""Copy of the table of corrected labels, in a run that was given one."""
 
 OLD_HEADER = "path,label,part,group,digest"
 """That of version 1."""
@@ -87,8 +92,32 @@ def digests_by_path(path: Path) -> dict[str, str]:
 
 
 def fingerprint(path: Path) -> dict[str, str]:
-    """A hash that changes when the table does: examples, labels, splits or contents."""
-    return {"split.csv": hashlib.sha256(path.read_bytes()).hexdigest()}
+    """A hash that changes when the table does: examples, labels, splits or contents.
+
+    Args:
+        path: ``split.csv`` of a run; the table of its corrected labels has a hash of its own.
+    """
+    files = (path, path.with_name(RELABEL))
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file == path or file.exists()
+    }
+
+
+def keep_table(path: Path, source: Path) -> None:
+    """Copy a table that a run was given into its folder.
+
+    Raises:
+        BadData: The folder has another one: it has changed since the run began.
+    """
+    content = source.read_bytes()
+    if path.exists() and path.read_bytes() != content:
+        raise BadData(
+            f"{source} is not the table that the run in {path.parent} began with (see {path}); put "
+            "it back, or start a new run without --resume."
+        )
+    write_bytes(path, content)
 
 
 def write_bad_files(path: Path, samples: Samples, reasons: np.ndarray) -> None:

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,12 +27,36 @@ if TYPE_CHECKING:
     from keras_transfer.features.extractor import FeatureExtractor
     from keras_transfer.networks.cutting import Cut
 
-__all__ = ["MAPS", "build_cut", "build_extractor", "check_settings", "frozen_features"]
+__all__ = [
+    "MAPS",
+    "Extracted",
+    "build_cut",
+    "build_extractor",
+    "check_settings",
+    "extracted",
+    "frozen_features",
+]
 
 MAPS = "none"
 """The pooling that keeps maps, or tokens, as the backbone gives them."""
 
 logger = logging.getLogger("keras_transfer")
+
+
+class Extracted(NamedTuple):
+    """Features of examples, and the examples.
+
+    Attributes:
+        values: (n, channels) float32; (n, height, width, channels) for maps.
+        samples: The n examples, with their contents' digests.
+        metadata: What the features are, JSON-ready.
+        report: How many were computed, and how many came from the cache.
+    """
+
+    values: np.ndarray
+    samples: Samples
+    metadata: dict[str, Any]
+    report: dict[str, Any]
 
 
 def frozen_features(
@@ -43,6 +68,35 @@ def frozen_features(
     splits: Sequence[str] = (),
     labelled: bool = True,
 ) -> Features:
+    """Compute features, as far as they are not in the cache; see ``extracted``.
+
+    Raises:
+        TransferError: Its class says what to mend; see ``keras_transfer.errors``.
+    """
+    how: dict[str, Any] = {"pooling": pooling, "layer": layer, "splits": splits}
+    found = extracted(recipe, source, **how, labelled=labelled)
+    samples, outputs = found.samples, recipe.objectives if labelled else ()
+    return Features(
+        found.values,
+        samples.keys,
+        samples.splits,
+        samples.groups,
+        {name: labels_of(samples, name) for name in outputs},
+        found.metadata,
+        found.report,
+    )
+
+
+def extracted(
+    recipe: Any,
+    source: Any,
+    *,
+    pooling: str | None = None,
+    layer: str | None = None,
+    splits: Sequence[str] = (),
+    labelled: bool = True,
+    folder: Path | None = None,
+) -> Extracted:
     """Compute features, as far as they are not in the cache.
 
     Args:
@@ -53,6 +107,7 @@ def frozen_features(
         layer: A block or layer of the backbone; None: its output.
         splits: The splits to compute; all if there is none.
         labelled: Whether the data have labels; otherwise they are given as for ``predict``.
+        folder: Gets the tables of labelled examples, as that of a run; None: nothing is written.
 
     Raises:
         TransferError: Its class says what to mend; see ``keras_transfer.errors``.
@@ -72,23 +127,15 @@ def frozen_features(
         # As in a run: errors of the network show before a long scan of the data.
         learns = recipe.input.learns and learnt is None
         cut = None if learns else build_cut(recipe, weights, pooling, layer, learnt)
-        samples = _samples(recipe, source, splits, labelled)
+        samples = _samples(recipe, source, splits, labelled, folder)
         learnt = learn(recipe.input, samples) if learns else learnt
         if splits:  # only now: what an input learns is of the train split
             samples = samples.take(np.isin(samples.splits, list(splits)))
         cut = cut or build_cut(recipe, weights, pooling, layer, learnt)
         extractor = build_extractor(recipe, cut, samples, learnt)
         values = all_rows(extractor.table(samples))
-    outputs = recipe.objectives if labelled else ()
-    return Features(
-        values,
-        samples.keys,
-        samples.splits,
-        samples.groups,
-        {name: labels_of(samples, name) for name in outputs},
-        _metadata(recipe, extractor, source, weights, pooling, layer),
-        extractor.report,
-    )
+    metadata = _metadata(recipe, extractor, source, weights, pooling, layer)
+    return Extracted(values, samples, metadata, extractor.report)
 
 
 def check_settings(
@@ -166,12 +213,14 @@ def build_extractor(
     return FeatureExtractor(cut, loading, samples, config, backbone=recipe.backbone.name)
 
 
-def _samples(recipe: Any, source: Any, splits: Sequence[str], labelled: bool) -> Samples:
+def _samples(
+    recipe: Any, source: Any, splits: Sequence[str], labelled: bool, folder: Path | None
+) -> Samples:
     if not labelled:
         return read_unlabelled(recipe.data, source, recipe.input, recipe.seed)
     given, seed = recipe.input, recipe.seed
     samples = read_samples(
-        recipe.data, source, None, given=given, seed=seed, objectives=recipe.objectives
+        recipe.data, source, folder, given=given, seed=seed, objectives=recipe.objectives
     )
     for name in splits:
         if not (samples.splits == name).any():

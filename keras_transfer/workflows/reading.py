@@ -16,6 +16,8 @@ from keras_transfer.config.groups import Data
 from keras_transfer.data import sources, splits
 from keras_transfer.data.balance import class_weights
 from keras_transfer.data.copies import report_copies
+from keras_transfer.data.grouping import grouped
+from keras_transfer.data.relabel import Corrections, corrected, read_corrections
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadData, BadWeights, CheckFailed, in_setting
 from keras_transfer.inputs.base import Input
@@ -44,8 +46,8 @@ def read_samples(
     Args:
         data: Selection and splits of the examples.
         source: The examples: a spec or arrays.
-        folder: Gets ``split.csv``, ``classes.json`` and, if there are any, ``bad_files.csv``;
-            None: nothing is written.
+        folder: Gets ``split.csv``, ``classes.json`` and, if there are any, ``bad_files.csv`` and
+            ``relabel.csv``; None: nothing is written.
         given: The input; it checks the examples.
         seed: The recipe's.
         objectives: Objectives by the name of the output.
@@ -58,6 +60,9 @@ def read_samples(
 
     stream, split_seed = seeds.stream(seed, "split"), _split_seed(data, seed)
     samples = read_labelled(data, source, given, objectives)
+    if data.groups is not None:
+        samples = grouped(samples, Path(data.groups).expanduser())
+    corrections = _corrections(data, samples, folder)
     # Before the scan, so that files that are left out are not read.
     if data.limit:
         val, test = data.split.val, data.split.test
@@ -73,6 +78,11 @@ def read_samples(
     _check_leaks(samples, data.strict)
     requested = data.split.model_dump(exclude={"seed"})
     samples = splits.split(samples, seed=split_seed, train_seed=stream, **requested)
+    if corrections is not None:
+        # After the splits, which are stratified by the labels: they must be those of a run without
+        # corrections, or the two could not be compared.
+        samples = corrected(samples, corrections)
+        _warn_of_conflicts(samples, f" after {data.relabel}")
     report_copies(samples)
     if folder is not None:
         # Raises if a resumed run finds other data than it began with.
@@ -213,6 +223,17 @@ def read_labelled(
     return samples
 
 
+def _corrections(data: Data, samples: Samples, folder: Path | None) -> Corrections | None:
+    """Read the corrected labels of a recipe; a copy of the table stays with the run."""
+    if data.relabel is None:
+        return None
+    file = Path(data.relabel).expanduser()
+    found = read_corrections(file, samples)
+    if folder is not None:
+        runs.keep_table(folder / runs.RELABEL, file)
+    return found
+
+
 def _check_class_weight(samples: Samples, output: str, objectives: Mapping[str, Objective]) -> None:
     """Refuse wrong names of classes before anything is checked."""
     weights = getattr(objectives[output], "class_weight", None)
@@ -226,14 +247,21 @@ def _check_class_weight(samples: Samples, output: str, objectives: Mapping[str, 
 
 
 def _check_leaks(samples: Samples, strict: bool) -> None:
-    for title, cases, leak in (
-        ("The same example lies in two splits", splits.leaks(samples), True),
-        ("A group lies in two splits", splits.torn_groups(samples), True),
-        ("The same example has two labels", splits.conflicts(samples), False),
+    for title, cases in (
+        ("The same example lies in two splits", splits.leaks(samples)),
+        ("A group lies in two splits", splits.torn_groups(samples)),
     ):
         if not cases:
             continue
         error = BadData(f"{title}, {len(cases)} times:", cases)
-        if strict and leak:
+        if strict:
             raise CheckFailed(f"{error}\nKeep one copy of each, or leave out --strict.")
+        logger.warning("Warning: %s", error)
+    _warn_of_conflicts(samples)
+
+
+def _warn_of_conflicts(samples: Samples, when: str = "") -> None:
+    """Warn of copies with different labels, which corrections of one of them make too."""
+    if cases := splits.conflicts(samples):
+        error = BadData(f"The same example has two labels{when}, {len(cases)} times:", cases)
         logger.warning("Warning: %s", error)

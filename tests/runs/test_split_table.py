@@ -6,7 +6,9 @@ import pytest
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
 from keras_transfer.runs.split_table import (
+    RELABEL,
     fingerprint,
+    keep_table,
     read_digests,
     read_rows,
     read_train_counts,
@@ -114,3 +116,22 @@ def test_bad_files_are_written_with_their_reasons_if_there_are_any(tmp_path):
     text = (tmp_path / "bad.csv").read_text()
     assert text.splitlines() == ["path,reason", '"b,1.png",is empty', "d.png,is text"]
     assert not (tmp_path / "none.csv").exists()
+
+
+def test_a_table_that_a_run_was_given_is_kept_and_hashed(tmp_path):
+    """A resumed run with another one is refused: its labels would be those of two tables."""
+    run, given = tmp_path / "run", tmp_path / "mine.csv"
+    run.mkdir()
+    write_split(run / "split.csv", samples())
+    plain = fingerprint(run / "split.csv")
+    given.write_text("path,label,new_label\n")
+    for _ in range(2):
+        keep_table(run / RELABEL, given)
+    with_table = fingerprint(run / "split.csv")
+    assert with_table["split.csv"] == plain["split.csv"]
+    assert plain.keys() == {"split.csv"}
+    assert with_table.keys() == {"split.csv", "relabel.csv"}
+
+    given.write_text("path,label,new_label\na.png,cat,dog\n")
+    with pytest.raises(BadData, match=r"is not the table that the run .* began with"):
+        keep_table(run / RELABEL, given)

@@ -1,0 +1,84 @@
+"""Test accuracy of a run with and without test examples that have a twin in train."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+
+from keras_transfer import BadConfiguration, BadData, Run
+from keras_transfer.data.samples import Samples
+from keras_transfer.runs.split_table import read_rows
+from keras_transfer.workflows.twin_accuracy import accuracy_without_twins, open_run
+from keras_transfer.workflows.twin_check import TwinCheck
+
+
+def data_of(run, twins):
+    """The examples of a run under other names, unlike each other but for some pairs."""
+    rows = read_rows(run.split)
+    places = {row["path"]: place for place, row in enumerate(rows)}
+    samples = Samples.of(
+        None,
+        run.classes,
+        [f"moved/{number}" for number in range(len(rows))],
+        [run.classes.index(row["label"]) for row in rows],
+        digests=[row["digest"] for row in rows],
+    )
+    features = np.eye(len(rows))
+    for one, other in twins:
+        features[places[one]] = features[places[other]]
+    return TwinCheck(samples, features, 0.9)
+
+
+@pytest.fixture(scope="module")
+def worse(run, tmp_path_factory):
+    """The run with predictions of which every other one is wrong."""
+    folder = tmp_path_factory.mktemp("worse") / "run"
+    shutil.copytree(run.folder, folder)
+    opened = Run(folder)  # before the change, which it would find
+    with (run.folder / "predictions.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    for row in rows[::2]:
+        row[2] = "red" if row[1] == "blue" else "blue"
+        row[3:] = ("0.1", "0.9") if row[2] == "red" else ("0.9", "0.1")
+    with (folder / "predictions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return opened
+
+
+def test_twins_are_taken_out_of_the_predictions_of_a_run(worse):
+    run = worse
+    with (run.folder / "predictions.csv").open(newline="") as file:
+        predictions = [*csv.DictReader(file)]
+    train = [row["path"] for row in read_rows(run.split) if row["split"] == "train"]
+    val = next(row["path"] for row in read_rows(run.split) if row["split"] == "val")
+    test = [row["path"] for row in predictions]
+    right = np.array([row["true"] == row["predicted"] for row in predictions])
+    pairs = [(train[0], test[0]), (test[1], test[2]), (val, test[3]), (train[5], test[5])]
+
+    found = accuracy_without_twins(run, data_of(run, pairs))
+
+    with_twin = np.isin(np.arange(len(test)), [0, 5])
+    assert found["all"]["accuracy"] == pytest.approx(right.mean())
+    assert found["twins"]["n"] == 2
+    assert found["twins"]["accuracy"] == pytest.approx(right[with_twin].mean())
+    assert found["without_twins"]["n"] == len(test) - 2
+    assert found["without_twins"]["accuracy"] == pytest.approx(right[~with_twin].mean())
+    low, high = found["all"]["accuracy_interval"]
+    assert 0 < right.mean() < 1
+    assert low < right.mean() < high
+
+
+def test_without_twins_there_is_no_accuracy_of_them(run):
+    found = accuracy_without_twins(run, data_of(run, []))
+    assert found["twins"] == {"accuracy": None, "accuracy_interval": None, "n": 0}
+    assert found["without_twins"] == found["all"]
+
+
+def test_other_data_and_other_runs_are_refused(run, objective_run):
+    checked = data_of(run, [])
+    checked.samples.digests[:] = "other"
+    with pytest.raises(BadData, match="No test example of the run"):
+        accuracy_without_twins(run, checked)
+    with pytest.raises(BadConfiguration, match="no run of a classification"):
+        open_run(objective_run("labels").folder)
