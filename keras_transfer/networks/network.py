@@ -135,11 +135,11 @@ def build_text_network(
     Args:
         backbone: As ``build_text_backbone`` makes it.
         heads: By the name of the output; they take pooled features.
-        pooling: A row of ``SEQUENCE_POOLINGS``.
+        pooling: A row of ``SEQUENCE_POOLINGS``; with none, heads take the features of each token.
 
     Returns:
         From {"token_ids": (batch, length) int32, "padding_mask": (batch, length) bool} to
-        (batch, outputs) float32 logits for each head.
+        (batch, outputs) float32 logits for each head; (batch, length, outputs) without pooling.
     """
     given: dict[str, keras.KerasTensor] = backbone.input
     sequence = keras.layers.Identity(name=BACKBONE)(backbone.output)

@@ -30,7 +30,7 @@ class Labels(NamedTuple):
     Attributes:
         values: Classification: (n,) int32 class, -1 where not known. Several labels: (n, labels)
             float32 0 or 1. Regression: (n, targets) float32 in the units of the data. NaN in a
-            row that is not known.
+            row that is not known. Labels of words: (n, places) int32; see ``tokens``.
         names: Names of the classes, labels or targets.
     """
 
@@ -51,6 +51,8 @@ class Objective(Group, ABC):
     """From the network's outputs to scores: softmax, sigmoid or linear."""
     monitors: ClassVar[Mapping[str, str]]
     """Metrics of an epoch that can choose the best model: "min" or "max" by name."""
+    per_token: ClassVar[bool] = False
+    """Whether each token of a text has an output: (batch, tokens, units)."""
     loss_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that change the loss of the val split, so that losses of two values differ."""
     headline: ClassVar[tuple[str, ...]]

@@ -137,7 +137,9 @@ def add_heads(
         )
         for number, (name, (objective, labels)) in enumerate(objectives.items(), start=1)
     }
-    built = join(network, backbone, heads, head.pooling, prefix_tokens_of(backbone))
+    tokens = any(objective.per_token for objective, _ in objectives.values())
+    pooling = "none" if tokens else head.pooling
+    built = join(network, backbone, heads, pooling, prefix_tokens_of(backbone))
     if not method.outputs:
         return built
     # The last activation; dropout comes after it.
