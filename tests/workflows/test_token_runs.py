@@ -1,14 +1,23 @@
 """Runs that label words: entities of unseen names, other data, resume, refusals."""
 
+import csv
+import json
+import subprocess
+import sys
+
+import keras
 import numpy as np
 import pytest
+from kills import moments
+from processes import kt
 from tokens_runs import token_recipe, write_conll
 
 from keras_transfer import Stage
-from keras_transfer.cli import main
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.evaluation.prediction_files import prediction_file
 from keras_transfer.runs.conformal import Conformal
+
+RESULTS = ("history.csv", "metrics.json", "outputs.json", "predictions.csv", "vocabulary.txt")
 
 
 def test_entities_with_unseen_names_are_found_by_their_context(token_run):
@@ -81,7 +90,7 @@ def test_what_does_not_fit_is_refused_before_training(settings, message):
         token_recipe("data", **settings)
 
 
-def test_entities_of_a_text_have_their_place(token_run, capsys):
+def test_entities_of_a_text_have_their_place(token_run, tmp_path):
     text = "the mayor of Lubeko is Fadino Kara, said nobody."
     (one,) = token_run.predict(text)
     assert one.label == one.answers()["label"]
@@ -89,10 +98,10 @@ def test_entities_of_a_text_have_their_place(token_run, capsys):
         assert text[entity["start"] : entity["end"]] == entity["text"]
         assert entity["type"] in ("PER", "LOC")
         assert 0 < entity["score"] <= 1
-    main(["predict", str(token_run.folder), text, "--format", "jsonl"], standalone_mode=False)
-    assert json.loads(capsys.readouterr().out) == {"path": text, "entities": one.label}
-    main(["predict", str(token_run.folder), text, "--format", "csv"], standalone_mode=False)
-    header, *rows = csv.reader(capsys.readouterr().out.splitlines())
+    done = kt("predict", token_run.folder, text, "--format", "jsonl", cwd=tmp_path, check=0)
+    assert json.loads(done.stdout) == {"path": text, "entities": one.label}
+    done = kt("predict", token_run.folder, text, "--format", "csv", cwd=tmp_path, check=0)
+    header, *rows = csv.reader(done.stdout.splitlines())
     assert header == ["path", "error", "text", "type", "start", "end", "score"]
     assert [row[2] for row in rows] == [entity["text"] for entity in one.label]
 
@@ -150,3 +159,20 @@ def test_the_saved_model_answers_with_tensorflow_alone(token_export, token_run, 
     assert found["labels"][1] == [""] * 40
     exported = token_export.predict(text)[0].label
     assert [entity["text"] for entity in exported] == [entity["text"] for entity in one.label]
+
+
+@pytest.mark.slow
+def test_a_resumed_run_equals_one_that_was_never_interrupted(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    stages = (Stage("head", epochs=1), Stage("tune", unfreeze="all", epochs=2))
+    recipe = token_recipe(write_conll(tmp_path / "data"), stages=stages)
+    with moments(home, tmp_path / "copies") as found:
+        run = recipe.run(out=home / "run", name="tokens")
+    whole = {name: (run.folder / name).read_bytes() for name in RESULTS}
+    last = [one for one in found if one.operation == "open run/.history.part.csv"][-1]
+
+    keras.utils.clear_session()
+    again = recipe.run(out=last.folder / "run", name="tokens", resume=True)
+
+    assert {name: (again.folder / name).read_bytes() for name in RESULTS} == whole
