@@ -16,6 +16,7 @@ from keras_transfer import Stage
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.evaluation.prediction_files import prediction_file
 from keras_transfer.runs.conformal import Conformal
+from keras_transfer.serving.page import _outputs as page_outputs
 
 RESULTS = ("history.csv", "metrics.json", "outputs.json", "predictions.csv", "vocabulary.txt")
 
@@ -134,6 +135,8 @@ def test_text_that_is_longer_than_the_input_is_said(token_run, caplog):
 def test_the_saved_model_answers_with_tensorflow_alone(token_export, token_run, tmp_path):
     """In a process without Keras; labels and places are those that the run decides for."""
     assert token_export.metadata["parity"]["changed"] == 0
+    (told,) = page_outputs(token_export)
+    assert told["activation"] == "words"  # how the page shows it
     text = "the mayor of St. Lubeko is Fadino Kara."
     code = (
         "import json, sys, tensorflow as tf\n"
