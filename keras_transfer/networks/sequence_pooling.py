@@ -34,13 +34,8 @@ def _first(sequence: keras.KerasTensor, padding_mask: keras.KerasTensor) -> kera
     return layers.Identity(name="pool")(sequence[:, 0])
 
 
-def _each(sequence: keras.KerasTensor, padding_mask: keras.KerasTensor) -> keras.KerasTensor:
-    return layers.Identity(name="pool")(sequence)
-
-
 SEQUENCE_POOLINGS: Table[Pooling] = Table(
-    "pooling of a sequence", {"avg": _average, "max": _maximum, "token": _first, "none": _each}
+    "pooling of a sequence", {"avg": _average, "max": _maximum, "token": _first}
 )
 """Functions of (batch, length, width) features and the (batch, length) bool mask of those that
-count, to (batch, width): mean, maximum, or the first token, [CLS]; none leaves the sequence, for a
-label of each token. Their last layer is "pool"."""
+count, to (batch, width): mean, maximum, or the first token, [CLS]. Their last layer is "pool"."""
