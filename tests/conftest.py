@@ -14,6 +14,7 @@ from pairs_runs import pair_export, pair_run
 from processes import TINY, paint
 from slow_tests import measured
 from texts_runs import text_export, text_run
+from tokens_runs import token_export, token_run
 
 from keras_transfer import catalog
 
@@ -27,6 +28,8 @@ __all__ = [
     "saved",
     "text_export",
     "text_run",
+    "token_export",
+    "token_run",
 ]  # one run for all folders of tests
 
 # The same cases in every run; --hypothesis-profile=default looks for new ones.

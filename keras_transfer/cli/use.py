@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from keras_transfer.cli.entities import ENTITY_FORMATS
 from keras_transfer.csv_cells import write_cells
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration, BadData
@@ -267,7 +268,9 @@ def predict(
     predictions = done.predict(_given(done, paths), tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
     # Printed before the exit code says that files are bad: the others have their answers.
-    if conformal is None:
+    if any(output.objective.per_token for output in done.outputs.values()):
+        ENTITY_FORMATS[form](predictions)
+    elif conformal is None:
         FORMATS[form](predictions, min(top_k, units))
     else:
         SET_FORMATS[form](predictions, conformal)

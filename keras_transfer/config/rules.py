@@ -9,6 +9,7 @@ from keras_transfer.config.method_rules import METHOD_RULES
 from keras_transfer.config.rule import Rule, broken
 from keras_transfer.config.solver_checks import solver, solver_alone
 from keras_transfer.config.stage_rules import STAGE_RULES
+from keras_transfer.config.text_rules import TEXT_RULES
 
 __all__ = ["RECIPE_RULES", "STAGE_RULES", "Rule", "broken", "table"]
 
@@ -213,23 +214,7 @@ RECIPE_RULES: tuple[Rule, ...] = (
             {"input": "text", "backbone": "transformer_tiny", "weights": "preset"},
         ],
     ),
-    Rule(
-        ("input=text", "pooling", "weights", "mixup", "cutmix", "schedule", "method"),
-        "some settings are for images only",
-        checks.text_only,
-        [
-            *(
-                {"input": "text", "backbone": "transformer_tiny", "weights": "none", **more}
-                for more in (
-                    {"pooling": "flatten"},
-                    {"weights": "imagenet"},
-                    {"mixup": 0.2},
-                    {"method": "distill:run:teacher"},
-                    {"stages": 1, "stage.schedule": "bit"},
-                )
-            ),
-        ],
-    ),
+    *TEXT_RULES,
     Rule(
         ("backbone=auto", "min_images_per_s", "variant", "objective", "engine", "unfreeze"),
         "the best backbone is found by features of images with one label each",

@@ -243,6 +243,8 @@ def _named(data: Any, reading: Reading) -> Samples:
         raise BadData(_missing(path))
     from keras_transfer.data.texts import holds_texts, read_texts
 
+    if len(reading.texts) == 1 and _is_conll(path):
+        return _conll(path, reading)
     if reading.texts:
         return read_texts(path, reading.texts, reading.known, reading.columns, reading.label)
     if path.is_dir() and holds_texts(path):
@@ -252,6 +254,23 @@ def _named(data: Any, reading: Reading) -> Samples:
         )
     read_path = _folder if path.is_dir() else ENDINGS[path.suffix.lower()]
     return read_path(str(path), reading._replace(array=array))
+
+
+def _is_conll(path: Path) -> bool:
+    from keras_transfer.data.conll import holds_conll
+
+    return holds_conll(path)
+
+
+def _conll(path: Path, reading: Reading) -> Samples:
+    from keras_transfer.data.conll import read_conll
+
+    if len(reading.columns) != 1:
+        raise BadData(
+            f"{path} is read as CoNLL files, which have a label for each word. Use --objective "
+            "tokens; or give texts with one label each as .csv or .tsv tables."
+        )
+    return read_conll(path, *reading.columns)
 
 
 def _arrays(

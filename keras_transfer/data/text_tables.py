@@ -12,7 +12,7 @@ from keras_transfer.data.samples import LABEL
 from keras_transfer.data.table_files import TableRows
 from keras_transfer.errors import BadData, UnknownName
 
-__all__ = ["TABLES", "first_row", "has_header", "read_rows"]
+__all__ = ["TABLES", "decoded", "first_row", "has_header", "read_rows"]
 
 TABLES = (".csv", ".tsv")
 _COLUMNS = ("label", "split", "group", "weight")
@@ -47,7 +47,7 @@ def read_rows(file: Path, columns: Sequence[str], targets: Sequence[str]) -> Tab
     """
     if file.suffix.lower() not in TABLES:
         raise UnknownName("ending of a table of texts", file.suffix, TABLES)
-    text = _decoded(file)
+    text = decoded(file)
     first = text[: text.find("\n")] if "\n" in text else text
     delimiter = _delimiter(file, first)
     rows = _tab_rows(file, text) if delimiter == "\t" else _quoted_rows(file, text, delimiter)
@@ -67,7 +67,7 @@ def read_rows(file: Path, columns: Sequence[str], targets: Sequence[str]) -> Tab
     return TableRows(dict(zip(names, zip(*cells, strict=True), strict=True)), numbers, "line")
 
 
-def _decoded(file: Path) -> str:
+def decoded(file: Path) -> str:
     """Content without a byte order mark; names the line that is not UTF-8."""
     with opened(file) as read:
         content = read.read()

@@ -126,6 +126,10 @@ def _places(run: Predicted) -> dict[str, int]:
 def _check_true(keys: Sequence[str], true: Sequence[np.ndarray], names: Sequence[str]) -> None:
     """Refuse runs whose examples have other true values, such as numbers in another unit."""
     for values in true[1:]:
+        if values.shape != true[0].shape:  # labels of words: as wide as the longest text
+            raise BadData(
+                "The runs have texts of different lengths. Compare runs on the same data."
+            )
         differs = (values != true[0]).reshape(len(keys), -1)
         conflicting = [
             f"{keys[row]}: {_text(true[0][row], names)}; {_text(values[row], names)}"
@@ -143,6 +147,8 @@ def _text(value: np.ndarray, names: Sequence[str]) -> str:
     """The true value of an example: a class, or each unit with its number."""
     if np.ndim(value) == 0:
         return names[int(value)]
+    if np.issubdtype(value.dtype, np.integer):  # labels of words, -1 behind the last one
+        return " ".join(names[label] for label in value if label >= 0)
     return ", ".join(f"{name} = {number:g}" for name, number in zip(names, value, strict=True))
 
 

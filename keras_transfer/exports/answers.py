@@ -8,6 +8,8 @@ classification ``classes``, ``probabilities``: best first;  ``probabilities``
 multilabel     ``labels``, ``probabilities``, ``decided``:  ``probabilities``,
                best first; ``scores``: by label             ``decided``
 regression     ``values``: by target                        ``values``
+tokens         ``labels``, ``probabilities``, ``starts``,   ``probabilities``
+               ``ends``: by word; ``scores``: by token
 ============== ============================================ ==========================
 
 Where a classification may answer unknown, ``unknown`` (n,) is its score: above 0.5 the example is
@@ -129,7 +131,8 @@ class Answer:
         """
         own = {name: found.get(self.prefix + name) for name in TENSORS}
         scores = next((own[name] for name in SCORES if own[name] is not None), None)
-        if scores is None or scores.shape[1:] != (len(self.output.names),):
+        each = 2 if self.output.objective.per_token else 1  # axes before those of the units
+        if scores is None or scores.shape[each:] != (len(self.output.names),):
             raise BadData(
                 f"The export returns no scores of the output {self.name!r}; it returns "
                 f"{', '.join(f'{name} {array.shape}' for name, array in found.items())}."
@@ -139,7 +142,7 @@ class Answer:
             raise BadData(f"The export returns no score of unknown for the output {self.name!r}.")
         return Given(
             np.asarray(scores, "float64"),
-            self._decided(own["decided"], own["labels"]),
+            None if each == 2 else self._decided(own["decided"], own["labels"]),
             None if unknown is None else np.asarray(unknown, "float64").reshape(len(scores)),
         )
 
@@ -176,6 +179,11 @@ class Answers:
         """Names of the classes of the only classification; None for anything else."""
         objectives = {name: output.objective for name, output in self.outputs.items()}
         return self.outputs[LABEL].names if single_class(objectives) else None
+
+    @property
+    def of_words(self) -> Output | None:
+        """The output that labels words, which is the only one; None for anything else."""
+        return next((one for one in self.outputs.values() if one.objective.per_token), None)
 
     def scores(self, outputs: Mapping[str, Any]) -> Tensors:
         """(n, units) float32 scores by the name of the output, of what a network returns."""

@@ -111,7 +111,7 @@ class Export(Predictor):
         scores = {name: given.scores for name, given in found.items()}
         for name, output in self.outputs.items():
             if output.objective.activation == "softmax":  # float32, and int8 more so, miss 1
-                scores[name] = scores[name] / scores[name].sum(axis=1, keepdims=True)
+                scores[name] = scores[name] / scores[name].sum(axis=-1, keepdims=True)
         unknown = {name: given.unknown for name, given in found.items()}
         return scores | {unknown_of(n): u[:, None] for n, u in unknown.items() if u is not None}
 

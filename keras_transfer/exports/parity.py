@@ -86,6 +86,7 @@ def compare(
       (``TIE``) aside;
     * multilabel: ``decisions``, ``hamming_loss`` and ``model_hamming_loss``; changed: decisions for
       a label, by the export's own thresholds, ties aside;
+    * labels of words: as a classification of the words and the parts of them, in ``words``;
     * regression: ``values``, ``spread`` by target, ``mae`` and ``model_mae`` by target; changed:
       values that move by more than ``NEAR`` spreads; differences are in spreads.
 
@@ -100,7 +101,8 @@ def compare(
         unknown: (n,) score of unknown by Keras, where that is an answer; ``found`` then has
             ``rejected`` and ``model_rejected``, and a rejection that differs is a changed answer.
     """
-    found = _COMPARED[output.objective.activation](output, model, export, true)
+    compared = _words if output.objective.per_token else _COMPARED[output.objective.activation]
+    found = compared(output, model, export, true)
     return found if unknown is None else _with_unknown(found, model, export, unknown)
 
 
@@ -121,6 +123,27 @@ def _classes(output: Output, model: np.ndarray, export: Given, true: np.ndarray)
         f"model's {_shown(found['model_accuracy'])}"
     )
     return Comparison(found, len(model), text)
+
+
+def _words(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
+    places = true[:, : model.shape[1]]
+    at = places != -1  # the others have no part in any answer
+    ours, theirs, labels = export.scores[at], model[at], places[at]
+    rows, best, measured = np.arange(len(ours)), ours.argmax(axis=1), labels >= 0
+    found = {
+        "examples": len(model),
+        "words": len(ours),
+        "changed": int((theirs.max(axis=1) - theirs[rows, best] > TIE).sum()),
+        "largest_difference": _largest(np.abs(theirs - ours)),
+        "accuracy": _mean((best == labels)[measured]),
+        "model_accuracy": _mean((theirs.argmax(axis=1) == labels)[measured]),
+    }
+    text = (
+        f"another label for {found['changed']} of {len(ours)} words of {len(model)} examples, "
+        f"probabilities up to {found['largest_difference']:.2g} apart; accuracy "
+        f"{_shown(found['accuracy'])}, the model's {_shown(found['model_accuracy'])}"
+    )
+    return Comparison(found, len(ours), text)
 
 
 def _with_unknown(

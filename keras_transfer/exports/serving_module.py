@@ -15,6 +15,7 @@ from keras_transfer.config.upgrade import versioned
 from keras_transfer.exports.answers import Tensors
 from keras_transfer.exports.grad_cam import explained
 from keras_transfer.exports.source import Source
+from keras_transfer.exports.word_layout import served_words
 from keras_transfer.inputs.images.bound import PIXELS
 from keras_transfer.networks.cutting import output_of
 from keras_transfer.networks.learner_layers import differentiable
@@ -81,6 +82,11 @@ class ServingModule(tf.Module):
 
     def _serving_default(self, **raw: tf.Tensor) -> Tensors:
         """Raw examples, or (batch, height, width, 3) uint8 RGB pixels: ``Answers.served``."""
+        if self._answers.of_words is not None:
+            (texts,) = raw.values()
+            located = self._input.located(texts)
+            (scores,) = self._scores(located.inputs).values()
+            return served_words(self._answers.of_words, scores, located)
         return self._answers.served(self._scores(self._prepared(raw)))
 
     def _embed(self, **raw: tf.Tensor) -> Tensors:

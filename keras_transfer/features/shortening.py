@@ -54,7 +54,10 @@ def shortened(batches: StageBatches, model: keras.Model) -> StageBatches:
         return dataset.map(cut).prefetch(tf.data.AUTOTUNE)
 
     def evaluation(samples: Samples) -> tf.data.Dataset:
-        return short(batches.evaluation(samples))
+        # Outputs of each token could not be joined, were batches of several lengths.
+        return batches.evaluation(samples) if per_token else short(batches.evaluation(samples))
+
+    per_token = any(len(output.shape) > 2 for output in model.output.values())
 
     return replace(
         batches,

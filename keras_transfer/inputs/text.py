@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from keras_transfer.data.samples import CheckResult
     from keras_transfer.inputs.texts.survey import TextSurvey
-    from keras_transfer.inputs.texts.wordpiece import WordPiece
+    from keras_transfer.inputs.texts.wordpiece import Located, WordPiece
 
 __all__ = ["PREPROCESSING_FILE", "TEXT", "VOCABULARY_FILE", "BoundText", "Text"]
 
@@ -244,6 +244,10 @@ class BoundText:
         from keras_transfer.inputs.texts.survey import survey
 
         return survey(self._tokenizer, texts)
+
+    def located(self, raw: tf.Tensor) -> Located:
+        """Tokens of (batch,) strings, and where the words of these tokens lie; in any graph."""
+        return self._tokenizer.located(raw)
 
     @cached_property
     def _tokenizer(self) -> WordPiece:

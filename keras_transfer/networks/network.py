@@ -125,7 +125,7 @@ def build_network(
 
 
 def build_text_network(
-    backbone: keras.Model, heads: Mapping[str, Head], *, pooling: str
+    backbone: keras.Model, heads: Mapping[str, Head], *, pooling: str | None
 ) -> Network:
     """Join a text backbone and heads into a network.
 
@@ -135,15 +135,18 @@ def build_text_network(
     Args:
         backbone: As ``build_text_backbone`` makes it.
         heads: By the name of the output; they take pooled features.
-        pooling: A row of ``SEQUENCE_POOLINGS``.
+        pooling: A row of ``SEQUENCE_POOLINGS``; None: heads take the features of each token.
 
     Returns:
         From {"token_ids": (batch, length) int32, "padding_mask": (batch, length) bool} to
-        (batch, outputs) float32 logits for each head.
+        (batch, outputs) float32 logits for each head; (batch, length, outputs) without pooling.
     """
     given: dict[str, keras.KerasTensor] = backbone.input
     sequence = keras.layers.Identity(name=BACKBONE)(backbone.output)
-    pooled = SEQUENCE_POOLINGS[pooling](sequence, given[PADDING_MASK])
+    if pooling is None:
+        pooled = keras.layers.Identity(name="pool")(sequence)  # the layer before heads has it
+    else:
+        pooled = SEQUENCE_POOLINGS[pooling](sequence, given[PADDING_MASK])
     outputs = {name: head(pooled) for name, head in heads.items()}
     model = keras.Model(given, outputs, name="classifier")
     return Network(model, model, {BACKBONE: backbone}, (PADDING_MASK,))

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from keras_transfer.errors import BadData
 from keras_transfer.group import ClassName, NonNegative
-from keras_transfer.objectives.base import Cells, Labels, Objective, only_column, refuse
+from keras_transfer.objectives.base import Labels, Objective
+from keras_transfer.objectives.cells import Cells, only_column, refuse
 from keras_transfer.objectives.imbalance import Imbalance, OwnWeights
 from keras_transfer.objectives.rejection import Reject
 

@@ -11,10 +11,9 @@ from pydantic import Field, model_validator
 
 from keras_transfer.errors import BadData
 from keras_transfer.group import ClassName
-from keras_transfer.objectives.base import (
+from keras_transfer.objectives.base import Labels, Objective
+from keras_transfer.objectives.cells import (
     Cells,
-    Labels,
-    Objective,
     check_same_columns,
     only_column,
     refuse,

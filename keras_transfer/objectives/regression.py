@@ -11,16 +11,15 @@ from pydantic import Field, model_validator
 
 from keras_transfer.errors import BadData
 from keras_transfer.group import ClassName, Positive
-from keras_transfer.objectives.base import (
+from keras_transfer.objectives.base import Labels, Objective
+from keras_transfer.objectives.bins import value_strata
+from keras_transfer.objectives.cells import (
     Cells,
-    Labels,
-    Objective,
     check_same_columns,
     only_column,
     refuse,
     several_columns,
 )
-from keras_transfer.objectives.bins import value_strata
 
 if TYPE_CHECKING:
     import keras

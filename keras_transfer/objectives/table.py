@@ -15,13 +15,19 @@ from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
 from keras_transfer.objectives.regression import Regression
+from keras_transfer.objectives.tokens import TokenClassification
 from keras_transfer.tables import Table
 
 __all__ = ["OBJECTIVES", "AnyObjective", "read_objective", "several"]
 
 OBJECTIVES: Table[type[Objective]] = Table(
     "objective",
-    {"classification": Classification, "multilabel": MultiLabel, "regression": Regression},
+    {
+        "classification": Classification,
+        "multilabel": MultiLabel,
+        "regression": Regression,
+        "tokens": TokenClassification,
+    },
 )
 
 OWN_MAPPINGS = ("class_weight", "reject")

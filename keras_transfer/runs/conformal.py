@@ -71,6 +71,11 @@ class Conformal:
     def _quantiles(self, run: Run, name: str, output: Output) -> np.ndarray:
         """(1,) for classes, (targets,) for values."""
         before = "" if name == LABEL else f" of the output {name}"
+        if output.objective.per_token:
+            raise BadConfiguration(
+                f"Prediction sets are for classes and values; the answer{before} is a label for "
+                "each word. Leave --coverage out."
+            )
         if output.objective.activation == "sigmoid":
             raise BadConfiguration(
                 f"Prediction sets are for classes and values; the answer{before} has several "

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_transfer.objectives.outputs import Output
 from keras_transfer.objectives.rejection import UNKNOWN, rejected, unknown_of
+from keras_transfer.runs.entities import WordPlaces, entities_in
 
 __all__ = ["Prediction"]
 
@@ -25,12 +26,14 @@ class Prediction:
             unknown is an answer, also its (1,) score. None where the file cannot be used.
         outputs: The network's outputs.
         error: Why the file cannot be used; empty where it can.
+        words: Where the words of a text are, for a network that labels words; else None.
     """
 
     path: str
     scores: Mapping[str, np.ndarray] | None
     outputs: Mapping[str, Output]
     error: str = ""
+    words: WordPlaces | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -52,7 +55,8 @@ class Prediction:
 
         Returns:
             Name of the most probable class, or "unknown"; names of all labels that were decided
-            for; or the value of a regression, by name where it has several targets.
+            for; or the value of a regression, by name where it has several targets; or the
+            entities of a text, as ``entities_in`` gives them.
         """
         if self.scores is None:
             return None
@@ -63,9 +67,15 @@ class Prediction:
         """The answer of each output, as ``label`` gives that of the only one."""
         assert self.scores is not None
         return {
-            name: UNKNOWN if self.unknown(name) else _answer(output, self.scores[name])
+            name: UNKNOWN if self.unknown(name) else self._answer(output, self.scores[name])
             for name, output in self.outputs.items()
         }
+
+    def _answer(self, output: Output, scores: np.ndarray) -> Any:
+        if output.objective.per_token:
+            assert self.words is not None, "a network that labels words takes texts"
+            return entities_in(self.words, scores, output.names)
+        return _answer(output, scores)
 
     def unknown(self, output: str | None = None) -> bool:
         """Whether the example is unlike those of training, or too unsure.
@@ -79,7 +89,7 @@ class Prediction:
     def top(self, k: int, output: str | None = None) -> list[tuple[str, float]]:
         """The k units with the highest scores, best first; of a regression all, in their order.
 
-        "unknown" comes first where that is the answer, with its score.
+        "unknown" comes first where that is the answer, with its score. Labels of words have none.
 
         Args:
             k: How many.
@@ -88,6 +98,8 @@ class Prediction:
         if self.scores is None:
             return []
         name = output or next(iter(self.outputs))
+        if self.outputs[name].objective.per_token:
+            return []
         names, scores = self.outputs[name].names, self.scores[name]
         if self.outputs[name].objective.activation == "linear":
             return [(unit, float(value)) for unit, value in zip(names, scores, strict=True)]

@@ -16,8 +16,10 @@ from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, UnknownName
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.base import Labels
-from keras_transfer.objectives.outputs import Output, encode, labels_of, single_class
+from keras_transfer.objectives.outputs import Output, labels_of, single_class
 from keras_transfer.objectives.rejection import with_reject_metrics
+from keras_transfer.runs.entities import WordPlaces, word_places
+from keras_transfer.runs.labelled import with_targets
 from keras_transfer.runs.prediction import Prediction
 from keras_transfer.runs.split_table import read_digests, read_train_counts, write_bad_files
 
@@ -117,10 +119,17 @@ class Predictor:
             place = next(places)
             return {name: values[place] for name, values in scores.items()}
 
+        words = self._words(samples)
         return [
-            Prediction(file, None if reason else scored(), self.outputs, reason)
-            for file, reason in zip(files, reasons, strict=True)
+            Prediction(file, None if reason else scored(), self.outputs, reason, place)
+            for file, reason, place in zip(files, reasons, words, strict=True)
         ]
+
+    def _words(self, samples: Samples) -> Sequence[WordPlaces | None]:
+        """Where the words of each text are, if words have labels."""
+        if not any(output.objective.per_token for output in self.outputs.values()):
+            return [None] * len(samples)
+        return word_places(samples.store.raw(samples.rows), self.loading.input)
 
     def evaluate(
         self,
@@ -276,17 +285,7 @@ class Predictor:
 
     def _with_targets(self, data: Any, data_dir: Path | None, layout: str = "auto") -> Samples:
         """Read labelled examples, with the targets of this network's outputs."""
-        from keras_transfer.data import sources
-
-        how: dict[str, Any] = {"layout": layout}
-        how["texts"] = read_input(self.settings["input"]).text_columns
-        how["label"] = self.settings["data"].get("label_column", LABEL)
-        if self._single_class:
-            return sources.read(data, data_dir, known=self.classes, **how)
-        objectives = {name: output.objective for name, output in self.outputs.items()}
-        columns = [column for name, one in objectives.items() for column in one.reads(name)]
-        read = sources.read(data, data_dir, columns=dict.fromkeys(columns), **how)
-        return encode(read, objectives, {name: o.names for name, o in self.outputs.items()})
+        return with_targets(data, data_dir, self, layout=layout)
 
     def _relabelled(self, samples: Samples) -> Samples:
         """The same images, with this model's class order."""
@@ -343,7 +342,7 @@ class Predictor:
         if tta is not None:
             from keras_transfer.inputs.images.tta import check_views
 
-            check_views(tta, self.settings["input"]["augment"])
+            check_views(tta, self.settings["input"].get("augment"))
 
 
 def _mean(views: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -135,7 +135,8 @@ def _outputs(export: Export) -> list[dict[str, Any]]:
         {
             "name": answer.name,
             "prefix": answer.prefix,
-            "activation": answer.activation,
+            # The page says how an answer is shown by this word.
+            "activation": "words" if answer.output.objective.per_token else answer.activation,
             "names": list(answer.output.names),
         }
         for answer in export.answers

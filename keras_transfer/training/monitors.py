@@ -8,7 +8,7 @@ from keras_transfer.domains.criterion_names import CRITERION_NAMES
 
 __all__ = ["better", "mode"]
 
-RISING = ("accuracy", "auc", "precision", "recall", "r2_score")
+RISING = ("accuracy", "auc", "f1", "precision", "recall", "r2_score")
 """Final words of metric names for which larger is better."""
 
 

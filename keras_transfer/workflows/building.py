@@ -137,7 +137,9 @@ def add_heads(
         )
         for number, (name, (objective, labels)) in enumerate(objectives.items(), start=1)
     }
-    built = join(network, backbone, heads, head.pooling, prefix_tokens_of(backbone))
+    tokens = any(objective.per_token for objective, _ in objectives.values())
+    pooling = None if tokens else head.pooling
+    built = join(network, backbone, heads, pooling, prefix_tokens_of(backbone))
     if not method.outputs:
         return built
     # The last activation; dropout comes after it.
@@ -163,11 +165,11 @@ def join(
         network: As ``build`` makes it, or ``layer_outputs.up_to`` of that.
         backbone: Its settings.
         heads: By the name of the output; they take pooled features.
-        pooling: As ``Head.pooling``; None: heads of images take what the network gives.
+        pooling: As ``Head.pooling``; None: heads take what the network gives.
         prefix_tokens: Number of tokens before those of the patches; None for maps.
     """
     if backbone.name in TEXT_BACKBONES:
-        return build_text_network(network, heads, pooling=str(pooling))
+        return build_text_network(network, heads, pooling=pooling)
     preprocessing = backbone.preprocessing or BACKBONES[backbone.name].preprocessing
     pool = pooling_of(pooling, prefix_tokens) if pooling else None
     return build_network(network, heads, preprocessing=preprocessing, pool=pool)

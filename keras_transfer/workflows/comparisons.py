@@ -19,6 +19,7 @@ from keras_transfer.errors import CheckFailed
 from keras_transfer.methods.adabn import AdaBN
 from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.training.reports import listening
+from keras_transfer.workflows.lexicon import lexicons
 from keras_transfer.workflows.reading import read_labelled
 from keras_transfer.workflows.target_check import check_target
 
@@ -73,7 +74,8 @@ def from_scratch(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:
 def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
     """Test metrics of plain models for comparison.
 
-    They are the same network without a method, with one objective each, and counted words of texts.
+    They are the same network without a method, with one objective each, and counted words of
+    texts, or a lexicon where words have labels.
 
     Args:
         recipe: The recipe of the run.
@@ -94,6 +96,8 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
     texts = recipe.input.text_columns and single_class(recipe.objectives)
     if texts and "none" not in recipe.baselines:
         metrics["tfidf_svm"] = _counted_words(samples, recipe.seed)
+    if "none" not in recipe.baselines:
+        metrics |= lexicons(recipe.objectives, samples)
     return metrics
 
 

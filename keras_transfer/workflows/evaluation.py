@@ -28,7 +28,6 @@ Scores = Mapping[str, np.ndarray]
 
 def evaluate_run(
     folder: Path,
-    samples: Samples,
     objectives: Mapping[str, Objective],
     runner: StageRunner,
     *,
@@ -40,9 +39,8 @@ def evaluate_run(
 
     Args:
         folder: The run directory.
-        samples: With all their splits.
         objectives: By the name of the output.
-        runner: Has trained all stages.
+        runner: Has trained all stages, on samples with all their splits.
         columns: Columns of texts in tables of unknown data; none for images.
 
     Returns:
@@ -54,6 +52,7 @@ def evaluate_run(
     from keras_transfer.workflows.rejection import rejecting
 
     predictor, setup = runner.network.predictor, runner.setup
+    samples = setup.samples
     with phase("predictions"):
         outputs = runner.outputs()
     model, scores, calibration = calibrated(predictor, objectives, samples, outputs)

@@ -33,6 +33,7 @@ from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import labels_of, single_class
 from keras_transfer.objectives.table import AnyObjective
+from keras_transfer.runs.alignment import at_tokens
 from keras_transfer.workflows.auto_backbone import choose_backbone
 from keras_transfer.workflows.comparisons import from_scratch, plain_models, source_only
 from keras_transfer.workflows.evaluation import evaluate_run
@@ -68,7 +69,7 @@ class FineTune(Recipe):
     backbone: Backbone = Field(description="the pretrained network")
     head: Head = Field(Head(), description="layers on top of the backbone")
     objective: AnyObjective = Field(
-        Classification(), description="task: classification, multilabel or regression"
+        Classification(), description="task: classification, multilabel, regression or tokens"
     )
     method: AnyMethod = Field(
         Supervised(),
@@ -156,7 +157,7 @@ class FineTune(Recipe):
                 runner, trees = recipe._trained(folder, backbone, samples, replicas)
             with phase("evaluation"):
                 columns = self.input.text_columns
-                metrics = evaluate_run(folder, samples, self.objectives, runner, columns=columns)
+                metrics = evaluate_run(folder, self.objectives, runner, columns=columns)
                 if trees is not None:
                     metrics["baselines"]["boosted_trees"] = trees.metrics(self.seed)
         if "scratch" in self.baselines:
@@ -257,6 +258,11 @@ class FineTune(Recipe):
         rule = hyperrule(first, self.batches, size, train, length, self.input.shapes)
         return self.changed(stages=[rule.stage], image_size=rule.image_size, mixup=rule.mixup)
 
+    def _bound(self, folder: Path, backbone: keras.Model) -> Any:
+        first, *_ = backbone.inputs
+        names = [given.name for given in backbone.inputs]
+        return self.input.bind_to(self.input.load(folder), first.shape[1], names)
+
     def _runner(
         self, folder: Path, backbone: keras.Model, samples: Samples, replicas: int
     ) -> StageRunner:
@@ -270,6 +276,8 @@ class FineTune(Recipe):
         from keras_transfer.workflows.stage_runner import Setup
         from keras_transfer.workflows.text_lengths import report_lengths
 
+        bound = self._bound(folder, backbone)
+        samples = at_tokens(samples, self.objectives, bound)
         train = samples.split("train")
         objectives = {
             name: (objective, labels_of(train, name)) for name, objective in self.objectives.items()
@@ -278,9 +286,6 @@ class FineTune(Recipe):
         strategy = strategy_for(self.objectives, train, self.seed)
         if single_class(self.objectives):
             strategy.report(train)
-        first, *_ = backbone.inputs
-        names = [given.name for given in backbone.inputs]
-        bound = self.input.bind_to(self.input.load(folder), first.shape[1], names)
         report_lengths(bound, train)
         loading = Loading(bound, self.batches.batch_size, replicas)
         how: dict[str, Any] = {"bound": bound, "cache": self.runtime.cache}

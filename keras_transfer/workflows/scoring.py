@@ -94,7 +94,8 @@ def _alike(objective: Objective, found: np.ndarray, subset: np.ndarray, full: np
     activate = ACTIVATIONS[objective.activation]
     cached, full = activate(found), activate(full)
     if objective.activation == "softmax":
-        return agree(cached[subset], full, TOLERANCE)
+        units = cached.shape[-1]  # of each token, where these have outputs
+        return agree(cached[subset].reshape(-1, units), full.reshape(-1, units), TOLERANCE)
     # Values have units of their own; probabilities do not.
     scale = cached.std(axis=0) if objective.activation == "linear" else 1.0
     return bool((np.abs(cached[subset] - full) <= TOLERANCE * scale).all())

@@ -17,6 +17,7 @@ from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
 from keras_transfer.objectives.regression import Regression
 from keras_transfer.objectives.table import OBJECTIVES, AnyObjective
+from keras_transfer.training.monitors import mode
 
 
 class Settings(Group):
@@ -183,3 +184,9 @@ def test_thresholds_decide_what_labels_are_predicted():
     assert objective.decide(scores, decision)[:3].tolist() == (true[:3] > 0).tolist()
     assert objective.decide(scores)[:3].tolist() == [[True, False], [False, True], [False, False]]
     assert objective.evaluate(true, scores, NAMES, decision=decision)["micro_f1"] == 1
+
+
+def test_every_monitor_is_chosen_by_in_its_own_direction():
+    """A metric whose direction is not known would keep the worst epoch without a word."""
+    for objective in OBJECTIVES.values():
+        assert {name: mode(name) for name in objective.monitors} == objective.monitors

@@ -65,16 +65,19 @@ def _mirrored(batch: Tensors, seeds: tf.Tensor) -> Tensors:
     return {name: tf.reverse(pixels, [2]) for name, pixels in batch.items()}
 
 
-def check_views(asked: str | int, augment: Mapping[str, Any]) -> None:
+def check_views(asked: str | int, augment: Mapping[str, Any] | None) -> None:
     """Parse and check the option ``--tta``.
 
     Args:
         asked: "flip", or a number of views.
-        augment: The settings of the run's own augmentation, by which a number of views are changed.
+        augment: The settings of the run's own augmentation, by which a number of views are changed;
+            None for texts.
 
     Raises:
         BadConfiguration: It is neither; or the run had no augmentation to see images by.
     """
+    if augment is None:
+        raise BadConfiguration(f"--tta {asked} averages views of images. Leave it out for texts.")
     if asked == "flip":
         return
     if not str(asked).isdecimal() or not 2 <= int(asked) <= MOST:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,12 +11,27 @@ import tensorflow as tf
 from keras_transfer.inputs.texts.vocabulary import CONTINUATION, Vocabulary
 from keras_transfer.inputs.texts.words import Words, WordSplitter, constant
 
-__all__ = ["MAX_CHARACTERS", "WordPiece"]
+__all__ = ["MAX_CHARACTERS", "Located", "WordPiece"]
 
 MAX_CHARACTERS = 100  # longer words are unknown
 _CODE_POINTS = 0x110000
 _LENGTH = 1 << 32  # a length and a token in one int64, of which the largest is the longest
 _PLAIN, _CONTINUED = 0, 1  # roots of the trie: pieces that begin a word, and those with ##
+
+
+class Located(NamedTuple):
+    """Tokens of a batch of texts, and the words that they are of.
+
+    Attributes:
+        inputs: Network inputs, as a ``WordPiece`` gives them.
+        starts: (batch, length) bool: the first token of each word.
+        spans: (batch, length, 2) int32: where the token's word begins in the text, and ends, in
+            characters (code points); 0 at [CLS], [SEP] and [PAD].
+    """
+
+    inputs: dict[str, tf.Tensor]
+    starts: tf.Tensor
+    spans: tf.Tensor
 
 
 class WordPiece:
@@ -53,6 +69,26 @@ class WordPiece:
         if texts.shape.rank == 0:
             return {name: values[0] for name, values in self(texts[tf.newaxis]).items()}
         return self.pack(self.tokenize(texts, self.length - self.special_tokens))
+
+    def located(self, texts: tf.Tensor) -> Located:
+        """Give the network inputs of (batch,) texts, and where the words of tokens lie."""
+        count, room = tf.size(texts, tf.int64), self.length - self.special_tokens
+        words = _first(self.split(texts, spans=True), room, count)
+        ids, owners = self._pieces(words)
+        rows = tf.gather(words.texts, owners)
+
+        def of_texts(values: tf.Tensor) -> tf.RaggedTensor:
+            return tf.RaggedTensor.from_value_rowids(values, rows, nrows=count, validate=False)
+
+        def at_tokens(values: tf.Tensor) -> tf.Tensor:
+            """(batch, length, k) int32 of (t, k), with 0 at [CLS], [SEP] and [PAD]."""
+            inner = of_texts(values)[:, :room].to_tensor(shape=[None, room, values.shape[1]])
+            return tf.pad(inner, [[0, 0], [1, 1], [0, 0]])
+
+        begins = tf.concat([tf.fill([1], True), owners[1:] != owners[:-1]], 0)[: tf.size(owners)]
+        starts = at_tokens(tf.cast(begins, tf.int32)[:, tf.newaxis])[:, :, 0] > 0
+        spans = at_tokens(tf.gather(words.spans, owners))
+        return Located(self.pack(of_texts(ids)), starts, spans)
 
     def tokenize(self, texts: tf.Tensor, limit: int | None = None) -> tf.RaggedTensor:
         """Give the tokens of (batch,) texts: (batch, None) int32, without [CLS] and [SEP].
@@ -148,8 +184,9 @@ def _first(words: Words, limit: int, texts: tf.Tensor) -> Words:
     lengths = words.splits[1:] - words.splits[:-1]
     characters = tf.boolean_mask(words.characters, tf.repeat(kept, lengths))
     ends = tf.cumsum(tf.boolean_mask(lengths, kept))
-    zero = tf.zeros([1], tf.int64)
-    return Words(characters, tf.concat([zero, ends], 0), tf.boolean_mask(words.texts, kept))
+    splits = tf.concat([tf.zeros([1], tf.int64), ends], 0)
+    spans = None if words.spans is None else tf.boolean_mask(words.spans, kept)
+    return Words(characters, splits, tf.boolean_mask(words.texts, kept), spans)
 
 
 def _chained(lengths: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,22 +23,33 @@ class Words(NamedTuple):
         characters: (c,) int32 code points of all words.
         splits: (w + 1,) int64: word i has the characters from splits[i] to splits[i + 1].
         texts: (w,) int64: number of the text that each word lies in, ascending.
+        spans: (w, 2) int32: number of the first character of each word in its text, and of the
+            one behind its last; None unless they are asked for.
     """
 
     characters: tf.Tensor
     splits: tf.Tensor
     texts: tf.Tensor
+    spans: tf.Tensor | None = None
 
 
 class _Characters(NamedTuple):
-    """Characters of a batch of texts: code points, number of their text, flags in the text."""
+    """Characters of a batch of texts: code points, number of their text, flags in the text.
+
+    ``spans`` are (c, 2) places in the text that each is made of, or None.
+    """
 
     codes: tf.Tensor
     texts: tf.Tensor
     flags: tf.Tensor
+    spans: tf.Tensor | None = None
+
+    def each(self, change: Callable[[tf.Tensor], tf.Tensor]) -> _Characters:
+        """All of them changed alike."""
+        return _Characters(*(None if values is None else change(values) for values in self))
 
     def where(self, mask: tf.Tensor) -> _Characters:
-        return _Characters(*(tf.boolean_mask(values, mask) for values in self))
+        return self.each(lambda values: tf.boolean_mask(values, mask))
 
 
 class WordSplitter:
@@ -55,18 +67,20 @@ class WordSplitter:
         self._page_of, self._pages = constant(page_of), constant(pages)
         self._expansions = constant(expansions)
 
-    def __call__(self, texts: tf.Tensor) -> Words:
+    def __call__(self, texts: tf.Tensor, spans: bool = False) -> Words:
         """Split texts.
 
         Args:
             texts: (n,) string. Bytes that are not UTF-8 are left out.
+            spans: Whether to say where in its text each word lies.
 
         Returns:
             The words of all texts.
         """
         codes = tf.strings.unicode_decode(texts, "UTF-8", errors="ignore")
         flags = self._look_up(codes.values)[:, 0]
-        words = _Characters(codes.values, codes.value_rowids(), flags)
+        places = _places(codes, flags) if spans else None
+        words = _Characters(codes.values, codes.value_rowids(), flags, places)
         words = words.where(flags & table.DROP == 0)
         if self.lowercase:
             words = self._decomposed(_with_final_sigmas(words))
@@ -95,7 +109,7 @@ class WordSplitter:
             tf.gather(self._expansions, tf.where(several, change + place, 0)),
             tf.gather(found.codes, source) + change,
         )
-        expanded = _Characters(codes, *(tf.gather(values, source) for values in found[1:]))
+        expanded = found.each(lambda values: tf.gather(values, source))._replace(codes=codes)
         own = self._look_up(codes)[:, 0]
         return _without_accents(expanded, own)
 
@@ -109,7 +123,13 @@ class WordSplitter:
         kept = found.where(~space)
         starts = tf.where(begins)[:, 0]
         end = tf.size(kept.codes, tf.int64)
-        return Words(kept.codes, tf.concat([starts, [end]], 0), tf.gather(kept.texts, starts))
+        splits = tf.concat([starts, [end]], 0)
+        spans = kept.spans
+        if spans is not None:
+            spans = tf.stack(
+                [tf.gather(spans[:, 0], starts), tf.gather(spans[:, 1], splits[1:] - 1)], axis=1
+            )
+        return Words(kept.codes, splits, tf.gather(kept.texts, starts), spans)
 
 
 def constant(values: np.ndarray) -> tf.Tensor:
@@ -167,8 +187,24 @@ def _without_accents(found: _Characters, own: tf.Tensor) -> _Characters:
     kept, ranks = found.where(spacing), tf.boolean_mask(ranks, spacing)
     order = tf.boolean_mask(groups, spacing) * 256 + tf.cast(ranks, tf.int64)
 
-    def ordered() -> tuple[tf.Tensor, ...]:
-        places = tf.argsort(order, stable=True)
-        return tuple(tf.gather(values, places) for values in kept)
+    given = [values for values in kept if values is not None]
 
-    return _Characters(*tf.cond(tf.reduce_any(ranks > 0), ordered, lambda: tuple(kept)))
+    def ordered() -> list[tf.Tensor]:
+        places = tf.argsort(order, stable=True)
+        return [tf.gather(values, places) for values in given]
+
+    return _Characters(*tf.cond(tf.reduce_any(ranks > 0), ordered, lambda: given))
+
+
+def _places(codes: tf.RaggedTensor, flags: tf.Tensor) -> tf.Tensor:
+    """(c, 2) int32: place of each character in its text, and the one behind it and its marks.
+
+    Accents are left out of words in lower case, but belong to their place in the text.
+    """
+    texts, starts = codes.value_rowids(), codes.row_starts()
+    places = tf.range(tf.size(texts, tf.int64)) - tf.gather(starts, texts)
+    mark = flags & table.MARK > 0
+    groups = tf.cumsum(tf.cast(~mark | _changes(texts), tf.int64)) - 1
+    marks = tf.math.segment_sum(tf.cast(mark, tf.int64), groups)
+    behind = places + 1 + tf.where(mark, tf.zeros_like(places), tf.gather(marks, groups))
+    return tf.cast(tf.stack([places, behind], axis=1), tf.int32)

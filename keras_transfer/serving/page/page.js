@@ -6,6 +6,7 @@ const STORED = "keras_transfer token"; // for as long as the tab is open, and fo
 let about = { name: "", models: [], input: "image", resize: "", outputs: [], examples: [] };
 let token = sessionStorage.getItem(STORED) || "";
 let turn = 0; // an answer to an earlier example is not shown for a later one
+let asked = ""; // the text whose answer is shown
 
 /* A response that is not refused for want of a token. */
 async function fetched(path, body) {
@@ -72,6 +73,7 @@ async function answered(working, instance) {
     const answer = await ask(`${model()}:predict`, { instances });
     if (mine !== turn) return;
     say("");
+    asked = instances[0].text || "";
     list(answer.predictions[0]);
     const heats = takesText() ? [] : await explained(instances);
     if (mine === turn && heats.length) keepHeats(heats);
@@ -161,10 +163,38 @@ const ROWS = {
       return row;
     });
   },
+  words: (output, prediction) => {
+    const found = entities(output, prediction);
+    if (!found.length) return [row("No entity", "", false)];
+    return found.map((one) => barred(`${one.text} (${one.type})`, one.score, true));
+  },
   linear: (output, prediction) => tensor(output, prediction, "values").map(
     (value, place) => row(output.names[place], digits(value), false),
   ),
 };
+
+/* Entities of the text that was asked about: I- continues one of its type, all else begins one. */
+function entities(output, prediction) {
+  const [labels, shares, starts, ends] = ["labels", "probabilities", "starts", "ends"]
+    .map((name) => tensor(output, prediction, name));
+  const characters = [...asked]; // places count code points
+  const found = [];
+  labels.forEach((label, place) => {
+    if (label === "" || label === "O") return;
+    const last = found.at(-1);
+    const type = label.slice(2);
+    if (label.startsWith("I") && last && last.place === place - 1 && last.type === type) {
+      Object.assign(last, { place, end: ends[place], shares: [...last.shares, shares[place]] });
+    } else {
+      found.push({ type, place, start: starts[place], end: ends[place], shares: [shares[place]] });
+    }
+  });
+  return found.map((one) => ({
+    type: one.type,
+    text: characters.slice(one.start, one.end).join(""),
+    score: one.shares.reduce((sum, share) => sum + share, 0) / one.shares.length,
+  }));
+}
 
 function row(name, text, isAnswer) {
   const line = document.createElement("li");
