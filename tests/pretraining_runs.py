@@ -36,7 +36,7 @@ WORLD = Pretrain(
     weights="none",
     batch_size=16,
     split=Split(val=0.1, test=0.1),
-    stages=(Stage("all", epochs=40, learning_rate=3e-3, schedule="cosine", unfreeze="all"),),
+    stages=(Stage("all", epochs=70, learning_rate=3e-3, unfreeze="all"),),
     precision="float32",
 )
 BRIEF = WORLD.changed(limit=80, epochs=2)
