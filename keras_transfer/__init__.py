@@ -28,6 +28,7 @@ from keras_transfer.methods.feature_adaptation import (
     DomainStandardization,
     SubspaceAlignment,
 )
+from keras_transfer.methods.masked_lm import MaskedLM
 from keras_transfer.methods.matching import DAN, JAN, DeepCORAL
 from keras_transfer.methods.self_training import MCC, EntropyMinimization, PseudoLabels
 from keras_transfer.methods.setfit import SetFit
@@ -43,6 +44,7 @@ from keras_transfer.studies.series import repeat
 from keras_transfer.workflows.feature_extraction import FeatureExtraction
 from keras_transfer.workflows.feature_files import Features
 from keras_transfer.workflows.finetune import Classify, FineTune
+from keras_transfer.workflows.pretrain import Pretrain
 
 if typing.TYPE_CHECKING:
     from keras_transfer.workflows.feature_transformer import FeatureExtractor
@@ -85,8 +87,10 @@ __all__ = [
     "Head",
     "Image",
     "Learner",
+    "MaskedLM",
     "MultiLabel",
     "Optimizer",
+    "Pretrain",
     "PseudoLabels",
     "Regression",
     "Reject",

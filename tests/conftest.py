@@ -11,6 +11,7 @@ import pytest
 from colours import odd, run, saved
 from objectives_runs import objective_export, objective_run
 from pairs_runs import pair_export, pair_run
+from pretraining_runs import brief_run
 from processes import TINY, paint
 from slow_tests import measured
 from texts_runs import text_export, text_run
@@ -19,6 +20,7 @@ from tokens_runs import token_export, token_run
 from keras_transfer import catalog
 
 __all__ = [
+    "brief_run",
     "objective_export",
     "objective_run",
     "odd",

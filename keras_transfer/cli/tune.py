@@ -72,6 +72,7 @@ def _tune(name: str, base: Any, given: dict[str, Any]) -> None:
         raise BadConfiguration(f"--trials {trials}: should be 1 or more.")
     seconds = _seconds(budget)
     recipe: Any = chosen(base, given)
+    recipe.check_labelled("tune")
     # Only those that the user adds: the recipe's own are skipped by every trial anyway.
     if set(recipe.baselines) - set(base.baselines):
         raise BadConfiguration("baselines: trials train none for comparison, so leave it out.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from keras_transfer.exports import Export
 from keras_transfer.inputs.table import read_input
 from keras_transfer.quiet import import_tensorflow
 from keras_transfer.runs import Prediction, Run
+from keras_transfer.runs.likely_words import likely_words
 from keras_transfer.tables import Table
 
 __all__ = ["evaluate", "predict"]
@@ -219,6 +220,26 @@ def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
     return [Path(path) if path in tables and Path(path).is_file() else path for path in paths]
 
 
+def _words(done: Run, texts: Sequence[str], k: int, excluded: Mapping[str, Any], form: str) -> None:
+    """The likeliest words in the place of each [MASK]: a line, or JSON, for each mask."""
+    for option, value in excluded.items():
+        if value is not None:
+            raise BadConfiguration(f"{option} is not for masked words. Leave it out.")
+    if form == "csv":
+        raise BadConfiguration("--format csv is not for masked words. Use table or jsonl.")
+    found = likely_words(done, texts, k)
+    for text, masks in zip(texts, found, strict=True):
+        for number, words in enumerate(masks, start=1):
+            if form == "jsonl":
+                top = [{"word": word, "probability": share} for word, share in words]
+                click.echo(
+                    json.dumps({"text": text, "mask": number, "top": top}, ensure_ascii=False)
+                )
+                continue
+            which = f" (mask {number})" if len(masks) > 1 else ""
+            click.echo(f"{text}{which}  " + "  ".join(f"{word} {p:.4f}" for word, p in words))
+
+
 @click.command()
 @RUN
 @click.argument("paths", nargs=-1, required=True)
@@ -256,6 +277,7 @@ def predict(
 ) -> None:
     """Predict for PATHS: image files, folders and glob patterns. One row a file, in their order.
 
+    A run of the recipe mlm takes texts with [MASK], and gives the likeliest words there.
     A model for texts takes the texts themselves, and .csv or .tsv files with a column of them; a
     model for pairs of texts such files with both columns.
     A file that cannot be used has a row with the reason, and the exit code is 3.
@@ -264,6 +286,9 @@ def predict(
         raise BadConfiguration(f"--top-k {top_k}: should be 1 or more.")
     import_tensorflow()
     done = _opened(run, trust)
+    if isinstance(done, Run) and done.pretrained:
+        _words(done, paths, top_k, {"--tta": tta, "--coverage": coverage}, form)
+        return
     conformal = None if coverage is None else _conformal(done, coverage, sets)
     predictions = done.predict(_given(done, paths), tta=tta)
     units = max(len(output.names) for output in done.outputs.values())

@@ -6,6 +6,7 @@ from keras_transfer.config import backbone_checks
 from keras_transfer.config import recipe_checks as checks
 from keras_transfer.config.backbone_checks import auto_backbone
 from keras_transfer.config.method_rules import METHOD_RULES
+from keras_transfer.config.pretrain_rules import only_pretraining
 from keras_transfer.config.rule import Rule, broken
 from keras_transfer.config.solver_checks import solver, solver_alone
 from keras_transfer.config.stage_rules import STAGE_RULES
@@ -27,6 +28,12 @@ SOLVED = {"stage.unfreeze": None, "stage.epochs": 10}
 """A stage with the settings that a solver accepts."""
 
 RECIPE_RULES: tuple[Rule, ...] = (
+    Rule(
+        ("method=masked_lm",),
+        "pretraining has no labels: it is a recipe of its own, mlm",
+        only_pretraining,
+        [{"method": "masked_lm"}],
+    ),
     Rule(
         ("monitor", "objective"),
         "each objective has its own metrics",

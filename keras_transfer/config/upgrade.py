@@ -71,7 +71,8 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
         BadConfiguration: The settings are of a later version than this package.
     """
     values = upgraded(settings)
-    values["objective"] = _objectives(values.get("objective", {}))
+    if not _without_labels(values):
+        values["objective"] = _objectives(values.get("objective", {}))
     for group, added in ADDED_SINCE_VERSION_1.items():
         # A default that changes later must not change what an old run did.
         values[group] = {**added, **values.get(group, {})}
@@ -83,6 +84,12 @@ def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
     # Version 1 stored shorthand next to the stages; now it is applied and forgotten.
     short = {name: values.pop(name) for name in shorthand.SHORTHAND if name in values}
     return {**values, "stages": shorthand.apply(values["stages"], short)} if short else values
+
+
+def _without_labels(values: Mapping[str, Any]) -> bool:
+    """Whether they are of a pretraining, which has no objective."""
+    method = values.get("method")
+    return isinstance(method, Mapping) and method.get("type") == "masked_lm"
 
 
 def _objectives(given: Any) -> Any:

@@ -23,6 +23,7 @@ from keras_transfer.methods.feature_adaptation import (
     DomainStandardization,
     SubspaceAlignment,
 )
+from keras_transfer.methods.masked_lm import MaskedLM
 from keras_transfer.methods.matching import DAN, JAN, DeepCORAL
 from keras_transfer.methods.self_training import MCC, EntropyMinimization, PseudoLabels
 from keras_transfer.methods.setfit import SetFit
@@ -55,6 +56,7 @@ METHODS: Table[type[Method]] = Table(
         "domain_standardization": DomainStandardization,
         "kmm": KMM,
         "kliep": KLIEP,
+        "masked_lm": MaskedLM,
     },
 )
 

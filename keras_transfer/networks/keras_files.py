@@ -48,8 +48,9 @@ def load_keras(path: Path) -> keras.Model:
     """
     import keras
 
-    # Keras looks for classes by their names: those of learners' heads have to be there.
+    # Keras looks for classes by their names: those of these heads have to be there.
     import keras_transfer.networks.learner_layers
+    import keras_transfer.networks.masked_lm
 
     _check(path)
     names = set(_class_names(_config(path)))

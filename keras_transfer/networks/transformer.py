@@ -80,7 +80,9 @@ def _embedded(
     """Sum of the embeddings of each token, of its position, and of its text of a pair."""
 
     def table(size: int, name: str) -> layers.Layer:
-        return layers.Embedding(size, width, embeddings_initializer=_initial(), name=name)
+        # Reversible: a head that predicts masked tokens projects by its transpose.
+        kind = layers.ReversibleEmbedding if name == "embeddings_token" else layers.Embedding
+        return kind(size, width, embeddings_initializer=_initial(), name=name)
 
     token_ids = inputs["token_ids"]
     # A running number, made of the input: a constant would not be saved with the model.

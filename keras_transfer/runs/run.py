@@ -23,6 +23,7 @@ from keras_transfer.objectives.outputs import Output, read_outputs
 from keras_transfer.objectives.rejection import unknown_of
 from keras_transfer.runs.directory import REQUIRED
 from keras_transfer.runs.predictor import Predictor
+from keras_transfer.runs.pretraining import is_pretraining, pretraining_report, without_outputs
 from keras_transfer.runs.records import (
     RUN,
     damaged,
@@ -87,9 +88,16 @@ class Run(Predictor):
             raise damaged(self.folder / "recipe.yaml", error) from None
         return settings
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether the run learnt from texts without labels, so that it predicts masked words."""
+        return is_pretraining(self.settings)
+
     @cached_property
     def outputs(self) -> dict[str, Output]:
-        """Outputs of the network by name."""
+        """Outputs of the network by name; a pretraining has none, and says so."""
+        if self.pretrained:
+            raise BadConfiguration(without_outputs(self.folder))
         path = self.folder / "outputs.json"
         # Without it the run would be taken for one of version 1.
         verify_files(self.folder, self.metadata, [path.name])
@@ -109,6 +117,8 @@ class Run(Predictor):
 
     def report(self) -> str:
         """The metrics on the test split and of the baselines, as text."""
+        if self.pretrained:
+            return pretraining_report(self.folder, self.metrics)
         lines = [f"Test split of {self.folder}"]
         multiple = [*self.outputs] != [LABEL]
         for name, output in self.outputs.items():
@@ -246,11 +256,11 @@ class Run(Predictor):
         from keras_transfer.data.batches import plain_batches
         from keras_transfer.evaluation.inference import ACTIVATIONS, predict
 
-        batches = plain_batches(samples, self.loading)
+        answered, batches = self.outputs, plain_batches(samples, self.loading)
         outputs = predict(self.network.predictor, batches, "predicting")
         scores = {
             name: ACTIVATIONS[output.objective.activation](outputs[name])
-            for name, output in self.outputs.items()
+            for name, output in answered.items()
         }
         return scores | {name: outputs[name] for name in map(unknown_of, scores) if name in outputs}
 

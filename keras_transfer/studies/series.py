@@ -69,6 +69,7 @@ def repeat(
 
 def with_data(recipe: FineTune, data: Any, name: str | None) -> tuple[FineTune, str, Any]:
     """The recipe with its data, its name, and where examples come from."""
+    recipe.check_labelled("a series of runs")
     check_named(recipe.backbone)  # or each run could have a backbone of its own
     name = name or catalog.name_of(recipe)
     # Arrays are described in the settings, so that a resumed series can be compared with them.

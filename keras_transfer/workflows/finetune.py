@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from keras_transfer import quiet, runs, seeds
+from keras_transfer import runs, seeds
 from keras_transfer.atomic import write_json
 from keras_transfer.clock import phase
-from keras_transfer.config import rules, shorthand
+from keras_transfer.config import rules
 from keras_transfer.config.groups import AUTO, Backbone, Batches, Head, Runtime
 from keras_transfer.config.solver_checks import resolved
 from keras_transfer.config.stages import Stage
-from keras_transfer.config.tree import nested
 from keras_transfer.data import sources
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration
-from keras_transfer.group import Group
 from keras_transfer.inputs.image import Image
 from keras_transfer.inputs.table import AnyInput
 from keras_transfer.methods.adabn import AdaBN
@@ -38,8 +36,9 @@ from keras_transfer.workflows.auto_backbone import choose_backbone
 from keras_transfer.workflows.comparisons import from_scratch, plain_models, source_only
 from keras_transfer.workflows.evaluation import evaluate_run
 from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
-from keras_transfer.workflows.reading import brought, learn, read_samples
+from keras_transfer.workflows.reading import brought, read_samples
 from keras_transfer.workflows.recipe import Recipe
+from keras_transfer.workflows.staging import Stages, completed, learnt_by, started
 from keras_transfer.workflows.target_check import check_target, check_unknown
 
 if TYPE_CHECKING:
@@ -51,15 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["Classify", "FineTune", "Stages", "listed"]
 
 logger = logging.getLogger("keras_transfer")
-
-
-Stages = Annotated[tuple[Stage, ...], Field(min_length=1, description="training stages, in order")]
-
-
-class _Staged(Group):
-    """The stages only; shorthand is applied to them before the other settings are checked."""
-
-    stages: Stages = (Stage("head"),)
 
 
 class FineTune(Recipe):
@@ -108,14 +98,7 @@ class FineTune(Recipe):
 
     @classmethod
     def _complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        values = shorthand.checked(settings)
-        completed = nested(cls, {k: v for k, v in settings.items() if k not in shorthand.SHORTHAND})
-        shorthand.for_texts(completed)
-        if values:
-            stages = _Staged(**{k: v for k, v in completed.items() if k == "stages"}).stages
-            full = [stage.model_dump(mode="json") for stage in stages]
-            completed["stages"] = shorthand.apply(full, values)
-        return completed
+        return completed(cls, settings)
 
     def model_post_init(self, context: Any) -> None:
         """Refuse settings that exclude each other."""
@@ -205,18 +188,9 @@ class FineTune(Recipe):
         """
         return self._backbone("none", None)
 
-    @contextmanager
-    def _session(self) -> Iterator[tuple[tf.distribute.Strategy, int]]:
-        """Set seed and devices; returns the strategy and its number of replicas."""
-        with phase("imports"):
-            quiet.import_tensorflow()
-            from keras_transfer.training.distributed import session, strategy
-
-        runtime, seed = self.runtime, seeds.stream(self.seed, "weights")
-        with session(seed=seed, deterministic=runtime.deterministic):
-            devices = strategy(runtime.strategy, self.batches.batch_size)
-            replicas = devices.num_replicas_in_sync
-            yield devices, replicas
+    def _session(self) -> AbstractContextManager[tuple[tf.distribute.Strategy, int]]:
+        """Set seed and devices; gives the strategy and its number of replicas."""
+        return started(self.runtime, self.batches.batch_size, self.seed)
 
     def _needs_data(self, brought: Any) -> bool:
         """Whether the network depends on the data, given what the weights bring."""
@@ -224,11 +198,7 @@ class FineTune(Recipe):
 
     def _learnt(self, folder: Path, samples: Samples, brought: Any) -> Any:
         """Fit the input on the train split, e.g. a vocabulary, and save its state."""
-        if not self.input.learns or brought is not None:
-            return brought
-        learnt = learn(self.input, samples)
-        self.input.save(learnt, folder)
-        return learnt
+        return learnt_by(self.input, folder, samples, brought)
 
     def _backbone(self, weights: str, learnt: Any) -> keras.Model:
         """Build the backbone and load its weights; errors show before the data are read."""

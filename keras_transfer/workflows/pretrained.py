@@ -42,7 +42,7 @@ def load_pretrained(
     source, colon, location = weights.partition(":")
     # A Windows path has a colon too, so the word before it decides.
     if colon and source == "run":
-        _copy(runs.Run(location), backbone)
+        _copy(runs.Run(location), backbone, name)
     else:
         files.load_backbone_weights(backbone, weights, name=name, variant=variant)
 
@@ -114,7 +114,7 @@ def check_chain(recipe: str) -> None:
     )
 
 
-def _copy(run: runs.Run, backbone: keras.Model) -> None:
+def _copy(run: runs.Run, backbone: keras.Model, name: str) -> None:
     try:
         source = run.network.backbone
     except (ValueError, OSError) as error:
@@ -122,4 +122,14 @@ def _copy(run: runs.Run, backbone: keras.Model) -> None:
     try:
         files.copy_backbone_weights(source, backbone)
     except TransferError as error:
-        raise BadWeights(f"The backbone of {run.folder} does not fit: {error}") from None
+        raise BadWeights(
+            f"The backbone of {run.folder} does not fit: {error}{_cure(run, name)}"
+        ) from None
+
+
+def _cure(run: runs.Run, name: str) -> str:
+    """What to do where the run has another network; "" where it has the same."""
+    began = run.settings["backbone"]["name"]
+    if began == name:
+        return ""
+    return f" It is {began}, and backbone = {name}: use --backbone {began}, or other weights."

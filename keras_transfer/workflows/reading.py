@@ -27,7 +27,7 @@ from keras_transfer.networks.hub_presets import is_preset, preset_folder
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import encode, labels_of, single_class
 
-__all__ = ["brought", "learn", "read_labelled", "read_samples", "read_unlabelled"]
+__all__ = ["brought", "divided", "learn", "read_labelled", "read_samples", "read_unlabelled"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -56,10 +56,19 @@ def read_samples(
         BadData: The data cannot be read, or some examples cannot be used.
         CheckFailed: With ``data.strict``, the same example or group lies in two splits.
     """
+    return divided(read_labelled(data, source, given, objectives), data, folder, given, seed)
+
+
+def divided(samples: Samples, data: Data, folder: Path | None, given: Input, seed: int) -> Samples:
+    """Check every example, and split them; arguments as for ``read_samples``.
+
+    Raises:
+        BadData: Some examples cannot be used.
+        CheckFailed: As for ``read_samples``.
+    """
     from keras_transfer.data.scan import drop_invalid, scan
 
     stream, split_seed = seeds.stream(seed, "split"), _split_seed(data, seed)
-    samples = read_labelled(data, source, given, objectives)
     if data.groups is not None:
         samples = grouped(samples, Path(data.groups).expanduser())
     corrections = _corrections(data, samples, folder)

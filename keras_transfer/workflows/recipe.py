@@ -142,6 +142,8 @@ class Recipe(Group):
         """
         from keras_transfer.workflows.frozen_features import MAPS, frozen_features
 
+        self.check_labelled("features")
+
         if pooling not in (None, MAPS):
             settings["pooling"] = pooling  # checked with all other settings
         if data is not None:
@@ -150,6 +152,16 @@ class Recipe(Group):
         how: dict[str, Any] = {"layer": layer, "pooling": pooling}
         how["splits"] = (splits,) if isinstance(splits, str) else tuple(splits)
         return frozen_features(recipe, recipe.source_of(data), labelled=labelled, **how)
+
+    def check_labelled(self, what: str) -> None:
+        """Refuse what needs labels, in a recipe that has none; here nothing is refused.
+
+        Args:
+            what: What is asked for, such as "tune".
+
+        Raises:
+            BadConfiguration: The recipe reads no labels.
+        """
 
     def source_of(self, data: Any) -> Any:
         """The data to read: a spec, or arrays, which cannot be a setting.
