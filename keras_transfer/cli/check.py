@@ -138,7 +138,9 @@ def check(**given: Any) -> None:
 
 def _report(folder: Path, document: Mapping[str, Any], recipe: Any) -> Iterator[str]:
     counts = ", ".join(f"{n:,} {name}" for name, n in document["examples"].items() if n)
-    yield f"{document['data']}: {counts}; all can be used"
+    left_out = (folder / "bad_files.csv").exists()
+    usable = f"others are in {folder / 'bad_files.csv'}" if left_out else "all can be used"
+    yield f"{document['data']}: {counts}; {usable}"
     if pairs := document.get("twins"):
         yield from _twins(folder, pairs, recipe)
     if accuracy := document.get("run"):

@@ -9,7 +9,10 @@ __all__ = ["completion", "values"]
 
 PROGRAM, VARIABLE = "kt-recipe", "_KT_RECIPE_COMPLETE"
 
-FILES = ("data", "data_dir", "config", "out", "to", "target_data", "unknown_data", "weights")
+FILES = (
+    *("data", "data_dir", "config", "out", "to", "weights"),
+    *("target_data", "unknown_data", "relabel", "groups"),
+)
 """Options whose values are files or folders."""
 
 

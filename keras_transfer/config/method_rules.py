@@ -87,7 +87,7 @@ METHOD_RULES: tuple[Rule, ...] = (
         [{"method": name} for name in ("tca", "coral", "kmm")],
     ),
     Rule(
-        ("method=setfit", "objective", "units", "dropout", "l1", "l2", "label_smoothing"),
+        ("method=setfit", "objective", "units", "dropout", "l1", "l2", "label_smoothing", "engine"),
         "SetFit solves the linear head of a classification",
         setfit_head,
         [
@@ -97,6 +97,7 @@ METHOD_RULES: tuple[Rule, ...] = (
                 {"units": (8,)},
                 {"dropout": 0.2},
                 {"label_smoothing": 0.1},
+                {"engine": "none"},
             )
         ],
     ),
@@ -115,12 +116,17 @@ METHOD_RULES: tuple[Rule, ...] = (
         ],
     ),
     Rule(
-        ("method=setfit", "unfreeze", "soup", "ema"),
+        ("method=setfit", "unfreeze", "soup", "ema", "l2_sp_head"),
         "SetFit trains the backbone, and solves the head after each epoch",
         setfit_stages,
         [
             {**SETFIT, **others}
-            for others in ({"stage.unfreeze": None}, {"stage.soup": 2}, {"stage.ema": 0.9})
+            for others in (
+                {"stage.unfreeze": None},
+                {"stage.soup": 2},
+                {"stage.ema": 0.9},
+                {"stage.l2_sp": 0.1, "stage.l2_sp_head": 0.1},
+            )
         ],
     ),
 )

@@ -22,6 +22,11 @@ def setfit_head(recipe: Any) -> str:
         return "method = setfit is for one classification of the labels. Use another method."
     found = {name: getattr(recipe.head, name) for name in ("units", "dropout", "l1", "l2")}
     found["label_smoothing"] = recipe.objective.label_smoothing
+    if recipe.runtime.engine == "none" and "none" not in recipe.baselines:
+        return (
+            "method = setfit is compared with a head on stored features of the frozen network, and "
+            "engine = none stores none. Leave engine out, or use baselines = none."
+        )
     for name, value in found.items():
         if value:
             shown = [*value] if isinstance(value, tuple) else f"{value:g}"
@@ -65,6 +70,11 @@ def setfit_stages(recipe: Any) -> str:
                 f"method = setfit trains the backbone, and the stage {stage.name!r} freezes it. "
                 "Set its unfreeze, e.g. to all, or leave the stage out: the head is solved after "
                 "each epoch."
+            )
+        if stage.tuning.l2_sp_head:
+            return (
+                f"method = setfit solves the head, which l2_sp_head of the stage {stage.name!r} "
+                "has no part in. Leave it out."
             )
         if stage.average.soup or stage.average.ema:
             return (

@@ -57,7 +57,10 @@ class ClassGroups(Sampling):
         # The remainder of a batch goes to its first classes.
         sizes = np.full(self.groups, self.batch_size // self.groups)
         sizes[: self.batch_size % self.groups] += 1
-        places = np.repeat(classes, np.tile(sizes, self.batches))
+        # The classes in turn within a batch, so that each device that shares it gets several.
+        order = np.argsort(np.concatenate([np.arange(n) / n for n in sizes]), kind="stable")
+        drawn = np.repeat(classes, np.tile(sizes, self.batches)).reshape(self.batches, -1)
+        places = drawn[:, order].ravel()
         rows, times = np.empty_like(places), np.empty_like(places)
         for label, members in enumerate(self.members):
             where = np.flatnonzero(places == label)

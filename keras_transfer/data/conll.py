@@ -100,6 +100,11 @@ def _sentences(file: Path) -> list[_Sentence]:
         )
     if not found:
         raise BadData(f"{file} has no sentences.")
+    if all(one.words == [*map(str, range(1, len(one.words) + 1))] for one in found):
+        raise BadData(
+            f"{file} numbers the words in its first column. The word has to be the first column, "
+            "and its label the last: remove the numbers."
+        )
     return found
 
 
@@ -110,7 +115,8 @@ def _parsed(file: Path, wrong: list[str]) -> Iterator[_Sentence]:
     tags: list[str] = []
     start = 0
     # Not splitlines(), which would also split at characters such as U+2028 in a word.
-    for number, line in enumerate([*decoded(file).split("\n"), ""], start=1):
+    text = decoded(file).replace("\r\n", "\n").replace("\r", "\n")
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
         cells = _cells(line)
         if not cells or cells[0].startswith(_DOCUMENT):
             if words:

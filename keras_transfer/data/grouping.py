@@ -18,7 +18,7 @@ from keras_transfer.data.sources import TABLES
 from keras_transfer.data.table_files import read_table
 from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 
-__all__ = ["grouped"]
+__all__ = ["grouped", "joined"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -38,33 +38,43 @@ def grouped(samples: Samples, file: Path) -> Samples:
 
     Raises:
         BadConfiguration: It is no .csv or .tsv.
-        BadData: The table cannot be read, or names an example that the data do not have, or one
-            twice.
+        BadData: The table cannot be read, names an example that the data do not have, or gives
+            one two groups.
     """
     if file.suffix.lower() not in TABLES:
         raise BadConfiguration(f"groups = {file}: groups are a table that ends in .csv.")
     table = read_table(file, _check_columns)
-    places = {key: place for place, key in enumerate(samples.keys)}
+    places: dict[str, list[int]] = {}  # a manifest may list a path twice
+    for place, key in enumerate(samples.keys):
+        places.setdefault(key, []).append(place)
     groups, missing = np.full(len(samples), "", object), []
     for number, *cells in zip(
         table.numbers, table.columns["path"], table.columns["group"], strict=True
     ):
         path, group = map(original, cells)
-        place = places.get(path, places.get(path.strip()))
+        found, group = places.get(path, places.get(path.strip())), group.strip()
         if is_missing(group):
             continue
-        if place is None:
+        if found is None:
             missing.append((number, path))
-        elif groups[place]:
-            raise BadData(f"{file} has {path} twice, the second time in {table.unit} {number}.")
+        elif groups[found[0]] not in ("", group):
+            raise BadData(f"{file} has two groups of {path}, see {table.unit} {number}.")
         else:
-            groups[place] = group.strip()
+            groups[found] = group
     refuse_missing(file, table.unit, missing, samples.keys)
-    return replace(samples, groups=_joined(samples.groups, groups))
+    return replace(samples, groups=joined(samples.groups, groups))
 
 
-def _joined(own: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """(n,) object array: one name for each connected family of groups, of the data's where any."""
+def joined(own: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """One name for each connected family of two sorts of groups.
+
+    Args:
+        own: (n,) object array of names, empty for no group; a family has one of these if it can.
+        more: The same.
+
+    Returns:
+        (n,) object array.
+    """
     families = related(own, more)
     names: dict[int, str] = {}
     for column in (own, more):

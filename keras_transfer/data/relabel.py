@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -55,7 +55,7 @@ def read_corrections(file: Path, samples: Samples) -> Corrections:
     Raises:
         BadConfiguration: It is no .csv or .tsv.
         BadData: The table cannot be read, names an example or a class that the data do not have,
-            names one twice, or was made for other labels; lists the lines.
+            gives one two labels, or was made for other labels; lists the lines.
     """
     if file.suffix.lower() not in TABLES:
         raise BadConfiguration(f"relabel = {file}: corrections are a table that ends in .csv.")
@@ -118,7 +118,9 @@ class _Reading:
 
     def __init__(self, samples: Samples, unit: str):
         self.samples, self.unit = samples, unit
-        self.places = {key: place for place, key in enumerate(samples.keys)}
+        self.places: dict[str, list[int]] = {}  # a manifest may list a path twice
+        for place, key in enumerate(samples.keys):
+            self.places.setdefault(key, []).append(place)
         self.numbers = {name: number for number, name in enumerate(samples.classes)}
         self.labels: dict[str, int] = {}
         self.test: set[str] = set()
@@ -140,14 +142,16 @@ class _Reading:
     def _problem(self, key: str, label: str, new: str, name: str | None) -> str:
         if name is None:
             return str(UnknownName("class", original(new).strip(), self.samples.classes))
-        if key in self.labels:
-            return f"{key} is there twice"
-        now = self.samples.classes[self.samples.labels[self.places[key]]]
+        if self.labels.get(key, self.numbers[name]) != self.numbers[name]:
+            return f"{key} has two new labels"
+        labels = self.samples.labels[self.places[key]]
+        now = {self.samples.classes[label] for label in labels}
         # A table of other data, or of an earlier state of these; a label that has been mended in
         # the data too is none of them.
-        if now in (_known(label, self.numbers), name):
+        if now & {_known(label, self.numbers), name}:
             return ""
-        return f"{key} has the label {now!r} in the data, and {original(label)!r} in the table"
+        shown = " and ".join(map(repr, sorted(now)))
+        return f"{key} has the label {shown} in the data, and {original(label)!r} in the table"
 
     def refuse(self, file: Path) -> None:
         """Raise if a row cannot be used."""
@@ -167,7 +171,7 @@ def _check_columns(file: Path, names: Sequence[str]) -> None:
             )
 
 
-def _known(cell: str, names: Mapping[str, int]) -> str | None:
+def _known(cell: str, names: Collection[str]) -> str | None:
     """The name that a cell holds, as it was written or as an editor may have changed it."""
     return next((name for name in (original(cell), cell, cell.strip()) if name in names), None)
 

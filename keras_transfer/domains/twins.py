@@ -58,7 +58,7 @@ def default_threshold(features: np.ndarray) -> float:
     Returns:
         At most 1.
     """
-    return 1 - (1 - mean_cosine(features)) / 6
+    return min(1.0, 1 - (1 - mean_cosine(features)) / 6)  # of equal rows it may round above 1
 
 
 def mean_cosine(features: np.ndarray) -> float:

@@ -105,7 +105,9 @@ def export(
         # Before `publish`, so that a version is never seen without it.
         write_json(folder / METADATA, with_checksums(metadata, folder))
         # After the checksums: people may edit it.
-        write_bytes(folder / CARD, model_card(run, metadata).encode("utf-8", "backslashreplace"))
+        measured = metadata["test"] if data is None and set(samples.splits) == {"test"} else None
+        card = model_card(run, metadata, measured)
+        write_bytes(folder / CARD, card.encode("utf-8", "backslashreplace"))
         foreign = foreign_operators(folder, format)
         version = publish(folder, base)
     logger.info("Written to %s", version)

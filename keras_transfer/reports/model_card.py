@@ -7,7 +7,6 @@ Hugging Face, which its hub and its tools read.
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from keras_transfer.networks.hub_backbones import HUB_BACKBONES
 from keras_transfer.networks.hub_presets import is_preset, place_of
 from keras_transfer.networks.hub_text_backbones import HUB_TEXT_BACKBONES
 from keras_transfer.objectives.outputs import Output
-from keras_transfer.reports.commands import recipe_name
+from keras_transfer.reports.commands import command, recipe_name
 from keras_transfer.reports.wording import Table, metrics_table, percent, short, table
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import read_rows
@@ -46,38 +45,51 @@ WIDE = 0.1
 """Width of the accuracy's interval from which a test split is small."""
 
 
-def model_card(run: Run, export: Mapping[str, Any] | None = None) -> str:
+def model_card(
+    run: Run,
+    export: Mapping[str, Any] | None = None,
+    test: Mapping[str, Any] | None = None,
+) -> str:
     """The card of a run, or of an export of it, in Markdown.
 
     Args:
         run: A finished run.
         export: Metadata of the export, as ``export.json`` has them; None: the card of the run.
+        test: Metrics of the export's files on the test split of the run; None: those of the run.
     """
+    measured = run.metrics["test"] if test is None else test
     name = str((export or run.metadata).get("name", run.metadata["recipe"]))
     sections = {
-        "Metrics": _metrics(run, export),
-        "Limits": _limits(run),
+        "Metrics": _metrics(run, measured, export),
+        "Limits": _limits(run, measured),
         "Data": _data(run),
         "Training": _training(run),
         "Use": _use(run, name, export),
     }
     body = "\n".join(f"\n## {head}\n\n{text}" for head, text in sections.items())
-    return f"---\n{_header(run, name)}---\n\n# {_escaped(name)}\n\n{_purpose(run)}\n{body}\n"
+    return (
+        f"---\n{_header(run, name, measured)}---\n\n# {_escaped(name)}\n\n{_purpose(run)}\n{body}\n"
+    )
 
 
-def _header(run: Run, name: str) -> str:
+def _of(run: Run, measured: Mapping[str, Any], output: str) -> Mapping[str, Any]:
+    """The metrics of one output."""
+    found: Mapping[str, Any] = measured if [*run.outputs] == [LABEL] else measured[output]
+    return found
+
+
+def _header(run: Run, name: str, measured: Mapping[str, Any]) -> str:
     input_type = run.settings["input"]["type"]
     found: dict[str, Any] = {"library_name": "keras", "tags": ["keras_transfer"]}
     objectives = {output.objective.type for output in run.outputs.values()}
-    task = TASKS.get((input_type, next(iter(objectives)))) if len(run.outputs) == 1 else None
+    single = [*run.outputs] == [LABEL]
+    task = TASKS.get((input_type, next(iter(objectives)))) if single else None
     if task is None:
         return yaml.safe_dump(found, sort_keys=False)
-    test = run.test_metrics(LABEL) if LABEL in run.outputs else {}
-    headline = run.outputs[LABEL].objective.headline if LABEL in run.outputs else ()
     metrics = [
-        {"type": key, "value": round(float(test[key]), 4), "name": title(key)}
-        for key in headline
-        if test.get(key) is not None
+        {"type": key, "value": round(float(measured[key]), 4), "name": title(key)}
+        for key in run.outputs[LABEL].objective.headline
+        if measured.get(key) is not None
     ]
     dataset = {"name": short(Path(_source(run)).name or _source(run)), "type": "custom"}
     result = {"task": {"type": task}, "dataset": {**dataset, "split": "test"}, "metrics": metrics}
@@ -105,15 +117,14 @@ def _predicted(outputs: Mapping[str, Output], unit: str) -> Iterator[str]:
         )
 
 
-def _metrics(run: Run, export: Mapping[str, Any] | None) -> str:
-    """Test metrics of each output; those of an export are its own."""
+def _metrics(run: Run, measured: Mapping[str, Any], export: Mapping[str, Any] | None) -> str:
+    """Test metrics of each output."""
     parts = []
+    if export is not None and measured is run.metrics["test"]:
+        parts.append("Of the model that was exported; `export.json` has those of the files.")
     for name in run.outputs:
         alone = [*run.outputs] == [LABEL]
-        test, val = (
-            metrics if alone else metrics[name]
-            for metrics in ((export or run.metrics)["test"], run.metrics["val"])
-        )
+        test, val = (_of(run, metrics, name) for metrics in (measured, run.metrics["val"]))
         rows = run.metrics["baselines"] if alone else {"simple": run.simple_baseline(name)}
         known = {key: row for key, row in rows.items() if "error" not in row}
         parts += [] if alone else [f"Output {_escaped(name)}, {test['n']:,} test examples:"]
@@ -124,21 +135,21 @@ def _metrics(run: Run, export: Mapping[str, Any] | None) -> str:
     )
 
 
-def _limits(run: Run) -> str:
+def _limits(run: Run, measured: Mapping[str, Any]) -> str:
     found = [
         "The metrics hold for examples like those of the test split. On others the model may be "
         "much worse; measure it there (`kt-recipe evaluate`)."
     ]
     for name, output in run.outputs.items():
         if output.objective.type == "classification":
-            found += _class_limits(run, name)
+            found += _class_limits(run, name, _of(run, measured, name))
     if "report.html" in {path.name for path in run.folder.glob("*.html")}:
         found.append("Mistakes, confused classes and warnings: `report.html` of the run.")
     return "\n".join(f"* {line}" for line in found)
 
 
-def _class_limits(run: Run, name: str) -> Iterator[str]:
-    test, rejects = run.test_metrics(name), run.metrics.get("reject", {})
+def _class_limits(run: Run, name: str, test: Mapping[str, Any]) -> Iterator[str]:
+    rejects = run.metrics.get("reject", {})
     of = "" if [*run.outputs] == [LABEL] else f"Output {_escaped(name)}: "
     if not rejects:
         yield f"{of}It answers one of its classes, whatever it is shown (`--reject` changes that)."
@@ -178,8 +189,10 @@ def _data(run: Run) -> str:
 
 def _training(run: Run) -> str:
     settings, metadata = run.settings, run.metadata
-    backbones = settings["backbone"]
-    found = [_weights(one) for one in ([backbones] if isinstance(backbones, dict) else backbones)]
+    found = [_weights(settings["backbone"])]
+    # Fused ones are names, or groups with a name.
+    fused = [one["name"] if isinstance(one, dict) else one for one in settings.get("fuse", ())]
+    found += [f"Fused with {_escaped(one)}, whose own license applies." for one in fused]
     method = settings.get("method", {}).get("type", "supervised")
     if method != "supervised":
         found.append(f"Method: {_escaped(method)}.")
@@ -192,9 +205,10 @@ def _training(run: Run) -> str:
         found.append(f"Stages: {stages}.")
     versions = ", ".join(f"{name} {number}" for name, number in metadata["versions"].items())
     found.append(f"Seed {settings['seed']}; {_escaped_line(versions)}.")
-    again = ["kt-recipe", "run", recipe_name(metadata), "-c", "recipe.yaml"]
+    again = command("run", recipe_name(metadata), "-c", run.folder / "recipe.yaml")
+    where = f" from `{_code(metadata['cwd'])}`" if metadata.get("cwd") else ""
     return "\n".join(f"* {line}" for line in found) + (
-        f"\n\nThe same run again, in its folder: `{_code(shlex.join(again))}`."
+        f"\n\nThe same run again{where}: `{_code(again)}`."
     )
 
 

@@ -105,7 +105,7 @@ def share_text(share: Share) -> str:
     return "-" if share.value is None else f"{percent(share.value)} ({interval(share.interval)})"
 
 
-LEFT_OUT = ("n", "distinct")
+LEFT_OUT = ("n", "distinct", "words", "entities", "predicted")
 
 
 def metrics_table(

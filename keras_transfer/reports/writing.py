@@ -53,9 +53,9 @@ def write_report(folder: str | Path, data: Any = None) -> Path:
     page = render(run, data, complete=data is not None or path.exists())
     try:
         write_bytes(path, page.encode("utf-8", "backslashreplace"))
-        write_card(run)
     except OSError as error:
         raise BadConfiguration(f"{path} cannot be written: {error.strerror}.") from None
+    _attempt(run.folder / CARD, lambda: write_card(run))
     return path
 
 

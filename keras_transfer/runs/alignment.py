@@ -76,6 +76,14 @@ def _placed(samples: Samples, output: str, bound: Any) -> np.ndarray:
             *(length, f"{sum(map(len, cut)):,}", f"{(labels >= 0).sum():,}"),
             *(f"{sum(map(bool, map(len, cut))):,}", f"{len(texts):,}"),
         )
+    numbers = (labels >= 0).sum()
+    lost = numbers - (placed >= 0).sum()
+    if lost:
+        logger.warning(
+            "Warning: %s of %s words have no token, such as characters without width; they are "
+            "left out of training and metrics",
+            *(f"{lost:,}", f"{numbers:,}"),
+        )
     return placed
 
 
@@ -92,7 +100,8 @@ def _of_text(
     values = np.full(len(firsts), -1, "int32")
     values[tokens] = np.where(first, labels[owners], -2 - continued)
     missed = np.setdiff1d(np.arange(len(starts)), owners)
-    return values, labels[missed]
+    # Those before the last token have none of their own, such as characters without width.
+    return values, labels[missed[missed > owners.max(initial=-1)]]
 
 
 def _check_words(samples: Samples, texts: list[Any], labels: np.ndarray) -> None:

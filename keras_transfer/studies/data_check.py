@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,11 @@ def _check(recipe: FineTune, asked: dict[str, Any]) -> None:
     check_settings(recipe, splits=asked["splits"])
     if asked["splits"] and not single_class(recipe.objectives):
         raise BadConfiguration("Label errors are found for data with one label per example.")
+    if asked["splits"] and recipe.data.relabel is not None:
+        raise BadConfiguration(
+            "--label-errors writes a new table, which would lack the corrections of relabel = "
+            f"{recipe.data.relabel}. Check the data without --relabel, or correct them first."
+        )
     if recipe.backbone.weights == "none":
         raise BadConfiguration("Features of random weights say little; name pretrained weights.")
     threshold = asked["threshold"]
@@ -117,14 +122,15 @@ def _checked(recipe: FineTune, folder: Path, asked: dict[str, Any]) -> dict[str,
         return _described(recipe, folder)
     # Twins are looked for in all splits.
     found = extracted(recipe, source, splits=() if asked["twins"] else splits, folder=folder)
-    own: set[str] = set()
+    own: dict[str, str] = {}
     if asked["twins"]:
-        own = {*read_labelled(recipe.data, source, recipe.input, recipe.objectives).splits} - {""}
+        read = read_labelled(recipe.data, source, recipe.input, recipe.objectives)
+        own = dict(zip(read.keys, read.splits, strict=True))
     return _found(recipe, folder, asked, found, own)
 
 
 def _found(
-    recipe: FineTune, folder: Path, asked: dict[str, Any], found: Extracted, own: set[str]
+    recipe: FineTune, folder: Path, asked: dict[str, Any], found: Extracted, own: Mapping[str, str]
 ) -> dict[str, Any]:
     from keras_transfer.studies.check_page import PAGE, write_page
     from keras_transfer.workflows.label_check import FILE as RELABEL
@@ -139,14 +145,18 @@ def _found(
         labels.write(folder / RELABEL)
         document["label_errors"] = labels.document
     if asked["twins"]:
-        pairs = TwinCheck(found.samples, found.values, asked["threshold"])
+        labelled = single_class(recipe.objectives)
+        pairs = TwinCheck(found.samples, found.values, asked["threshold"], labelled=labelled)
         pairs.write(folder)
         document["twins"] = pairs.document | {"across_own_splits": pairs.across_own(own)}
         if asked["run"] is not None:
             from keras_transfer.workflows.twin_accuracy import accuracy_without_twins
 
             document["run"] = accuracy_without_twins(asked["run"], pairs)
-    write_page(folder / PAGE, recipe, found.samples, labels, pairs)
+    try:
+        write_page(folder / PAGE, recipe, found.samples, labels, pairs)
+    except Exception as error:  # the tables are there and must not be lost
+        logger.warning("Warning: %s was not written. %s: %s", PAGE, type(error).__name__, error)
     return document
 
 

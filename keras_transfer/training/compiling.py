@@ -38,10 +38,17 @@ def compile_stage(
         optimizer = loss_scaling(optimizer)
     fitted.compile(
         optimizer,
-        # XLA compiles for long, and its convolutions are slower than oneDNN's on a CPU.
-        jit_compile="auto" if tf.config.list_logical_devices("GPU") else False,
+        jit_compile="auto" if _compiles(terms) else False,
         **compile_arguments(terms),
     )
     # Built now: variables that do not exist yet cannot be restored.
     fitted.optimizer.build(fitted.trainable_variables)
     return fitted
+
+
+def _compiles(terms: Sequence[Term]) -> bool:
+    """Whether XLA may compile a step with these metrics."""
+    # XLA compiles for long, and its convolutions are slower than oneDNN's on a CPU.
+    if not tf.config.list_logical_devices("GPU"):
+        return False
+    return all(getattr(metric, "compiles", True) for term in terms for metric in term.metrics)

@@ -6,17 +6,17 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from keras_transfer import catalog, runs
 from keras_transfer.atomic import write_bytes
-from keras_transfer.cache import cache_dir
 from keras_transfer.data.class_names import is_missing
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.workflows.recipe import Recipe
@@ -42,9 +42,14 @@ class _RecipeClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             TransferError: Its class says what to mend; see ``keras_transfer.errors``.
         """
-        check_classification_targets(y)
-        labels = np.asarray(y)
-        self.classes_ = np.unique(labels)
+        self.__dict__.pop("_run", None)  # that of an earlier fit
+        labels = column_or_1d(y, warn=True)
+        check_classification_targets(labels)
+        try:
+            self.classes_ = np.unique(labels)
+        except TypeError as error:
+            raise BadData(f"y holds labels that cannot be sorted: {error}") from None
+        self._check_shape(X)
         names = [str(label) for label in self.classes_]
         if len(X) != len(labels):
             raise BadData(f"X has {len(X)} examples, and y {len(labels)} labels.")
@@ -57,7 +62,7 @@ class _RecipeClassifier(ClassifierMixin, BaseEstimator):
         # The run wants a test split; as little as possible is taken away from training.
         split = {"val": self.validation_fraction, "test": len(names)}
         data = self._data(X, np.array(names)[np.searchsorted(self.classes_, labels)], recipe)
-        done = recipe.run(data=data, out=self.out, split=split)
+        done = recipe.run(data=data, out=self._folder(), split=split)
         self.folder_ = str(Path(done.folder).resolve())
         return self
 
@@ -89,6 +94,17 @@ class _RecipeClassifier(ClassifierMixin, BaseEstimator):
             self._run = runs.Run(self.folder_)
         return self._run
 
+    def _folder(self) -> Path | None:
+        """A folder of its own for each fit."""
+        if self.out is None:
+            return None
+        return next(p for n in count(1) if not (p := Path(self.out, str(n))).exists())
+
+    def _check_shape(self, X: Any) -> None:
+        dimensions = getattr(X, "ndim", 1)
+        if dimensions not in ((1,) if self._texts else (1, 3, 4)):
+            raise BadData(f"X has the shape {X.shape}: {self._expected}.")
+
     def _recipe(self) -> Any:
         recipe: Any = self.recipe
         recipe = catalog.find(recipe).recipe if isinstance(recipe, str) else recipe
@@ -107,8 +123,12 @@ class _RecipeClassifier(ClassifierMixin, BaseEstimator):
         text = io.StringIO(newline="")
         # Not escaped as tables for people are: a text that begins with = stays what it is.
         csv.writer(text).writerows([(column, "label"), *zip(cells, names, strict=True)])
-        content = text.getvalue().encode("utf-8", "surrogateescape")
-        path = cache_dir() / "tables" / f"{hashlib.sha256(content).hexdigest()[:20]}.csv"
+        try:
+            content = text.getvalue().encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise BadData(f"An example is no valid Unicode: {error}") from None
+        digest = hashlib.sha256(content).hexdigest()[:20]
+        path = Path(self.out or "runs", "tables", f"{digest}.csv").resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, content)
         return str(path)
@@ -138,10 +158,13 @@ class ImageClassifier(_RecipeClassifier):
         settings: Settings that differ from the recipe's, e.g. ``{"epochs": 3, "seed": 1}``.
         validation_fraction: Share of the examples that choose the best epoch. One example of each
             class goes to the test split of the run, which says little; use ``score``.
-        out: Folder of the run; ``runs/<recipe>/<number>`` if None.
+        out: Gets a numbered folder for each fit; ``runs/<recipe>/<number>`` if None. The folder
+            ``tables`` in it, or in ``runs``, keeps tables of the examples, which the runs read
+            again, e.g. for exports.
     """
 
     _texts = False
+    _expected = "paths of images, or one array (n, height, width, 3) of them"
 
     def __init__(
         self,
@@ -174,10 +197,13 @@ class TextClassifier(_RecipeClassifier):
         settings: Settings that differ from the recipe's, e.g. ``{"epochs": 3, "seed": 1}``.
         validation_fraction: Share of the examples that choose the best epoch. One example of each
             class goes to the test split of the run, which says little; use ``score``.
-        out: Folder of the run; ``runs/<recipe>/<number>`` if None.
+        out: Gets a numbered folder for each fit; ``runs/<recipe>/<number>`` if None. The folder
+            ``tables`` in it, or in ``runs``, keeps tables of the examples, which the runs read
+            again, e.g. for exports.
     """
 
     _texts = True
+    _expected = "texts, one for each example"
 
     def __init__(
         self,

@@ -83,6 +83,7 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
         samples: With all their splits.
     """
     metrics: dict[str, Any] = {}
+    recipe = _of_divided(recipe)
     # "none": a comparison trains no comparisons of its own.
     plain: dict[str, Any] = {"monitor": "val_loss", "baselines": ("none",)}
     if recipe.method.outputs:
@@ -99,6 +100,12 @@ def plain_models(recipe: Any, folder: Path, samples: Samples) -> dict[str, Any]:
     if "none" not in recipe.baselines:
         metrics |= lexicons(recipe.objectives, samples)
     return metrics
+
+
+def _of_divided(recipe: Any) -> Any:
+    """The recipe for samples with splits: what selects and corrects them is not done twice."""
+    selection = {"limit": None, "groups": None, "relabel": None, "split": {"train": None}}
+    return recipe.changed(data=selection)
 
 
 def without_method(recipe: Any, folder: Path, source: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from keras_transfer.atomic import write_csv
 from keras_transfer.data.copies import related
 from keras_transfer.data.samples import Samples
 from keras_transfer.data.splits import sample
-from keras_transfer.errors import CheckFailed
+from keras_transfer.errors import BadData, CheckFailed
 from keras_transfer.evaluation.label_errors import LabelErrors, label_errors
 from keras_transfer.learners.linear_probe import Probe, linear_probe
 
@@ -78,7 +79,8 @@ class LabelCheck(NamedTuple):
 
     def write(self, path: Path) -> None:
         """Write the table that a user edits, and that the setting ``relabel`` takes."""
-        write_csv(path, COLUMNS, self.rows())
+        # In quotes: a reader of tables leaves out spaces at the beginning of other cells.
+        write_csv(path, COLUMNS, self.rows(), quoting=csv.QUOTE_ALL)
 
 
 def check_labels(samples: Samples, features: np.ndarray, seed: int) -> LabelCheck:
@@ -113,6 +115,8 @@ def held_out_probabilities(samples: Samples, features: np.ndarray, seed: int) ->
     if not np.isfinite(features).all():
         raise CheckFailed("Some features are infinite or NaN. Check the weights of the network.")
     wide = features.astype("float64")
+    if len(np.unique(samples.labels)) < 2:
+        raise BadData("The examples whose labels are checked are of one class. Name more splits.")
     families = related(samples.digests, samples.groups)
     strengths: dict[str, Any] = {}
     if len(samples) > ALL_STRENGTHS:

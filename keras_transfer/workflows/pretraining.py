@@ -18,6 +18,7 @@ from keras_transfer.config.groups import Batches
 from keras_transfer.data.batches import Columns, evaluation_batches, plain_batches
 from keras_transfer.data.copies import families
 from keras_transfer.data.samples import Samples
+from keras_transfer.errors import BadData
 from keras_transfer.evaluation.masked_words import (
     Answers,
     masked_headline,
@@ -151,6 +152,9 @@ def masked_answers(network: Network, samples: Samples, setup: Any) -> Answers:
         network: As ``build_masked_network`` makes it.
         samples: The texts; their masks depend on them alone.
         setup: Its loading and batches are used.
+
+    Raises:
+        BadData: No word can be masked.
     """
     given, columns = setup.loading.input, _columns(samples, np.ones(len(samples), "float32"))
     model = with_free_length(network.model)
@@ -167,6 +171,11 @@ def masked_answers(network: Network, samples: Samples, setup: Any) -> Answers:
         true = targets[MASKED].numpy()[:n]
         parts.append([texts, *(one[there] for one in (places, true, *found))])
         first += n
+    if not any(len(texts) for texts, *_ in parts):
+        raise BadData(
+            f"No word of {len(samples):,} held-out texts can be masked: the vocabulary has none of "
+            "their words. Are they in another script or language than it?"
+        )
     return Answers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

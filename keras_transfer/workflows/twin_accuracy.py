@@ -42,27 +42,32 @@ def accuracy_without_twins(run: Run, checked: TwinCheck) -> dict[str, Any]:
 
     Returns:
         "all", "without_twins" and "twins": accuracy, its 95 % interval (Wilson), and n each;
-        accuracy and interval are None where n is 0.
+        accuracy and interval are None where n is 0. Test examples of the run that are not among
+        the data do not count.
 
     Raises:
         BadData: No test example of the run is among the data.
     """
     rows = read_rows(run.split)
-    splits = {row["digest"]: row["split"] for row in rows}
+    test, train = ({r["digest"] for r in rows if r["split"] == name} for name in ("test", "train"))
     digests = {row["path"]: row["digest"] for row in rows}
     known = checked.samples.digests
-    found = np.array([splits.get(digest, "") for digest in known], object)
+    in_test, in_train = (np.array([d in part for d in known], bool) for part in (test, train))
     pairs = np.column_stack([checked.pairs.first, checked.pairs.second])
     both = np.concatenate([pairs, pairs[:, ::-1]])
-    seen = both[(found[both[:, 0]] == "test") & (found[both[:, 1]] == "train"), 0]
+    # An exact copy lies in both.
+    seen = {*known[both[in_test[both[:, 0]] & in_train[both[:, 1]], 0]], *(test & train)}
     predicted = run.outputs[LABEL].objective.read_predictions(
         run.folder / prediction_file("test", LABEL)
     )
     own = np.array([digests.get(key, "") for key in predicted.keys], object)
-    if not np.isin(own, known).any():
+    there = {*known}
+    compared = np.array([digest in there for digest in own], bool)
+    if not compared.any():
         raise BadData(f"No test example of the run {run.folder} is among the data.")
-    twin = np.isin(own, known[seen])
-    correct = predicted.decided == predicted.true
+    own = own[compared]
+    twin = np.array([digest in seen for digest in own], bool)
+    correct = (predicted.decided == predicted.true)[compared]
     parts = {"all": np.ones(len(own), bool), "without_twins": ~twin, "twins": twin}
     return {name: _accuracy(correct[where]) for name, where in parts.items()}
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.atomic import write_csv
+from keras_transfer.data.grouping import joined
 from keras_transfer.data.samples import SPLITS, Samples
 from keras_transfer.domains.twins import (
     clusters,
@@ -32,6 +34,7 @@ class TwinCheck:
         samples: Examples with splits.
         features: (n, channels) float of them.
         threshold: Cosine from which a pair counts; None: ``default_threshold``.
+        labelled: Whether the examples have one class each, which twins should share.
 
     Attributes:
         pairs: The pairs.
@@ -40,8 +43,15 @@ class TwinCheck:
         BadData: There are too many pairs; see ``twins``.
     """
 
-    def __init__(self, samples: Samples, features: np.ndarray, threshold: float | None = None):
-        self.samples = samples
+    def __init__(
+        self,
+        samples: Samples,
+        features: np.ndarray,
+        threshold: float | None = None,
+        *,
+        labelled: bool = True,
+    ):
+        self.samples, self.labelled = samples, labelled
         self.mean = mean_cosine(features)
         self.threshold = default_threshold(features) if threshold is None else threshold
         self.pairs = twins(features, self.threshold)
@@ -55,13 +65,19 @@ class TwinCheck:
     @cached_property
     def conflicting(self) -> np.ndarray:
         """(m,) bool: pairs whose examples have different labels."""
-        labels = self.samples.labels
+        # Of other objectives these are strata, such as bins of numbers.
+        labels = self.samples.labels * int(self.labelled)
         return labels[self.pairs.first] != labels[self.pairs.second]
 
-    def across_own(self, own: Collection[str]) -> int:
-        """Number of pairs across two splits of the data's own."""
-        first, second = (np.isin(splits, list(own)) for splits in self._splits)
-        return int((self.across & first & second).sum())
+    def across_own(self, own: Mapping[str, str]) -> int:
+        """Number of pairs across two splits of the data's own.
+
+        Args:
+            own: Split by key, as the data have it: a val split may be drawn from their train.
+        """
+        splits = np.array([own.get(key, "") for key in self.samples.keys], object)
+        first, second = splits[self.pairs.first], splits[self.pairs.second]
+        return int(((first != second) & (first != "") & (second != "")).sum())
 
     @property
     def document(self) -> dict[str, Any]:
@@ -87,10 +103,14 @@ class TwinCheck:
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Cells of ``PAIR_COLUMNS``, the most similar pair first."""
-        samples = self.samples
+        samples, classes = self.samples, self.samples.classes if self.labelled else None
         for *pair, cosine in zip(*self.pairs, strict=True):
             cells = (
-                (samples.keys[row], samples.splits[row], samples.classes[samples.labels[row]])
+                (
+                    samples.keys[row],
+                    samples.splits[row],
+                    classes[samples.labels[row]] if classes else "",
+                )
                 for row in pair
             )
             yield (f"{cosine:.4f}", *next(cells), *next(cells))
@@ -98,14 +118,21 @@ class TwinCheck:
     def write(self, folder: Path) -> None:
         """Write the pairs, and the groups that keep them together."""
         write_csv(folder / PAIRS, PAIR_COLUMNS, self.rows())
-        write_csv(folder / GROUPS, ("path", "group"), self._groups())
+        # In quotes: a reader of tables leaves out spaces at the beginning of other cells.
+        write_csv(folder / GROUPS, ("path", "group"), self._groups(), quoting=csv.QUOTE_ALL)
 
     def _groups(self) -> Iterator[tuple[str, str]]:
+        """Groups of twins, joined with those that the examples have already."""
         sizes = Counter(self._clusters.tolist())
         numbers: dict[int, int] = {}
-        for key, cluster in zip(self.samples.keys, self._clusters.tolist(), strict=True):
-            if sizes[cluster] > 1:
-                yield key, f"twins-{numbers.setdefault(cluster, len(numbers) + 1)}"
+        twins = [
+            f"twins-{numbers.setdefault(cluster, len(numbers) + 1)}" if sizes[cluster] > 1 else ""
+            for cluster in self._clusters.tolist()
+        ]
+        groups = joined(self.samples.groups, np.array(twins, object))
+        for key, group in zip(self.samples.keys, groups, strict=True):
+            if group:
+                yield key, group
 
     @cached_property
     def _clusters(self) -> np.ndarray:

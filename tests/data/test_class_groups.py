@@ -31,6 +31,8 @@ def test_a_batch_holds_as_many_examples_of_each_of_its_classes(counts, batch_siz
         present = found[found > 0]
         assert present.min() >= MIN_MEMBERS or len(counts) * MIN_MEMBERS > batch_size
         assert present.max() - present.min() <= 1
+        for half in np.array_split(batch, 2):  # of two devices
+            assert len({*half}) >= 2
 
 
 @given(counts, sizes)

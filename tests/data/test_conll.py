@@ -44,12 +44,13 @@ def test_a_file_of_conll_2003(tmp_path):
     [
         lambda text: "\ufeff" + text,
         lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", "\r"),
         lambda text: text.replace(" ", "\t"),
         lambda text: text.replace(" ", "   "),
         lambda text: text.replace("\n\n", "\n \n\n\t\n"),
         lambda text: text.rstrip("\n"),
     ],
-    ids=["bom", "crlf", "tabs", "blanks", "blank_lines", "no_last_newline"],
+    ids=["bom", "crlf", "cr", "tabs", "blanks", "blank_lines", "no_last_newline"],
 )
 def test_files_are_written_in_many_ways(tmp_path, change):
     same = read_conll(write(tmp_path, change(GERMAN)))
@@ -116,3 +117,10 @@ def test_folders_of_other_files_are_not_meant(tmp_path):
     write(tmp_path, GERMAN, "train.txt")
     assert not holds_conll(tmp_path)
     assert np.all([holds_conll(tmp_path / name) for name in ("x.conll", "eng.testa", "a.TXT")])
+
+
+def test_numbers_of_words_are_no_words(tmp_path):
+    """As in GermEval 2014, whose last column is another label as well."""
+    file = write(tmp_path, "1\tEU\tO\tB-ORG\n2\trejects\tO\tO\n\n1\tPeter\tO\tB-PER\n")
+    with pytest.raises(BadData, match="numbers the words in its first column"):
+        read_conll(file)

@@ -30,6 +30,12 @@ def test_groups_of_both_are_joined(tmp_path):
     assert found.tolist() == ["anna", "anna", "anna", "t2", "t2"]
 
 
+def test_a_path_that_the_data_list_twice(tmp_path):
+    samples = Samples.of(None, ["cat", "dog"], ["a.jpg", "b.jpg", "a.jpg"], [0, 1, 0])
+    file = written(tmp_path, "a.jpg,t1\nb.jpg,t1\na.jpg,t1")
+    assert grouped(samples, file).groups.tolist() == ["t1", "t1", "t1"]
+
+
 def test_no_group_of_the_data_is_lost(tmp_path):
     file = written(tmp_path, "a.jpg,t1")
     found = grouped(table(groups=("", "x", "x", "y", "")), file).groups
@@ -60,7 +66,7 @@ def test_linked_examples_are_in_one_split(tmp_path_factory, pairs):
     ("rows", "header", "said"),
     [
         ("a.jpeg,t1", "path,group", "line 2: a.jpeg (did you mean a.jpg?)"),
-        ("a.jpg,t1\na.jpg,t2", "path,group", "a.jpg twice, the second time in line 3"),
+        ("a.jpg,t1\na.jpg,t2", "path,group", "two groups of a.jpg, see line 3"),
         ("a.jpg,t1", "path,groups", "Did you mean 'groups'?"),
         ("a.jpg,t1,t1", "path,group,group", "each once"),
     ],

@@ -70,13 +70,19 @@ def test_a_label_that_was_corrected_in_the_data_too_is_no_error(tmp_path):
     assert corrected(samples, read_corrections(file, samples)).labels[0] == 1
 
 
+def test_a_path_that_the_data_list_twice_is_changed_twice(tmp_path):
+    samples = Samples.of(None, ["cat", "dog"], ["a.jpg", "a.jpg", "b.jpg"], [0, 0, 1])
+    file = written(tmp_path, "path,label,new_label\na.jpg,cat,dog\na.jpg,cat,dog\n")
+    assert read_corrections(file, samples).labels == {"a.jpg": 1}
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
         ("a/1.jpeg,cat,dog", "line 2: a/1.jpeg (did you mean a/1.jpg?)"),
         ("/data/b/=x.jpg,dog,cat", "line 2: /data/b/=x.jpg (did you mean b/=x.jpg?)"),
         ("a/1.jpg,cat,dgo", "No class is called 'dgo'. Did you mean 'dog'?"),
-        ("a/1.jpg,cat,dog\na/1.jpg,cat,dog", "line 3: a/1.jpg is there twice"),
+        ("a/1.jpg,cat,dog\na/1.jpg,cat,cat", "line 3: a/1.jpg has two new labels"),
         ("b/1.jpg,cat,cat\na/1.jpg,dog,dog", "a/1.jpg has the label 'cat' in the data, and 'dog'"),
         ("a/1.jpg,dog", "line 2: 2 cells"),
     ],

@@ -64,6 +64,16 @@ def test_a_card_that_was_edited_stays(run, tmp_path):
     assert write_card(copy).read_text() == "Intended use: sorting."
 
 
+def test_metrics_of_an_export_are_those_that_are_given(run):
+    measured = {**run.metrics["test"], "accuracy": 0.1234}
+    export = run.metadata | {"format": "onnx", "quantize": "none"}
+    header, sections = parts(model_card(run, export, measured))
+
+    assert header["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.1234
+    assert table(sections["Metrics"])["accuracy"][0] == "0.1234"
+    assert "serve" not in sections["Use"]
+
+
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=4))
 def test_no_name_breaks_a_table(names):
     cells = _cells(names)

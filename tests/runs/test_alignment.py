@@ -45,10 +45,11 @@ def test_words_without_room_stand_behind_the_tokens():
     assert rows == [[-1, 0, 0, 1, -1, 2, 0], [-1, 0, -1, -1, -1, -1, -1]]
 
 
-def test_words_without_a_token_count_as_cut_off():
-    """A zero-width blank is dropped by the tokeniser."""
+def test_words_without_a_token_are_left_out_and_said(caplog):
+    """A zero-width blank is dropped by the tokeniser; the words around it keep their places."""
     rows, _ = placed(["he \u200b lives"], ["O B-PER O"], 6)
-    assert rows == [[-1, 0, 0, -1, -1, -1, 1]]
+    assert rows == [[-1, 0, 0, -1, -1, -1]]
+    assert "1 of 3 words have no token" in caplog.text
 
 
 def test_other_numbers_of_words_and_labels_are_refused():

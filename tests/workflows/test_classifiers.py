@@ -79,6 +79,17 @@ def test_a_pickle_answers_as_before(fitted, images):
     np.testing.assert_array_equal(again.predict(images[0][:3]), fitted.predict(images[0][:3]))
 
 
+def test_a_second_fit_replaces_the_first(images, tmp_path):
+    paths, labels = images
+    model = ImageClassifier(TINY, out=str(tmp_path / "fits")).fit(paths, labels)
+    first = model.predict(paths[:4])
+    swapped = np.where(labels == "red", "blue", "red")
+
+    assert model.fit(paths, swapped).score(paths, swapped) > 0.9
+    assert (model.predict(paths[:4]) != first).all()
+    assert sorted(path.name for path in (tmp_path / "fits").iterdir()) == ["1", "2", "tables"]
+
+
 def test_settings_can_be_searched(images):
     search = GridSearchCV(ImageClassifier(TINY), {"settings": [{"epochs": 1}, {"epochs": 3}]}, cv=2)
     search.fit(*images)
@@ -128,6 +139,16 @@ class TestRefusals:
     def test_labels(self, labels):
         with pytest.raises((BadData, ValueError)):
             ImageClassifier(TINY).fit(["a.png", "b.png"], labels)
+
+    def test_several_labels_of_one_example(self):
+        with pytest.raises(ValueError, match="1d array"):
+            ImageClassifier(TINY).fit(["a.png", "b.png"], [["a", "b"], ["a", "c"]])
+
+    def test_shapes(self):
+        with pytest.raises(BadData, match="paths of images, or one array"):
+            ImageClassifier(TINY).fit(np.array([["a.png"], ["b.png"]]), ["a", "b"])
+        with pytest.raises(BadData, match="no valid Unicode"):
+            TextClassifier("sentiment").fit(["a \ud800", "b"], ["a", "b"])
 
     def test_lengths(self):
         with pytest.raises(BadData, match="1 examples, and y 2 labels"):

@@ -14,6 +14,7 @@ from tiny import RECIPE
 
 import keras_transfer
 from keras_transfer import Classify, Head, SetFit, Stage, Text, runs
+from keras_transfer.runs.split_table import read_rows
 
 TOPICS = {"sport": ("ball", "goal", "team", "coach"), "food": ("soup", "bread", "salt", "oven")}
 OTHER = ("the", "a", "of", "is", "and", "was", "it", "with")
@@ -84,8 +85,13 @@ def test_the_metrics_of_an_epoch_are_those_of_its_solved_head(recipe, run):
 
 
 def test_the_frozen_network_and_counted_words_are_baselines(recipe, tmp_path):
-    run = recipe.changed(baselines=()).run(name="setfit", out=tmp_path / "run")
+    """On the same examples as the run, of which the recipe takes a part."""
+    half = recipe.changed(baselines=(), split={"train": 0.5})
+    run = half.run(name="setfit", out=tmp_path / "run")
     baselines = run.metrics["baselines"]
+    tables = [read_rows(folder / "split.csv") for folder in (run.folder, run.folder / "frozen")]
+    assert tables[0] == tables[1]
+    assert sum(row["split"] == "train" for row in tables[0]) == 12
 
     assert {"frozen", "tfidf_svm", "majority"} <= {*baselines}
     (stage,) = runs.stored_settings(run.folder / "frozen")["stages"]

@@ -1,12 +1,14 @@
 """Test accuracy of a run with and without test examples that have a twin in train."""
 
 import csv
+import dataclasses
 import shutil
 
 import numpy as np
 import pytest
 
 from keras_transfer import BadConfiguration, BadData, Run
+from keras_transfer.data.grouping import grouped
 from keras_transfer.data.samples import Samples
 from keras_transfer.runs.split_table import read_rows
 from keras_transfer.workflows.twin_accuracy import accuracy_without_twins, open_run
@@ -82,3 +84,47 @@ def test_other_data_and_other_runs_are_refused(run, objective_run):
         accuracy_without_twins(run, checked)
     with pytest.raises(BadConfiguration, match="no run of a classification"):
         open_run(objective_run("labels").folder)
+
+
+def test_an_exact_copy_in_train_is_a_twin(run, tmp_path):
+    """Both files have one digest, so the run has it in test and in train."""
+    shutil.copytree(run.folder, tmp_path / "run")
+    rows = read_rows(tmp_path / "run" / "split.csv")
+    train, test = (next(row for row in rows if row["split"] == name) for name in ("train", "test"))
+    text = (tmp_path / "run" / "split.csv").read_text()
+    opened = Run(tmp_path / "run")
+    (tmp_path / "run" / "split.csv").write_text(text.replace(train["digest"], test["digest"]))
+    found = accuracy_without_twins(opened, data_of(opened, []))
+
+    assert found["twins"]["n"] == 1
+
+
+class TestTwinCheck:
+    KEYS = ("a", " b", "c", "d")
+
+    def checked(self, groups=("", "", "", ""), **more):
+        """a and " b" are twins, in val and test."""
+        samples = Samples.of(None, ["cat", "dog"], self.KEYS, [0, 1, 0, 1], groups=groups)
+        samples = dataclasses.replace(
+            samples, splits=np.array(["val", "test", "train", ""], object)
+        )
+        return TwinCheck(samples, np.eye(3)[[0, 0, 1, 2]], 0.9, **more)
+
+    def test_pairs_across_the_splits_of_the_data(self):
+        """Their train split may have given a val split: the pair lies across nevertheless."""
+        found = self.checked()
+
+        assert found.across_own({"a": "train", " b": "test", "c": "train", "d": ""}) == 1
+        assert found.across_own({"a": "train", " b": "train"}) == 0
+        assert found.across_own({"a": "", " b": "test"}) == 0
+
+    def test_groups_of_the_data_stay_in_the_table(self, tmp_path):
+        found = self.checked(groups=("", "anna", "anna", ""))
+        found.write(tmp_path)
+        samples = dataclasses.replace(found.samples, groups=np.full(4, "", object))
+
+        assert grouped(samples, tmp_path / "groups.csv").groups.tolist() == [*3 * ["anna"], ""]
+
+    def test_strata_are_no_labels(self):
+        assert self.checked().document["different_labels"] == 1
+        assert self.checked(labelled=False).document["different_labels"] == 0

@@ -76,7 +76,12 @@ class EntityF1(keras.metrics.Metric):
     """F1 of entities of all types, as ``evaluation.entities`` counts them, over an epoch.
 
     Words are those of the tokeniser: a word with punctuation in it is several.
+
+    Attributes:
+        compiles: XLA knows no arrays whose size depends on the data, such as the entities.
     """
+
+    compiles = False
 
     def __init__(self, name: str = "f1", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
