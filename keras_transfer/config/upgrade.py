@@ -38,7 +38,7 @@ MAIN_OF_VERSION_1 = {"data": "source", "backbone": "name", "optimizer": "name"}
 """Settings of version 1 that became a group; the name of that setting in the group."""
 
 ADDED_SINCE_VERSION_1: dict[str, dict[str, Any]] = {
-    "data": {"layout": "auto", "label_column": "label"},
+    "data": {"layout": "auto", "label_column": "label", "groups": None, "relabel": None},
     "input": {"type": "image"},
     "backbone": {"features": None, "preprocessing": None, "min_images_per_s": 0.0},
 }

@@ -43,7 +43,7 @@ def test_an_option_of_another_type_shows_the_default_of_that_type():
     assert found["length"].help.endswith("[128]")
     assert found["teacher"].help.endswith("[required]")
     assert found["input"].metavar == "image|text|text_pair"
-    assert found["objective"].metavar == "classification|multilabel|regression"
+    assert found["objective"].metavar == "classification|multilabel|regression|tokens"
     assert not [name for name, option in found.items() if option.help.startswith("None")]
 
 
