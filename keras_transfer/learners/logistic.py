@@ -51,7 +51,9 @@ class LinearHead(NamedTuple):
 # On a machine with other work, threads of BLAS that wait for each other take 10 to 50 times as long
 # for matrices of this size; and with one thread, the last bits do not depend on the machine's load.
 @threadpool_limits.wrap(limits=1)
-def fit_logistic(examples: Examples, classes: int, seed: int) -> LinearHead:
+def fit_logistic(
+    examples: Examples, classes: int, seed: int, held: Examples | None = None
+) -> LinearHead:
     """Solve a softmax classifier, with C by stratified cross-validation.
 
     Minimises C * sum_i w_i (-log softmax(x_i W + b)[y_i]) + ||W||^2 / 2 by L-BFGS on standardised
@@ -63,13 +65,18 @@ def fit_logistic(examples: Examples, classes: int, seed: int) -> LinearHead:
         examples: Two classes of them at least.
         classes: Number of classes; the probability of those without examples is almost 0.
         seed: Random seed of the folds.
+        held: Choose C in place of folds: where the features were trained on the labels of the
+            examples, no fold of these is held out.
     """
     views, n, channels = examples.features.shape
     rows = examples.features.reshape(-1, channels)
     scaler = fitted_scaler(rows, np.tile(examples.weights, views))
     scaled = examples._replace(features=scaler.transform(rows).reshape(views, n, channels))
     few = subset(scaled, seed)  # C is the prior variance, which needs no more
-    c, log_loss, count = _choose_c(few, seed)
+    if held is not None:
+        given = held.features.reshape(-1, channels)
+        held = held._replace(features=scaler.transform(given).reshape(held.features.shape))
+    c, log_loss, count = _choose_c(few, seed, held)
     model = _model(c).set_params(tol=1e-5)
     _fit(model, scaled)
     kernel, bias = softmax_weights(model, classes)
@@ -83,9 +90,11 @@ def fit_logistic(examples: Examples, classes: int, seed: int) -> LinearHead:
     )
 
 
-def _choose_c(examples: Examples, seed: int) -> tuple[float, float | None, int]:
+def _choose_c(
+    examples: Examples, seed: int, held: Examples | None
+) -> tuple[float, float | None, int]:
     """C, its log loss and the number of folds."""
-    pairs = [*folds(examples, seed)]
+    pairs = [*folds(examples, seed)] if held is None else [(examples, held)]
     if not pairs:
         return FALLBACK, None, 0
     models = [_model(GRID[0]) for _ in pairs]

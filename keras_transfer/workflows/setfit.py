@@ -15,6 +15,7 @@ from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.evaluation.inference import collected, compiled
 from keras_transfer.features.extractor import FeatureExtractor
 from keras_transfer.features.stage_batches import StageBatches
+from keras_transfer.learners.examples import Examples
 from keras_transfer.learners.logistic import LinearHead, fit_logistic
 from keras_transfer.methods.setfit import EMBEDDING
 from keras_transfer.workflows.solving import logits_layer, weighted_examples
@@ -52,7 +53,9 @@ class SetFitRunner(StageRunner):
         rows = {prefix: self._embeddings(samples) for prefix, samples in splits.items()}
         weights = setup.targets.strategy.example_weights(setup.train)
         examples = weighted_examples(rows[""][None], setup.train, weights)
-        head = fit_logistic(examples, len(setup.train.classes), setup.seed)
+        # Val chooses C: the embeddings of train were trained on its labels.
+        held = _held(rows["val_"], splits["val_"])
+        head = fit_logistic(examples, len(setup.train.classes), setup.seed, held)
         layer = logits_layer(self.network)
         layer.kernel.assign(head.kernel)
         layer.bias.assign(head.bias)
@@ -67,6 +70,14 @@ class SetFitRunner(StageRunner):
         found = collected(self.forward, self.batches.evaluation(samples))[EMBEDDING]
         # Evaluation batches may be padded for several devices.
         return found[: len(samples)].reshape(len(samples), -1).astype("float32")
+
+
+def _held(rows: np.ndarray, val: Samples) -> Examples | None:
+    """The val examples with a weight above 0; None if there are none."""
+    used = np.flatnonzero(val.weights)
+    if not len(used):
+        return None
+    return Examples(rows[None, used], val.labels[used], val.weights[used].astype("float64"), used)
 
 
 def _judged(rows: np.ndarray, head: LinearHead, samples: Samples) -> tuple[float, float]:

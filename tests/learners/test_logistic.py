@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from keras_transfer.learners import examples as examples_module
@@ -40,6 +41,26 @@ def test_the_solution_is_that_of_scikit_learn_on_standardised_features(classes):
     assert head.converged
     assert (head.kernel.dtype, head.bias.dtype) == ("float32", "float32")
     assert probabilities(head, features) == pytest.approx(wanted, abs=5e-4)
+
+
+def test_other_examples_choose_c_where_they_are_given():
+    """The value of the grid whose loss on them is the lowest, by scikit-learn alone."""
+    examples, held = points(n=40), points(n=200).take(np.arange(40, 200))
+    head = fit_logistic(examples, 3, seed=0, held=held)
+
+    scaler = StandardScaler()
+    scaler.fit(examples.features[0].astype("float64"), sample_weight=examples.weights)
+    losses = {}
+    for c in GRID:
+        model = LogisticRegression(C=c, tol=1e-8, max_iter=10_000)
+        model.fit(
+            scaler.transform(examples.features[0]), examples.labels, sample_weight=examples.weights
+        )
+        shares = model.predict_proba(scaler.transform(held.features[0]))
+        losses[c] = log_loss(held.labels, shares, sample_weight=held.weights)
+    assert head.c == min(losses, key=losses.get)
+    assert head.log_loss == pytest.approx(losses[head.c], rel=1e-3)
+    assert head.folds == 1
 
 
 def test_weights_count_as_repetitions():
