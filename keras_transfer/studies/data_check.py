@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer import runs
+from keras_transfer import quiet, runs
 from keras_transfer.atomic import write_json
 from keras_transfer.data import sources
 from keras_transfer.data.samples import SPLITS
@@ -69,6 +69,7 @@ def check_data(
     asked: dict[str, Any] = {"twins": twins, "threshold": threshold, "run": run}
     asked["splits"] = tuple(splits) if label_errors else ()
     _check(recipe, asked)
+    quiet.import_tensorflow()
     folder = runs.new_folder("check", out, not_inside=recipe.data.source)
     log = locked_log(folder)
     try:
