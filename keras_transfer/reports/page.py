@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from markupsafe import Markup
-
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadData
 from keras_transfer.evaluation.layout import metric_text
@@ -23,7 +21,7 @@ from keras_transfer.reports.outputs import (
     section,
     unit_verdict,
 )
-from keras_transfer.reports.templates import environment, style
+from keras_transfer.reports.templates import environment
 from keras_transfer.reports.thumbnails import sheet
 from keras_transfer.reports.training import Training, training
 from keras_transfer.reports.verdict import Facts, OtherOutput, Worry, class_verdict, worries
@@ -113,7 +111,6 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
         for number, (name, one) in enumerate(found.classes.items())
     ]
     return {
-        "css": style(),
         "recipe": run.metadata["recipe"],
         "folder": str(run.folder),
         "verdict": _sentences(said, adapted, worried),
@@ -131,8 +128,6 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
         "settings": _settings(run.folder / "recipe.yaml"),
         "seconds": _seconds(run.metadata),
         "commands": commands(run.folder, run.metadata, found.examples.stands_for),
-        "svg": Markup,
-        "short": short,
         "percent": percent,
     }
 

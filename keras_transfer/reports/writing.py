@@ -14,7 +14,16 @@ from keras_transfer.errors import BadConfiguration
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.series import stored_series
 
-__all__ = ["CARD", "FILE", "after_run", "check_installed", "write_card", "write_report"]
+__all__ = [
+    "CARD",
+    "FILE",
+    "after_run",
+    "check_installed",
+    "check_name",
+    "write_card",
+    "write_page",
+    "write_report",
+]
 
 FILE = "report.html"
 CARD = "README.md"
@@ -25,12 +34,13 @@ OFF = ("0", "off", "no", "false")
 logger = logging.getLogger("keras_transfer")
 
 
-def write_report(folder: str | Path, data: Any = None) -> Path:
+def write_report(folder: str | Path, data: Any = None, to: Path | None = None) -> Path:
     """Write ``report.html`` into a run folder.
 
     Args:
         folder: Of a finished run.
         data: Where its examples are now: a spec, or arrays; None: where they were.
+        to: The file; None: in the folder.
 
     Returns:
         The file.
@@ -48,15 +58,44 @@ def write_report(folder: str | Path, data: Any = None) -> Path:
         listed = ", ".join(map(str, series.get("runs", [])[:6]))
         raise BadConfiguration(f"{folder} is a series of runs; name one of them: {listed}.")
     run = Run(folder)
-    path = run.folder / FILE
+    path = to or run.folder / FILE
     # A page with images, or one for images that were named, must not become one without.
     page = render(run, data, complete=data is not None or path.exists())
+    write_page(path, page)
+    _attempt(run.folder / CARD, lambda: write_card(run))
+    return path
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page.
+
+    Args:
+        path: The file.
+        page: HTML.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadConfiguration: It cannot be written.
+    """
     try:
         write_bytes(path, page.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise BadConfiguration(f"{path} cannot be written: {error.strerror}.") from None
-    _attempt(run.folder / CARD, lambda: write_card(run))
     return path
+
+
+def check_name(path: Path) -> None:
+    """Refuse a file that a browser would not take for a page, or that cannot be written.
+
+    Raises:
+        BadConfiguration: Its name does not end in .html, or its folder is not there.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise BadConfiguration(f"{path} should end in .html: a page is written.")
+    if not path.parent.is_dir():
+        raise BadConfiguration(f"{path} cannot be written: there is no folder {path.parent}.")
 
 
 def write_card(run: Run) -> Path:
