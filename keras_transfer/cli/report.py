@@ -13,7 +13,7 @@ __all__ = ["report"]
 
 
 @click.command()
-@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...")
+@click.argument("folders", type=click.Path(), nargs=-1, required=True, metavar="FOLDER...")
 @click.option("--data", help="Where the examples are now, if they have moved.")
 @click.option(
     "--to",

@@ -120,7 +120,14 @@ def plot_lines(
 
 
 def plot_trials(
-    x: Sequence[float], y: Sequence[float], best: int | None, *, logarithmic: bool, label: str
+    x: Sequence[float],
+    y: Sequence[float],
+    best: int | None,
+    *,
+    label: str,
+    logarithmic: bool = False,
+    choices: bool = False,
+    top: float | None = None,
 ) -> str:
     """Draw the metric of each trial over the value of a setting; a ring around the best.
 
@@ -128,8 +135,10 @@ def plot_trials(
         x: (n,) values of the setting.
         y: (n,) metrics; NaN: not known.
         best: Place of the best trial; None: there is none.
-        logarithmic: Whether the horizontal axis is.
         label: Of the vertical axis.
+        logarithmic: Whether the horizontal axis is.
+        choices: Whether the values are numbers of choices from 1 on.
+        top: Where the vertical axis ends; None: above all values.
     """
 
     def draw(axes: Axes) -> None:
@@ -144,5 +153,10 @@ def plot_trials(
         axes.set(xlabel="value", ylabel=label)
         if logarithmic:
             axes.set_xscale("log")
+        if choices:
+            axes.set_xticks(range(1, int(max(x)) + 1))
+            axes.set_xlim(0.5, max(x) + 0.5)
+        if top is not None:
+            axes.set_ylim(top=top)
 
     return drawn(draw, 2.3)

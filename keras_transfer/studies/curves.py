@@ -17,6 +17,7 @@ from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import single_class
+from keras_transfer.reports.writing import after_study
 from keras_transfer.runs.series import recorded_series
 from keras_transfer.runs.shared_examples import align_runs
 from keras_transfer.runs.split_table import read_train_counts
@@ -100,6 +101,7 @@ def learning_curve(
         metadata.update(by_output(found, "outputs"))
         for name, output in found.items():
             _write_curve(folder, "curve" if name == LABEL else f"curve_{name}", output)
+    after_study(folder)
     return folder
 
 
