@@ -31,11 +31,11 @@ def report(folders: tuple[str, ...], data: str | None, to: Path | None, show: bo
     A page is one file without scripts. Runs and studies write theirs at their end; KT_REPORT=0
     switches that off.
     """
-    from keras_transfer.reports.writing import check_installed, check_name, write_report
+    from keras_transfer.reports.writing import check_installed, check_page, write_report
 
     check_installed()
     if to is not None:
-        check_name(to)
+        check_page(to)
     import_tensorflow()
     if len(folders) == 1:
         path = write_report(folders[0], data, to)

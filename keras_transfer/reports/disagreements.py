@@ -18,10 +18,6 @@ from keras_transfer.reports.wording import Table, percent, short, table
 __all__ = ["Disagreement", "disagreement"]
 
 
-NARROW = "\u00a0%"
-"""So that a line of a card does not begin with the sign."""
-
-
 class Disagreement(NamedTuple):
     """Two models on the same examples.
 
@@ -151,6 +147,6 @@ def _answer(decided: Any, scores: np.ndarray | None, names: Sequence[str]) -> st
     """A class with its probability, or labels."""
     if np.ndim(decided) == 0:
         shown = "" if scores is None else f" {percent(float(scores[int(decided)]))}"
-        return f"{short(names[int(decided)])}{shown.replace(' %', NARROW)}"
+        return f"{short(names[int(decided)])}{shown}"
     there = [short(name, 30) for name, chosen in zip(names, decided, strict=True) if chosen]
     return ", ".join(there) or "no label"

@@ -21,7 +21,7 @@ from keras_transfer.reports.outputs import (
     section,
     unit_verdict,
 )
-from keras_transfer.reports.templates import environment
+from keras_transfer.reports.templates import MAX_BYTES, environment
 from keras_transfer.reports.thumbnails import sheet
 from keras_transfer.reports.training import Training, training
 from keras_transfer.reports.verdict import Facts, OtherOutput, Worry, class_verdict, worries
@@ -29,10 +29,7 @@ from keras_transfer.reports.wording import Table, interval, percent, short, tabl
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import read_rows
 
-__all__ = ["MAX_BYTES", "render"]
-
-MAX_BYTES = 5_000_000
-"""Of a page, so that it can be mailed."""
+__all__ = ["render"]
 
 PLANS = (Limits(12, 6, 900), Limits(6, 2, 900), Limits(3, 0, 600), Limits(0, 0, 0))
 """What is dropped where a page would be larger: images of right answers first, those of single

@@ -9,9 +9,11 @@ from markupsafe import Markup
 
 from keras_transfer.reports.wording import short, visible
 
-__all__ = ["environment", "style"]
+__all__ = ["MAX_BYTES", "environment", "style"]
 
 PAGE = Path(__file__).with_name("page")
+MAX_BYTES = 5_000_000
+"""Of a page, so that it can be mailed."""
 
 
 def environment() -> jinja2.Environment:

@@ -21,7 +21,7 @@ __all__ = [
     "after_run",
     "after_study",
     "check_installed",
-    "check_name",
+    "check_page",
     "write_card",
     "write_page",
     "write_report",
@@ -98,12 +98,14 @@ def write_page(path: Path, page: str) -> Path:
     return path
 
 
-def check_name(path: Path) -> None:
+def check_page(path: Path) -> None:
     """Refuse a file that a browser would not take for a page, or that cannot be written.
 
     Raises:
-        BadConfiguration: Its name does not end in .html, or its folder is not there.
+        BadConfiguration: The extra ``report`` is not installed; or the file's name does not end in
+            .html, or its folder is not there.
     """
+    check_installed()
     if path.suffix.lower() not in (".html", ".htm"):
         raise BadConfiguration(f"{path} should end in .html: a page is written.")
     if not path.parent.is_dir():

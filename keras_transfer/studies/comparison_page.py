@@ -43,8 +43,8 @@ def write_comparison(
     from keras_transfer.reports.comparison import Compared, comparison_page
     from keras_transfer.reports.examples import Examples
     from keras_transfer.reports.gallery import Gallery
-    from keras_transfer.reports.page import MAX_BYTES
     from keras_transfer.reports.study import render_study
+    from keras_transfer.reports.templates import MAX_BYTES
 
     document = compare_runs(folders, resamples)
     models = [runs_of(folder) for folder in folders]
