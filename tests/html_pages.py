@@ -8,7 +8,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """A parsed page: ids, references, text, tags; ``check`` it first.
+    """A parsed page: ids, references, text, tags, tables; ``check`` it first.
 
     Args:
         html: Of the page.
@@ -18,6 +18,7 @@ class Page(HTMLParser):
         super().__init__()
         self.html, self.open, self.ids, self.references = html, [], [], []
         self.tags, self.text, self.policy = [], [], ""
+        self.tables, self.captions = [], []
         self.feed(html)
         self.close()
         self.said = " ".join(" ".join(self.text).split())
@@ -29,6 +30,13 @@ class Page(HTMLParser):
 
     def handle_startendtag(self, tag, attrs):
         self.tags.append(tag)
+        if tag == "table":
+            self.tables.append([])
+            self.captions.append("")
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self.tables[-1][-1].append("")
         for name, value in attrs:
             if name == "id":
                 self.ids.append(value)
@@ -44,6 +52,15 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] != "style":
             self.text.append(data)
+        if self.open[-1:] == ["caption"]:
+            self.captions[-1] += data
+        elif "table" in self.open and self.tables[-1] and self.tables[-1][-1]:
+            self.tables[-1][-1][-1] += data.strip()
+
+    def table(self, *header):
+        """Cells by row of the one table whose header begins with these words."""
+        (found,) = (rows for rows in self.tables if rows and rows[0][: len(header)] == [*header])
+        return found[1:]
 
     def check(self):
         """Well-formed, without scripts or anything from elsewhere, and all anchors are there."""

@@ -53,6 +53,8 @@ def _first_rate(recipe: Any) -> Any:
 
 
 def _find(name: str, base: Any, given: dict[str, Any]) -> None:
+    from keras_transfer.reports.writing import after_study
+
     out, as_json = given.pop("out"), given.pop("as_json")
     recipe: Any = chosen(base, given)
     # These have no option here, but -c and --set can still name them.
@@ -72,6 +74,7 @@ def _find(name: str, base: Any, given: dict[str, Any]) -> None:
         )
     with new_sweep(name, out, not_inside=recipe.data.source) as folder:
         sweep = recipe.changed(lr="auto").find_rate(folder)
+    after_study(folder)
     if as_json:
         document = {"recipe": name, "run": str(folder), "suggested": sweep["learning_rate"]}
         click.echo(json.dumps({**document, "rule": sweep["rule"], "rules": sweep["rules"]}))

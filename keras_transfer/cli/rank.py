@@ -94,7 +94,7 @@ def rank(**given: Any) -> None:
     The features of a class-balanced sample of the train split are computed once and kept for later
     runs. A logistic regression on them is cross-validated; val and test are not used.
     """
-    from keras_transfer.studies.ranking import command, rank_backbones
+    from keras_transfer.studies.ranking import rank_backbones
 
     names = ("backbones", "all_local", "weights", "sample", "min_images_per_s", "out", "as_json")
     backbones, every, weights, sample, least, out, as_json = (given.pop(name) for name in names)
@@ -105,11 +105,10 @@ def rank(**given: Any) -> None:
         raise BadConfiguration("--all-local ranks all backbones; leave out --backbones, --weights.")
     recipe: Any = chosen(catalog.find(catalog.AUTO).recipe, given)
     folder, document = rank_backbones(recipe, named, per_class=sample, least_rate=least, out=out)
-    train = command(recipe, document)
     if as_json:
-        click.echo(json.dumps({"ranking": str(folder), **document, "command": train}))
+        click.echo(json.dumps({"ranking": str(folder), **document}))
         return
-    click.echo("\n".join(_report(folder, document, train)))
+    click.echo("\n".join(_report(folder, document, document["command"])))
 
 
 def _report(folder: Path, document: Mapping[str, Any], train: str | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``kt-recipe report RUN``: a page that says how good a model is, and where it fails."""
+"""``kt-recipe report``: a page of a run or a study, or of several runs side by side."""
 
 from __future__ import annotations
 
@@ -13,20 +13,36 @@ __all__ = ["report"]
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@click.option("--data", help="Where the run's examples are now, if they have moved.")
+@click.argument("folders", type=click.Path(), nargs=-1, required=True, metavar="FOLDER...")
+@click.option("--data", help="Where the examples are now, if they have moved.")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="The file.  [report.html in the folder; of several runs comparison.html]",
+)
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
-def report(run: Path, data: str | None, show: bool) -> None:
-    """Write report.html into the folder of a finished run, and print its path.
+def report(folders: tuple[str, ...], data: str | None, to: Path | None, show: bool) -> None:
+    """Write the page of a run or of a study, and print its path.
 
-    It is one file without scripts: verdict, mistakes, confused classes, calibration, curves, data,
-    settings. A run writes it at its end; KT_REPORT=0 switches that off.
+    FOLDER is a finished run, or that of run --seeds, curve, tune, lr-find, rank or domains. Two
+    or more runs, or series over seeds, are compared on one page, as kt-recipe compare does.
+
+    A page is one file without scripts. Runs and studies write theirs at their end; KT_REPORT=0
+    switches that off.
     """
-    from keras_transfer.reports.writing import check_installed, write_report
+    from keras_transfer.reports.writing import check_installed, check_page, write_report
 
     check_installed()
+    if to is not None:
+        check_page(to)
     import_tensorflow()
-    path = write_report(run, data)
+    if len(folders) == 1:
+        path = write_report(folders[0], data, to)
+    else:
+        from keras_transfer.studies.comparison_page import PAGE, write_comparison
+
+        path = write_comparison(folders, to or PAGE, data)
     click.echo(str(path))
     if show and not webbrowser.open(path.resolve().as_uri()):
         click.echo("No browser was found; open the file yourself.", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,14 @@ from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports import Export
 from keras_transfer.inputs.table import read_input
 from keras_transfer.quiet import import_tensorflow
+from keras_transfer.reports.writing import check_page
 from keras_transfer.runs import Prediction, Run
 from keras_transfer.runs.likely_words import likely_words
 from keras_transfer.tables import Table
 
 __all__ = ["evaluate", "predict"]
+
+logger = logging.getLogger("keras_transfer")
 
 TTA = click.option(
     "--tta",
@@ -240,6 +244,19 @@ def _words(done: Run, texts: Sequence[str], k: int, excluded: Mapping[str, Any],
             click.echo(f"{text}{which}  " + "  ".join(f"{word} {p:.4f}" for word, p in words))
 
 
+def _write_page(
+    page: Path, done: Run | Export, given: Sequence[Any], predictions: list[Prediction], sets: Any
+) -> None:
+    from keras_transfer.reports.predictions import write_predictions
+
+    def said(one: Prediction) -> str:
+        answers = "; ".join(sets.said(one, name) for name in one.outputs)
+        return f"{100 * sets.coverage:g} % set: {answers}"
+
+    path = write_predictions(page, done, given, predictions, None if sets is None else said)
+    logger.info("Report: %s", path)
+
+
 @click.command()
 @RUN
 @click.argument("paths", nargs=-1, required=True)
@@ -264,16 +281,21 @@ def _words(done: Run, texts: Sequence[str], k: int, excluded: Mapping[str, Any],
     show_default=True,
     help="How sets are made: lac: the smallest; aps: larger where the model is unsure.",
 )
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Also write a page: thumbnails or texts with their answers, least sure first.",
+)
 @TRUST
 def predict(
     run: Path,
     paths: tuple[str, ...],
-    tta: str | None,
-    top_k: int,
     form: str,
-    coverage: float | None,
-    sets: str,
+    page: Path | None,
     trust: bool,
+    **wanted: Any,
 ) -> None:
     """Predict for PATHS: image files, folders and glob patterns. One row a file, in their order.
 
@@ -282,15 +304,19 @@ def predict(
     model for pairs of texts such files with both columns.
     A file that cannot be used has a row with the reason, and the exit code is 3.
     """
+    tta, top_k, coverage = (wanted[name] for name in ("tta", "top_k", "coverage"))
     if top_k < 1:
         raise BadConfiguration(f"--top-k {top_k}: should be 1 or more.")
+    if page is not None:
+        check_page(page)
     import_tensorflow()
     done = _opened(run, trust)
     if isinstance(done, Run) and done.pretrained:
-        _words(done, paths, top_k, {"--tta": tta, "--coverage": coverage}, form)
+        _words(done, paths, top_k, {"--tta": tta, "--coverage": coverage, "--report": page}, form)
         return
-    conformal = None if coverage is None else _conformal(done, coverage, sets)
-    predictions = done.predict(_given(done, paths), tta=tta)
+    conformal = None if coverage is None else _conformal(done, coverage, wanted["sets"])
+    given = _given(done, paths)
+    predictions = done.predict(given, tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
     # Printed before the exit code says that files are bad: the others have their answers.
     if any(output.objective.per_token for output in done.outputs.values()):
@@ -299,6 +325,8 @@ def predict(
         FORMATS[form](predictions, min(top_k, units))
     else:
         SET_FORMATS[form](predictions, conformal)
+    if page is not None:
+        _write_page(page, done, given, predictions, conformal)
     bad = [f"{one.path}: {one.error}" for one in predictions if one.error]
     if bad and form == "table":  # which people read: it says why
         raise BadData(f"{len(bad)} of {len(predictions)} files cannot be used; see above.")

@@ -23,6 +23,9 @@ from keras_transfer.evaluation.selective import RiskCoverage
 
 __all__ = [
     "COLOURS",
+    "LINES",
+    "TEXT",
+    "drawn",
     "plot_epochs",
     "plot_precision_recall",
     "plot_reliability",
@@ -90,7 +93,7 @@ def plot_epochs(
         axes.set_xlim(0.5, max(len(train), len(val), 1) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-    return _svg(draw)
+    return drawn(draw)
 
 
 def plot_reliability(found: Reliability, before: Reliability | None = None) -> str:
@@ -113,7 +116,7 @@ def plot_reliability(found: Reliability, before: Reliability | None = None) -> s
                 axes.plot(said, right, marker="o", markersize=4, color=line)
         axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
 
-    return _svg(draw)
+    return drawn(draw)
 
 
 def plot_risk_coverage(found: RiskCoverage) -> str:
@@ -126,7 +129,7 @@ def plot_risk_coverage(found: RiskCoverage) -> str:
         axes.set(xlabel="share of examples accepted", ylabel="error rate among them")
         axes.set(xlim=(0, 1), ylim=(0, top))
 
-    return _svg(draw)
+    return drawn(draw)
 
 
 def plot_precision_recall(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
@@ -142,7 +145,7 @@ def plot_precision_recall(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> st
             axes.plot(recall[places], precision[places], color=line, linewidth=1.4)
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
 
-    return _svg(draw)
+    return drawn(draw)
 
 
 def _thinned(n: int) -> np.ndarray:
@@ -150,11 +153,16 @@ def _thinned(n: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, MAX_POINTS)).astype(int))
 
 
-def _svg(draw: Callable[[Axes], None]) -> str:
-    """An SVG element as part of HTML."""
+def drawn(draw: Callable[[Axes], None], height: float = 2.9) -> str:
+    """An SVG element as part of HTML.
+
+    Args:
+        draw: Draws on the axes, in the colours ``TEXT`` and ``LINES``.
+        height: Of the plot in inches; 4.4 is its width.
+    """
     with matplotlib.rc_context(STYLE):
         # As wide as a phone: a larger one would be shrunk there, its text too.
-        figure = Figure(figsize=(4.4, 2.9), layout="constrained")
+        figure = Figure(figsize=(4.4, height), layout="constrained")
         axes = figure.subplots()
         draw(axes)
         for part in (figure, axes):

@@ -12,6 +12,7 @@ TITLES = {
     "rmse": "RMSE",
     "r2": "R2",
     "spearman": "rank correlation",
+    "f1": "F1",
     "macro_f1": "macro F1",
     "micro_f1": "micro F1",
     "weighted_f1": "weighted F1",

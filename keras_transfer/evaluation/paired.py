@@ -254,7 +254,8 @@ def paired_differences(
 
     Returns:
         By metric ``first``, ``second``, ``difference`` (means over runs; None where not defined)
-        and its 95 % ``interval`` over examples, and over runs where a model has several.
+        and its 95 % ``interval`` over examples, and over runs where a model has several;
+        ``first_interval`` and ``second_interval`` of the two by the same resamples.
     """
     pair = aligned._replace(models=[aligned.models[first], aligned.models[second]])
     drawn = resampled_metrics(pair, metrics, draws=draws, seed=seed, families=families)
@@ -267,4 +268,6 @@ def paired_differences(
             for key, value in (("first", a), ("second", b), ("difference", b - a))
         }
         report[name]["interval"] = quantile_interval(drawn[name][1] - drawn[name][0])
+        for key, values in zip(("first", "second"), drawn[name], strict=True):
+            report[name][f"{key}_interval"] = quantile_interval(values)
     return report

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from keras_transfer.atomic import write_bytes
 from keras_transfer.data.samples import Samples
 from keras_transfer.reports.examples import raw_example
-from keras_transfer.reports.gallery import THREADS, preview
-from keras_transfer.reports.templates import environment, style
+from keras_transfer.reports.gallery import THREADS, Entry, preview
+from keras_transfer.reports.templates import environment
 from keras_transfer.reports.wording import short
 
 __all__ = ["Finding", "Section", "write_sheet"]
@@ -48,21 +48,12 @@ class Section(NamedTuple):
     findings: Sequence[Finding]
 
 
-class _Entry(NamedTuple):
-    """A finding with what is shown of its examples."""
-
-    examples: list[tuple[str, str]]
-    title: str
-    lines: tuple[str, ...]
-    paths: list[str]
-
-
 class _Shown(NamedTuple):
     """A section with what is shown of its findings."""
 
     title: str
     note: str
-    entries: list[_Entry]
+    entries: list[Entry]
     left_out: int
 
 
@@ -95,18 +86,16 @@ def write_sheet(
     page = (
         environment()
         .get_template("sheet.html")
-        .render(
-            css=style(), title=title, data=data, sentences=sentences, sections=shown, short=short
-        )
+        .render(title=title, data=data, sentences=sentences, sections=shown)
     )
     write_bytes(path, page.encode("utf-8", "backslashreplace"))
 
 
-def _entries(samples: Samples, findings: Sequence[Finding], texts: bool) -> list[_Entry]:
-    def entry(finding: Finding) -> _Entry:
+def _entries(samples: Samples, findings: Sequence[Finding], texts: bool) -> list[Entry]:
+    def entry(finding: Finding) -> Entry:
         examples = [preview(raw_example(samples, place), texts) for place in finding.places]
         paths = [short(str(samples.keys[place]), 90) for place in finding.places]
-        return _Entry(examples, finding.title, finding.lines, paths)
+        return Entry(examples, finding.title, finding.lines, paths)
 
     with ThreadPool(THREADS) as threads:
         return threads.map(entry, findings)

@@ -13,7 +13,7 @@ from keras_transfer.reports.examples import Examples
 from keras_transfer.reports.thumbnails import thumbnail
 from keras_transfer.reports.wording import percent, short
 
-__all__ = ["Card", "Gallery", "preview"]
+__all__ = ["Card", "Entry", "Gallery", "preview"]
 
 SIDE = 112
 """Longer side of a thumbnail in pixels."""
@@ -44,6 +44,26 @@ class Card(NamedTuple):
     right: bool
 
 
+class Entry(NamedTuple):
+    """One example, or several, with anything that is said of them.
+
+    Attributes:
+        examples: Image, as a data URI, and text of each, as ``preview`` gives them.
+        title: In a few words.
+        lines: What else is known.
+        paths: Of the examples, short.
+        share: Length of a bar below the title, 0 to 1; None: there is none.
+        tone: "right", "wrong" or empty: the colour of the rule above.
+    """
+
+    examples: Sequence[tuple[str, str]]
+    title: str
+    lines: Sequence[str] = ()
+    paths: Sequence[str] = ()
+    share: float | None = None
+    tone: str = ""
+
+
 class Gallery:
     """Makes cards; each example is read once.
 
@@ -68,11 +88,15 @@ class Gallery:
         for place in places:
             key, true = str(predicted.keys[place]), int(predicted.true[place])
             said = int(predicted.decided[place])
-            image, text = self._shown.get(key, ("", ""))
+            image, text = self.shown(key)
             confidence = percent(float(predicted.scores[place, said]))
             classes = (short(names[true]), short(names[said]))
             found.append(Card(image, text, short(key, 90), *classes, confidence, said == true))
         return found
+
+    def shown(self, key: str) -> tuple[str, str]:
+        """Image, as a data URI, and text of an example that was loaded; both empty of others."""
+        return self._shown.get(key, ("", ""))
 
     def _read(self, key: str) -> tuple[str, str]:
         return preview(self.examples.raw(key), self.examples.are_texts)

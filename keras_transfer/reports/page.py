@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from markupsafe import Markup
-
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadData
 from keras_transfer.evaluation.layout import metric_text
@@ -23,7 +21,7 @@ from keras_transfer.reports.outputs import (
     section,
     unit_verdict,
 )
-from keras_transfer.reports.templates import environment, style
+from keras_transfer.reports.templates import MAX_BYTES, environment
 from keras_transfer.reports.thumbnails import sheet
 from keras_transfer.reports.training import Training, training
 from keras_transfer.reports.verdict import Facts, OtherOutput, Worry, class_verdict, worries
@@ -31,10 +29,7 @@ from keras_transfer.reports.wording import Table, interval, percent, short, tabl
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import read_rows
 
-__all__ = ["MAX_BYTES", "render"]
-
-MAX_BYTES = 5_000_000
-"""Of a page, so that it can be mailed."""
+__all__ = ["render"]
 
 PLANS = (Limits(12, 6, 900), Limits(6, 2, 900), Limits(3, 0, 600), Limits(0, 0, 0))
 """What is dropped where a page would be larger: images of right answers first, those of single
@@ -113,7 +108,6 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
         for number, (name, one) in enumerate(found.classes.items())
     ]
     return {
-        "css": style(),
         "recipe": run.metadata["recipe"],
         "folder": str(run.folder),
         "verdict": _sentences(said, adapted, worried),
@@ -131,8 +125,6 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
         "settings": _settings(run.folder / "recipe.yaml"),
         "seconds": _seconds(run.metadata),
         "commands": commands(run.folder, run.metadata, found.examples.stands_for),
-        "svg": Markup,
-        "short": short,
         "percent": percent,
     }
 

@@ -1,4 +1,4 @@
-"""Write the report and the model card of a run, or say why there is none."""
+"""Write the page of a run or of a study and the model card, or say why there is none."""
 
 from __future__ import annotations
 
@@ -11,32 +11,49 @@ from typing import Any
 
 from keras_transfer.atomic import write_bytes
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.reports.studies.table import study_in
+from keras_transfer.runs.records import RUN
 from keras_transfer.runs.run import Run
-from keras_transfer.runs.series import stored_series
 
-__all__ = ["CARD", "FILE", "after_run", "check_installed", "write_card", "write_report"]
+__all__ = [
+    "CARD",
+    "FILE",
+    "after_run",
+    "after_study",
+    "check_installed",
+    "check_page",
+    "write_card",
+    "write_page",
+    "write_report",
+]
 
 FILE = "report.html"
 CARD = "README.md"
 NEEDED = ("jinja2", "matplotlib")
 INSTALL = "pip install 'keras_transfer[report]'"
+KNOWN = (
+    "Name the folder of a run, or one that run --seeds, curve, tune, lr-find, rank or domains has "
+    "written."
+)
 OFF = ("0", "off", "no", "false")
 
 logger = logging.getLogger("keras_transfer")
 
 
-def write_report(folder: str | Path, data: Any = None) -> Path:
-    """Write ``report.html`` into a run folder.
+def write_report(folder: str | Path, data: Any = None, to: Path | None = None) -> Path:
+    """Write ``report.html`` into the folder of a run or of a study.
 
     Args:
-        folder: Of a finished run.
+        folder: Of a finished run; or of a series over seeds, a curve, a search, a sweep, a ranking
+            or a comparison of domains.
         data: Where its examples are now: a spec, or arrays; None: where they were.
+        to: The file; None: in the folder.
 
     Returns:
         The file.
 
     Raises:
-        BadConfiguration: The folder holds no finished run, cannot be written to, or the extra
+        BadConfiguration: The folder holds nothing finished, cannot be written to, or the extra
             ``report`` is not installed.
         BadData: A file of the run is damaged; or its examples cannot be read, and ``data`` names
             them, or there is a report already.
@@ -44,19 +61,55 @@ def write_report(folder: str | Path, data: Any = None) -> Path:
     check_installed()
     from keras_transfer.reports.page import render  # it imports Jinja and Matplotlib
 
-    if series := stored_series(folder):
-        listed = ", ".join(map(str, series.get("runs", [])[:6]))
-        raise BadConfiguration(f"{folder} is a series of runs; name one of them: {listed}.")
+    if (study := study_in(Path(folder))) is not None:
+        if data is not None:
+            raise BadConfiguration(f"--data is for runs, and {folder} holds a study. Leave it out.")
+        from keras_transfer.reports.study import render_study
+
+        return write_page(to or Path(folder) / FILE, render_study(study.page(Path(folder))))
+    if not (Path(folder) / RUN).exists():
+        raise BadConfiguration(f"{folder} holds no run and no study. {KNOWN}")
     run = Run(folder)
-    path = run.folder / FILE
+    path = to or run.folder / FILE
     # A page with images, or one for images that were named, must not become one without.
     page = render(run, data, complete=data is not None or path.exists())
+    write_page(path, page)
+    _attempt(run.folder / CARD, lambda: write_card(run))
+    return path
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page.
+
+    Args:
+        path: The file.
+        page: HTML.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadConfiguration: It cannot be written.
+    """
     try:
         write_bytes(path, page.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise BadConfiguration(f"{path} cannot be written: {error.strerror}.") from None
-    _attempt(run.folder / CARD, lambda: write_card(run))
     return path
+
+
+def check_page(path: Path) -> None:
+    """Refuse a file that a browser would not take for a page, or that cannot be written.
+
+    Raises:
+        BadConfiguration: The extra ``report`` is not installed; or the file's name does not end in
+            .html, or its folder is not there.
+    """
+    check_installed()
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise BadConfiguration(f"{path} should end in .html: a page is written.")
+    if not path.parent.is_dir():
+        raise BadConfiguration(f"{path} cannot be written: there is no folder {path.parent}.")
 
 
 def write_card(run: Run) -> Path:
@@ -89,6 +142,20 @@ def check_installed() -> None:
         )
 
 
+def after_study(folder: Path) -> None:
+    """Write the page of a study that has just ended; a failure is logged, no more.
+
+    Args:
+        folder: Of the study.
+    """
+    if _is_off():
+        return
+    if _missing():
+        logger.info("No %s: %s brings what it needs", FILE, INSTALL)
+        return
+    _attempt(folder / FILE, lambda: logger.info("Report: %s", write_report(folder)))
+
+
 def after_run(folder: Path, source: Any) -> None:
     """Write report and model card of a run that has just ended; a failure is logged, no more.
 
@@ -96,7 +163,7 @@ def after_run(folder: Path, source: Any) -> None:
         folder: The run folder.
         source: The data: a spec string, or arrays, which nobody can read again later.
     """
-    if os.environ.get("KT_REPORT", "").lower() in OFF:
+    if _is_off():
         return
     if _missing():
         logger.info("No %s: %s brings what it needs", FILE, INSTALL)
@@ -113,6 +180,10 @@ def _attempt(path: Path, write: Callable[[], Any]) -> None:
     except Exception as error:  # the run is done and must not be lost
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         logger.warning("Warning: %s was not written. %s", path, reason)
+
+
+def _is_off() -> bool:
+    return os.environ.get("KT_REPORT", "").lower() in OFF
 
 
 def _missing() -> list[str]:

@@ -14,9 +14,9 @@ from keras_transfer.runs.directory import discard, new_folder
 from keras_transfer.runs.records import read_record, write_record
 from keras_transfer.training.lr_finder import RULES, Sweep
 
-__all__ = ["new_sweep", "stored_sweep", "write_sweep"]
+__all__ = ["CURVE", "FILE", "new_sweep", "stored_sweep", "write_sweep"]
 
-FILE = "lr_find.json"
+FILE, CURVE = "lr_find.json", "lr_find.csv"
 
 logger = logging.getLogger("keras_transfer")
 
@@ -35,9 +35,11 @@ def new_sweep(
     folder = new_folder(f"{name}/lr_find", out, not_inside=not_inside)
     try:
         yield folder
+        if (found := stored_sweep(folder)) is not None:  # its page says which command goes on
+            write_record(folder / FILE, {"recipe": name, **found})
     except BaseException as error:
         # Where no rule holds the curve shows why.
-        if not (isinstance(error, CheckFailed) and (folder / "lr_find.csv").exists()):
+        if not (isinstance(error, CheckFailed) and (folder / CURVE).exists()):
             discard(folder)
         raise
 
@@ -58,7 +60,7 @@ def write_sweep(folder: Path, seen: Sweep) -> dict[str, Any]:
         CheckFailed: No rule holds; the table is written all the same.
     """
     rows = zip(*seen, seen.smoothed.tolist(), strict=True)
-    write_csv(folder / "lr_find.csv", ("learning_rate", "loss", "smoothed"), rows)
+    write_csv(folder / CURVE, ("learning_rate", "loss", "smoothed"), rows)
     rules = seen.suggestions()
     rule = next(iter(RULES))
     suggestions = {"learning_rate": rules[rule], "rule": rule, "rules": rules}

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from keras_transfer.data.copies import families
 from keras_transfer.data.samples import LABEL
-from keras_transfer.errors import BadConfiguration, BadData
-from keras_transfer.evaluation.prediction_files import prediction_file
+from keras_transfer.errors import BadConfiguration
 from keras_transfer.objectives.base import Objective
-from keras_transfer.runs import Run, digests_by_path
+from keras_transfer.runs import Run
 from keras_transfer.runs.series import runs_of
+from keras_transfer.runs.shared_examples import align_runs
 
-if TYPE_CHECKING:
-    from keras_transfer.evaluation.paired import Aligned
-
-__all__ = ["align_runs", "by_output", "compare_runs"]
+__all__ = ["by_output", "compare_runs"]
 
 
 def compare_runs(folders: Sequence[str], resamples: int = 2000) -> dict[str, Any]:
@@ -50,37 +46,6 @@ def compare_runs(folders: Sequence[str], resamples: int = 2000) -> dict[str, Any
 def by_output(found: dict[str, Any], key: str) -> dict[str, Any]:
     """What was found of the only output; or {key: all of it}, where there are several."""
     return found[LABEL] if [*found] == [LABEL] else {key: found}
-
-
-def align_runs(
-    models: Sequence[Sequence[Run]], output: str, objective: Objective
-) -> tuple[Aligned, np.ndarray]:
-    """Read the predictions of an output, and find the examples that all runs have.
-
-    Args:
-        models: For each model its runs.
-        output: Name of the output.
-        objective: Its objective.
-
-    Returns:
-        The predictions, and (n,) int64 families of copies.
-
-    Raises:
-        BadData: As ``align_predictions`` raises it.
-    """
-    # Imported here, so that `--help` does not wait for SciPy.
-    from keras_transfer.evaluation.paired import align_predictions
-
-    file = prediction_file("test", output)
-    read = [[objective.read_predictions(run.folder / file) for run in runs] for runs in models]
-    try:
-        aligned = align_predictions(read)
-    except BadData as error:
-        # Several outputs have a file each, so the message says which one differs.
-        raise error if output == LABEL else BadData(f"Output {output}: {error}") from None
-    # One table is enough: only examples that all runs share are compared.
-    digests = digests_by_path(models[0][0].split)
-    return aligned, families(np.array([digests.get(key, "") for key in aligned.keys], object))
 
 
 def _check_objectives(models: Sequence[Sequence[Run]]) -> None:

@@ -17,9 +17,11 @@ from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import single_class
+from keras_transfer.reports.writing import after_study
 from keras_transfer.runs.series import recorded_series
+from keras_transfer.runs.shared_examples import align_runs
 from keras_transfer.runs.split_table import read_train_counts
-from keras_transfer.studies.comparison import align_runs, by_output
+from keras_transfer.studies.comparison import by_output
 from keras_transfer.studies.series import (
     by_seed,
     mean_baseline,
@@ -99,6 +101,7 @@ def learning_curve(
         metadata.update(by_output(found, "outputs"))
         for name, output in found.items():
             _write_curve(folder, "curve" if name == LABEL else f"curve_{name}", output)
+    after_study(folder)
     return folder
 
 

@@ -12,6 +12,7 @@ from keras_transfer.data import sources
 from keras_transfer.domains.checks import MIN_EXAMPLES
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.quiet import import_tensorflow
+from keras_transfer.reports.writing import after_study
 from keras_transfer.runs.directory import discard, locked_log
 from keras_transfer.studies.domain_advice import advice
 from keras_transfer.workflows.candidates import candidates
@@ -73,6 +74,7 @@ def compare_domains(
         log.close()
         if not done:
             discard(folder)
+    after_study(folder)
     return folder, document
 
 

@@ -12,7 +12,9 @@ from keras_transfer import catalog, runs
 from keras_transfer.config.groups import Backbone
 from keras_transfer.config.tree import differences
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.reports.writing import after_study
 from keras_transfer.runs.directory import discard, locked_log
+from keras_transfer.runs.records import write_record
 from keras_transfer.workflows.auto_backbone import rank
 from keras_transfer.workflows.finetune import FineTune
 from keras_transfer.workflows.leaderboard import FILE, recommended
@@ -64,6 +66,9 @@ def rank_backbones(
         log.close()
         if not (folder / FILE).exists():
             discard(folder)
+    document = {**document, "command": command(recipe, document)}
+    write_record(folder / FILE, document)  # its page says which command goes on
+    after_study(folder)
     return folder, document
 
 

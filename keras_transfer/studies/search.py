@@ -20,6 +20,7 @@ from keras_transfer import quiet, runs
 from keras_transfer.atomic import copy, write_text
 from keras_transfer.config.upgrade import versioned
 from keras_transfer.errors import BadConfiguration, BadData, CheckFailed, TransferError
+from keras_transfer.reports.writing import after_study
 from keras_transfer.runs.directory import locked_log
 from keras_transfer.runs.searches import COMPLETE, FAILED, PRUNED, RUNNING, Record, Trial
 from keras_transfer.studies.spaces import Setting, with_values
@@ -129,6 +130,7 @@ class Search:
         finally:
             logger.removeHandler(handler)
             handler.close()
+        after_study(self.folder)
         return self._winner()
 
     def _winner(self) -> Trial:

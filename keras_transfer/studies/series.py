@@ -12,6 +12,7 @@ import numpy as np
 from keras_transfer import catalog, quiet, runs
 from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.reports.writing import after_study
 from keras_transfer.runs.series import interrupted_series, recorded_series, stored_series
 from keras_transfer.studies.comparison import by_output
 from keras_transfer.workflows.candidates import check_named
@@ -64,6 +65,7 @@ def repeat(
         metadata.update(by_output(found, "outputs"))
         if target := _on_target(done):
             metadata["target"] = target
+    after_study(folder)
     return folder
 
 

@@ -5,6 +5,7 @@ import shlex
 
 import numpy as np
 import pytest
+from html_pages import Page
 from PIL import Image
 from processes import HEAD, TINY, kt, paint
 
@@ -29,7 +30,7 @@ def work(tmp_path_factory):
 
 
 def test_a_report_is_text_and_a_command_that_works(work):
-    done = kt("domains", "run", "--target", "dark", cwd=work, check=0)
+    done = kt("domains", "run", "--target", "dark", cwd=work, check=0, KT_REPORT="1")
     lines = done.stdout.splitlines()
 
     assert lines[0] == "Source: run (convnet_small, run); held-out examples: 30 test, 30 val"
@@ -40,6 +41,11 @@ def test_a_report_is_text_and_a_command_that_works(work):
     assert "examples are in runs/domains/1." in done.stdout
     names = {path.name for path in (work / "runs/domains/1").iterdir()}
     assert names >= {"domains.json", "domains.csv", "examples.csv", "to_label.csv", "map.png"}
+    page = Page((work / "runs/domains/1/report.html").read_text("utf-8")).check()
+    document = json.loads((work / "runs/domains/1/domains.json").read_text())
+    assert document["verdict"]["text"] in page.said
+    assert page.table("measure")[1][1].split()[0] == f"{document['distances']['a_distance']:.2f}"
+    assert sum(one.startswith("data:") for one in page.references) == 25  # with the map
     (command,) = [line.strip() for line in lines if line.startswith("  kt-recipe")]
     words = shlex.split(command)[1:]
     kt(*words, *(["--to", "exported"] if words[0] == "export" else HEAD), cwd=work, check=0)

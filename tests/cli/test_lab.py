@@ -5,6 +5,7 @@ import itertools
 import json
 
 import pytest
+from html_pages import Page
 from processes import HEAD, kt, kt_process
 
 from keras_transfer.runs.records import write_record
@@ -23,8 +24,17 @@ def keys(run, split):
 def series(work):
     return kt(
         "run", "tiny.py", *HEAD, "--seeds", 2, "--seed", 4, "--out", "series", "--json",
-        cwd=work, check=0,
+        cwd=work, check=0, KT_REPORT="1",
     )  # fmt: skip
+
+
+def test_a_series_has_a_page(work, series):
+    page = Page((work / "series/report.html").read_text("utf-8")).check()
+    found = json.loads(series.stdout)["metrics"]["test"]
+    rows = {row[0]: row[1:3] for row in page.table("metric", "mean")}
+    assert len(rows) == len(found)
+    assert rows["accuracy"] == [f"{found['accuracy'][key]:.4f}" for key in ("mean", "std")]
+    assert [row[0] for row in page.table("run", "random seed")] == ["seed_4", "seed_5"]
 
 
 def test_seeds_give_mean_and_deviation_of_their_runs(work, series):
@@ -122,6 +132,16 @@ def test_a_curve_has_a_point_a_size_on_one_test_part(work, curve):
 
 
 @pytest.mark.slow
+def test_a_curve_has_a_page(work, curve):
+    said = kt("report", "curve", cwd=work, check=0).stdout
+    page = Page((work / said.strip()).read_text("utf-8")).check()
+    points = json.loads(curve.stdout)["points"]
+    assert [row[1].split()[0] for row in page.table("examples", "accuracy")[:-1]] == [
+        f"{point['accuracy']:.4f}" for point in points
+    ]
+    assert "changed it by" in page.said
+
+
 def test_a_smaller_size_gets_as_many_steps(work, curve):
     """Batches of 8: 12 images are two steps, 3 are one, so that has two epochs for one."""
     epochs = {name: len(rows(work / f"curve/{name}/seed_0/history.csv")) for name in ("3", "all")}

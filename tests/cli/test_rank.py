@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from html_pages import Page
 from processes import kt, paint
 
 from keras_transfer.networks.backbones import build_backbone
@@ -21,7 +22,7 @@ SMALL = ("--image-size", 16, "--engine", "keras", "--weights", "convnet_small=sm
 
 
 def test_a_ranking_is_a_table_and_a_command(work):
-    done = kt("rank", "--data", "images", *SMALL, "--sample", 6, cwd=work, check=0)
+    done = kt("rank", "--data", "images", *SMALL, "--sample", 6, cwd=work, check=0, KT_REPORT="1")
 
     assert "cross-validated on 12 training images of 2 classes" in done.stdout
     assert "* convnet_small" in done.stdout
@@ -32,6 +33,10 @@ def test_a_ranking_is_a_table_and_a_command(work):
         "small.weights.h5" in done.stdout
     )
     assert (work / "runs/rank/1/ranking.csv").exists()
+    page = Page((work / "runs/rank/1/report.html").read_text("utf-8")).check()
+    (row,) = json.loads((work / "runs/rank/1/ranking.json").read_text())["backbones"]
+    assert page.table("backbone", "accuracy")[0][1] == f"{100 * row['accuracy']:.1f} %"
+    assert "kt-recipe run auto_folder --data images --backbone convnet_small" in page.said
 
 
 def test_a_ranking_as_json(work):

@@ -28,7 +28,7 @@ def test_it_writes_the_page_and_opens_it(folder, tmp_path):
 
 def test_other_folders_are_refused(folder, tmp_path):
     done = kt("report", tmp_path, cwd=tmp_path, check=2)
-    assert "is no run folder" in done.stderr
+    assert "holds no run and no study" in done.stderr
     (folder / "metrics.json").write_text("{}")
     done = kt("report", folder, cwd=tmp_path, check=3)
     assert "metrics.json is damaged or was changed" in done.stderr

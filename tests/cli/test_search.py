@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 import yaml
+from html_pages import Page
 from processes import KT, TINY, kt, paint
 
 from keras_transfer import Classify, FineTune, Stage
@@ -37,8 +38,8 @@ def rows(path):
 
 @pytest.fixture(scope="module")
 def found(work):
-    words = ["lr-find", "tiny.py", *ONE, "--json"]
-    return json.loads(kt(*words, cwd=work, check=0, KT_CACHE_DIR=str(work / "cache")).stdout)
+    words, env = ["lr-find", "tiny.py", *ONE, "--json"], {"KT_CACHE_DIR": str(work / "cache")}
+    return json.loads(kt(*words, cwd=work, check=0, **env, KT_REPORT="1").stdout)
 
 
 def test_lr_find_writes_its_curve(work, found):
@@ -52,6 +53,16 @@ def test_lr_find_writes_its_curve(work, found):
     assert any(found["suggested"] == pytest.approx(rate, rel=0.01) for rate in tried)
     assert (work / found["run"] / "lr_find.png").stat().st_size > 1000
     assert not (work / "runs/tiny/1").exists()
+
+
+def test_a_sweep_has_a_page(work, found):
+    page = Page((work / found["run"] / "report.html").read_text("utf-8")).check()
+    rates = {name: f"{rate:.3g}" for name, rate in found["rules"].items()}
+    assert {row[0]: row[1] for row in page.table("rule", "rate")} == rates
+    assert f"kt-recipe run tiny.py --lr {found['suggested']:.3g}" in page.said
+    assert len(page.table("learning rate", "loss")) == len(
+        rows(work / found["run"] / "lr_find.csv")
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,7 +213,20 @@ def searched(work):
     env = {"KT_CACHE_DIR": str(work / "cache")}
     first = kt(*words, "--trials", 3, "--budget", "0.001s", cwd=work, check=0, **env)
     assert json.loads(first.stdout)["trials"] == 1
-    return kt(*words, "--trials", 3, cwd=work, check=0, **env)
+    return kt(*words, "--trials", 3, cwd=work, check=0, **env, KT_REPORT="1")
+
+
+def test_a_search_has_a_page(work, searched):
+    best = json.loads(searched.stdout)["best"]
+    page = Page((work / "runs/tiny/tune/report.html").read_text("utf-8")).check()
+    shown = [row[:3] for row in page.table("trial", "state", "val_loss")]
+    assert shown == [
+        [row["trial"], row["state"], f"{float(row['val_loss']):.4g}" if row["val_loss"] else "-"]
+        for row in rows(work / "runs/tiny/tune/trials.csv")
+    ]
+    assert f"The best of 3 trials is number {best['trial']}" in page.said
+    assert "within noise" in page.said or "more than noise" in page.said
+    assert "kt-recipe run tiny.py -c runs/tiny/tune/best.yaml" in page.said
 
 
 def test_the_same_command_goes_on_and_repeats_nothing(work, searched):

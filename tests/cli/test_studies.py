@@ -2,19 +2,17 @@
 
 import csv
 import json
-import shutil
 
 import numpy as np
 import pytest
+from changed_runs import other
 from objectives_runs import PRICE, paint_table
 from processes import kt
 from scipy.stats import t, wilcoxon
 from sklearn.metrics import f1_score, hamming_loss, mean_absolute_error, r2_score
 
-from keras_transfer.checksums import sha256_of
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.runs import Run
-from keras_transfer.runs.records import read_record, write_record
 from keras_transfer.studies.comparison import compare_runs
 from keras_transfer.studies.domains import compare_domains
 
@@ -54,22 +52,6 @@ def place(tmp_path_factory):
 def rows(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def other(run, folder, change, output="label", file="predictions.csv"):
-    """A copy of a run whose predictions of the test split are changed."""
-    shutil.copytree(run.folder, folder)
-    objective = run.outputs[output].objective
-    before = objective.read_predictions(run.folder / file)
-    true, scores = change(before.true, before.scores)
-    decision = run.outputs[output].decision
-    objective.write_predictions(
-        folder / file, before.keys, true, scores, before.names, decision=decision
-    )
-    record = read_record(folder / "run.json", {})
-    record["checksums"][file] = sha256_of(folder / file)
-    write_record(folder / "run.json", record)
-    return before, objective.read_predictions(folder / file)
 
 
 def test_values_are_compared_by_errors_and_ranks(objective_run, tmp_path):

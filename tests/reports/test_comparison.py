@@ -1,0 +1,154 @@
+"""The page that compares runs: its numbers are those of ``compare_runs``, its examples theirs."""
+
+import shutil
+
+import numpy as np
+import pytest
+from changed_runs import other
+from html_pages import Page
+from objectives_runs import PRICE
+from processes import kt
+
+from keras_transfer import BadConfiguration, BadData
+from keras_transfer.checksums import sha256_of
+from keras_transfer.reports.disagreements import disagreement
+from keras_transfer.runs import Run
+from keras_transfer.runs.records import read_record, write_record
+from keras_transfer.runs.shared_examples import align_runs
+from keras_transfer.studies.comparison import compare_runs
+from keras_transfer.studies.comparison_page import write_comparison
+
+
+def numbers(text):
+    """The numbers in a cell such as "0.9000 (0.8000 to 1.0000)"."""
+    return [float(word) for word in text.replace("(", "").replace(")", "").split() if word != "to"]
+
+
+def shuffled(true, scores):
+    return true, np.random.default_rng(1).permutation(scores)
+
+
+@pytest.fixture(scope="module")
+def pair(run, tmp_path_factory):
+    """Folders of a run, and of a copy with permuted predictions."""
+    folder = tmp_path_factory.mktemp("pair") / "b"
+    other(run, folder, shuffled)
+    return [str(run.folder), str(folder)]
+
+
+@pytest.fixture(scope="module")
+def page(pair, tmp_path_factory):
+    path = write_comparison(pair, tmp_path_factory.mktemp("page") / "ab.html")
+    return Page(path.read_text("utf-8")).check()
+
+
+def test_its_numbers_are_those_of_compare(pair, page):
+    found = compare_runs(pair)["others"][0]
+    rows = page.table("metric", "A", "B")
+    assert [row[0] for row in rows] == [
+        "accuracy (higher is better)",
+        "macro F1 (higher is better)",
+    ]
+    for row, metric in zip(rows, ("accuracy", "macro_f1"), strict=True):
+        for cell, key in zip(row[1:], ("first", "second"), strict=True):
+            expected = [found[metric][key], *found[metric][f"{key}_interval"]]
+            assert numbers(cell) == pytest.approx(expected, abs=5e-5)
+    for row, metric in zip(page.table("models", "metric"), ("accuracy", "macro_f1"), strict=True):
+        assert row[0] == "1. B less A"
+        expected = [found[metric]["difference"], *found[metric]["interval"]]
+        assert numbers(" ".join(row[2:4])) == pytest.approx(expected, abs=5e-5)
+
+
+def test_who_is_wrong_where(pair, page):
+    a, b = (Run(folder) for folder in pair)
+    read = a.outputs["label"].objective.read_predictions
+    one, two = (read(run.folder / "predictions.csv") for run in (a, b))
+    right = one.decided == one.true, two.decided == two.true
+    counts = [[int((x & y).sum()) for y in (right[1], ~right[1])] for x in (right[0], ~right[0])]
+
+    shown = page.table("examples", "B right", "B wrong")
+
+    assert [[int(cell) for cell in row[1:]] for row in shown] == counts
+    test = compare_runs(pair)["others"][0]["mcnemar"][0]
+    assert [counts[0][1], counts[1][0]] == [test["only_first"], test["only_second"]]
+    assert f"Only B has {test['only_second']} examples right, only A {test['only_first']}" in (
+        page.said
+    )
+    images = sum(one.startswith("data:") for one in page.references)
+    assert images == counts[0][1] + counts[1][0] + counts[1][1]
+    classes = {row[0]: [int(cell) for cell in row[1:]] for row in page.table("class", "examples")}
+    for label, name in enumerate(one.names):
+        here = one.true == label
+        expected = [here.sum(), right[0][here].sum(), right[1][here].sum()]
+        assert classes[name][:3] == expected
+        assert classes[name][3] == expected[2] - expected[1]
+
+
+def test_the_surest_mistakes_come_first(pair):
+    runs = [[Run(folder)] for folder in pair]
+    objective = runs[0][0].outputs["label"].objective
+    aligned, _ = align_runs(runs, "label", objective)
+
+    found = disagreement(aligned, objective, (0, 1), ("A", "B"))
+
+    sure = aligned.models[1][0].scores.max(axis=1)[found.only_first]
+    assert len(sure) > 1
+    assert (np.diff(sure) <= 0).all()
+
+
+def test_settings_that_differ_and_the_time(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "b")
+    path = tmp_path / "b/recipe.yaml"
+    assert path.read_text().count("dropout: 0.0") == 1
+    path.write_text(path.read_text().replace("dropout: 0.0", "dropout: 0.25"))
+    record = read_record(tmp_path / "b/run.json", {})
+    record["checksums"]["recipe.yaml"] = sha256_of(path)
+    record["seconds"]["total"] = 1234.5
+    write_record(tmp_path / "b/run.json", record)
+
+    page = write_comparison([str(run.folder), str(tmp_path / "b")], tmp_path / "ab.html")
+    page = Page(page.read_text("utf-8")).check()
+
+    assert page.table("setting", "A", "B") == [["head.dropout", "0.0", "0.25"]]
+    seconds = run.metadata["seconds"]["total"]
+    assert page.table("step", "A", "B")[0] == ["total", f"{seconds:.1f}", "1234.5"]
+    assert "This test split cannot tell them apart" in page.said
+    assert "which is within noise" in page.said
+
+
+def test_several_labels_and_outputs(objective_run, tmp_path):
+    run = objective_run("labels")
+    other(run, tmp_path / "b", shuffled)
+    page = write_comparison([str(run.folder), str(tmp_path / "b")], tmp_path / "l.html")
+    page = Page(page.read_text("utf-8")).check()
+    assert "examples all labels right" in page.said
+    assert "Only B is right" in page.said
+
+    run = objective_run("tasks")
+    file = f"predictions_{PRICE}.csv"
+    other(run, tmp_path / "c", lambda true, said: (true, said + 1), PRICE, file)
+    page = write_comparison([str(run.folder), str(tmp_path / "c")], tmp_path / "t.html")
+    page = Page(page.read_text("utf-8")).check()
+    assert f"Metrics of {PRICE}" in page.said
+    assert page.said.count("Who is wrong where of colour") == 2  # the link, and the section
+
+
+def test_runs_that_cannot_be_paired_are_refused_as_compare_does(run, objective_run, tmp_path):
+    with pytest.raises(BadConfiguration, match="different objectives"):
+        write_comparison(
+            [str(run.folder), str(objective_run("labels").folder)], tmp_path / "a.html"
+        )
+    other(run, tmp_path / "b", lambda true, scores: (1 - true, scores))
+    with pytest.raises(BadData, match="different true values"):
+        write_comparison([str(run.folder), str(tmp_path / "b")], tmp_path / "a.html")
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_the_command(pair, tmp_path):
+    done = kt("report", *pair, pair[1], "--to", "abc.html", cwd=tmp_path, check=0)
+    assert done.stdout == "abc.html\n"
+    page = Page((tmp_path / "abc.html").read_text("utf-8")).check()
+    assert [row[0] for row in page.table("models", "metric")][::2] == ["1. B less A", "2. C less A"]
+    assert "no folder" in kt("report", *pair, "--to", "no/x.html", cwd=tmp_path, check=2).stderr
+    assert "end in .html" in kt("report", *pair, "--to", "x.csv", cwd=tmp_path, check=2).stderr
+    assert kt("report", *pair, cwd=tmp_path, check=0).stdout == "comparison.html\n"
