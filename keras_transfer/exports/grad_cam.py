@@ -72,9 +72,10 @@ def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
 
 
 def _of_best_class(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
-    # The gradient of the maximum is that of the best class alone.
-    heat = _heat(maps, lambda maps: tf.reduce_max(head(maps), axis=1))
-    best = tf.argmax(head(maps), axis=1)
+    outputs, scores = head(maps), answer.output.objective.scores
+    decided = answer.by_unit(scores(outputs)).get(f"{answer.prefix}decided")
+    best = tf.argmax(outputs if decided is None else tf.cast(decided, tf.int32), axis=1)
+    heat = _heat(maps, lambda maps: tf.gather(head(maps), best, axis=1, batch_dims=1))
     return {"heat": heat, "classes": tf.gather(tf.constant(answer.output.names), best)}
 
 
