@@ -70,10 +70,11 @@ class MultiLabel(Objective):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="label smoothing factor, from 0 to below 1"
     )
-    calibrate: Literal["temperature", "none"] = Field(
+    calibrate: Literal["temperature", "isotonic", "auto", "none"] = Field(
         "temperature",
         description="temperature: divide the outputs by a number fitted on val, so that "
-        "probabilities are chances; none: leave them",
+        "probabilities are chances; isotonic: a curve for each label; auto: the better one; none: "
+        "leave them",
     )
     threshold: Threshold = Field(
         Threshold(), description="recall or precision on val of each label; default: the best F1"
