@@ -17,7 +17,15 @@ from keras_transfer import catalog
 from keras_transfer.cli.completion import values
 from keras_transfer.cli.seeds import over_seeds
 from keras_transfer.config.shorthand import SHORTHAND
-from keras_transfer.config.tree import groups_in, leaves, merged, nested, read_options, with_setting
+from keras_transfer.config.tree import (
+    completed_types,
+    groups_in,
+    leaves,
+    merged,
+    nested,
+    read_options,
+    with_setting,
+)
 from keras_transfer.config.upgrade import upgraded
 from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration
@@ -252,6 +260,8 @@ def chosen(base: Recipe, given: dict[str, Any]) -> Recipe:
     for changes in (file, said):
         settings = merged(settings, nested(type(base), _long(changes)))
         settings |= _short(changes)
+    if assignments:  # a setting inside a group of another type than the recipe's
+        settings = completed_types(type(base), settings)
     for assignment in assignments:
         settings = with_setting(settings, assignment)
     return base.changed(**settings)

@@ -20,7 +20,7 @@ Head = Callable[[tf.Tensor], tf.Tensor]
 """From (n, height, width, channels) float32 maps to (n, units) outputs before any activation."""
 
 
-def explained(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
+def explained(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) -> Tensors:
     """Compute what the signature ``explain`` returns for one output.
 
     * classification: ``heat`` (n, height, width) of the best class, ``classes`` (n,) its name;
@@ -34,9 +34,10 @@ def explained(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
     Args:
         answer: What the graph returns for the output.
         head: From maps to this output.
+        slopes: The same before curves of labels, whose gradient is 0 on a plateau.
         maps: The backbone's last map.
     """
-    found = _EXPLAINED[answer.activation](answer, head, maps)
+    found = _EXPLAINED[answer.activation](answer, head, slopes, maps)
     return {f"{answer.prefix}{name}": tensor for name, tensor in found.items()}
 
 
@@ -71,14 +72,15 @@ def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     return tf.transpose(heat, (1, 0, 2, 3))
 
 
-def _of_best_class(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
-    # The gradient of the maximum is that of the best class alone.
-    heat = _heat(maps, lambda maps: tf.reduce_max(head(maps), axis=1))
-    best = tf.argmax(head(maps), axis=1)
+def _of_best_class(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) -> Tensors:
+    outputs, scores = head(maps), answer.output.objective.scores
+    decided = answer.by_unit(scores(outputs)).get(f"{answer.prefix}decided")
+    best = tf.argmax(outputs if decided is None else tf.cast(decided, tf.int32), axis=1)
+    heat = _heat(maps, lambda maps: tf.gather(slopes(maps), best, axis=1, batch_dims=1))
     return {"heat": heat, "classes": tf.gather(tf.constant(answer.output.names), best)}
 
 
-def _of_labels(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
+def _of_labels(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) -> Tensors:
     names, scores = answer.output.names, answer.output.objective.scores(head(maps))
     decided = answer.by_unit(scores)[f"{answer.prefix}decided"]
     none = tf.logical_not(tf.reduce_any(decided, axis=1, keepdims=True))
@@ -86,16 +88,16 @@ def _of_labels(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
     wanted = decided | (none & likeliest)
     order = tf.math.top_k(scores, k=len(names)).indices
     return {
-        "heat": tf.gather(_of_units(head, maps, wanted), order, batch_dims=1),
+        "heat": tf.gather(_of_units(slopes, maps, wanted), order, batch_dims=1),
         "labels": tf.gather(tf.constant(names, tf.string), order),
         "explained": tf.gather(wanted, order, batch_dims=1),
     }
 
 
-def _of_values(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
-    return {"heat": _of_units(head, maps, tf.ones_like(head(maps), tf.bool))}
+def _of_values(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) -> Tensors:
+    return {"heat": _of_units(slopes, maps, tf.ones_like(head(maps), tf.bool))}
 
 
-_EXPLAINED: Table[Callable[[Answer, Head, tf.Tensor], Tensors]] = Table(
+_EXPLAINED: Table[Callable[[Answer, Head, Head, tf.Tensor], Tensors]] = Table(
     "activation", {"softmax": _of_best_class, "sigmoid": _of_labels, "linear": _of_values}
 )

@@ -16,6 +16,7 @@ from keras_transfer.objectives.classification import Classification
 from keras_transfer.reports.calibration import calibration_of
 from keras_transfer.reports.classification import Classes, Plot, classes, confusion, plots
 from keras_transfer.reports.gallery import Card, Gallery
+from keras_transfer.reports.thresholds import Thresholds, thresholds_of
 from keras_transfer.reports.wording import Table, metrics_table, percent, short, unit_table
 from keras_transfer.runs.run import Run
 
@@ -85,6 +86,7 @@ class OutputSection(NamedTuple):
         mistakes: The most confident ones.
         unsure: The least sure examples.
         plots: Confidence and precision.
+        thresholds: Those chosen for a recall or precision; None where none was asked for.
     """
 
     id: str
@@ -98,6 +100,7 @@ class OutputSection(NamedTuple):
     mistakes: list[Card]
     unsure: list[Card]
     plots: list[Plot]
+    thresholds: Thresholds | None = None
 
     @property
     def cells(self) -> list[Cell]:
@@ -156,7 +159,10 @@ def section(
     metrics = metrics_table(test, _metrics_of(run, "val", output), _baselines(run, output))
     name, anchor = short(output) if several else "", f"o{place}"
     if found is None:
-        return OutputSection(anchor, name, metrics, units, None, [], [], [], [], [], [])
+        return OutputSection(
+            *(anchor, name, metrics, units, None, [], [], [], [], [], []),
+            thresholds=thresholds_of(test),
+        )
     made = {pair: _cell(found, anchor, *pair, gallery, limits) for pair in _cells(found)}
     k, predicted = len(found.predicted.names), found.predicted
     matrix = [[made[i, j] for j in range(k)] for i in range(k)] if k <= MATRIX else []
@@ -172,6 +178,7 @@ def section(
         gallery.cards(predicted, _mistakes(found)),
         gallery.cards(predicted, least_sure(predicted.scores, SHOWN)),
         plots(found, calibration_of(run, output)),
+        thresholds_of(test),
     )
 
 
@@ -211,7 +218,8 @@ def _baselines(run: Run, output: str) -> dict[str, dict[str, Any]]:
 
 
 def _mistakes(found: Classes) -> np.ndarray:
-    return confident_mistakes(found.predicted.true, found.predicted.scores, SHOWN)
+    _, true, scores, decided, _ = found.predicted
+    return confident_mistakes(true, decided, scores, SHOWN)
 
 
 def _cells(found: Classes) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from keras_transfer.csv_cells import read_cells
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.data.sources import path_of
 from keras_transfer.errors import BadConfiguration, BadData
-from keras_transfer.evaluation.layout import metric_text, title
+from keras_transfer.evaluation.layout import calibration_text, metric_text, title
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Output, read_outputs
 from keras_transfer.objectives.rejection import unknown_of
@@ -147,7 +147,7 @@ class Run(Predictor):
                 if metric in ("ece", "log_loss")
             )
             of = f" of {name}" if name else ""
-            lines.append(f"Calibration{of}: temperature {row['temperature']:.3f}; {changes}")
+            lines.append(f"Calibration{of}: {calibration_text(row)}; {changes}")
         return lines
 
     def _reject_lines(self) -> list[str]:

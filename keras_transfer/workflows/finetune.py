@@ -39,7 +39,7 @@ from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
 from keras_transfer.workflows.reading import brought, read_samples
 from keras_transfer.workflows.recipe import Recipe
 from keras_transfer.workflows.staging import Stages, completed, learnt_by, started
-from keras_transfer.workflows.target_check import check_target, check_unknown
+from keras_transfer.workflows.target_check import check_decisions, check_target, check_unknown
 
 if TYPE_CHECKING:
     import keras
@@ -252,7 +252,7 @@ class FineTune(Recipe):
         objectives = {
             name: (objective, labels_of(train, name)) for name, objective in self.objectives.items()
         }
-        check_unknown(self.objectives, {n: labels.names for n, (_, labels) in objectives.items()})
+        check_decisions(self.objectives, samples)
         strategy = strategy_for(self.objectives, train, self.seed)
         if single_class(self.objectives):
             strategy.report(train)
