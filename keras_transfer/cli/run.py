@@ -83,10 +83,19 @@ def _command(name: str, module: ModuleType) -> click.Command:
     return SectionedCommand(
         name,
         callback=act,
-        params=[seeds, *run_options(), *setting_options(module.recipe)],
+        params=[seeds, _track(), *run_options(), *setting_options(module.recipe)],
         help=module.__doc__,
         short_help=catalog.summary(module),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def _track() -> click.Option:
+    return SettingOption(
+        ["--track"],
+        multiple=True,
+        metavar="mlflow|wandb|tensorboard|none",
+        help="tell a tracker of the run; several by a comma; see docs/tracking.md",
     )
 
 
@@ -268,15 +277,15 @@ def _long(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
     out, resume, as_json, seeds = (given.pop(key) for key in ("out", "resume", "as_json", "seeds"))
+    how = {"out": out, "resume": resume, "track": given.pop("track")}
     if seeds is not None:
         base = recipe.stored_in(interrupted_series(name, "seeds", out)) if resume else recipe
-        how = {"out": out, "resume": resume, "as_json": as_json}
-        over_seeds(name, chosen(base, given), seeds, **how)
+        over_seeds(name, chosen(base, given), seeds, as_json=as_json, **how)
         return
     # The stored settings are the base: options that are not repeated keep their values.
     base = recipe.stored_in(interrupted(name, out)) if resume else recipe
     settings = chosen(base, given).settings()
-    done = recipe.run(out=out, resume=resume, name=name, **settings)
+    done = recipe.run(name=name, **how, **settings)
     if as_json:
         splits = {split: done.metrics[split] for split in ("test", "val")}
         document: dict[str, Any] = {

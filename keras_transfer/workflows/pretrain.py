@@ -77,9 +77,8 @@ class Pretrain(Recipe):
             "with a recipe that takes its network by --weights run:DIR."
         )
 
-    def run_in(self, folder: Path, name: str, source: Any, *, report: bool = True) -> None:
-        """See ``Recipe.run_in``; there is no report of a pretraining."""
-        super().run_in(folder, name, source, report=False)
+    def _recorded(self, folder: Path, name: str, source: Any, report: bool) -> None:
+        super()._recorded(folder, name, source, report=False)  # a pretraining has none
 
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, train, evaluate; everything is written into the directory."""
