@@ -25,7 +25,7 @@ LAYERS = [
     {"methods", "training"},
     {"config", "learners"},
     {"runs", "catalog"},
-    {"reports"},
+    {"reports", "tracking"},
     {"exports", "workflows"},
     {"studies", "serving", "doctor", "sklearn"},
     {"__init__"},
