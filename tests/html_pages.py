@@ -55,7 +55,7 @@ class Page(HTMLParser):
         if self.open[-1:] == ["caption"]:
             self.captions[-1] += data
         elif "table" in self.open and self.tables[-1] and self.tables[-1][-1]:
-            self.tables[-1][-1][-1] += data.strip()
+            self.tables[-1][-1][-1] += data.replace("\xa0", " ").strip()
 
     def table(self, *header):
         """Cells by row of the one table whose header begins with these words."""

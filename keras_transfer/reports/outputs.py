@@ -15,9 +15,11 @@ from keras_transfer.evaluation.prediction_files import prediction_file
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.reports.calibration import calibration_of
 from keras_transfer.reports.classification import Classes, Plot, classes, confusion, plots
+from keras_transfer.reports.entities import entity_mistakes
 from keras_transfer.reports.gallery import Card, Gallery
+from keras_transfer.reports.study import Group
 from keras_transfer.reports.thresholds import Thresholds, thresholds_of
-from keras_transfer.reports.wording import Table, metrics_table, percent, short, unit_table
+from keras_transfer.reports.wording import Table, metrics_table, percent, quoted, short, unit_table
 from keras_transfer.runs.run import Run
 
 __all__ = [
@@ -34,7 +36,7 @@ SHOWN = 24
 """Most confident mistakes, and least sure examples."""
 MATRIX = 25
 """Most classes of a confusion matrix; of more only the confused pairs are shown."""
-UNITS = {"per_label": "label", "per_target": "target"}
+UNITS = {"per_label": "label", "per_target": "target", "per_type": "type"}
 
 
 class Limits(NamedTuple):
@@ -87,6 +89,7 @@ class OutputSection(NamedTuple):
         unsure: The least sure examples.
         plots: Confidence and precision.
         thresholds: Those chosen for a recall or precision; None where none was asked for.
+        entities: Mistakes by type, and texts with mistakes, where words are labelled.
     """
 
     id: str
@@ -101,6 +104,7 @@ class OutputSection(NamedTuple):
     unsure: list[Card]
     plots: list[Plot]
     thresholds: Thresholds | None = None
+    entities: tuple[Table, Group] | None = None
 
     @property
     def cells(self) -> list[Cell]:
@@ -162,6 +166,7 @@ def section(
         return OutputSection(
             *(anchor, name, metrics, units, None, [], [], [], [], [], []),
             thresholds=thresholds_of(test),
+            entities=_entities(run, output, gallery),
         )
     made = {pair: _cell(found, anchor, *pair, gallery, limits) for pair in _cells(found)}
     k, predicted = len(found.predicted.names), found.predicted
@@ -182,8 +187,17 @@ def section(
     )
 
 
+def _entities(run: Run, output: str, gallery: Gallery) -> tuple[Table, Group] | None:
+    objective = run.outputs[output].objective
+    if not objective.per_token:
+        return None
+    predicted = objective.read_predictions(run.folder / prediction_file("test", output))
+    found = entity_mistakes(predicted)
+    return found.counts(), found.group(gallery)
+
+
 def unit_verdict(run: Run, output: str) -> str:
-    """A sentence on an output that is no classification."""
+    """A sentence or two on an output that is no classification."""
     objective, test = run.outputs[output].objective, run.test_metrics(output)
     main = objective.headline[0]
     bounds, base = test.get(f"{main}_interval"), run.simple_baseline(output).get(main)
@@ -200,8 +214,22 @@ def unit_verdict(run: Run, output: str) -> str:
     of = "" if [*run.outputs] == [LABEL] else f" of {short(output)}"
     return (
         f"On {test['n']:,} test examples that the model has never seen, {title(main)}{of} is "
-        f"{metric_text(main, test.get(main))}{shown}{against}."
+        f"{metric_text(main, test.get(main))}{shown}{against}.{_weakest_type(test, main)}"
     )
+
+
+def _weakest_type(test: Mapping[str, Any], metric: str) -> str:
+    """Of entities: the type that is found worst."""
+    types = {
+        name: row
+        for name, row in test.get("per_type", {}).items()
+        if row.get("support") and row.get(metric) is not None
+    }
+    if len(types) < 2:
+        return ""
+    name, row = min(types.items(), key=lambda one: one[1][metric])
+    value = f"{title(metric)} {metric_text(metric, row[metric])}"
+    return f" It is weakest on {quoted(name)} ({value}; {row['support']:,} entities)."
 
 
 def _baselines(run: Run, output: str) -> dict[str, dict[str, Any]]:

@@ -137,9 +137,7 @@ def _page(
     if unsure := [one for one in _unsure(found) if one.place in chosen]:
         entries = [_entry(one, shown) for one in unsure]
         note = f"The {len(entries)} with the lowest probability. Label some: they say most."
-        sections.append(
-            Section("unsure", "The least sure", groups=[Group("All answers", note, entries)])
-        )
+        sections.append(Section("unsure", "The least sure", groups=[Group("", note, entries)]))
     listed = [_group(name, members, chosen, shown) for name, members in groups.items() if chosen]
     note = "Least sure first." if unsure else ""
     sections.append(

@@ -32,7 +32,7 @@ class Group(NamedTuple):
     """Examples that have something in common.
 
     Attributes:
-        title: Heading.
+        title: Heading; empty: that of the section.
         note: What they have in common, and how many there are.
         entries: Some of them.
     """

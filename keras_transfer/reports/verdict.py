@@ -133,6 +133,13 @@ def worries(facts: Facts) -> list[Worry]:
     return found if facts.classes is None else [*found, *_class_hints(facts, facts.classes)]
 
 
+def _other(facts: Facts) -> str:
+    """What else could be better; networks for texts cannot be ranked."""
+    if facts.unit == "text":
+        return "other settings (kt-recipe tune)"
+    return "another backbone (kt-recipe rank)"
+
+
 def _class_worries(facts: Facts, found: Classes) -> Iterator[Worry]:
     test = plain_accuracy(facts.metrics["test"])
     low, high = test["accuracy_interval"]
@@ -141,8 +148,7 @@ def _class_worries(facts: Facts, found: Classes) -> Iterator[Worry]:
         yield Worry(
             f"The accuracy is not clearly above the baseline of {percent(base)}: the model may "
             "have learnt nothing.",
-            "Check the labels, try another backbone (kt-recipe rank) or a learning rate found by "
-            "kt-recipe lr-find.",
+            f"Check the labels, try {_other(facts)} or a learning rate found by kt-recipe lr-find.",
         )
     if high - low > WIDE:
         p, n = test["accuracy"], test["n"]
@@ -175,7 +181,7 @@ def _other_worries(facts: Facts) -> Iterator[Worry]:
                 yield Worry(
                     f"{name} is not clearly better than without looking at the {facts.unit}: the "
                     "model may have learnt nothing.",
-                    "Check the labels, train longer, or try another backbone (kt-recipe rank).",
+                    f"Check the labels, train longer, or try {_other(facts)}.",
                 )
         if other.n < FEW_EXAMPLES:
             yield Worry(
@@ -196,7 +202,7 @@ def _stronger(facts: Facts) -> Iterator[Worry]:
         if metrics != facts.baseline and other is not None and other >= accuracy:
             yield Worry(
                 f"The baseline {name} is right on {percent(other)}: the model is no better.",
-                "Use the simpler model, or try another backbone (kt-recipe rank).",
+                f"Use the simpler model, or try {_other(facts)}.",
             )
 
 

@@ -133,7 +133,7 @@ def _checked(recipe: FineTune, folder: Path, asked: dict[str, Any]) -> dict[str,
 def _found(
     recipe: FineTune, folder: Path, asked: dict[str, Any], found: Extracted, own: Mapping[str, str]
 ) -> dict[str, Any]:
-    from keras_transfer.studies.check_page import PAGE, write_page
+    from keras_transfer.studies.check_page import PAGE, write_check
     from keras_transfer.workflows.label_check import FILE as RELABEL
     from keras_transfer.workflows.label_check import check_labels
     from keras_transfer.workflows.twin_check import TwinCheck
@@ -155,7 +155,7 @@ def _found(
 
             document["run"] = accuracy_without_twins(asked["run"], pairs)
     try:
-        write_page(folder / PAGE, recipe, found.samples, labels, pairs)
+        write_check(folder / PAGE, recipe, found.samples, labels, pairs)
     except Exception as error:  # the tables are there and must not be lost
         logger.warning("Warning: %s was not written. %s: %s", PAGE, type(error).__name__, error)
     return document

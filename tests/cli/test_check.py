@@ -52,6 +52,8 @@ def test_a_label_error_is_found_corrected_and_recorded(work):
     assert page.count("data:image/jpeg") == 1
     assert "wrong.png" in page
     assert "red?" in page
+    assert "1 of 72 labels are probably wrong" in Page(page).said
+    assert "run RECIPE --data images --relabel" in Page(page).said
 
     (work / "recipe.py").write_text(
         "from keras_transfer import Classify\n"
@@ -118,6 +120,8 @@ def test_twins_across_own_splits_fail_with_strict(work):
     Page(page).check()
     assert page.index("different labels") < page.index("Twins in two splits")
     assert page.count("data:image/jpeg") == 10
+    assert "4 of 4 test examples have a twin in train, which flatters" in Page(page).said
+    assert "--groups twins_found/groups.csv" in Page(page).said
 
     done = kt(*words, "--strict", "--out", "twins_strict", cwd=work)
     assert done.returncode == 4

@@ -50,7 +50,7 @@ def test_the_command_writes_a_page(run, odd, tmp_path):
     assert cards(page) == 2 * len(odd)  # among the least sure, and by answer
     assert page.tags.count("img") >= 2 * (len(odd) - 1)  # Pillow may read less than training
     least = min(top[0]["probability"] for top in answers)
-    shown = page.said[page.said.index("The least sure All answers") :]
+    shown = page.said[page.said.index("The least sure The ") :]
     assert f"{100 * least:.1f} %" in shown[:200]
     assert f"kt-recipe evaluate {run.folder} --data LABELLED_DATA" in page.said
     low, high = run.metrics["test"]["accuracy_interval"]

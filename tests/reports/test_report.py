@@ -298,7 +298,7 @@ def test_a_resumed_run_has_a_report_and_is_like_one_without(asked, tmp_path, mon
     assert "green - -" in page.said
     assert "\\x1b[31m\\n&lt;img src=x&gt;\\x7f.png" in page.html
     assert page.tags.count("img") > 6
-    names = {path.name for path in run.folder.iterdir()} - {"report.html"}
+    names = {path.name for path in run.folder.iterdir()} - {"report.html", "README.md"}
     assert names == {path.name for path in plain.folder.iterdir()}
     for name in names - {"run.json", "log.txt", "tensorboard", "best.keras", "last.keras"}:
         assert (run.folder / name).read_bytes() == (plain.folder / name).read_bytes(), name
