@@ -28,6 +28,8 @@ from keras_transfer.evaluation.predictions import (
 
 __all__ = [
     "FILES",
+    "PREDICTED",
+    "TRUE",
     "Predicted",
     "prediction_file",
     "read_class_predictions",

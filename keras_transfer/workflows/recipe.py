@@ -88,7 +88,8 @@ class Recipe(Group):
         """Train the recipe, with some settings changed, in a new run directory.
 
         Args:
-            data: A spec as in the setting ``data``, or arrays ``(x, y)``; the recipe's own if None.
+            data: A spec as in the setting ``data``, arrays ``(x, y)``, or a ``pandas.DataFrame``
+                with the columns of a manifest; the recipe's own if None.
             out: The run directory; ``runs/<recipe>/<n>`` if None.
             resume: Resume an interrupted run: that of ``out``, or the last one of this recipe. Its
                 stored settings hold.
