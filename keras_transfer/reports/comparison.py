@@ -133,10 +133,14 @@ def _verdict(
     )
     sentences = [first]
     if tests := other.get("mcnemar"):
-        right = "all labels right" if output["objective"] == "multilabel" else "right"
+        right = "has all labels right" if output["objective"] == "multilabel" else "is right"
+        # Of series the runs are paired one by one.
+        series = any(len(runs) > 1 for runs in found.models)
+        which = "Of the first pair of runs, " if series else ""
         sentences.append(
-            f"Only {names[place]} has {tests[0]['only_second']:,} examples {right}, only "
-            f"{names[0]} {tests[0]['only_first']:,} (McNemar's test, p = {tests[0]['p']:.3g})."
+            f"{which}{names[place]} alone {right} on {tests[0]['only_second']:,} examples, "
+            f"{names[0]} alone on {tests[0]['only_first']:,} (McNemar's test, p = "
+            f"{tests[0]['p']:.3g})."
         )
     seeds = all(len(runs) > 1 for runs in found.models)
     if noise:
