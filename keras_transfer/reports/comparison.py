@@ -127,7 +127,10 @@ def _verdict(
     of = f"{output['examples']:,} test examples"
     tests = other.get("mcnemar")
     noise = _is_noise(row)
-    doubted = not noise and metric == "accuracy" and bool(tests) and tests[0]["p"] >= SIGNIFICANT
+    # Of series the runs are paired one by one.
+    series = any(len(runs) > 1 for runs in found.models)
+    doubted = not (noise or series) and metric == "accuracy" and bool(tests)
+    doubted = doubted and tests[0]["p"] >= SIGNIFICANT
     more = f" Of {len(names)} models {names[best]} has the best value." if len(names) > 2 else ""
     end = "which is within noise" if noise else f"so {names[best]} is better"
     if doubted:
@@ -140,10 +143,12 @@ def _verdict(
     )
     sentences = [first]
     if tests:
-        right = "all labels right" if output["objective"] == "multilabel" else "right"
+        right = "has all labels right" if output["objective"] == "multilabel" else "is right"
+        which = "Of the first pair of runs, " if series else ""
         sentences.append(
-            f"Only {names[place]} has {tests[0]['only_second']:,} examples {right}, only "
-            f"{names[0]} {tests[0]['only_first']:,} (McNemar's test, p = {tests[0]['p']:.3g})."
+            f"{which}{names[place]} alone {right} on {tests[0]['only_second']:,} examples, "
+            f"{names[0]} alone on {tests[0]['only_first']:,} (McNemar's test, p = "
+            f"{tests[0]['p']:.3g})."
         )
     seeds = all(len(runs) > 1 for runs in found.models)
     if noise or doubted:
