@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from keras_transfer.cli.drift import drift_lines, drift_of, has_no_labels
 from keras_transfer.cli.entities import ENTITY_FORMATS
 from keras_transfer.csv_cells import write_cells
 from keras_transfer.data.samples import LABEL
@@ -51,7 +52,11 @@ def _opened(folder: Path, trust: bool) -> Run | Export:
 
 @click.command()
 @RUN
-@click.option("--data", help="Other data to evaluate on; the metrics of the run itself if none.")
+@click.option(
+    "--data",
+    help="Other data to evaluate on, with labels or without; the run's own metrics if none.",
+)
+@click.option("--drift", is_flag=True, help="Say too whether the data are like those of the run.")
 @TTA
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where TFDS data sets lie.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", show_default=True)
@@ -61,32 +66,50 @@ def _opened(folder: Path, trust: bool) -> Run | Export:
 def evaluate(
     run: Path,
     data: str | None,
+    drift: bool,
     tta: str | None,
-    data_dir: Path | None,
-    on_bad: str,
-    strict: bool,
     trust: bool,
     as_json: bool,
+    **how: Any,
 ) -> None:
-    """Print the metrics of a finished run or an export, on its test split or on other data."""
+    """Print the metrics of a finished run or an export, on its test split or on other data.
+
+    Of data without labels, such as a folder of images, it says whether they are like those of the
+    run, what accuracy is to be expected, and whether to trust the model there.
+    """
     # Before models load it themselves, with messages on stderr.
     import_tensorflow()
     done = _opened(run, trust)
-    if data is None and tta is None:
+    labelled = not has_no_labels(done, data)
+    found = None
+    if drift or not labelled:
+        found = drift_of(done, data, labelled=labelled, tta=tta)
+    if not labelled:
+        metrics = None
+    elif data is None and tta is None:
         # Stored metrics need no images, which may be on another machine.
         metrics = done.metrics["test"]
     else:
-        metrics = done.evaluate(data, data_dir=data_dir, on_bad=on_bad, strict=strict, tta=tta)
+        metrics = done.evaluate(data, tta=tta, **how)
     if as_json:
         document = {"recipe": done.metadata["recipe"], "run": str(run), "data": data}
-        click.echo(json.dumps({**document, "metrics": {"test": metrics}}, ensure_ascii=False))
-    else:
-        several = [*done.outputs] != [LABEL]
-        for name, output in done.outputs.items():
-            shown = metrics[name] if several else metrics
-            click.echo(f"Output {name}\n" * several + output.objective.summary(shown))
-            if tta is not None:
-                click.echo(f"\nWithout --tta: {_plain(shown['plain'])}")
+        document |= {} if metrics is None else {"metrics": {"test": metrics}}
+        document |= {} if found is None else {"drift": found}
+        click.echo(json.dumps(document, ensure_ascii=False))
+        return
+    if metrics is not None:
+        _print_metrics(done, metrics, tta)
+    if found is not None:
+        click.echo("\n".join(drift_lines(found)))
+
+
+def _print_metrics(done: Run | Export, metrics: dict[str, Any], tta: str | None) -> None:
+    several = [*done.outputs] != [LABEL]
+    for name, output in done.outputs.items():
+        shown = metrics[name] if several else metrics
+        click.echo(f"Output {name}\n" * several + output.objective.summary(shown))
+        if tta is not None:
+            click.echo(f"\nWithout --tta: {_plain(shown['plain'])}")
 
 
 WORDS = {"macro_f1": "macro F1", "micro_f1": "micro F1", "r2": "R2"}
