@@ -22,11 +22,11 @@ def report(run: Path, data: str | None, show: bool) -> None:
     It is one file without scripts: verdict, mistakes, confused classes, calibration, curves, data,
     settings. A run writes it at its end; KT_REPORT=0 switches that off.
     """
-    from keras_transfer.reports.writing import check_installed, write_report
+    from keras_transfer.reports.writing import MAP_SECONDS, check_installed, write_report
 
     check_installed()
     import_tensorflow()
-    path = write_report(run, data)
+    path = write_report(run, data, map_seconds=MAP_SECONDS)
     click.echo(str(path))
     if show and not webbrowser.open(path.resolve().as_uri()):
         click.echo("No browser was found; open the file yourself.", err=True)

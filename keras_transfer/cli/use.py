@@ -21,7 +21,7 @@ from keras_transfer.runs import Prediction, Run
 from keras_transfer.runs.likely_words import likely_words
 from keras_transfer.tables import Table
 
-__all__ = ["evaluate", "predict"]
+__all__ = ["evaluate", "given_examples", "predict"]
 
 TTA = click.option(
     "--tta",
@@ -212,7 +212,7 @@ SET_FORMATS: Table[Callable[[list[Prediction], Any], None]] = Table(
 )
 
 
-def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
+def given_examples(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
     """For texts, files of tables as paths: any other word is a text."""
     if not read_input(done.settings["input"]).text_columns:
         return list(paths)
@@ -290,7 +290,7 @@ def predict(
         _words(done, paths, top_k, {"--tta": tta, "--coverage": coverage}, form)
         return
     conformal = None if coverage is None else _conformal(done, coverage, sets)
-    predictions = done.predict(_given(done, paths), tta=tta)
+    predictions = done.predict(given_examples(done, paths), tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
     # Printed before the exit code says that files are bad: the others have their answers.
     if any(output.objective.per_token for output in done.outputs.values()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from keras_transfer.objectives.classification import Classification
 from keras_transfer.reports.calibration import calibration_of
 from keras_transfer.reports.classification import Classes, Plot, classes, confusion, plots
 from keras_transfer.reports.gallery import Card, Gallery
+from keras_transfer.reports.heat_maps import HeatMaps
 from keras_transfer.reports.wording import Table, metrics_table, percent, short, unit_table
 from keras_transfer.runs.run import Run
 
@@ -24,6 +25,7 @@ __all__ = [
     "Limits",
     "OutputSection",
     "keys_of",
+    "looked_at",
     "read_classes",
     "section",
     "unit_verdict",
@@ -85,6 +87,7 @@ class OutputSection(NamedTuple):
         mistakes: The most confident ones.
         unsure: The least sure examples.
         plots: Confidence and precision.
+        heat: What is said of the heat maps of mistakes and unsure examples; empty without.
     """
 
     id: str
@@ -98,6 +101,7 @@ class OutputSection(NamedTuple):
     mistakes: list[Card]
     unsure: list[Card]
     plots: list[Plot]
+    heat: Sequence[str] = ()
 
     @property
     def cells(self) -> list[Cell]:
@@ -122,6 +126,12 @@ def read_classes(run: Run, output: str, digests: Mapping[str, str]) -> Classes |
     return classes(predicted, copies)
 
 
+def looked_at(found: Classes) -> list[str]:
+    """Paths of the mistakes and of the least sure examples, which have heat maps."""
+    places = [*_mistakes(found), *least_sure(found.predicted.scores, SHOWN)]
+    return [str(found.predicted.keys[place]) for place in places]
+
+
 def keys_of(found: Classes, limits: Limits) -> list[str]:
     """Paths of the examples that a section shows."""
     places = [*_mistakes(found), *least_sure(found.predicted.scores, SHOWN)]
@@ -137,6 +147,7 @@ def section(
     gallery: Gallery,
     limits: Limits,
     train: Mapping[str, int],
+    maps: HeatMaps | None = None,
 ) -> OutputSection:
     """Describe an output.
 
@@ -147,6 +158,7 @@ def section(
         gallery: Has loaded the examples of ``keys_of``.
         limits: Of the number of images.
         train: Number of training examples by class.
+        maps: Where the model looked in the mistakes and the least sure examples.
     """
     test, place = run.test_metrics(output), [*run.outputs].index(output)
     units = next((unit_table(of, test[key]) for key, of in UNITS.items() if key in test), None)
@@ -159,6 +171,7 @@ def section(
         return OutputSection(anchor, name, metrics, units, None, [], [], [], [], [], [])
     made = {pair: _cell(found, anchor, *pair, gallery, limits) for pair in _cells(found)}
     k, predicted = len(found.predicted.names), found.predicted
+    images = None if maps is None else maps.images
     matrix = [[made[i, j] for j in range(k)] for i in range(k)] if k <= MATRIX else []
     return OutputSection(
         anchor,
@@ -169,9 +182,10 @@ def section(
         [short(one, 40) for one in predicted.names],
         matrix,
         [made[pair.true, pair.predicted] for pair in found.pairs],
-        gallery.cards(predicted, _mistakes(found)),
-        gallery.cards(predicted, least_sure(predicted.scores, SHOWN)),
+        gallery.cards(predicted, _mistakes(found), images),
+        gallery.cards(predicted, least_sure(predicted.scores, SHOWN), images),
         plots(found, calibration_of(run, output)),
+        () if maps is None else maps.sentences,
     )
 
 
