@@ -25,6 +25,7 @@ LAYERS = [
     {"methods", "training"},
     {"config", "learners"},
     {"runs", "catalog"},
+    {"explanations"},
     {"reports", "tracking"},
     {"exports", "workflows"},
     {"studies", "serving", "doctor", "sklearn"},

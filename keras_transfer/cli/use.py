@@ -13,11 +13,11 @@ import click
 
 from keras_transfer.cli.drift import drift_lines, drift_of, has_no_labels
 from keras_transfer.cli.entities import ENTITY_FORMATS
+from keras_transfer.cli.opened import RUN, TRUST, TTA, given_examples, opened
 from keras_transfer.csv_cells import write_cells
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports import Export
-from keras_transfer.inputs.table import read_input
 from keras_transfer.quiet import import_tensorflow
 from keras_transfer.reports.writing import check_page
 from keras_transfer.runs import Prediction, Run
@@ -27,27 +27,6 @@ from keras_transfer.tables import Table
 __all__ = ["evaluate", "predict"]
 
 logger = logging.getLogger("keras_transfer")
-
-TTA = click.option(
-    "--tta",
-    metavar="flip|N",
-    help="Test-time augmentation: average over the image and its mirror image, or over N views "
-    "by the run's own augmentation.",
-)
-RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_OR_EXPORT")
-
-
-TRUST = click.option(
-    "--trust",
-    is_flag=True,
-    help="Load an export with operators that no export of kt-recipe has, such as those that read "
-    "and write files.",
-)
-
-
-def _opened(folder: Path, trust: bool) -> Run | Export:
-    """A run folder holds run.json; an export does not."""
-    return Run(folder) if (folder / "run.json").exists() else Export(folder, trust=trust)
 
 
 @click.command()
@@ -79,7 +58,7 @@ def evaluate(
     """
     # Before models load it themselves, with messages on stderr.
     import_tensorflow()
-    done = _opened(run, trust)
+    done = opened(run, trust)
     labelled = not has_no_labels(done, data)
     found = None
     if drift or not labelled:
@@ -239,14 +218,6 @@ SET_FORMATS: Table[Callable[[list[Prediction], Any], None]] = Table(
 )
 
 
-def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
-    """For texts, files of tables as paths: any other word is a text."""
-    if not read_input(done.settings["input"]).text_columns:
-        return list(paths)
-    tables = {path for path in paths if path.lower().endswith((".csv", ".tsv"))}
-    return [Path(path) if path in tables and Path(path).is_file() else path for path in paths]
-
-
 def _words(done: Run, texts: Sequence[str], k: int, excluded: Mapping[str, Any], form: str) -> None:
     """The likeliest words in the place of each [MASK]: a line, or JSON, for each mask."""
     for option, value in excluded.items():
@@ -333,12 +304,12 @@ def predict(
     if page is not None:
         check_page(page)
     import_tensorflow()
-    done = _opened(run, trust)
+    done = opened(run, trust)
     if isinstance(done, Run) and done.pretrained:
         _words(done, paths, top_k, {"--tta": tta, "--coverage": coverage, "--report": page}, form)
         return
     conformal = None if coverage is None else _conformal(done, coverage, wanted["sets"])
-    given = _given(done, paths)
+    given = given_examples(done, paths)
     predictions = done.predict(given, tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
     # Printed before the exit code says that files are bad: the others have their answers.

@@ -1,9 +1,4 @@
-"""Where a network looked for what it answered: Grad-CAM inside the graph.
-
-The gradient of an output by each channel of the last map, averaged over all places, weighs the
-channel; what the weighted sum has above 0 is divided by its maximum (Selvaraju et al., 2017,
-https://arxiv.org/abs/1610.02391, equations 1 and 2).
-"""
+"""Where a network looked for what it answered: Grad-CAM inside the graph, by objective."""
 
 from __future__ import annotations
 
@@ -11,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_transfer.explanations.grad_cam import grad_cam
 from keras_transfer.exports.answers import Answer, Tensors
 from keras_transfer.tables import Table
 
@@ -41,18 +37,6 @@ def explained(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) -> Tens
     return {f"{answer.prefix}{name}": tensor for name, tensor in found.items()}
 
 
-def _heat(maps: tf.Tensor, value: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """(n, height, width) float32 of (n,) values, a function of the maps."""
-    with tf.GradientTape() as tape:
-        # A tape watches variables only unless it is told.
-        tape.watch(maps)
-        values = value(maps)
-    factors = tf.reduce_mean(tape.gradient(values, maps), (1, 2), keepdims=True)
-    heat = tf.nn.relu(tf.reduce_sum(factors * maps, axis=-1))
-    # A map without positive places has the maximum 0.
-    return tf.math.divide_no_nan(heat, tf.reduce_max(heat, (1, 2), keepdims=True))
-
-
 def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     """(n, units, height, width) float32; 0 where the (n, units) bool ``wanted`` is not set."""
     nothing = tf.zeros_like(maps[..., 0])
@@ -62,7 +46,7 @@ def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
         # A gradient per label is expensive, and of many labels few are asked for.
         heat = tf.cond(
             tf.reduce_any(asked),
-            lambda: _heat(maps, lambda maps: tf.gather(head(maps), unit, axis=1)),
+            lambda: grad_cam(maps, lambda maps: tf.gather(head(maps), unit, axis=1)),
             lambda: nothing,
         )
         return tf.where(asked[:, None, None], heat, nothing)
@@ -76,7 +60,7 @@ def _of_best_class(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) ->
     outputs, scores = head(maps), answer.output.objective.scores
     decided = answer.by_unit(scores(outputs)).get(f"{answer.prefix}decided")
     best = tf.argmax(outputs if decided is None else tf.cast(decided, tf.int32), axis=1)
-    heat = _heat(maps, lambda maps: tf.gather(slopes(maps), best, axis=1, batch_dims=1))
+    heat = grad_cam(maps, lambda maps: tf.gather(slopes(maps), best, axis=1, batch_dims=1))
     return {"heat": heat, "classes": tf.gather(tf.constant(answer.output.names), best)}
 
 
