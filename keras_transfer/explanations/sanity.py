@@ -21,6 +21,9 @@ HIGH = 0.5
 """A correlation of maps that calls for caution: a quarter of the variance of the ranks (0.5^2)
 comes from the image and the architecture, not from what was learnt."""
 
+FEW = 4
+"""Correlations of fewer examples are high by chance too often."""
+
 EXAMPLES = 8
 """How many examples are compared."""
 
@@ -40,15 +43,15 @@ class Sanity(NamedTuple):
 
     @property
     def warning(self) -> str:
-        """Why the maps should not be trusted; empty where they may be."""
+        """Why the maps should not be trusted; empty where they may be, or few were compared."""
         worst = max(self.head, self.all)
-        if worst <= HIGH:
+        if worst <= HIGH or self.examples < FEW:
             return ""
         where = "all weights are" if worst == self.all else "the head is"
         return (
             f"The maps hardly change where {where} random (rank correlation {worst:.2f}, above "
             f"{HIGH}): they show the image or the features of the backbone rather than what the "
-            "model has learnt. Compare another --method."
+            "model has learnt."
         )
 
 

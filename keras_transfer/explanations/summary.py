@@ -12,6 +12,8 @@ from keras_transfer.explanations.sanity import Sanity
 
 __all__ = ["Summary", "summary_of"]
 
+NO_BETTER = "A random order is no worse, so the maps do not show what the model needs."
+
 
 class _Explained(Protocol):
     """An explanation of an image or a text."""
@@ -32,7 +34,7 @@ class Summary(NamedTuple):
         deletion: Mean area under the probability as what is hottest is removed; None without.
         random: The same of random maps.
         sanity: Rank correlations with maps of random weights; None without.
-        removed: What is removed, in the plural.
+        texts: Whether the maps are scores of words.
     """
 
     method: str
@@ -40,29 +42,29 @@ class Summary(NamedTuple):
     deletion: float | None
     random: float | None
     sanity: Sanity | None
-    removed: str = "squares"
+    texts: bool = False
 
     @property
     def sentences(self) -> list[str]:
         """What it says about the maps."""
         found = []
+        removed = "words" if self.texts else "squares"
         if self.deletion is not None and self.random is not None:
             found.append(
-                f"Mean deletion score {self.deletion:.3f}, {self.random:.3f} by random maps: the "
-                f"area under the probability as the hottest {self.removed} are removed first; "
-                "lower is better."
+                f"Mean deletion score {self.deletion:.3f}, {self.random:.3f} at random: "
+                f"the area under the probability as the hottest {removed} are removed first; lower "
+                "is better."
             )
             if self.deletion >= self.random:
-                found.append(
-                    "Warning: Random maps are no worse, so these do not show what the model needs."
-                )
+                found.append(f"Warning: {NO_BETTER}")
         if self.sanity is not None:
             found.append(
                 "Rank correlation with maps of random weights, over "
                 f"{self.sanity.examples} examples: {self.sanity.head:.2f} for a random head, "
                 f"{self.sanity.all:.2f} for all weights; near 0 is good."
             )
-            found += [f"Warning: {self.sanity.warning}"] * bool(self.sanity.warning)
+            advice = "" if self.texts else " Compare another --method."
+            found += [f"Warning: {self.sanity.warning}{advice}"] * bool(self.sanity.warning)
         return found
 
 

@@ -15,7 +15,7 @@ from keras_transfer.atomic import replacing, write_bytes, write_csv, write_json
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.explanations.images import ImageExplainer, ImageExplanation
 from keras_transfer.explanations.summary import Summary, summary_of
-from keras_transfer.reports.overlay import overlay_png, overlay_uri
+from keras_transfer.reports.overlay import image_uri, overlay_png, overlay_uri
 from keras_transfer.reports.wording import short
 
 __all__ = ["INDEX", "PAGE", "SHOWN", "SUMMARY", "document_of", "new_folder", "write_images"]
@@ -150,7 +150,7 @@ def _card(one: ImageExplanation) -> _Card:
     if one.deletion is not None:
         lines.append("deletion {:.3f}, random {:.3f}".format(*one.deletion))
     return _Card(
-        overlay_uri(one.pixels, one.heat * 0, SIDE),
+        image_uri(one.pixels, SIDE),
         overlay_uri(one.pixels, one.heat, SIDE),
         short(one.predicted, 40),
         lines,

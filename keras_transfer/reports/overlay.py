@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_transfer.reports.thumbnails import uri_of
 
-__all__ = ["overlay", "overlay_png", "overlay_uri"]
+__all__ = ["image_uri", "overlay", "overlay_png", "overlay_uri"]
 
 ANCHORS = np.array(
     [(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], "float32"
@@ -52,6 +52,11 @@ def overlay_uri(pixels: np.ndarray, heat: np.ndarray, side: int) -> str:
         heat: (height, width) float, 0..1.
         side: Longest side in pixels.
     """
-    image = overlay(pixels, heat)
+    return image_uri(np.asarray(overlay(pixels, heat)), side)
+
+
+def image_uri(pixels: np.ndarray, side: int) -> str:
+    """The image alone as a data URI of a JPEG."""
+    image = Image.fromarray(pixels)
     image.thumbnail((side, side))
     return uri_of(image)

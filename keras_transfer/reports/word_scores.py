@@ -65,7 +65,7 @@ def write_texts(
         The summary, and the explanations.
     """
     kept = [*found]
-    summary = summary_of(method, kept, explainer.sanity)._replace(removed="words")
+    summary = summary_of(method, kept, explainer.sanity)._replace(texts=True)
     write_csv(folder / INDEX, HEADER, map(_row, kept))
     words = [
         (number, word.text, word.start, word.end, f"{word.score:.6g}")

@@ -13,6 +13,7 @@ from keras_transfer.explanations.deletion import deletion, random_map, removal_o
 from keras_transfer.explanations.images import ImageExplainer
 from keras_transfer.explanations.sanity import correlation, randomized, sanity_check
 from keras_transfer.explanations.subject import FILL, Subject
+from keras_transfer.networks.learner_layers import NearestNeighbors
 from keras_transfer.networks.network import Network
 
 rng = np.random.default_rng(0)
@@ -214,7 +215,9 @@ def test_a_method_that_ignores_the_network_fails_the_sanity_check():
     sane = sanity_check(network.model, [], lambda: method(x, np.zeros(4, "int32")).pixels)
 
     assert edgy.all == edgy.head == pytest.approx(1)
-    assert "another --method" in edgy.warning
+    assert "hardly change where all weights are random" in edgy.warning
+    assert not edgy._replace(examples=3).warning
+    assert "the head is" in edgy._replace(all=0.2).warning
     assert abs(sane.all) < 0.5
     assert not sane.warning
     assert sane.examples == 4
@@ -312,3 +315,13 @@ def test_several_outputs(objective_run):
     assert found[0].predicted == f"{found[0].score:.4g}"
     with pytest.raises(UnknownName, match="No target is called 'red'"):
         ImageExplainer(run, unit="red", output="price-in.eur")
+
+
+def test_a_learner_without_a_gradient_is_explained_by_occlusion():
+    layers = [keras.layers.GlobalAveragePooling2D(), NearestNeighbors(4, 1, 2)]
+    subject = subject_of(layers, "softmax")
+    with pytest.raises(BadConfiguration, match="Use --method occlusion"):
+        subject.check_gradient("grad_cam")
+    found = METHODS["occlusion"].make(subject)(images(1), np.zeros(1, "int32"))
+    assert np.isfinite(found.pixels).all()
+    assert not METHODS["occlusion"].gradient

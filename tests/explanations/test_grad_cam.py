@@ -20,20 +20,16 @@ def in_graph(formula, value):
     return tf.function(lambda maps: formula(maps, value), input_signature=[spec])
 
 
-def pooled(weights):
+def pooled(*weights):
     """A linear head on mean pooling: its gradient is weights / 4 at each place."""
-    return lambda maps: tf.linalg.matvec(tf.reduce_mean(maps, (1, 2)), tf.constant(weights))
+    return lambda maps: tf.linalg.matvec(tf.reduce_mean(maps, (1, 2)), np.float32(weights))
 
 
 @pytest.mark.parametrize("graph", [False, True])
 def test_grad_cam_of_a_linear_head_is_the_class_activation_map(graph):
     """CAM (Zhou et al. 2016): relu(sum of weight times map), over its maximum."""
-    weights = np.float32([2, -1])
-    formula = lambda maps: grad_cam(maps, lambda x: pooled(weights[None])(x)[:, 0])  # noqa: E731
-    if graph:
-        formula = in_graph(grad_cam, lambda x: pooled(weights[None])(x)[:, 0])
-
-    found = formula(tf.constant(MAPS))
+    value = pooled(2, -1)
+    found = in_graph(grad_cam, value)(MAPS) if graph else grad_cam(tf.constant(MAPS), value)
 
     # 2 a - b: [[2, -2], [5, 0]] and [[-5, 8], [4, -1]].
     wanted = [[[0.4, 0], [1, 0]], [[0, 1], [0.5, 0]]]
@@ -43,10 +39,8 @@ def test_grad_cam_of_a_linear_head_is_the_class_activation_map(graph):
 @pytest.mark.parametrize("graph", [False, True])
 def test_grad_cam_plus_plus_of_a_linear_head(graph):
     """g = w / 4 everywhere, so alpha = 1 / (2 + g sum(A)), and a channel weighs 4 alpha relu(g)."""
-    weights = np.float32([2, 1])
-    value = lambda x: pooled(weights[None])(x)[:, 0]  # noqa: E731
-    formula = in_graph(grad_cam_plus_plus, value) if graph else None
-    found = formula(tf.constant(MAPS)) if graph else grad_cam_plus_plus(tf.constant(MAPS), value)
+    formula, value = grad_cam_plus_plus, pooled(2, 1)
+    found = in_graph(formula, value)(MAPS) if graph else formula(tf.constant(MAPS), value)
 
     # Sums of the channels: (4, 3) and (6, 6); g = (1/2, 1/4).
     first = np.array([4 * 0.5 / (2 + 0.5 * 4), 4 * 0.25 / (2 + 0.25 * 3)])
@@ -59,7 +53,7 @@ def test_grad_cam_plus_plus_of_a_linear_head(graph):
 def test_what_speaks_against_a_class_is_no_heat():
     """A negative weight raises nothing, and a map without positive places is 0, not NaN."""
     for formula in (grad_cam, grad_cam_plus_plus):
-        found = formula(tf.constant(MAPS), lambda x: pooled(np.float32([[-1, -1]]))(x)[:, 0])
+        found = formula(tf.constant(MAPS), pooled(-1, -1))
         np.testing.assert_array_equal(found, np.zeros((2, 2, 2)))
 
 

@@ -21,6 +21,7 @@ from tiny import RECIPE
 from keras_transfer import BadConfiguration, BadData, Run
 from keras_transfer.reports.page import render
 from keras_transfer.reports.writing import after_run, write_report
+from keras_transfer.runs.records import write_record
 
 FILES = Path(__file__).parents[1] / "fixtures/version1.tar.xz"
 SCRIPT = "<script>alert(1)<"
@@ -415,3 +416,16 @@ def test_a_run_of_texts_has_no_heat_maps(text_run, tmp_path):
     page = write_report(tmp_path / "run", map_seconds=9).read_text("utf-8")
     assert "Where the model looked" not in page
     assert not (tmp_path / "run/heat_maps.json").exists()
+
+
+@pytest.mark.parametrize(("seconds", "maps"), [(59, False), (600, True)])
+def test_a_long_run_has_heat_maps_at_its_end(copy, monkeypatch, seconds, maps):
+    monkeypatch.setenv("KT_REPORT", "1")
+    run = copy()
+    content = json.loads((run.folder / "run.json").read_text())
+    write_record(run.folder / "run.json", {**content, "seconds": {"total": seconds}})
+
+    after_run(run.folder, run.settings["data"]["source"])
+
+    assert (run.folder / "heat_maps.json").exists() == maps
+    assert ("Where the model looked" in (run.folder / "report.html").read_text("utf-8")) == maps
