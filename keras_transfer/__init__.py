@@ -35,6 +35,7 @@ from keras_transfer.methods.setfit import SetFit
 from keras_transfer.methods.supervised import Supervised
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.multilabel import MultiLabel
+from keras_transfer.objectives.operating import Threshold
 from keras_transfer.objectives.regression import Regression
 from keras_transfer.objectives.rejection import Reject
 from keras_transfer.runs import Run
@@ -103,6 +104,7 @@ __all__ = [
     "Supervised",
     "Text",
     "TextPair",
+    "Threshold",
     "TransferError",
     "Tuning",
     "UnknownName",

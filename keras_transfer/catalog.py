@@ -134,7 +134,8 @@ def name_of(recipe: Any) -> str:
         # vars, not getattr: some packages load modules lazily in __getattr__. Values may also be
         # None.
         if vars(module).get("recipe") is recipe if module else False:
-            if name == "__main__" and getattr(module, "__file__", None):
-                return Path(str(module.__file__)).stem
+            if name == "__main__":  # a script, or a notebook, which has no file
+                file = getattr(module, "__file__", None)
+                return Path(str(file)).stem if file else type(recipe).__name__.lower()
             return name.rpartition(".")[-1]
     return type(recipe).__name__.lower()

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from made_once import export_once, run_once
 from PIL import Image
 from processes import paint
 
-import keras_transfer
 from keras_transfer import Classify, Head, Split, Stage
 
 
@@ -27,23 +27,24 @@ def odd_ones(folder):
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """Trained to tell blue from red, 24 images each."""
-    work = tmp_path_factory.mktemp("exported")
-    paint(work / "images", blue=24, red=24)
-    odd_ones(work / "odd")
-    recipe = Classify(
-        data=str(work / "images"),
-        backbone="convnet_small",
-        weights="none",
-        image_size=16,
-        resize="crop",
-        split=Split(val=0.2, test=0.2),
-        head=Head(pooling="avg"),
-        stages=(Stage("all", epochs=3, unfreeze="all", learning_rate=1e-3),),
-        cache=False,
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KT_CACHE_DIR", str(work / "cache"))
-        yield recipe.run(name="colours", out=work / "run")
+
+    def train(work):
+        paint(work / "images", blue=24, red=24)
+        odd_ones(work / "odd")
+        recipe = Classify(
+            data=str(work / "images"),
+            backbone="convnet_small",
+            weights="none",
+            image_size=16,
+            resize="crop",
+            split=Split(val=0.2, test=0.2),
+            head=Head(pooling="avg"),
+            stages=(Stage("all", epochs=3, unfreeze="all", learning_rate=1e-3),),
+            cache=False,
+        )
+        recipe.run(name="colours", out=work / "colours")
+
+    return run_once(tmp_path_factory, "colours", train)
 
 
 @pytest.fixture(scope="session")
@@ -55,4 +56,4 @@ def odd(run):
 @pytest.fixture(scope="session")
 def saved(run, tmp_path_factory):
     """The run's export as SavedModel."""
-    return keras_transfer.export(run, tmp_path_factory.mktemp("models"))
+    return export_once(tmp_path_factory, run, "models")

@@ -3,7 +3,6 @@
 import importlib
 import os
 import sys
-import zlib
 from pathlib import Path
 
 import hypothesis
@@ -13,7 +12,7 @@ from objectives_runs import objective_export, objective_run
 from pairs_runs import pair_export, pair_run
 from pretraining_runs import brief_run
 from processes import TINY, paint
-from slow_tests import measured
+from slow_tests import measured, part_of
 from texts_runs import text_export, text_run
 from tokens_runs import token_export, token_run
 
@@ -69,10 +68,7 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker("slow")
     if part := config.getoption("--part"):
         number, parts = map(int, part.split("/"))
-        # By their names, so that a new test does not move the others to other parts.
-        items[:] = [
-            item for item in items if zlib.crc32(item.nodeid.encode()) % parts == number % parts
-        ]
+        items[:] = part_of(items, number % parts, parts)
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 

@@ -1,12 +1,13 @@
 """Fixtures: finished runs of several labels, of values and of two outputs, and their exports."""
 
 import csv
+from functools import cache, partial
 
 import numpy as np
 import pytest
+from made_once import export_once, run_once
 from PIL import Image
 
-import keras_transfer
 from keras_transfer import FineTune, Head, Stage
 from keras_transfer.objectives.regression import Regression
 
@@ -52,12 +53,10 @@ OBJECTIVES = {
 @pytest.fixture(scope="session")
 def objective_run(tmp_path_factory):
     """A function that gives the run of a row of ``OBJECTIVES``, trained once."""
-    work = tmp_path_factory.mktemp("objectives")
-    table, done = paint_table(work), {}
 
-    def train(name):
+    def train(name, work):
         recipe = FineTune(
-            data=str(table),
+            data=str(paint_table(work)),
             objective=OBJECTIVES[name],
             backbone="convnet_small",
             weights="none",
@@ -68,16 +67,9 @@ def objective_run(tmp_path_factory):
             cache=False,
             baselines=("none",),  # the plain models of several outputs take a training each
         )
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("KT_CACHE_DIR", str(work / "cache"))
-            return recipe.run(name=name, out=work / name)
+        recipe.run(name=name, out=work / name)
 
-    def run(name):
-        if name not in done:
-            done[name] = train(name)
-        return done[name]
-
-    return run
+    return cache(lambda name: run_once(tmp_path_factory, name, partial(train, name)))
 
 
 @pytest.fixture(scope="session")
@@ -86,14 +78,12 @@ def objective_export(objective_run, tmp_path_factory):
 
     A network of four epochs cannot be quantized well: any difference will do there.
     """
-    folder, done = tmp_path_factory.mktemp("objective_exports"), {}
 
+    @cache
     def export(name, form="saved_model", quantize="none"):
         limits = {} if quantize == "none" else {"max_changed": 1.0, "max_difference": 10.0}
-        if (name, form, quantize) not in done:
-            done[name, form, quantize] = keras_transfer.export(
-                objective_run(name), folder, format=form, quantize=quantize, **limits
-            )
-        return done[name, form, quantize]
+        settings = {"format": form, "quantize": quantize, **limits}
+        folder = "_".join((name, form, quantize))
+        return export_once(tmp_path_factory, objective_run(name), folder, **settings)
 
     return export

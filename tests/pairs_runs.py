@@ -1,10 +1,11 @@
 """Fixtures: a finished run on pairs of texts, as GLUE's MRPC has them, and its exports."""
 
 import random
+from functools import cache
 
 import pytest
+from made_once import export_once, run_once
 
-import keras_transfer
 from keras_transfer import Classify, Data, Stage, TextPair
 
 SPLITS = 40 * ["train"] + 12 * ["val"] + 12 * ["test"]
@@ -44,20 +45,18 @@ def pair_recipe(table, **more):
 
 @pytest.fixture(scope="session")
 def pair_run(tmp_path_factory):
-    work = tmp_path_factory.mktemp("pairs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KT_CACHE_DIR", str(work / "cache"))
-        return pair_recipe(write_pairs(work)).run(name="pairs", out=work / "run")
+    def train(work):
+        pair_recipe(write_pairs(work)).run(name="pairs", out=work / "pairs")
+
+    return run_once(tmp_path_factory, "pairs", train)
 
 
 @pytest.fixture(scope="session")
 def pair_export(pair_run, tmp_path_factory):
     """A function that gives the export in a format, written once."""
-    folder, done = tmp_path_factory.mktemp("pair_exports"), {}
 
+    @cache
     def export(form="saved_model"):
-        if form not in done:
-            done[form] = keras_transfer.export(pair_run, folder, format=form)
-        return done[form]
+        return export_once(tmp_path_factory, pair_run, f"pairs_{form}", format=form)
 
     return export

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from made_once import run_once
 
 from keras_transfer import Pretrain, Split, Stage, Text
 
@@ -46,7 +47,8 @@ BRIEF = WORLD.changed(limit=80, epochs=2)
 @pytest.fixture(scope="session")
 def brief_run(tmp_path_factory):
     """A finished run that has learnt next to nothing."""
-    work = tmp_path_factory.mktemp("pretraining")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KT_CACHE_DIR", str(work / "cache"))
-        return BRIEF.run(str(write_world(work / "world.txt")), name="mlm", out=work / "run")
+
+    def train(work):
+        BRIEF.run(str(write_world(work / "world.txt")), name="mlm", out=work / "mlm")
+
+    return run_once(tmp_path_factory, "mlm", train)

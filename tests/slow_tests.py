@@ -12,6 +12,7 @@ made for the next one instead.
 import re
 import sys
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 SECONDS = 2
@@ -24,6 +25,24 @@ def measured():
     """Seconds of the slow tests by their ids."""
     rows = (line.split(" ", 1) for line in LIST.read_text(encoding="utf-8").splitlines())
     return {name: float(seconds) for seconds, name in rows}
+
+
+def part_of(items, number, parts):
+    """Those of part ``number``, from 0 on, of parts that take about as long as each other.
+
+    Neighbours stay together, since tests of one file share what takes longest: a trained run.
+    Tests that are marked, not listed, count as ``SECONDS``.
+    """
+    items = sorted(items, key=lambda item: item.nodeid)
+    listed = measured()
+    seconds = [
+        listed.get(item.nodeid, SECONDS * (item.get_closest_marker("slow") is not None))
+        for item in items
+    ]
+    middles = [end - took / 2 for end, took in zip(accumulate(seconds), seconds, strict=True)]
+    share = sum(seconds) / parts or 1
+    of = [min(int(middle / share), parts - 1) for middle in middles]
+    return [item for item, part in zip(items, of, strict=True) if part == number]
 
 
 def write(durations, seconds=SECONDS):

@@ -117,11 +117,13 @@ def catsdogs(tmp_path_factory, shared_data, shared_weights):
     )
 
 
+@pytest.mark.slow
 def test_real_weights_transfer_to_real_images(catsdogs):
     assert catsdogs.metrics["test"]["accuracy"] > 0.85
     assert catsdogs.metrics["baselines"]["majority"]["accuracy"] == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.slow
 def test_metrics_can_be_worked_out_again_from_the_predictions_file(catsdogs):
     """By scikit-learn, from nothing but the file."""
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
@@ -146,6 +148,7 @@ def test_predict_gives_what_the_evaluation_gave(catsdogs):
         assert np.allclose(one.probabilities, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_no_example_of_the_test_split_is_in_another(catsdogs):
     import csv
 

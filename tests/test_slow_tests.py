@@ -28,3 +28,29 @@ def test_what_took_long_is_listed(tmp_path, monkeypatch):
 def test_what_is_listed_exists(name):
     path, *_, function = name.split("::")
     assert f"def {function}(" in (TESTS.parent / path).read_text(encoding="utf-8")
+
+
+class Item:
+    """What pytest knows of a test, as far as ``part_of`` asks."""
+
+    def __init__(self, nodeid, marked=False):
+        self.nodeid, self.marked = nodeid, marked
+
+    def get_closest_marker(self, name):
+        return name if self.marked else None
+
+
+@pytest.mark.parametrize("parts", [1, 3, 24])
+def test_parts_have_each_test_once_and_take_about_as_long(parts):
+    listed = slow_tests.measured()
+    items = [*map(Item, listed), Item("tests/a.py::test_marked", marked=True), Item("z::quick")]
+    found = [slow_tests.part_of(items[::-1], number, parts) for number in range(parts)]
+    names = [item.nodeid for part in found for item in part]
+    assert names == sorted({item.nodeid for item in items})
+    seconds = [sum(listed.get(item.nodeid, 0) for item in part) for part in found]
+    assert max(seconds) <= sum(listed.values()) / parts + max(listed.values())
+
+
+def test_parts_of_quick_tests_have_each_once():
+    items = [Item(name) for name in "abc"]
+    assert sorted(len(slow_tests.part_of(items, number, 2)) for number in (0, 1)) == [0, 3]

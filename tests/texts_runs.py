@@ -2,10 +2,11 @@
 
 import csv
 import random
+from functools import cache, partial
 
 import pytest
+from made_once import export_once, run_once
 
-import keras_transfer
 from keras_transfer import FineTune, Stage, Text
 from keras_transfer.objectives.regression import Regression
 
@@ -59,12 +60,10 @@ NAMES = [
 @pytest.fixture(scope="session")
 def text_run(tmp_path_factory):
     """A function that gives the run of a row of ``TEXT_OBJECTIVES``, trained once."""
-    work = tmp_path_factory.mktemp("texts")
-    table, done = write_table(work), {}
 
-    def train(name):
+    def train(name, work):
         recipe = FineTune(
-            data=str(table),
+            data=str(write_table(work)),
             input=Text(length=12, vocabulary_size=80),
             objective=TEXT_OBJECTIVES[name],
             backbone="transformer_tiny",
@@ -74,14 +73,11 @@ def text_run(tmp_path_factory):
             # Each of several objectives alone would be another training.
             baselines=("none",) if name == "tasks" else (),
         )
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("KT_CACHE_DIR", str(work / "cache"))
-            return recipe.run(name=name, out=work / name)
+        recipe.run(name=name, out=work / f"text_{name}")
 
+    @cache
     def run(name="classes"):
-        if name not in done:
-            done[name] = train(name)
-        return done[name]
+        return run_once(tmp_path_factory, f"text_{name}", partial(train, name))
 
     return run
 
@@ -89,14 +85,12 @@ def text_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def text_export(text_run, tmp_path_factory):
     """A function that gives the export of a row of ``TEXT_OBJECTIVES``, written once."""
-    folder, done = tmp_path_factory.mktemp("text_exports"), {}
 
+    @cache
     def export(name="classes", form="saved_model", quantize="none"):
         limits = {} if quantize == "none" else {"max_changed": 1.0, "max_difference": 10.0}
-        if (name, form, quantize) not in done:
-            done[name, form, quantize] = keras_transfer.export(
-                text_run(name), folder, format=form, quantize=quantize, **limits
-            )
-        return done[name, form, quantize]
+        settings = {"format": form, "quantize": quantize, **limits}
+        folder = "_".join(("text", name, form, quantize))
+        return export_once(tmp_path_factory, text_run(name), folder, **settings)
 
     return export

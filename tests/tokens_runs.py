@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_once import export_once, run_once
 
-import keras_transfer
 from keras_transfer import FineTune, Stage
 
 TEMPLATES = ("P lives in C .", "P of C met P .", "the mayor of C is P", "from C came P , today .")
@@ -65,17 +65,16 @@ def token_recipe(data, **more):
 
 @pytest.fixture(scope="session")
 def token_run(tmp_path_factory):
-    work = tmp_path_factory.mktemp("tokens")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KT_CACHE_DIR", str(work / "cache"))
-        recipe = token_recipe(write_conll(work / "data"))
-        return recipe.run(name="tokens", out=work / "run")
+    def train(work):
+        token_recipe(write_conll(work / "data")).run(name="tokens", out=work / "tokens")
+
+    return run_once(tmp_path_factory, "tokens", train)
 
 
 @pytest.fixture(scope="session")
 def token_export(token_run, tmp_path_factory):
     """The SavedModel of the run."""
-    return keras_transfer.export(token_run, tmp_path_factory.mktemp("token_exports"))
+    return export_once(tmp_path_factory, token_run, "tokens_export")
 
 
 if __name__ == "__main__":

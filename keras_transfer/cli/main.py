@@ -22,6 +22,7 @@ from keras_transfer.cli.completion import completion
 from keras_transfer.cli.curve import curve
 from keras_transfer.cli.doctor import doctor
 from keras_transfer.cli.domains import domains
+from keras_transfer.cli.explain import explain
 from keras_transfer.cli.export import export
 from keras_transfer.cli.features import features
 from keras_transfer.cli.inspect import copy, list_, show
@@ -195,6 +196,7 @@ COMMANDS = (
     domains,
     evaluate,
     predict,
+    explain,
     report,
     export,
     serve,

@@ -31,14 +31,19 @@ def report(folders: tuple[str, ...], data: str | None, to: Path | None, show: bo
     A page is one file without scripts. Runs and studies write theirs at their end; KT_REPORT=0
     switches that off.
     """
-    from keras_transfer.reports.writing import check_installed, check_page, write_report
+    from keras_transfer.reports.writing import (
+        MAP_SECONDS,
+        check_installed,
+        check_page,
+        write_report,
+    )
 
     check_installed()
     if to is not None:
         check_page(to)
     import_tensorflow()
     if len(folders) == 1:
-        path = write_report(folders[0], data, to)
+        path = write_report(folders[0], data, to, map_seconds=MAP_SECONDS)
     else:
         from keras_transfer.studies.comparison_page import PAGE, write_comparison
 

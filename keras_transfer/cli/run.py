@@ -15,9 +15,18 @@ from click.shell_completion import CompletionItem
 
 from keras_transfer import catalog
 from keras_transfer.cli.completion import values
+from keras_transfer.cli.dry_run import print_dry_run
 from keras_transfer.cli.seeds import over_seeds
 from keras_transfer.config.shorthand import SHORTHAND
-from keras_transfer.config.tree import groups_in, leaves, merged, nested, read_options, with_setting
+from keras_transfer.config.tree import (
+    completed_types,
+    groups_in,
+    leaves,
+    merged,
+    nested,
+    read_options,
+    with_setting,
+)
 from keras_transfer.config.upgrade import upgraded
 from keras_transfer.config.yaml_values import load_yaml
 from keras_transfer.errors import BadConfiguration
@@ -80,13 +89,25 @@ def _command(name: str, module: ModuleType) -> click.Command:
     seeds = click.Option(
         ["--seeds"], type=int, help="repeat by so many seeds on one split; see docs/comparing.md"
     )
+    dry = click.Option(
+        ["--dry-run"], is_flag=True, help="check, and say what a run would do, without training"
+    )
     return SectionedCommand(
         name,
         callback=act,
-        params=[seeds, *run_options(), *setting_options(module.recipe)],
+        params=[seeds, dry, _track(), *run_options(), *setting_options(module.recipe)],
         help=module.__doc__,
         short_help=catalog.summary(module),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def _track() -> click.Option:
+    return SettingOption(
+        ["--track"],
+        multiple=True,
+        metavar="mlflow|wandb|tensorboard|none",
+        help="tell a tracker of the run; several by a comma; see docs/tracking.md",
     )
 
 
@@ -252,6 +273,8 @@ def chosen(base: Recipe, given: dict[str, Any]) -> Recipe:
     for changes in (file, said):
         settings = merged(settings, nested(type(base), _long(changes)))
         settings |= _short(changes)
+    if assignments:  # a setting inside a group of another type than the recipe's
+        settings = completed_types(type(base), settings)
     for assignment in assignments:
         settings = with_setting(settings, assignment)
     return base.changed(**settings)
@@ -268,15 +291,20 @@ def _long(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _run(name: str, recipe: Recipe, given: dict[str, Any]) -> None:
     out, resume, as_json, seeds = (given.pop(key) for key in ("out", "resume", "as_json", "seeds"))
+    how = {"out": out, "resume": resume, "track": given.pop("track")}
+    if given.pop("dry_run"):
+        if resume or seeds is not None:
+            raise BadConfiguration("--dry-run is for a new run: leave --resume and --seeds out.")
+        print_dry_run(name, chosen(recipe, given), out=out, track=how["track"], as_json=as_json)
+        return
     if seeds is not None:
         base = recipe.stored_in(interrupted_series(name, "seeds", out)) if resume else recipe
-        how = {"out": out, "resume": resume, "as_json": as_json}
-        over_seeds(name, chosen(base, given), seeds, **how)
+        over_seeds(name, chosen(base, given), seeds, as_json=as_json, **how)
         return
     # The stored settings are the base: options that are not repeated keep their values.
     base = recipe.stored_in(interrupted(name, out)) if resume else recipe
     settings = chosen(base, given).settings()
-    done = recipe.run(out=out, resume=resume, name=name, **settings)
+    done = recipe.run(name=name, **how, **settings)
     if as_json:
         splits = {split: done.metrics[split] for split in ("test", "val")}
         document: dict[str, Any] = {

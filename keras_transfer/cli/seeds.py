@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -11,7 +12,14 @@ __all__ = ["over_seeds"]
 
 
 def over_seeds(
-    name: str, recipe: Any, seeds: int, *, out: str | None, resume: bool, as_json: bool
+    name: str,
+    recipe: Any,
+    seeds: int,
+    *,
+    out: str | None,
+    resume: bool,
+    track: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Run a recipe by several seeds; print means, deviations and intervals.
 
@@ -21,11 +29,12 @@ def over_seeds(
         seeds: Number of seeds.
         out: Folder of the series, or None.
         resume: Whether to resume an interrupted series.
+        track: Trackers of each run.
         as_json: Whether to print one JSON document.
     """
     from keras_transfer.studies.series import repeat
 
-    folder = repeat(recipe, seeds, out=out, resume=resume, name=name)
+    folder = repeat(recipe, seeds, out=out, resume=resume, name=name, track=track)
     metadata = json.loads((folder / "series.json").read_text(encoding="utf-8"))
     if as_json:
         document = {

@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
+from keras_transfer.cli.drift import drift_lines, drift_of, has_no_labels
 from keras_transfer.cli.entities import ENTITY_FORMATS
+from keras_transfer.cli.opened import RUN, TRUST, TTA, given_examples, opened
 from keras_transfer.csv_cells import write_cells
 from keras_transfer.data.samples import LABEL
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.exports import Export
-from keras_transfer.inputs.table import read_input
 from keras_transfer.quiet import import_tensorflow
 from keras_transfer.reports.writing import check_page
 from keras_transfer.runs import Prediction, Run
@@ -27,31 +28,14 @@ __all__ = ["evaluate", "predict"]
 
 logger = logging.getLogger("keras_transfer")
 
-TTA = click.option(
-    "--tta",
-    metavar="flip|N",
-    help="Test-time augmentation: average over the image and its mirror image, or over N views "
-    "by the run's own augmentation.",
-)
-RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN_OR_EXPORT")
-
-
-TRUST = click.option(
-    "--trust",
-    is_flag=True,
-    help="Load an export with operators that no export of kt-recipe has, such as those that read "
-    "and write files.",
-)
-
-
-def _opened(folder: Path, trust: bool) -> Run | Export:
-    """A run folder holds run.json; an export does not."""
-    return Run(folder) if (folder / "run.json").exists() else Export(folder, trust=trust)
-
 
 @click.command()
 @RUN
-@click.option("--data", help="Other data to evaluate on; the metrics of the run itself if none.")
+@click.option(
+    "--data",
+    help="Other data to evaluate on, with labels or without; the run's own metrics if none.",
+)
+@click.option("--drift", is_flag=True, help="Say too whether the data are like those of the run.")
 @TTA
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where TFDS data sets lie.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", show_default=True)
@@ -61,32 +45,50 @@ def _opened(folder: Path, trust: bool) -> Run | Export:
 def evaluate(
     run: Path,
     data: str | None,
+    drift: bool,
     tta: str | None,
-    data_dir: Path | None,
-    on_bad: str,
-    strict: bool,
     trust: bool,
     as_json: bool,
+    **how: Any,
 ) -> None:
-    """Print the metrics of a finished run or an export, on its test split or on other data."""
+    """Print the metrics of a finished run or an export, on its test split or on other data.
+
+    Of data without labels, such as a folder of images, it says whether they are like those of the
+    run, what accuracy is to be expected, and whether to trust the model there.
+    """
     # Before models load it themselves, with messages on stderr.
     import_tensorflow()
-    done = _opened(run, trust)
-    if data is None and tta is None:
+    done = opened(run, trust)
+    labelled = not has_no_labels(done, data)
+    found = None
+    if drift or not labelled:
+        found = drift_of(done, data, labelled=labelled, tta=tta)
+    if not labelled:
+        metrics = None
+    elif data is None and tta is None:
         # Stored metrics need no images, which may be on another machine.
         metrics = done.metrics["test"]
     else:
-        metrics = done.evaluate(data, data_dir=data_dir, on_bad=on_bad, strict=strict, tta=tta)
+        metrics = done.evaluate(data, tta=tta, **how)
     if as_json:
         document = {"recipe": done.metadata["recipe"], "run": str(run), "data": data}
-        click.echo(json.dumps({**document, "metrics": {"test": metrics}}, ensure_ascii=False))
-    else:
-        several = [*done.outputs] != [LABEL]
-        for name, output in done.outputs.items():
-            shown = metrics[name] if several else metrics
-            click.echo(f"Output {name}\n" * several + output.objective.summary(shown))
-            if tta is not None:
-                click.echo(f"\nWithout --tta: {_plain(shown['plain'])}")
+        document |= {} if metrics is None else {"metrics": {"test": metrics}}
+        document |= {} if found is None else {"drift": found}
+        click.echo(json.dumps(document, ensure_ascii=False))
+        return
+    if metrics is not None:
+        _print_metrics(done, metrics, tta)
+    if found is not None:
+        click.echo("\n".join(drift_lines(found)))
+
+
+def _print_metrics(done: Run | Export, metrics: dict[str, Any], tta: str | None) -> None:
+    several = [*done.outputs] != [LABEL]
+    for name, output in done.outputs.items():
+        shown = metrics[name] if several else metrics
+        click.echo(f"Output {name}\n" * several + output.objective.summary(shown))
+        if tta is not None:
+            click.echo(f"\nWithout --tta: {_plain(shown['plain'])}")
 
 
 WORDS = {"macro_f1": "macro F1", "micro_f1": "micro F1", "r2": "R2"}
@@ -216,14 +218,6 @@ SET_FORMATS: Table[Callable[[list[Prediction], Any], None]] = Table(
 )
 
 
-def _given(done: Run | Export, paths: Sequence[str]) -> list[str | Path]:
-    """For texts, files of tables as paths: any other word is a text."""
-    if not read_input(done.settings["input"]).text_columns:
-        return list(paths)
-    tables = {path for path in paths if path.lower().endswith((".csv", ".tsv"))}
-    return [Path(path) if path in tables and Path(path).is_file() else path for path in paths]
-
-
 def _words(done: Run, texts: Sequence[str], k: int, excluded: Mapping[str, Any], form: str) -> None:
     """The likeliest words in the place of each [MASK]: a line, or JSON, for each mask."""
     for option, value in excluded.items():
@@ -310,12 +304,12 @@ def predict(
     if page is not None:
         check_page(page)
     import_tensorflow()
-    done = _opened(run, trust)
+    done = opened(run, trust)
     if isinstance(done, Run) and done.pretrained:
         _words(done, paths, top_k, {"--tta": tta, "--coverage": coverage, "--report": page}, form)
         return
     conformal = None if coverage is None else _conformal(done, coverage, wanted["sets"])
-    given = _given(done, paths)
+    given = given_examples(done, paths)
     predictions = done.predict(given, tta=tta)
     units = max(len(output.names) for output in done.outputs.values())
     # Printed before the exit code says that files are bad: the others have their answers.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from keras_transfer.data.frames import is_frame
 from keras_transfer.data.layouts import Layout
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import ClassName, Count, Group, NonNegative, Portion, Share, row_of
@@ -71,6 +72,13 @@ class Data(Group):
 
     primary: ClassVar[str] = "source"
     section: ClassVar[str] = "Data"
+
+    @classmethod
+    def nest(cls, given: Any) -> Any:
+        """See ``Group.nest``; data in memory are refused, which a file of settings cannot hold."""
+        if isinstance(given, tuple) or is_frame(given):
+            raise ValueError("is in memory: pass it to run(data=...), which describes it here")
+        return super().nest(given)
 
     source: str = Field(
         description="DIR, FILE.csv, FILE.npz, FILE.mat:ARRAY, tfds:NAME or sklearn:digits"

@@ -11,6 +11,7 @@ from keras_transfer.config.rule import Rule, broken
 from keras_transfer.config.solver_checks import solver, solver_alone
 from keras_transfer.config.stage_rules import STAGE_RULES
 from keras_transfer.config.text_rules import TEXT_RULES
+from keras_transfer.config.threshold_rules import THRESHOLD_RULES
 
 __all__ = ["RECIPE_RULES", "STAGE_RULES", "Rule", "broken", "table"]
 
@@ -222,6 +223,7 @@ RECIPE_RULES: tuple[Rule, ...] = (
         ],
     ),
     *TEXT_RULES,
+    *THRESHOLD_RULES,
     Rule(
         ("backbone=auto", "min_images_per_s", "variant", "objective", "engine", "unfreeze"),
         "the best backbone is found by features of images with one label each",

@@ -6,7 +6,7 @@ A setting of a group may be given without its group where the name is unique: ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from keras_transfer.objectives.table import several
 
 __all__ = [
     "Leaf",
+    "completed_types",
     "differences",
     "full_path",
     "groups_in",
@@ -66,16 +67,24 @@ def groups_in(annotation: Any) -> list[type[Group]]:
 @cache
 def leaves(model: type[Group]) -> dict[str, Leaf]:
     """Settings of a model's groups by name; those of a group without a section are left out."""
-    result: dict[str, Leaf] = {}
+    return {leaf.path[-1]: leaf for leaf in _all_leaves(model)}
+
+
+@cache
+def _inner_groups(model: type[Group]) -> dict[str, Leaf]:
+    """Those leaves that are groups, which a plain setting of another group may be called like."""
+    leaves = [leaf for leaf in _all_leaves(model) if groups_in(leaf.field.annotation)]
+    return {leaf.path[-1]: leaf for leaf in leaves}
+
+
+def _all_leaves(model: type[Group]) -> Iterator[Leaf]:
     for name, field in model.model_fields.items():
         for group in groups_in(field.annotation):
             if group.section:
-                result |= _leaves_of(group, (name,))
-    return result
+                yield from _leaves_of(group, (name,))
 
 
-def _leaves_of(group: type[Group], path: tuple[str, ...]) -> dict[str, Leaf]:
-    result: dict[str, Leaf] = {}
+def _leaves_of(group: type[Group], path: tuple[str, ...]) -> Iterator[Leaf]:
     for name, field in group.model_fields.items():
         # `type` and the primary setting are given by the group's own name, as in --backbone vgg16.
         if name in ("type", group.primary):
@@ -84,11 +93,10 @@ def _leaves_of(group: type[Group], path: tuple[str, ...]) -> dict[str, Leaf]:
         section = str(more.get("section", group.section))
         if not section:  # for files of settings only
             continue
-        result[name] = Leaf((*path, name), field, section)
+        yield Leaf((*path, name), field, section)
         for inner in groups_in(field.annotation):
             if inner.section:
-                result |= _leaves_of(inner, (*path, name))
-    return result
+                yield from _leaves_of(inner, (*path, name))
 
 
 def nested(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,10 +110,11 @@ def nested(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
         BadConfiguration: A setting is given twice, in its group and without it.
     """
     result: dict[str, Any] = {}
-    known = leaves(model)
+    every, groups = leaves(model), _inner_groups(model)
     for name, value in settings.items():
         if isinstance(value, BaseModel):
             value = value.model_dump(mode="json")
+        known = {**every, **groups} if isinstance(value, Mapping) else every
         # Unknown names pass: pydantic reports them with the valid ones.
         if name in model.model_fields or name not in known:
             value = _as_mapping(model, name, value)
@@ -168,6 +177,33 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             value = merged(old, value) if not replaces and _same_type(old, value) else value
         result[name] = value
     return result
+
+
+def completed_types(model: type[Group], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which a group that names its type has the defaults of what it leaves out.
+
+    Args:
+        model: The recipe's class.
+        settings: By name, nested; unchecked.
+    """
+    result = dict(settings)
+    for name, value in settings.items():
+        field = model.model_fields.get(name)
+        if field is None or not isinstance(value, Mapping) or "type" not in value:
+            continue
+        for group in groups_in(field.annotation):
+            kind = group.model_fields.get("type")
+            if kind is not None and kind.default == value["type"]:
+                result[name] = {**_defaults(group), **value}
+    return result
+
+
+def _defaults(group: type[Group]) -> dict[str, Any]:
+    fields = {n: field for n, field in group.model_fields.items() if not field.is_required()}
+    values = {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
+    return {
+        n: v.model_dump(mode="json") if isinstance(v, BaseModel) else v for n, v in values.items()
+    }
 
 
 def _same_type(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
@@ -233,7 +269,7 @@ def _placed(tree: Any, path: list[str], value: Any, assignment: str) -> Any:
         tree = {}  # such as class_weight.cat=2 where there was none; the type is checked later
     # An empty mapping, such as class_weight, may get any name.
     if tree and first not in tree:
-        hidden = _find(tree, first)
+        hidden = _find(tree, first, group=bool(rest))
         if hidden:
             return _placed(tree, [*hidden, *rest], value, assignment)
         if rest:
@@ -253,23 +289,38 @@ def full_path(settings: Mapping[str, Any], path: str) -> list[str]:
         tree: Any = settings[first]
         if isinstance(tree, list) and len(others) > 1:
             item, name, *rest = others
-            inner = [] if not tree or name in tree[0] else _find(tree[0], name)
+            inner = [] if not tree or name in tree[0] else _find(tree[0], name, bool(rest))
             return [first, item, *(inner or [name]), *rest]
         return [first, *others]
-    return [*(_find(settings, first) or [first]), *others]
+    return [*(_find(settings, first, bool(others)) or [first]), *others]
 
 
-def _find(tree: Mapping[str, Any], name: str) -> list[str]:
-    """Path to a setting inside the groups of a tree; empty where there is none."""
-    for key, value in tree.items():
-        # Names that users choose are no settings; those of Split keep their group, as in `leaves`.
-        if isinstance(value, dict) and key not in (*USER_NAMES, "split"):
-            if name in value:
-                return [key, name]
-            inner = _find(value, name)
-            if inner:
-                return [key, *inner]
-    return []
+def _find(tree: Mapping[str, Any], name: str, group: bool = False) -> list[str]:
+    """Path to a setting inside the groups of a tree; empty where there is none.
+
+    Args:
+        tree: Settings.
+        name: Of the setting.
+        group: Whether a setting of it is meant, as in ``threshold.recall``.
+    """
+    if not (found := _places(tree, name)):
+        return []
+    # The nearest one: `precision` is that of the runtime, not of objective.threshold.
+    return min(found, key=lambda row: (isinstance(row[1], dict) != group, len(row[0])))[0]
+
+
+def _places(tree: Mapping[str, Any], name: str) -> list[tuple[list[str], Any]]:
+    """All paths to settings of a name inside groups, each with the setting's value."""
+    # Names that users choose are no settings; those of Split keep their group, as in `leaves`.
+    groups = {
+        key: value
+        for key, value in tree.items()
+        if isinstance(value, dict) and key not in (*USER_NAMES, "split")
+    }
+    found = [([key, name], value[name]) for key, value in groups.items() if name in value]
+    for key, value in groups.items():
+        found += [([key, *path], inner) for path, inner in _places(value, name)]
+    return found
 
 
 def read_options(path: Path) -> dict[str, Any]:

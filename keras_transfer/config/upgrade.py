@@ -9,6 +9,7 @@ from keras_transfer.config import shorthand
 from keras_transfer.config.groups import Head
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.methods.table import from_text
+from keras_transfer.objectives.operating import Threshold
 from keras_transfer.objectives.rejection import Reject
 from keras_transfer.objectives.table import several
 
@@ -48,6 +49,9 @@ OBJECTIVE_OF_VERSION_1: dict[str, Any] = {"type": "classification", "weight": 1.
 
 REJECT_NOTHING: dict[str, Any] = {"reject": Reject().model_dump(mode="json")}
 """What classifications without such settings did."""
+
+NO_THRESHOLD: dict[str, Any] = {"threshold": Threshold().model_dump(mode="json")}
+"""What classes and labels without such settings did."""
 
 ADDED_TO_STAGES: dict[str, dict[str, Any]] = {
     "tuning": {"trainable": "all", "lora": None, "lora_alpha": None},
@@ -106,7 +110,8 @@ def _uncalibrated(one: Any) -> Any:
     if not isinstance(one, Mapping) or "label_smoothing" not in one:
         return one
     unknown = REJECT_NOTHING if one.get("type") == "classification" else {}
-    return {"calibrate": "none", **unknown, **one}
+    chosen = NO_THRESHOLD if one.get("type") in ("classification", "multilabel") else {}
+    return {"calibrate": "none", **unknown, **chosen, **one}
 
 
 def upgraded(settings: Mapping[str, Any], baselines: Sequence[str] = ()) -> dict[str, Any]:

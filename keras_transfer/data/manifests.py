@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -22,7 +22,7 @@ from keras_transfer.data.split_names import SPLIT_WORDS, check_known, split_of
 from keras_transfer.data.table_files import TableRows, read_table
 from keras_transfer.errors import BadData
 
-__all__ = ["read_manifest"]
+__all__ = ["manifest_samples", "read_manifest"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -54,9 +54,28 @@ def read_manifest(
         BadConfiguration: The file is a .parquet, and pyarrow is not installed.
         UnknownName: The file has another suffix.
     """
+    return manifest_samples(file, partial(read_table, file), known, cells, label)
+
+
+def manifest_samples(
+    file: Path,
+    read: Callable[[Callable[[Path, Sequence[str]], None]], TableRows],
+    known: Collection[str] = (),
+    cells: Collection[str] = (),
+    label: str = LABEL,
+) -> Samples:
+    """The samples of a table, wherever its rows come from; see ``read_manifest``.
+
+    Args:
+        file: Name of the table, for messages; paths are relative to its folder.
+        read: Reads the rows, once the check that it is given has passed the names of the columns.
+        known: As for ``read_manifest``.
+        cells: As for ``read_manifest``.
+        label: As for ``read_manifest``.
+    """
     wanted = {name: name.strip().lower() for name in cells}
     required = ("path", *(wanted.values() or (label.strip().lower(),)))
-    rows = _labelled(read_table(file, partial(check_columns, required=required)), label)
+    rows = _labelled(read(partial(check_columns, required=required)), label)
     if not rows.numbers:
         raise BadData(f"{file} has no rows below its header.")
     check_unused(file, rows.columns, tuple(wanted.values()))

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_transfer.data.class_names import check_classes
+from keras_transfer.data.frames import is_frame, read_frame
 from keras_transfer.data.samples import LABEL, Samples
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.tables import Table
 
-__all__ = ["check_label", "check_there", "describe", "path_of", "read"]
+__all__ = ["check_label", "check_there", "describe", "in_memory", "path_of", "read"]
 
 
 class Reading(NamedTuple):
@@ -115,8 +116,8 @@ def read(
         data: ``DIR``, ``FILE.csv``, ``.tsv``, ``.parquet``, ``.npz`` or ``.mat``,
             ``FILE.npz:ARRAY`` or ``FILE.mat:ARRAY`` for one of several arrays of images in a file,
             ``tfds:NAME`` or ``sklearn:NAME`` as string or path; (x, y) arrays; ((x_train,
-            y_train), (x_test, y_test)) as ``keras.datasets`` gives them; or samples, which come
-            back as they are.
+            y_train), (x_test, y_test)) as ``keras.datasets`` gives them; a ``pandas.DataFrame``
+            with the columns of a table; or samples, which come back as they are.
         data_dir: Where prepared data sets of tensorflow-datasets lie.
         layout: Which folders of a folder are classes: "split/class", "class/split", "class", or
             "auto" to let their names decide.
@@ -138,6 +139,8 @@ def read(
     if _is_pair(data):
         first, second = data
         samples = _arrays(first, second, known, reading.columns)
+    elif is_frame(data):
+        samples = read_frame(data, reading.texts, known, reading.columns, label)
     else:
         samples = _named(data, reading)
     if columns:
@@ -157,6 +160,8 @@ def check_label(data: Any, label: str) -> None:
         BadConfiguration: It is another one than "label", and the data are no table.
     """
     if label == LABEL:
+        return
+    if is_frame(data):
         return
     if isinstance(data, str | Path) and path_of(data).suffix.lower() in TABLES:
         return
@@ -226,7 +231,8 @@ def _named(data: Any, reading: Reading) -> Samples:
     """Read the data at a path, or of a string such as tfds:NAME."""
     if not isinstance(data, str | Path) or not str(data):
         raise BadConfiguration(
-            f"data should be a path, a string such as tfds:NAME, or (x, y); found {data!r:.80}."
+            "data should be a path, a string such as tfds:NAME, (x, y) or a data frame; found "
+            f"{data!r:.80}."
         )
     exists = os.path.exists(data)  # unlike Path.exists, False for a name that is too long
     scheme = _scheme(data)
@@ -298,10 +304,18 @@ def _missing(path: Path) -> str:
     )
 
 
+def in_memory(description: str) -> str:
+    """What data were, by ``describe``, that nobody can read again; "" of others."""
+    kinds = {"arrays ": "arrays", "data frame ": "a data frame"}
+    return next((kinds[begin] for begin in kinds if description.startswith(begin)), "")
+
+
 def describe(data: Any) -> str:
     """Name the data in a line, such as "photos", "tfds:cifar10" or "arrays (1797, 8, 8)"."""
     if isinstance(data, Samples):
         return f"{len(data)} samples"
+    if is_frame(data):
+        return f"data frame {data.shape}"
     if isinstance(data, list) or (hasattr(data, "__array__") and np.ndim(data)):
         return f"{len(data)} examples"
     if isinstance(data, tuple):

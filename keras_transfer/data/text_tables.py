@@ -12,7 +12,7 @@ from keras_transfer.data.samples import LABEL
 from keras_transfer.data.table_files import TableRows
 from keras_transfer.errors import BadData, UnknownName
 
-__all__ = ["TABLES", "decoded", "first_row", "has_header", "read_rows"]
+__all__ = ["TABLES", "check_text_columns", "decoded", "first_row", "has_header", "read_rows"]
 
 TABLES = (".csv", ".tsv")
 _COLUMNS = ("label", "split", "group", "weight")
@@ -96,10 +96,29 @@ def _header(
     """Names of the columns, and the rows below; a .tsv of two columns may have no header."""
     first = rows[0][1]
     names = [name.strip().lower() for name in first]
-    if missing := [name for name in columns if name not in names]:
+    if [name for name in columns if name not in names]:
         alone = len(columns) == 1 and [*targets] == [LABEL] and LABEL not in names
         if file.suffix.lower() == ".tsv" and len(names) == 2 and alone:
             return [*columns, LABEL], rows
+    check_text_columns(file, names, columns, targets)
+    return names, rows[1:]
+
+
+def check_text_columns(
+    file: Path, names: Sequence[str], columns: Sequence[str], targets: Sequence[str]
+) -> None:
+    """Refuse a table without texts or labels, or with two columns of one name.
+
+    Args:
+        file: The table, for messages.
+        names: The names of its columns; all names are in lower case.
+        columns: Columns of texts that it needs.
+        targets: Other columns that it needs.
+
+    Raises:
+        BadData: Says which column is missing or there twice; suggests near misses.
+    """
+    if missing := [name for name in columns if name not in names]:
         *texts, last = (*columns, *(targets or [LABEL]))
         raise BadData(
             f"{file} should have the columns {', '.join(texts)} and {last}, and may have split, "
@@ -109,7 +128,6 @@ def _header(
         raise BadData(f"{file} lacks a column. {UnknownName('column', missing[0], names)}")
     if twice := [name for name in (*columns, *targets, *_COLUMNS) if names.count(name) > 1]:
         raise BadData(f"{file} has several columns called {twice[0]}.")
-    return names, rows[1:]
 
 
 def _tab_rows(file: Path, text: str) -> _NumberedRows:

@@ -19,7 +19,15 @@ from keras_transfer.data.table_files import TableRows
 from keras_transfer.data.text_tables import TABLES, first_row, has_header, read_rows
 from keras_transfer.errors import BadData
 
-__all__ = ["Text", "Texts", "has_labels", "holds_texts", "read_columns", "read_texts"]
+__all__ = [
+    "Text",
+    "Texts",
+    "has_labels",
+    "holds_texts",
+    "read_columns",
+    "read_texts",
+    "table_samples",
+]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -108,6 +116,29 @@ def read_texts(
     files = _split_files(path) if path.is_dir() else {"": path}
     targets = tuple(cells) or (label,)
     tables = [_Table(f, read_rows(f, columns, targets), split) for split, f in files.items()]
+    return _samples(path, tables, columns, known, cells, label)
+
+
+def table_samples(
+    file: Path,
+    rows: TableRows,
+    columns: Sequence[str] = ("text",),
+    known: Collection[str] = (),
+    cells: Collection[str] = (),
+    label: str = LABEL,
+) -> Samples:
+    """The samples of a single table of texts, wherever its rows come from; see ``read_texts``."""
+    return _samples(file, [_Table(file, rows, "")], columns, known, cells, label)
+
+
+def _samples(
+    path: Path,
+    tables: Sequence[_Table],
+    columns: Sequence[str],
+    known: Collection[str],
+    cells: Collection[str],
+    label: str,
+) -> Samples:
     splits = _splits(tables)
     if cells:
         labels, classes = [""] * len(splits), [""]

@@ -27,6 +27,8 @@ EXTRAS = {
     "plots": "PNG files",
     "smote": "imbalance = smote",
     "parquet": "manifests in Parquet",
+    "mlflow": "kt-recipe run --track mlflow",
+    "wandb": "kt-recipe run --track wandb",
 }
 """What each extra brings."""
 

@@ -1,12 +1,15 @@
-"""Temperature scaling: probabilities that mean what they say, with the same order of classes."""
+"""Probabilities that mean what they say: one temperature, or a rising curve for each label."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, log_softmax, softmax
+
+from keras_transfer.evaluation.isotonic import Curves, fit_curves
 
 __all__ = ["BOUNDS", "LEAST", "Calibration", "calibrate", "fit_temperature", "log_losses"]
 
@@ -23,14 +26,16 @@ FOLDS = 5
 
 
 class Calibration(NamedTuple):
-    """A temperature, and what it rests on.
+    """A temperature or curves, and what they rest on.
 
     Attributes:
         temperature: T above 0, by which the network's outputs are divided; 1: nothing changes.
         examples: Number of validation examples with known labels.
         before: Log loss of the validation split at temperature 1; None: not computed.
         after: The same by cross-validation, with temperatures fitted on the other folds.
-        reason: Why the temperature stays 1; empty if it was fitted.
+        reason: Why nothing changes; empty if something was fitted.
+        curves: Of labels; None: a temperature.
+        candidates: Log loss by cross-validation of each method that was tried, by name.
     """
 
     temperature: float
@@ -38,6 +43,24 @@ class Calibration(NamedTuple):
     before: float | None = None
     after: float | None = None
     reason: str = ""
+    curves: Curves | None = None
+    candidates: dict[str, float] | None = None
+
+    @property
+    def method(self) -> str:
+        """What was fitted."""
+        return "temperature" if self.curves is None else "isotonic"
+
+    @property
+    def changes(self) -> bool:
+        """Whether probabilities change."""
+        return self.curves is not None or self.temperature != 1
+
+    def apply(self, outputs: np.ndarray) -> np.ndarray:
+        """(n, units) calibrated outputs of (n, units) outputs, before the activation."""
+        if self.curves is not None:
+            return self.curves.apply(outputs)
+        return outputs * float(np.float32(1 / self.temperature))  # float32, as the layer has it
 
 
 def log_losses(outputs: np.ndarray, true: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -85,34 +108,60 @@ def fit_temperature(outputs: np.ndarray, true: np.ndarray) -> float:
     return 1 / float(brentq(slope, low, high, xtol=1e-9))
 
 
-def calibrate(
-    outputs: np.ndarray, true: np.ndarray, families: np.ndarray | None = None
-) -> Calibration:
-    """Fit a temperature to the validation split, if cross-validation says that it helps.
+def _by_temperature(outputs: np.ndarray, true: np.ndarray) -> Calibration:
+    return Calibration(fit_temperature(outputs, true), len(true))
 
-    It stays 1 with fewer than ``LEAST`` examples or ``MISTAKES`` wrong answers; and where
-    temperatures that are fitted on four fifths of the examples do not lower the log loss of the
-    others by more than a standard error. For networks that need no temperature any easier rule
-    raised the log loss on other data (docs/calibration.md).
+
+def _by_curves(outputs: np.ndarray, true: np.ndarray) -> Calibration:
+    return Calibration(1.0, len(true), curves=fit_curves(outputs, true))
+
+
+FITTED: dict[str, tuple[Callable[[np.ndarray, np.ndarray], Calibration], ...]] = {
+    "temperature": (_by_temperature,),
+    "isotonic": (_by_curves,),
+    "auto": (_by_temperature, _by_curves),
+}
+"""By the setting ``calibrate``; of several the best by cross-validation."""
+
+
+def calibrate(
+    outputs: np.ndarray,
+    true: np.ndarray,
+    families: np.ndarray | None = None,
+    method: str = "temperature",
+) -> Calibration:
+    """Fit a temperature or curves to the validation split, if cross-validation says that it helps.
+
+    Nothing changes with fewer than ``LEAST`` examples or ``MISTAKES`` wrong answers; and where what
+    is fitted on four fifths of the examples does not lower the log loss of the others by more than
+    a standard error. For networks that need no temperature any easier rule raised the log loss on
+    other data (docs/calibration.md).
 
     Args:
         outputs: As for ``log_losses``.
         true: As for ``log_losses``.
         families: (n,) copies of an example have the same value and lie in one fold.
+        method: A row of ``FITTED``; curves are for labels.
     """
     n = len(true)
+    what = "a temperature" if method == "temperature" else "calibration"
     if n < LEAST:
-        return Calibration(1.0, n, reason=f"a temperature takes {LEAST} labelled val examples")
+        return Calibration(1.0, n, reason=f"{what} takes {LEAST} labelled val examples")
     if (wrong := _wrong(outputs, true)) < MISTAKES:
-        reason = f"{wrong} answers on the val split are wrong, and a temperature takes {MISTAKES}"
+        reason = f"{wrong} answers on the val split are wrong, and {what} takes {MISTAKES}"
         return Calibration(1.0, n, reason=reason)
     plain = log_losses(outputs, true)
-    held_out = _cross_validated(outputs, true, np.arange(n) if families is None else families)
-    before, after = float(plain.mean()), float(held_out.mean())
-    if before - after <= (plain - held_out).std() / np.sqrt(n):
-        reason = "a temperature does not clearly lower the log loss by cross-validation"
+    copies = np.arange(n) if families is None else families
+    held_out = {fit: _cross_validated(outputs, true, copies, fit) for fit in FITTED[method]}
+    best = min(held_out, key=lambda fit: held_out[fit].mean())
+    before, after = float(plain.mean()), float(held_out[best].mean())
+    if before - after <= (plain - held_out[best]).std() / np.sqrt(n):
+        reason = f"{what} does not clearly lower the log loss by cross-validation"
         return Calibration(1.0, n, before, after, reason)
-    return Calibration(fit_temperature(outputs, true), n, before, after)
+    found = best(outputs, true)
+    names = dict(zip(("temperature", "isotonic"), FITTED["auto"], strict=True))
+    tried = {name: float(held_out[fit].mean()) for name, fit in names.items() if fit in held_out}
+    return found._replace(before=before, after=after, candidates=tried)
 
 
 def _wrong(outputs: np.ndarray, true: np.ndarray) -> int:
@@ -121,8 +170,13 @@ def _wrong(outputs: np.ndarray, true: np.ndarray) -> int:
     return int(((outputs > 0) != (true > 0)).sum())
 
 
-def _cross_validated(outputs: np.ndarray, true: np.ndarray, families: np.ndarray) -> np.ndarray:
-    """(n,) log losses at temperatures that were fitted without the example's fold."""
+def _cross_validated(
+    outputs: np.ndarray,
+    true: np.ndarray,
+    families: np.ndarray,
+    fit: Callable[[np.ndarray, np.ndarray], Calibration],
+) -> np.ndarray:
+    """(n,) log losses by what was fitted without the example's fold."""
     number = np.unique(families, return_inverse=True)[1]
     # A fixed seed: the same predictions always have the same temperature.
     fold = (np.random.default_rng(0).permutation(number.max() + 1) % FOLDS)[number]
@@ -131,6 +185,6 @@ def _cross_validated(outputs: np.ndarray, true: np.ndarray, families: np.ndarray
         rest = fold != held
         if rest.all() or not rest.any():  # fewer families than folds
             continue
-        found = fit_temperature(outputs[rest], true[rest])
-        losses[~rest] = log_losses(outputs[~rest], true[~rest], found)
+        found = fit(outputs[rest], true[rest])
+        losses[~rest] = log_losses(found.apply(outputs[~rest]), true[~rest])
     return losses

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["aligned", "interval_text", "is_better", "metric_text", "shown", "title"]
+__all__ = [
+    "aligned",
+    "calibration_text",
+    "interval_text",
+    "is_better",
+    "metric_text",
+    "shown",
+    "title",
+]
 
 TITLES = {
     "mae": "MAE",
@@ -70,6 +79,13 @@ def interval_text(interval: Sequence[float] | None, n: int, form: str = ".3f") -
         return f"  ({n} examples)"
     low, high = (format(bound, form) for bound in interval)
     return f"  (95 % interval {low} to {high}, {n} examples)"
+
+
+def calibration_text(found: Mapping[str, Any]) -> str:
+    """What a run was calibrated by, from "calibration" of its metrics."""
+    if found.get("fitted") == "isotonic":
+        return f"isotonic curves of {len(found['curves'])} labels"
+    return f"temperature {found['temperature']:.3f}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

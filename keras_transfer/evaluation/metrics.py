@@ -13,6 +13,7 @@ from keras_transfer.errors import BadData, CheckFailed
 from keras_transfer.evaluation.calibration_metrics import calibration_metrics
 from keras_transfer.evaluation.intervals import wilson_interval
 from keras_transfer.evaluation.layout import aligned, shown, title
+from keras_transfer.evaluation.thresholds import operating_text
 
 __all__ = [
     "classification_metrics",
@@ -32,6 +33,7 @@ def classification_metrics(
     classes: Sequence[str],
     train_counts: Sequence[int] | np.ndarray | None = None,
     families: np.ndarray | None = None,
+    predicted: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Compute the metrics of a classifier; an undefined metric is None.
 
@@ -61,6 +63,7 @@ def classification_metrics(
             rarest class is that of ``true``.
         families: (n,) int, equal for exact copies, as ``copies.families`` gives them; None: there
             are no copies.
+        predicted: (n,) int, the classes that are answered; None: the most probable ones.
 
     Returns:
         The metrics and ``n``, as plain numbers, lists and dicts that JSON can hold.
@@ -73,7 +76,8 @@ def classification_metrics(
     family = np.arange(len(known)) if families is None else np.asarray(families)
     true, probabilities = np.asarray(true)[known], np.asarray(probabilities, float)[known]
     _check(true, probabilities)
-    predicted, sizes = probabilities.argmax(axis=1), np.unique(family[known], return_counts=True)[1]
+    predicted = probabilities.argmax(axis=1) if predicted is None else predicted[known]
+    sizes = np.unique(family[known], return_counts=True)[1]
     return {
         "n": len(true),
         "distinct": len(sizes),
@@ -279,4 +283,6 @@ def summary(metrics: dict[str, Any]) -> str:
     if len(classes) <= SHOWN_CLASSES:
         rows = [[name, *map(str, row)] for name, row in zip(classes, counts, strict=True)]
         blocks.append(aligned([["true \\ predicted", *classes], *rows]))
+    if "threshold" in metrics:
+        blocks.append(operating_text(metrics["threshold"]))
     return "\n\n".join(blocks)

@@ -41,17 +41,20 @@ class Share(NamedTuple):
     n: int
 
 
-def confident_mistakes(true: np.ndarray, probabilities: np.ndarray, k: int) -> np.ndarray:
+def confident_mistakes(
+    true: np.ndarray, decided: np.ndarray, probabilities: np.ndarray, k: int
+) -> np.ndarray:
     """Places of up to k wrong examples, the highest probability of a wrong class first.
 
     Args:
         true: (n,) int classes.
+        decided: (n,) int, the classes that were answered.
         probabilities: (n, classes) float.
         k: How many.
     """
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != true)
+    wrong = np.flatnonzero(decided != true)
     # stable: the order of the file decides between equal ones, in every run.
-    return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:k]
+    return wrong[np.argsort(-probabilities[wrong, decided[wrong]], kind="stable")][:k]
 
 
 def least_sure(probabilities: np.ndarray, k: int) -> np.ndarray:

@@ -11,11 +11,11 @@ from sklearn import metrics as sklearn_metrics
 from keras_transfer.evaluation.checks import to_measure
 from keras_transfer.evaluation.intervals import DRAWS, bootstrap_interval
 from keras_transfer.evaluation.layout import aligned, interval_text, shown
+from keras_transfer.evaluation.thresholds import DEFAULT, best_f1, operating_text
 from keras_transfer.evaluation.weighted import average_precisions, mean_defined, micro_f1
 
 __all__ = ["best_thresholds", "multilabel_metrics", "multilabel_summary", "prevalence_baseline"]
 
-DEFAULT_THRESHOLD = 0.5
 LARGE, FEWER_DRAWS = 1_000_000, 200
 """Above this number of (example, label) pairs, intervals use fewer resamples, to take seconds."""
 
@@ -39,25 +39,7 @@ def best_thresholds(true: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """
     true, scores = to_measure(true, scores)
     columns = zip(true.T > 0, scores.T, strict=True)
-    return np.array([_best_threshold(*column) for column in columns], "float32")
-
-
-def _best_threshold(true: np.ndarray, scores: np.ndarray) -> float:
-    if not true.any():
-        return DEFAULT_THRESHOLD
-    # float32, the dtype of a network's scores: a threshold must separate them there too.
-    scores = scores.astype("float32")
-    upper, index = np.unique(scores, return_inverse=True)
-    counts, positives = np.bincount(index), np.bincount(index[true], minlength=len(upper))
-    predicted, hits = (np.cumsum(x[::-1])[::-1] for x in (counts, positives))
-    f1 = 2 * hits / (predicted + true.sum())  # equal fractions of integers are equal floats
-    lower = np.append(np.float32(0), upper[:-1])
-    best = f1 == f1.max()
-    if np.any(best & (lower < DEFAULT_THRESHOLD) & (upper >= DEFAULT_THRESHOLD)):
-        return DEFAULT_THRESHOLD
-    middle = ((lower + upper) / 2)[best]
-    middle = np.where(middle > lower[best], middle, upper[best])  # neighbouring floats
-    return float(middle[np.argmin(np.abs(middle - DEFAULT_THRESHOLD))])
+    return np.array([best_f1(*column) for column in columns], "float32")
 
 
 def multilabel_metrics(
@@ -101,7 +83,7 @@ def multilabel_metrics(
         families = np.asarray(families)[~np.isnan(np.asarray(true, float)).any(axis=1)]
     values, scores = to_measure(true, scores)
     truth = values > 0
-    cut = np.full(len(labels), DEFAULT_THRESHOLD) if thresholds is None else np.array(thresholds)
+    cut = np.full(len(labels), DEFAULT) if thresholds is None else np.array(thresholds)
     predicted = scores >= cut
     metrics = _overall(truth, scores, predicted)
     if intervals:
@@ -226,4 +208,7 @@ def multilabel_summary(metrics: dict[str, Any]) -> str:
         for name, row in metrics["per_label"].items()
     ]
     header = ["label", "precision", "recall", "F1", "AP", "threshold", "positives"]
-    return "\n".join(lines) + "\n\n" + aligned([header, *rows])
+    blocks = ["\n".join(lines), aligned([header, *rows])]
+    if "threshold" in metrics:
+        blocks.append(operating_text(metrics["threshold"]))
+    return "\n\n".join(blocks)

@@ -28,6 +28,8 @@ from keras_transfer.evaluation.predictions import (
 
 __all__ = [
     "FILES",
+    "PREDICTED",
+    "TRUE",
     "Predicted",
     "prediction_file",
     "read_class_predictions",
@@ -218,13 +220,8 @@ def read_class_predictions(path: str | Path) -> Predicted:
     Raises:
         BadData: As ``read_predictions`` does.
     """
-    predictions = read_predictions(path)
-    decided = (
-        predictions.probabilities.argmax(axis=1) if len(predictions.keys) else np.zeros(0, int)
-    )
-    return Predicted(
-        predictions.keys, predictions.true, predictions.probabilities, decided, predictions.classes
-    )
+    keys, true, probabilities, classes, decided = read_predictions(path)
+    return Predicted(keys, true, probabilities, decided, classes)
 
 
 def _all_start(names: Sequence[str], prefix: str) -> bool:

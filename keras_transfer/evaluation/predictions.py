@@ -38,12 +38,14 @@ class Predictions(NamedTuple):
         true: (n,) int32, index into ``classes``; -1 (``UNKNOWN``) where it is not known.
         probabilities: (n, classes) float64.
         classes: Class names in label order.
+        decided: (n,) int32, the classes that were answered.
     """
 
     keys: np.ndarray
     true: np.ndarray
     probabilities: np.ndarray
     classes: tuple[str, ...]
+    decided: np.ndarray
 
 
 def write_predictions(
@@ -52,6 +54,7 @@ def write_predictions(
     true: np.ndarray | None,
     probabilities: np.ndarray,
     classes: Sequence[str],
+    decided: np.ndarray | None = None,
 ) -> None:
     """Write a row for each example: path, true class, predicted class, all probabilities.
 
@@ -65,13 +68,13 @@ def write_predictions(
         true: (n,) int, index into ``classes``; None, or -1 for one example, where it is not known.
         probabilities: (n, classes) float.
         classes: Class names in label order.
+        decided: (n,) int, the predicted classes; None: the most probable ones.
     """
     path = Path(path)
     names = np.array([*classes, ""], object)  # [-1]: not known
     labels = np.full(len(probabilities), UNKNOWN) if true is None else np.asarray(true)
-    rows = zip(
-        keys, names[labels], names[np.argmax(probabilities, axis=1)], probabilities, strict=True
-    )
+    said = np.argmax(probabilities, axis=1) if decided is None else decided
+    rows = zip(keys, names[labels], names[said], probabilities, strict=True)
     header = [*FIRST, *(PREFIX + name for name in classes)]
     write_rows(path, header, ([*texts, *np.asarray(row, float).tolist()] for *texts, row in rows))
 
@@ -125,19 +128,22 @@ def _classes(path: Path, header: list[str]) -> tuple[str, ...]:
 
 
 def _parse(path: Path, rows: Iterable[list[str]], classes: tuple[str, ...]) -> Predictions:
-    label = {"": UNKNOWN} | {name: index for index, name in enumerate(classes)}
-    keys, true, probabilities, wrong = [], [], [], []
+    places = {name: index for index, name in enumerate(classes)}
+    label = {"": UNKNOWN} | places
+    keys, true, probabilities, decided, wrong = [], [], [], [], []
     for number, row in enumerate(rows, start=1):
         try:
-            key, name, _, *numbers = row
+            key, name, said, *numbers = row
             # Shape and label first, so that an invalid row adds nothing.
             chances, known = np.array(numbers, float).reshape(len(classes)), label[name]
+            answer = places[said]
         except (KeyError, ValueError):
             wrong.append(f"row {number}: {','.join(row)[:80]}")
             continue
         keys.append(key)
         true.append(known)
         probabilities.append(chances)
+        decided.append(answer)
     if wrong:
         raise BadData(f"{path} has rows that are no predictions over its classes:", wrong)
     return Predictions(
@@ -145,6 +151,7 @@ def _parse(path: Path, rows: Iterable[list[str]], classes: tuple[str, ...]) -> P
         np.array(true, "int32"),
         np.array(probabilities).reshape(-1, len(classes)),
         classes,
+        np.array(decided, "int32"),
     )
 
 

@@ -13,6 +13,9 @@ from keras_transfer.evaluation.inline_plots import LINES, TEXT, drawn
 
 __all__ = ["Line", "Point", "plot_intervals", "plot_lines", "plot_trials"]
 
+MOST_TICKS = 8
+"""Most values of a logarithmic axis that are written out."""
+
 MAX_INTERVALS = 40
 """Most points of a plot with intervals: its height grows with them."""
 
@@ -112,11 +115,20 @@ def plot_lines(
             axes.axhline(reference, color=TEXT, linestyle="--", linewidth=0.8)
         axes.set(xlabel=x, ylabel=y)
         if logarithmic:
-            axes.set_xscale("log")
+            _make_logarithmic(axes, [place for one in lines for place in one.x])
         if top is not None:
             axes.set_ylim(top=top)
 
     return drawn(draw)
+
+
+def _make_logarithmic(axes: Axes, x: Sequence[float]) -> None:
+    """Few values are the ticks themselves: labels between powers of ten would overlap."""
+    axes.set_xscale("log")
+    values = sorted(set(x))
+    if len(values) <= MOST_TICKS:
+        axes.set_xticks(values, [f"{value:g}" for value in values])
+        axes.minorticks_off()
 
 
 def plot_trials(
@@ -152,7 +164,7 @@ def plot_trials(
             axes.plot([x[best]], [y[best]], "o", color=LINES[1], **ring)
         axes.set(xlabel="value", ylabel=label)
         if logarithmic:
-            axes.set_xscale("log")
+            _make_logarithmic(axes, x)
         if choices:
             axes.set_xticks(range(1, int(max(x)) + 1))
             axes.set_xlim(0.5, max(x) + 0.5)

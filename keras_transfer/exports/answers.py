@@ -3,8 +3,8 @@
 ============== ============================================ ==========================
 objective      from raw examples (``served``)               by unit (``by_unit``)
 ============== ============================================ ==========================
-classification ``classes``, ``probabilities``: best first;  ``probabilities``
-               ``scores``: by class
+classification ``classes``, ``probabilities``: best first;  ``probabilities``; with a
+               ``scores``: by class                         threshold ``decided``
 multilabel     ``labels``, ``probabilities``, ``decided``:  ``probabilities``,
                best first; ``scores``: by label             ``decided``
 regression     ``values``: by target                        ``values``
@@ -15,6 +15,9 @@ tokens         ``labels``, ``probabilities``, ``starts``,   ``probabilities``
 Where a classification may answer unknown, ``unknown`` (n,) is its score: above 0.5 the example is
 rejected. ``classes`` and ``probabilities`` then have one column more: "unknown" with that score,
 first where it is the answer, last otherwise, so that the first class is always the answer.
+
+Where a classification has a threshold, the first class is the answer by it, and ``probabilities``
+need not be sorted.
 
 ``by_unit`` is what files that take prepared inputs return: LiteRT, ONNX, Keras. Thresholds of
 labels are constants of the graph. Where the outputs have names of their own, each tensor's name
@@ -60,7 +63,8 @@ class Given(NamedTuple):
 
     Attributes:
         scores: (n, units) float64 probabilities, or values in the units of the data.
-        decided: (n, units) bool in the order of the labels; None for other objectives.
+        decided: (n, units) bool in the order of the labels, or of the classes that have a
+            threshold; None for other outputs.
         unknown: (n,) float64 score of unknown; None where that is no answer.
     """
 
@@ -142,11 +146,15 @@ class Answer:
             raise BadData(f"The export returns no score of unknown for the output {self.name!r}.")
         return Given(
             np.asarray(scores, "float64"),
-            None if each == 2 else self._decided(own["decided"], own["labels"]),
+            None if each == 2 else self._decided(own),
             None if unknown is None else np.asarray(unknown, "float64").reshape(len(scores)),
         )
 
-    def _decided(self, decided: np.ndarray | None, labels: np.ndarray | None) -> np.ndarray | None:
+    def _decided(self, own: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
+        decided, labels, classes = own["decided"], own["labels"], own["classes"]
+        if classes is not None and "threshold" in self.output.decision:
+            names = np.array([name.encode() for name in self.output.names], object)
+            return np.asarray(classes)[:, :1] == names  # the first one is the answer
         # Without names the decisions are in the order of the labels already.
         if decided is None or labels is None:
             return decided

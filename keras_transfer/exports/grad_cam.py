@@ -1,9 +1,4 @@
-"""Where a network looked for what it answered: Grad-CAM inside the graph.
-
-The gradient of an output by each channel of the last map, averaged over all places, weighs the
-channel; what the weighted sum has above 0 is divided by its maximum (Selvaraju et al., 2017,
-https://arxiv.org/abs/1610.02391, equations 1 and 2).
-"""
+"""Where a network looked for what it answered: Grad-CAM inside the graph, by objective."""
 
 from __future__ import annotations
 
@@ -11,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_transfer.explanations.grad_cam import grad_cam
 from keras_transfer.exports.answers import Answer, Tensors
 from keras_transfer.tables import Table
 
@@ -20,7 +16,7 @@ Head = Callable[[tf.Tensor], tf.Tensor]
 """From (n, height, width, channels) float32 maps to (n, units) outputs before any activation."""
 
 
-def explained(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
+def explained(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) -> Tensors:
     """Compute what the signature ``explain`` returns for one output.
 
     * classification: ``heat`` (n, height, width) of the best class, ``classes`` (n,) its name;
@@ -34,22 +30,11 @@ def explained(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
     Args:
         answer: What the graph returns for the output.
         head: From maps to this output.
+        slopes: The same before curves of labels, whose gradient is 0 on a plateau.
         maps: The backbone's last map.
     """
-    found = _EXPLAINED[answer.activation](answer, head, maps)
+    found = _EXPLAINED[answer.activation](answer, head, slopes, maps)
     return {f"{answer.prefix}{name}": tensor for name, tensor in found.items()}
-
-
-def _heat(maps: tf.Tensor, value: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """(n, height, width) float32 of (n,) values, a function of the maps."""
-    with tf.GradientTape() as tape:
-        # A tape watches variables only unless it is told.
-        tape.watch(maps)
-        values = value(maps)
-    factors = tf.reduce_mean(tape.gradient(values, maps), (1, 2), keepdims=True)
-    heat = tf.nn.relu(tf.reduce_sum(factors * maps, axis=-1))
-    # A map without positive places has the maximum 0.
-    return tf.math.divide_no_nan(heat, tf.reduce_max(heat, (1, 2), keepdims=True))
 
 
 def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
@@ -61,7 +46,7 @@ def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
         # A gradient per label is expensive, and of many labels few are asked for.
         heat = tf.cond(
             tf.reduce_any(asked),
-            lambda: _heat(maps, lambda maps: tf.gather(head(maps), unit, axis=1)),
+            lambda: grad_cam(maps, lambda maps: tf.gather(head(maps), unit, axis=1)),
             lambda: nothing,
         )
         return tf.where(asked[:, None, None], heat, nothing)
@@ -71,14 +56,15 @@ def _of_units(head: Head, maps: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     return tf.transpose(heat, (1, 0, 2, 3))
 
 
-def _of_best_class(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
-    # The gradient of the maximum is that of the best class alone.
-    heat = _heat(maps, lambda maps: tf.reduce_max(head(maps), axis=1))
-    best = tf.argmax(head(maps), axis=1)
+def _of_best_class(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) -> Tensors:
+    outputs, scores = head(maps), answer.output.objective.scores
+    decided = answer.by_unit(scores(outputs)).get(f"{answer.prefix}decided")
+    best = tf.argmax(outputs if decided is None else tf.cast(decided, tf.int32), axis=1)
+    heat = grad_cam(maps, lambda maps: tf.gather(slopes(maps), best, axis=1, batch_dims=1))
     return {"heat": heat, "classes": tf.gather(tf.constant(answer.output.names), best)}
 
 
-def _of_labels(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
+def _of_labels(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) -> Tensors:
     names, scores = answer.output.names, answer.output.objective.scores(head(maps))
     decided = answer.by_unit(scores)[f"{answer.prefix}decided"]
     none = tf.logical_not(tf.reduce_any(decided, axis=1, keepdims=True))
@@ -86,16 +72,16 @@ def _of_labels(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
     wanted = decided | (none & likeliest)
     order = tf.math.top_k(scores, k=len(names)).indices
     return {
-        "heat": tf.gather(_of_units(head, maps, wanted), order, batch_dims=1),
+        "heat": tf.gather(_of_units(slopes, maps, wanted), order, batch_dims=1),
         "labels": tf.gather(tf.constant(names, tf.string), order),
         "explained": tf.gather(wanted, order, batch_dims=1),
     }
 
 
-def _of_values(answer: Answer, head: Head, maps: tf.Tensor) -> Tensors:
-    return {"heat": _of_units(head, maps, tf.ones_like(head(maps), tf.bool))}
+def _of_values(answer: Answer, head: Head, slopes: Head, maps: tf.Tensor) -> Tensors:
+    return {"heat": _of_units(slopes, maps, tf.ones_like(head(maps), tf.bool))}
 
 
-_EXPLAINED: Table[Callable[[Answer, Head, tf.Tensor], Tensors]] = Table(
+_EXPLAINED: Table[Callable[[Answer, Head, Head, tf.Tensor], Tensors]] = Table(
     "activation", {"softmax": _of_best_class, "sigmoid": _of_labels, "linear": _of_values}
 )

@@ -27,13 +27,33 @@ def _decided(output: Output, scores: Any) -> Any:
     return keras.ops.greater_equal(scores, np.array(thresholds, "float32"))
 
 
+def _decided_class(output: Output, scores: Any) -> Any:
+    """(n, 2) bool by the threshold of one of two classes; for Keras's symbolic tensors too."""
+    place = int(output.decision["positive"])
+    threshold = np.float32(output.decision["threshold"])
+    reached = keras.ops.greater_equal(scores[:, place : place + 1], threshold)
+    # True for the positive class where it is reached, and for the other where it is not.
+    return keras.ops.equal(reached, np.arange(2) == place)
+
+
 def _ranked_classes(output: Output, scores: tf.Tensor) -> Tensors:
     best = tf.math.top_k(scores, k=len(output.names))  # of equal ones, the first class first
+    order, chances = best.indices, best.values
+    if "threshold" in output.decision:  # the answer comes first, whatever its probability
+        decided = tf.cast(_decided_class(output, scores), tf.int32)
+        order = tf.math.top_k(decided, k=2).indices
+        chances = tf.gather(scores, order, batch_dims=1)
     return {
-        "classes": tf.gather(tf.constant(output.names, tf.string), best.indices),
-        "probabilities": best.values,
+        "classes": tf.gather(tf.constant(output.names, tf.string), order),
+        "probabilities": chances,
         "scores": scores,
     }
+
+
+def _classes_by_unit(output: Output, scores: Any) -> Tensors:
+    if "threshold" not in output.decision:
+        return {"probabilities": scores}
+    return {"probabilities": scores, "decided": _decided_class(output, scores)}
 
 
 def _ranked_labels(output: Output, scores: tf.Tensor) -> Tensors:
@@ -79,7 +99,7 @@ SERVED: Table[Layout] = Table(
 BY_UNIT: Table[Layout] = Table(
     "activation",
     {
-        "softmax": lambda output, scores: {"probabilities": scores},
+        "softmax": _classes_by_unit,
         "sigmoid": lambda output, scores: {
             "probabilities": scores,
             "decided": _decided(output, scores),

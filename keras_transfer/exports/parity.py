@@ -82,8 +82,8 @@ def compare(
 
     ``found`` has ``examples``, ``changed`` (answers that differ) and ``largest_difference``, and
 
-    * classification: ``accuracy`` and ``model_accuracy``; changed: another best class, ties
-      (``TIE``) aside;
+    * classification: ``accuracy`` and ``model_accuracy``; changed: another best class, or another
+      by the export's own threshold, ties (``TIE``) aside;
     * multilabel: ``decisions``, ``hamming_loss`` and ``model_hamming_loss``; changed: decisions for
       a label, by the export's own thresholds, ties aside;
     * labels of words: as a classification of the words and the parts of them, in ``words``;
@@ -107,15 +107,24 @@ def compare(
 
 
 def _classes(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
-    rows, best = np.arange(len(model)), export.scores.argmax(axis=1)
-    changed = model.max(axis=1) - model[rows, best] > TIE
-    known = output.objective.known(true)
+    objective, decision = output.objective, output.decision
+    theirs = objective.decide(model, decision)
+    if export.decided is None:
+        ours = objective.decide(export.scores, decision)
+    else:
+        ours = export.decided.argmax(axis=1)
+    if "threshold" in decision:
+        near = np.abs(model[:, decision["positive"]] - decision["threshold"]) <= TIE
+        changed = (ours != theirs) & ~near
+    else:
+        changed = model.max(axis=1) - model[np.arange(len(model)), ours] > TIE
+    known = objective.known(true)
     found = {
         "examples": len(model),
         "changed": int(changed.sum()),
         "largest_difference": _largest(np.abs(model - export.scores)),
-        "accuracy": _mean((best == true)[known]),
-        "model_accuracy": _mean((model.argmax(axis=1) == true)[known]),
+        "accuracy": _mean((ours == true)[known]),
+        "model_accuracy": _mean((theirs == true)[known]),
     }
     text = (
         f"another class for {found['changed']} of {len(model)} examples, probabilities up to "

@@ -13,7 +13,7 @@ from keras_transfer.data.batches import Loading
 from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadData
 from keras_transfer.exports.formats import PredictFunction
-from keras_transfer.exports.reading import joined
+from keras_transfer.exports.reading import counted, joined
 from keras_transfer.exports.scratch import scratch
 from keras_transfer.exports.serving_module import ServingModule
 from keras_transfer.exports.source import Source
@@ -59,7 +59,8 @@ def load_predictor(folder: Path, loading: Loading) -> PredictFunction:
         read = read.map(decode.readable) if names == [IMAGE_BYTES] else read
         # Arrays one by one: their sizes may differ.
         batches = read.batch(loading.batch_size if encoded else 1).prefetch(4)
-        return joined(ask(**_named(names, batch)) for batch in batches)
+        shown = counted(batches, int(batches.cardinality()))
+        return joined(ask(**_named(names, batch)) for batch in shown)
 
     return predict
 

@@ -18,6 +18,7 @@ from keras_transfer.exports.source import Source
 from keras_transfer.exports.word_layout import served_words
 from keras_transfer.inputs.images.bound import PIXELS
 from keras_transfer.networks.cutting import output_of
+from keras_transfer.networks.label_curves import uncalibrated
 from keras_transfer.networks.learner_layers import differentiable
 from keras_transfer.networks.network import BACKBONE, PADDING_MASK
 
@@ -112,11 +113,12 @@ class ServingModule(tf.Module):
         maps = self._features(self._prepared(raw))
         found: Tensors = {}
         for answer in self._answers:
-            found |= explained(answer, partial(self._output, answer.name), maps)
+            heads = [partial(self._output, answer.name, before=before) for before in (0, 1)]
+            found |= explained(answer, heads[0], heads[1], maps)
         return found
 
-    def _output(self, name: str, maps: tf.Tensor) -> tf.Tensor:
-        return self._head(maps)[name]
+    def _output(self, name: str, maps: tf.Tensor, *, before: int) -> tf.Tensor:
+        return self._head(maps)[before][name]
 
     def _forward(self, **inputs: tf.Tensor) -> Tensors:
         """Prepared inputs to scores by unit alone."""
@@ -140,14 +142,20 @@ class ServingModule(tf.Module):
 def _halves(model: keras.Model) -> tuple[Any, Any]:
     """From inputs to the backbone's last map, or sequence; and from a map to outputs by name.
 
-    The second is None for texts, whose heads take the padding mask too.
+    These twice: as they are, and before curves of labels. The second function is None for texts,
+    whose heads take the padding mask too.
     """
     if PADDING_MASK in model.input:
-        backbone, head = keras.Model(model.input, model.get_layer(BACKBONE).output), None
-    else:
-        last_map = output_of(model, BACKBONE)
-        backbone, head = keras.Model(model.input, last_map), keras.Model(last_map, model.output)
-    return (lambda x: backbone(x, training=False)), head and (lambda x: head(x, training=False))
+        backbone = keras.Model(model.input, model.get_layer(BACKBONE).output)
+        return (lambda x: backbone(x, training=False)), None
+    last_map = output_of(model, BACKBONE)
+    backbone = keras.Model(model.input, last_map)
+    # On a plateau of a curve of labels every gradient is 0, and heat maps need one.
+    heads = [keras.Model(last_map, outputs) for outputs in (model.output, uncalibrated(model))]
+    return (
+        lambda x: backbone(x, training=False),
+        lambda x: [head(x, training=False) for head in heads],
+    )
 
 
 def _assets(source: Source, folder: Path) -> list[Path]:

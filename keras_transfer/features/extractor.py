@@ -222,7 +222,7 @@ class FeatureExtractor:
 
     def _cached(self, samples: Samples, view: View) -> Table | None:
         done, seconds = np.zeros(len(samples), bool), 0.0
-        with open_space(self.means.cache, self._key(view)) as space:
+        with open_space(self.means.cache, self.key(view)) as space:
             while True:
                 table, missing = space.find(samples.digests)
                 if not missing.any():
@@ -233,7 +233,7 @@ class FeatureExtractor:
                 new = _first_of_each(samples.digests, missing)
                 # What these features are made from comes first: it may wait for another run.
                 compute = self._computation(samples.take(new), view)
-                if self._key(view) != space.metadata:
+                if self.key(view) != space.metadata:
                     break  # on these images another engine has proved better
                 digests, began = samples.digests[new], time.perf_counter()
                 with space.claim(digests) as own:
@@ -326,7 +326,7 @@ class FeatureExtractor:
             *(f"{computed:,}", f"{cached:,}"),
         )
 
-    def _key(self, view: View) -> dict[str, Any]:
+    def key(self, view: View) -> dict[str, Any]:
         """All that the features depend on; engines of one precision give the same."""
         how = {"precision": self.choice.precision, "dtype": self.choice.dtype}
         return {

@@ -31,7 +31,7 @@ from keras_transfer.features.segments import (
     write_segment,
 )
 
-__all__ = ["FOLDER", "METADATA", "Space", "Table", "is_current", "open_space"]
+__all__ = ["FOLDER", "METADATA", "Space", "Table", "is_current", "open_space", "stored"]
 
 logger = logging.getLogger("keras_transfer")
 
@@ -231,8 +231,7 @@ def open_space(cache: Path, metadata: dict[str, Any]) -> Iterator[Space]:
     Raises:
         OSError: The folder cannot be made or written to.
     """
-    text = json.dumps(metadata, sort_keys=True)
-    space = Space(cache / FOLDER / hashlib.sha256(text.encode()).hexdigest()[:32], metadata)
+    text, space = _described(cache, metadata)
     with _entered(space.folder) as file:
         file.seek(0)
         if file.read() != text:  # new, or damaged
@@ -242,6 +241,29 @@ def open_space(cache: Path, metadata: dict[str, Any]) -> Iterator[Space]:
         # The time of the last use decides which space is evicted first.
         os.utime(space.folder / METADATA)
         yield space
+
+
+def stored(cache: Path, metadata: dict[str, Any], digests: Sequence[str] | np.ndarray) -> int:
+    """Number of images whose features are in the cache; nothing is made or verified.
+
+    Args:
+        cache: The cache folder.
+        metadata: As for ``open_space``.
+        digests: Of the images' content.
+    """
+    _, space = _described(cache, metadata)
+    found = np.zeros(len(digests), bool)
+    for name in segment_names(space.folder):
+        with contextlib.suppress(OSError, Damaged):
+            found |= np.isin(_keys(digests), read_segment(space.folder, name).digests)
+    return int(found.sum())
+
+
+def _described(cache: Path, metadata: dict[str, Any]) -> tuple[str, Space]:
+    """The metadata as text, and the space that is named by their hash."""
+    text = json.dumps(metadata, sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return text, Space(cache / FOLDER / name, metadata)
 
 
 def _entered(folder: Path) -> IO[str]:

@@ -143,12 +143,15 @@ class Objective(Group, ABC):
             (batch, units) float32 tensor of probabilities, or of values in the data's units.
         """
 
-    def decision(self, true: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    def decision(
+        self, true: np.ndarray, scores: np.ndarray, names: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """What is fitted on the val split to decide by, as JSON can hold it; empty: nothing.
 
         Args:
             true: True values as in ``Labels.values``.
             scores: (n, units) float, as ``scores`` gives them.
+            names: Names of the units.
         """
         return {}
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from keras_transfer.errors import BadData
 from keras_transfer.group import ClassName, NonNegative
 from keras_transfer.objectives.base import Labels, Objective
 from keras_transfer.objectives.cells import Cells, only_column, refuse
 from keras_transfer.objectives.imbalance import Imbalance, OwnWeights
+from keras_transfer.objectives.operating import Threshold, decided_class, positive_place
 from keras_transfer.objectives.rejection import Reject
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ class Classification(Objective):
         Reject(),
         description="answer unknown, so that this share of the other answers is right on val",
     )
+    threshold: Threshold = Field(
+        Threshold(), description="recall or precision on val of one of two classes"
+    )
+
+    @model_validator(mode="after")
+    # Never guessed: the recall of the other class would be a wrong result without an error.
+    def _named_positive(self) -> Classification:
+        if self.threshold.wanted and self.threshold.positive is None:
+            metric = next(iter(self.threshold.asked))
+            raise ValueError(
+                f"threshold.{metric} is that of one of two classes: name it by "
+                "--set threshold.positive=NAME"
+            )
+        return self
 
     def encode(
         self,
@@ -141,8 +156,26 @@ class Classification(Objective):
         # Cast first: in bfloat16 a softmax has three digits.
         return ops.softmax(ops.cast(outputs, "float32"), axis=-1)
 
+    def decision(
+        self, true: np.ndarray, scores: np.ndarray, names: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """``threshold`` and ``positive``, the place of its class, where one is asked for.
+
+        Empty where no threshold reaches what is asked for.
+        """
+        if not self.threshold.wanted:
+            return {}
+        known, positive = self.known(true), positive_place(self.threshold, names)
+        found = self.threshold.choose(true[known] == positive, scores[known, positive])
+        return {} if found is None else {"threshold": found, "positive": positive}
+
     def decide(self, scores: np.ndarray, decision: Mapping[str, Any] | None = None) -> np.ndarray:
-        """(n,) int64: the class with the highest score, the first of equal ones."""
+        """(n,) int64: by the threshold, or the class with the highest score.
+
+        Of equal scores the first class.
+        """
+        if decision and "threshold" in decision:
+            return decided_class(scores, decision)
         return np.asarray(scores).argmax(axis=1)
 
     def evaluate(
@@ -158,8 +191,29 @@ class Classification(Objective):
         """See ``evaluation.metrics.classification_metrics``."""
         from keras_transfer.evaluation.metrics import classification_metrics
 
-        counts = None if train is None else _counts(train)
-        return classification_metrics(true, scores, names, counts, families)
+        counts, true = None if train is None else _counts(train), np.asarray(true)
+        predicted = self.decide(scores, decision)
+        found = classification_metrics(true, scores, names, counts, families, predicted)
+        if not self.threshold.wanted or decision is None:
+            return found
+        return found | {"threshold": self._operating(true, scores, names, decision, families)}
+
+    def _operating(
+        self,
+        true: np.ndarray,
+        scores: np.ndarray,
+        names: Sequence[str],
+        decision: Mapping[str, Any],
+        families: np.ndarray | None,
+    ) -> dict[str, Any]:
+        from keras_transfer.evaluation.thresholds import operating_report
+
+        known, place = self.known(true), positive_place(self.threshold, names)
+        copies = None if families is None else np.asarray(families)[known]
+        value = decision.get("threshold")
+        positive, scores = true[known] == place, np.asarray(scores)[known, place]
+        report = operating_report(positive, scores, value, copies)
+        return {"asked": self.threshold.asked, "positive": names[place], **report}
 
     def baseline(self, train: Labels, true: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         """See ``evaluation.metrics.majority_baseline``."""
@@ -186,7 +240,8 @@ class Classification(Objective):
         """See ``evaluation.predictions.write_predictions``."""
         from keras_transfer.evaluation.predictions import write_predictions
 
-        write_predictions(path, keys, true, scores, names)
+        decided = self.decide(scores, decision)
+        write_predictions(path, keys, true, scores, names, decided)
 
     def read_predictions(self, path: str | Path) -> Predicted:
         """See ``evaluation.predictions.read_predictions``."""

@@ -20,6 +20,7 @@ from keras_transfer.objectives.cells import (
     several_columns,
 )
 from keras_transfer.objectives.combinations import combination_strata
+from keras_transfer.objectives.operating import Threshold
 
 if TYPE_CHECKING:
     import keras
@@ -69,10 +70,14 @@ class MultiLabel(Objective):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="label smoothing factor, from 0 to below 1"
     )
-    calibrate: Literal["temperature", "none"] = Field(
+    calibrate: Literal["temperature", "isotonic", "auto", "none"] = Field(
         "temperature",
         description="temperature: divide the outputs by a number fitted on val, so that "
-        "probabilities are chances; none: leave them",
+        "probabilities are chances; isotonic: a curve for each label; auto: the better one; none: "
+        "leave them",
+    )
+    threshold: Threshold = Field(
+        Threshold(), description="recall or precision on val of each label; default: the best F1"
     )
 
     @model_validator(mode="after")
@@ -83,6 +88,8 @@ class MultiLabel(Objective):
         # A tab is blank too, but no part of a name.
         if not self.separator.strip() and self.separator != "\t":
             raise ValueError("separator should not be blank: blanks around a label are removed")
+        if self.threshold.positive is not None:
+            raise ValueError("threshold.positive is for two classes: each label has its threshold")
         return self
 
     def reads(self, column: str = "label") -> tuple[str, ...]:
@@ -190,11 +197,24 @@ class MultiLabel(Objective):
 
         return ops.sigmoid(ops.cast(outputs, "float32"))
 
-    def decision(self, true: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
-        """``thresholds``: by label, the one with the highest F1; see ``best_thresholds``."""
+    def decision(
+        self, true: np.ndarray, scores: np.ndarray, names: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """``thresholds``: by label, the one with the highest F1; see ``best_thresholds``.
+
+        Where a recall or precision is asked for, the one that reaches it; ``reached`` says of
+        which labels there is one.
+        """
         from keras_transfer.evaluation.multilabel_metrics import best_thresholds
 
-        return {"thresholds": best_thresholds(true, scores).tolist()}
+        best = best_thresholds(true, scores).tolist()
+        if not self.threshold.wanted:
+            return {"thresholds": best}
+        known = self.known(true)
+        columns = zip(true[known].T > 0, scores[known].T, strict=True)
+        chosen = [self.threshold.choose(*column) for column in columns]
+        values = [f1 if own is None else own for own, f1 in zip(chosen, best, strict=True)]
+        return {"thresholds": values, "reached": [own is not None for own in chosen]}
 
     def decide(self, scores: np.ndarray, decision: Mapping[str, Any] | None = None) -> np.ndarray:
         """(n, labels) bool: scores at their label's threshold or above; 0.5 by default."""
@@ -215,7 +235,29 @@ class MultiLabel(Objective):
         from keras_transfer.evaluation.multilabel_metrics import multilabel_metrics
 
         thresholds = (decision or {}).get("thresholds")
-        return multilabel_metrics(true, scores, names, thresholds=thresholds, families=families)
+        found = multilabel_metrics(true, scores, names, thresholds=thresholds, families=families)
+        if not self.threshold.wanted or decision is None:
+            return found
+        return found | {"threshold": self._operating(true, scores, names, decision, families)}
+
+    def _operating(
+        self,
+        true: np.ndarray,
+        scores: np.ndarray,
+        names: Sequence[str],
+        decision: Mapping[str, Any],
+        families: np.ndarray | None,
+    ) -> dict[str, Any]:
+        from keras_transfer.evaluation.thresholds import operating_report
+
+        known = self.known(true)
+        copies = None if families is None else np.asarray(families)[known]
+        found, rows = {}, zip(names, decision["thresholds"], decision["reached"], strict=True)
+        for place, (name, value, reached) in enumerate(rows):
+            own = value if reached else None
+            positive, chances = true[known, place] > 0, np.asarray(scores)[known, place]
+            found[name] = operating_report(positive, chances, own, copies)
+        return {"asked": self.threshold.asked, "per_label": found}
 
     def baseline(self, train: Labels, true: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         """See ``evaluation.multilabel_metrics.prevalence_baseline``."""

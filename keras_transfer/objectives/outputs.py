@@ -49,7 +49,7 @@ class Output:
             true: True values as in ``Labels.values``.
             scores: (n, units) float: probabilities in [0, 1], or values in the data's units.
         """
-        return replace(self, decision=self.objective.decision(true, scores))
+        return replace(self, decision=self.objective.decision(true, scores, self.names))
 
 
 Outputs = Mapping[str, Output]

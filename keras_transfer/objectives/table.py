@@ -30,7 +30,7 @@ OBJECTIVES: Table[type[Objective]] = Table(
     },
 )
 
-OWN_MAPPINGS = ("class_weight", "reject")
+OWN_MAPPINGS = ("class_weight", "reject", "threshold")
 """Settings of an objective that are mappings themselves."""
 
 

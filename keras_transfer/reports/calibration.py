@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_transfer.data.samples import LABEL
-from keras_transfer.evaluation.layout import title
+from keras_transfer.evaluation.layout import calibration_text, title
 from keras_transfer.evaluation.reliability import Reliability
 from keras_transfer.runs.run import Run
 
@@ -41,7 +41,7 @@ def calibration_of(run: Run, output: str) -> Fitted | None:
     before, after = (found["test"][when] for when in ("before", "after"))
     changes = "; ".join(_change(name, before, after) for name in SHOWN)
     text = (
-        f"Calibrated by the temperature {found['temperature']:.3f}, fitted on "
+        f"Calibrated by the {calibration_text(found)}, fitted on "
         f"{found['examples']:,} val examples. On the test split: {changes}."
     )
     return Fitted(text, _diagram(before.get("bins")))

@@ -116,15 +116,16 @@ def classes(predicted: Predicted, families: np.ndarray) -> Classes | None:
     k, correct = len(found.names), found.decided == found.true
     counts = np.zeros((k, k), int)
     np.add.at(counts, (found.true, found.decided), 1)
-    confidence = found.scores.max(axis=1).clip(0, 1)
+    # Of the most probable class, which a threshold may not answer: its chance is what is judged.
+    confidence, likeliest = found.scores.max(axis=1).clip(0, 1), found.scores.argmax(axis=1)
     return Classes(
         found,
         counts,
         class_shares(found.true, correct, families[known], k),
         class_shares(found.decided, correct, families[known], k),
         confused_pairs(counts, PAIRS),
-        reliability(confidence, correct),
-        risk_coverage(confidence, correct),
+        reliability(confidence, likeliest == found.true),
+        risk_coverage(confidence, likeliest == found.true),
         _macro_f1_interval(found, families[known]),
     )
 

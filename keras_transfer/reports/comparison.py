@@ -23,6 +23,9 @@ from keras_transfer.runs.run import Run
 
 __all__ = ["Compared", "comparison_page"]
 
+SIGNIFICANT = 0.05
+"""p of McNemar's test from which on it does not confirm a difference of accuracies."""
+
 
 class Compared(NamedTuple):
     """What is known of the runs.
@@ -128,9 +131,16 @@ def _verdict(
     row = other[metric]
     said = f"{title(metric)[0].upper()}{title(metric)[1:]}"
     of = f"{output['examples']:,} test examples"
+    tests = other.get("mcnemar")
     noise = _is_noise(row)
+    # Of series the runs are paired one by one.
+    series = any(len(runs) > 1 for runs in found.models)
+    doubted = not (noise or series) and metric == "accuracy" and bool(tests)
+    doubted = doubted and tests[0]["p"] >= SIGNIFICANT
     more = f" Of {len(names)} models {names[best]} has the best value." if len(names) > 2 else ""
     end = "which is within noise" if noise else f"so {names[best]} is better"
+    if doubted:
+        end = "which McNemar's test does not confirm"
     first = (
         f"{said} of {names[place]} is {metric_text(metric, row['second'])}, of {names[0]} "
         f"{metric_text(metric, row['first'])} on the same {of}: a difference of "
@@ -138,10 +148,8 @@ def _verdict(
         f"{_bounds(metric, row['interval'], '+')}), {end}.{more}"
     )
     sentences = [first]
-    if tests := other.get("mcnemar"):
+    if tests:
         right = "has all labels right" if output["objective"] == "multilabel" else "is right"
-        # Of series the runs are paired one by one.
-        series = any(len(runs) > 1 for runs in found.models)
         which = "Of the first pair of runs, " if series else ""
         sentences.append(
             f"{which}{names[place]} alone {right} on {tests[0]['only_second']:,} examples, "
@@ -149,7 +157,7 @@ def _verdict(
             f"{tests[0]['p']:.3g})."
         )
     seeds = all(len(runs) > 1 for runs in found.models)
-    if noise:
+    if noise or doubted:
         sentences.append(
             "This test split cannot tell them apart: choose by speed or size, or add test examples."
         )
@@ -160,7 +168,7 @@ def _verdict(
         )
     else:
         sentences.append("The interval is over test examples and seeds.")
-    return sentences, not noise and seeds
+    return sentences, seeds and not (noise or doubted)
 
 
 def _is_noise(row: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ class Card(NamedTuple):
         predicted: Name of the predicted class.
         confidence: Probability of that class, as text.
         right: Whether the prediction is right.
+        heat: Data URI of the image with what the model looked at; empty where there is none.
     """
 
     image: str
@@ -42,6 +43,7 @@ class Card(NamedTuple):
     predicted: str
     confidence: str
     right: bool
+    heat: str = ""
 
 
 class Entry(NamedTuple):
@@ -82,8 +84,19 @@ class Gallery:
             for key, shown in zip(new, threads.imap(self._read, new, chunksize=8), strict=True):
                 self._shown[key] = shown
 
-    def cards(self, predicted: Predicted, places: Sequence[int] | np.ndarray) -> list[Card]:
-        """Cards of examples of a classification."""
+    def cards(
+        self,
+        predicted: Predicted,
+        places: Sequence[int] | np.ndarray,
+        heat: Mapping[str, str] | None = None,
+    ) -> list[Card]:
+        """Cards of examples of a classification.
+
+        Args:
+            predicted: Its predictions.
+            places: Of the examples among them.
+            heat: Where the model looked, as data URIs by path.
+        """
         names, found = predicted.names, []
         for place in places:
             key, true = str(predicted.keys[place]), int(predicted.true[place])
@@ -91,7 +104,9 @@ class Gallery:
             image, text = self.shown(key)
             confidence = percent(float(predicted.scores[place, said]))
             classes = (short(names[true]), short(names[said]))
-            found.append(Card(image, text, short(key, 90), *classes, confidence, said == true))
+            looked = (heat or {}).get(key, "") if image else ""
+            shown = (image, text, short(key, 90), *classes, confidence, said == true, looked)
+            found.append(Card(*shown))
         return found
 
     def shown(self, key: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from keras_transfer.networks.hub_presets import is_preset, place_of
 from keras_transfer.networks.hub_text_backbones import HUB_TEXT_BACKBONES
 from keras_transfer.objectives.outputs import Output
 from keras_transfer.reports.commands import command, recipe_name
+from keras_transfer.reports.thresholds import threshold_sentences
 from keras_transfer.reports.wording import Table, metrics_table, percent, short, table
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.split_table import read_rows
@@ -153,6 +154,8 @@ def _class_limits(run: Run, name: str, test: Mapping[str, Any]) -> Iterator[str]
     of = "" if [*run.outputs] == [LABEL] else f"Output {_escaped(name)}: "
     if not rejects:
         yield f"{of}It answers one of its classes, whatever it is shown (`--reject` changes that)."
+    for sentence in threshold_sentences(test):
+        yield f"{of}{_escaped(sentence)}"
     low, high = test.get("accuracy_interval") or (0, 0)
     if high - low > WIDE:
         points = f"{100 * (high - low):.0f} points"

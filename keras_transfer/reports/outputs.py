@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,9 @@ from keras_transfer.reports.calibration import calibration_of
 from keras_transfer.reports.classification import Classes, Plot, classes, confusion, plots
 from keras_transfer.reports.entities import entity_mistakes
 from keras_transfer.reports.gallery import Card, Gallery
+from keras_transfer.reports.heat_maps import HeatMaps
 from keras_transfer.reports.study import Group
+from keras_transfer.reports.thresholds import Thresholds, thresholds_of
 from keras_transfer.reports.wording import Table, metrics_table, percent, quoted, short, unit_table
 from keras_transfer.runs.run import Run
 
@@ -26,6 +28,7 @@ __all__ = [
     "Limits",
     "OutputSection",
     "keys_of",
+    "looked_at",
     "read_classes",
     "section",
     "unit_verdict",
@@ -87,7 +90,9 @@ class OutputSection(NamedTuple):
         mistakes: The most confident ones.
         unsure: The least sure examples.
         plots: Confidence and precision.
+        thresholds: Those chosen for a recall or precision; None where none was asked for.
         entities: Mistakes by type, and texts with mistakes, where words are labelled.
+        heat: What is said of the heat maps of mistakes and unsure examples; empty without.
     """
 
     id: str
@@ -101,7 +106,9 @@ class OutputSection(NamedTuple):
     mistakes: list[Card]
     unsure: list[Card]
     plots: list[Plot]
+    thresholds: Thresholds | None = None
     entities: tuple[Table, Group] | None = None
+    heat: Sequence[str] = ()
 
     @property
     def cells(self) -> list[Cell]:
@@ -126,6 +133,12 @@ def read_classes(run: Run, output: str, digests: Mapping[str, str]) -> Classes |
     return classes(predicted, copies)
 
 
+def looked_at(found: Classes) -> list[str]:
+    """Paths of the mistakes and of the least sure examples, which have heat maps."""
+    places = [*_mistakes(found), *least_sure(found.predicted.scores, SHOWN)]
+    return [str(found.predicted.keys[place]) for place in places]
+
+
 def keys_of(found: Classes, limits: Limits) -> list[str]:
     """Paths of the examples that a section shows."""
     places = [*_mistakes(found), *least_sure(found.predicted.scores, SHOWN)]
@@ -141,6 +154,7 @@ def section(
     gallery: Gallery,
     limits: Limits,
     train: Mapping[str, int],
+    maps: HeatMaps | None = None,
 ) -> OutputSection:
     """Describe an output.
 
@@ -151,6 +165,7 @@ def section(
         gallery: Has loaded the examples of ``keys_of``.
         limits: Of the number of images.
         train: Number of training examples by class.
+        maps: Where the model looked in the mistakes and the least sure examples.
     """
     test, place = run.test_metrics(output), [*run.outputs].index(output)
     units = next((unit_table(of, test[key]) for key, of in UNITS.items() if key in test), None)
@@ -160,10 +175,14 @@ def section(
     metrics = metrics_table(test, _metrics_of(run, "val", output), _baselines(run, output))
     name, anchor = short(output) if several else "", f"o{place}"
     if found is None:
-        entities = _entities(run, output, gallery)
-        return OutputSection(anchor, name, metrics, units, None, [], [], [], [], [], [], entities)
+        return OutputSection(
+            *(anchor, name, metrics, units, None, [], [], [], [], [], []),
+            thresholds=thresholds_of(test),
+            entities=_entities(run, output, gallery),
+        )
     made = {pair: _cell(found, anchor, *pair, gallery, limits) for pair in _cells(found)}
     k, predicted = len(found.predicted.names), found.predicted
+    images = None if maps is None else maps.images
     matrix = [[made[i, j] for j in range(k)] for i in range(k)] if k <= MATRIX else []
     return OutputSection(
         anchor,
@@ -174,9 +193,11 @@ def section(
         [short(one, 40) for one in predicted.names],
         matrix,
         [made[pair.true, pair.predicted] for pair in found.pairs],
-        gallery.cards(predicted, _mistakes(found)),
-        gallery.cards(predicted, least_sure(predicted.scores, SHOWN)),
+        gallery.cards(predicted, _mistakes(found), images),
+        gallery.cards(predicted, least_sure(predicted.scores, SHOWN), images),
         plots(found, calibration_of(run, output)),
+        thresholds_of(test),
+        heat=() if maps is None else maps.sentences,
     )
 
 
@@ -239,7 +260,8 @@ def _baselines(run: Run, output: str) -> dict[str, dict[str, Any]]:
 
 
 def _mistakes(found: Classes) -> np.ndarray:
-    return confident_mistakes(found.predicted.true, found.predicted.scores, SHOWN)
+    _, true, scores, decided, _ = found.predicted
+    return confident_mistakes(true, decided, scores, SHOWN)
 
 
 def _cells(found: Classes) -> list[tuple[int, int]]:

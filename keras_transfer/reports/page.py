@@ -14,9 +14,11 @@ from keras_transfer.reports.commands import commands
 from keras_transfer.reports.data_card import DataCard, data_card
 from keras_transfer.reports.examples import Examples
 from keras_transfer.reports.gallery import Gallery
+from keras_transfer.reports.heat_maps import HeatMaps, heat_maps, stored_maps
 from keras_transfer.reports.outputs import (
     Limits,
     keys_of,
+    looked_at,
     read_classes,
     section,
     unit_verdict,
@@ -48,6 +50,7 @@ class Found(NamedTuple):
         training: Curves and stages.
         data: The data card.
         classes: By output.
+        maps: Where the model looked, by output.
     """
 
     run: Run
@@ -56,10 +59,16 @@ class Found(NamedTuple):
     training: Training
     data: DataCard
     classes: dict[str, Any]
+    maps: Mapping[str, HeatMaps]
 
 
 def render(
-    run: Run, data: Any = None, max_bytes: int = MAX_BYTES, *, complete: bool = False
+    run: Run,
+    data: Any = None,
+    max_bytes: int = MAX_BYTES,
+    *,
+    complete: bool = False,
+    map_seconds: float | None = None,
 ) -> str:
     """The page of a run.
 
@@ -68,6 +77,8 @@ def render(
         data: Where its examples are now: a spec, or arrays; None: where they were.
         max_bytes: Images are left out of a page that would be larger.
         complete: Whether to refuse a page without examples.
+        map_seconds: For deletion scores of heat maps that are not in the run folder yet, which take
+            the model; None: only those that are there are shown.
 
     Raises:
         BadData: A file of the run is damaged, or its examples cannot be read.
@@ -83,7 +94,12 @@ def render(
         key for one in classes.values() if one is not None for key in keys_of(one, PLANS[0])
     )
     card = data_card(run.folder, rows, examples, of)
-    found = Found(run, examples, gallery, training(run), card, classes)
+    shown = {name: looked_at(one) for name, one in classes.items() if one is not None}
+    if map_seconds is None:
+        heat = stored_maps(run.folder)
+    else:
+        heat = heat_maps(run, examples, shown, map_seconds)
+    found = Found(run, examples, gallery, training(run), card, classes, heat)
     template, text = environment().get_template("report.html"), ""
     for number, limits in enumerate(PLANS):
         text = template.render(**_content(found, limits), dropped=number > 0)
@@ -104,7 +120,10 @@ def _content(found: Found, limits: Limits) -> dict[str, Any]:
     adapted = adaptation(run.metrics)
     sections = [
         # The strata that the card counts are those of the first output.
-        section(run, name, one, found.gallery, limits, {} if number else card.train)
+        section(
+            *(run, name, one, found.gallery, limits, {} if number else card.train),
+            maps=found.maps.get(name),
+        )
         for number, (name, one) in enumerate(found.classes.items())
     ]
     return {

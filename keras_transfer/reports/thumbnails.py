@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-__all__ = ["ImageFacts", "image_facts", "sheet", "thumbnail"]
+__all__ = ["ImageFacts", "image_facts", "sheet", "thumbnail", "uri_of"]
 
 QUALITY = 72
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -48,7 +48,7 @@ def thumbnail(raw: Any, side: int) -> str:
         size = tuple(max(1, round(length * factor)) for length in image.size)
         image = image.resize((size[0], size[1]), Image.Resampling.NEAREST)
     image.thumbnail((side, side))
-    return _uri(image)
+    return uri_of(image)
 
 
 def image_facts(raw: Any) -> ImageFacts | None:
@@ -69,7 +69,7 @@ def sheet(path: Path, side: int) -> str:
     except (OSError, ValueError):
         return ""
     small.thumbnail((side, side))
-    return _uri(small)
+    return uri_of(small)
 
 
 def _opened(raw: Any, side: int) -> tuple[Image.Image, tuple[int, int]] | None:
@@ -91,7 +91,8 @@ def _opened(raw: Any, side: int) -> tuple[Image.Image, tuple[int, int]] | None:
     return upright, (size[::-1] if turned else size)
 
 
-def _uri(image: Image.Image) -> str:
+def uri_of(image: Image.Image) -> str:
+    """A data URI of an image in JPEG, without metadata."""
     file = io.BytesIO()
     image.info.clear()  # Pillow would copy comments
     image.save(file, "JPEG", quality=QUALITY, optimize=True)

@@ -11,6 +11,7 @@ from keras_transfer.evaluation.layout import is_better, title
 from keras_transfer.evaluation.mistakes import Share
 from keras_transfer.reports.classification import Classes
 from keras_transfer.reports.data_card import DataCard
+from keras_transfer.reports.thresholds import plain_accuracy, shortfall, threshold_sentences
 from keras_transfer.reports.training import Training
 from keras_transfer.reports.wording import interval, percent, quoted
 
@@ -86,7 +87,7 @@ class OtherOutput(NamedTuple):
 
 
 def class_verdict(facts: Facts) -> list[str]:
-    """Two sentences on a classification: what it reaches, and where it fails."""
+    """Sentences on a classification: what it reaches, where it fails, and its threshold."""
     test, found = facts.metrics["test"], facts.classes
     assert found is not None
     baseline = facts.baseline or {}
@@ -101,7 +102,7 @@ def class_verdict(facts: Facts) -> list[str]:
         f"The model is right on {percent(test['accuracy'])} of {test['n']:,} test {facts.unit}s"
         f"{unseen} (95 % interval {interval(test['accuracy_interval'])}){against}."
     )
-    return [first, _where_it_fails(found)]
+    return [first, _where_it_fails(found), *threshold_sentences(test)]
 
 
 def _where_it_fails(found: Classes) -> str:
@@ -140,7 +141,7 @@ def _other(facts: Facts) -> str:
 
 
 def _class_worries(facts: Facts, found: Classes) -> Iterator[Worry]:
-    test = facts.metrics["test"]
+    test = plain_accuracy(facts.metrics["test"])
     low, high = test["accuracy_interval"]
     base = (facts.baseline or {}).get("accuracy")
     if base is not None and low <= base:
@@ -157,6 +158,8 @@ def _class_worries(facts: Facts, found: Classes) -> Iterator[Worry]:
             f"{100 * (high - low):.0f} points wide.",
             f"About {max(enough, n + 10):,} test {facts.unit}s would make it 5 points wide.",
         )
+    if missed := shortfall(facts.metrics["test"]):
+        yield Worry(*missed)
     names = found.predicted.names
     absent = [name for name, share in zip(names, found.recalls, strict=True) if not share.n]
     if absent:
@@ -193,7 +196,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _stronger(facts: Facts) -> Iterator[Worry]:
     """Other models that are no worse."""
-    accuracy = facts.metrics["test"]["accuracy"]
+    accuracy = plain_accuracy(facts.metrics["test"])["accuracy"]
     for name, metrics in facts.metrics["baselines"].items():
         other = metrics.get("accuracy")
         if metrics != facts.baseline and other is not None and other >= accuracy:

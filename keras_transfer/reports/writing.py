@@ -37,10 +37,26 @@ KNOWN = (
 )
 OFF = ("0", "off", "no", "false")
 
+MAP_SECONDS = 6.0
+"""Time for deletion scores of heat maps, besides the loading of the model and the maps."""
+
+MIN_SECONDS = 60
+"""A run that took less has no heat maps in its first page: loading the model and computing them
+would take more than a tenth of its time."""
+
+MAP_SHARE = 0.03
+"""Of the time of a run, for deletion scores at its end."""
+
 logger = logging.getLogger("keras_transfer")
 
 
-def write_report(folder: str | Path, data: Any = None, to: Path | None = None) -> Path:
+def write_report(
+    folder: str | Path,
+    data: Any = None,
+    to: Path | None = None,
+    *,
+    map_seconds: float | None = None,
+) -> Path:
     """Write ``report.html`` into the folder of a run or of a study.
 
     Args:
@@ -48,6 +64,8 @@ def write_report(folder: str | Path, data: Any = None, to: Path | None = None) -
             or a comparison of domains.
         data: Where its examples are now: a spec, or arrays; None: where they were.
         to: The file; None: in the folder.
+        map_seconds: For deletion scores of heat maps that are not in the folder yet, which take the
+            model, e.g. ``MAP_SECONDS``; None: only those that are there are shown.
 
     Returns:
         The file.
@@ -72,7 +90,7 @@ def write_report(folder: str | Path, data: Any = None, to: Path | None = None) -
     run = Run(folder)
     path = to or run.folder / FILE
     # A page with images, or one for images that were named, must not become one without.
-    page = render(run, data, complete=data is not None or path.exists())
+    page = render(run, data, complete=data is not None or path.exists(), map_seconds=map_seconds)
     write_page(path, page)
     _attempt(run.folder / CARD, lambda: write_card(run))
     return path
@@ -168,10 +186,17 @@ def after_run(folder: Path, source: Any) -> None:
     if _missing():
         logger.info("No %s: %s brings what it needs", FILE, INSTALL)
     else:
-        data = None if isinstance(source, str | Path) else source
-        _attempt(folder / FILE, lambda: logger.info("Report: %s", write_report(folder, data)))
+        _attempt(folder / FILE, lambda: logger.info("Report: %s", _first_report(folder, source)))
     # Second: it names the report, if there is one.
     _attempt(folder / CARD, lambda: write_card(Run(folder)))
+
+
+def _first_report(folder: Path, source: Any) -> Path:
+    """The report at the end of a run, which must not take more than a tenth of its time."""
+    total = Run(folder).metadata.get("seconds", {}).get("total", 0)
+    seconds = min(MAP_SHARE * total, MAP_SECONDS) if total >= MIN_SECONDS else None
+    data = None if isinstance(source, str | Path) else source
+    return write_report(folder, data, map_seconds=seconds)
 
 
 def _attempt(path: Path, write: Callable[[], Any]) -> None:

@@ -28,6 +28,7 @@ from keras_transfer.runs.records import (
 )
 
 __all__ = [
+    "check_free",
     "discard",
     "finished",
     "has_interrupted",
@@ -61,6 +62,26 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
         BadConfiguration: ``out`` is there already and not empty, or lies inside the data folder;
             or the system clock is not set.
     """
+    check_free(out, not_inside)
+    if out is not None:
+        folder = Path(out)
+        _make(folder, exist_ok=True)
+        return folder
+    # After the highest number, not the first gap: a removed run's number never means another run.
+    n = 1 + max((_number(folder) for folder in _runs_of(name)), default=0)
+    while True:
+        folder = ROOT / name / str(n)
+        try:
+            # mkdir is atomic, so two runs that start together cannot get the same folder.
+            _make(folder)
+        except FileExistsError:  # another run has just taken this number
+            n += 1
+        else:
+            return folder
+
+
+def check_free(out: str | Path | None = None, not_inside: Any = None) -> None:
+    """Check that a new run may have a folder; see ``new_folder``."""
     check_clock()
     # Resolved, since a symbolic link or ".." would hide that one folder lies in the other.
     home = Path(out or ROOT).resolve()
@@ -77,19 +98,6 @@ def new_folder(name: str, out: str | Path | None = None, *, not_inside: Any = No
                 f"{folder} already exists; a run never overwrites. Name another --out, "
                 "or resume an interrupted run by --resume."
             )
-        _make(folder, exist_ok=True)
-        return folder
-    # After the highest number, not the first gap: a removed run's number never means another run.
-    n = 1 + max((_number(folder) for folder in _runs_of(name)), default=0)
-    while True:
-        folder = ROOT / name / str(n)
-        try:
-            # mkdir is atomic, so two runs that start together cannot get the same folder.
-            _make(folder)
-        except FileExistsError:  # another run has just taken this number
-            n += 1
-        else:
-            return folder
 
 
 def _make(folder: Path, exist_ok: bool = False) -> None:

@@ -104,8 +104,12 @@ class Prediction:
         if self.outputs[name].objective.activation == "linear":
             return [(unit, float(value)) for unit, value in zip(names, scores, strict=True)]
         # Stable on the negated scores: of equal scores the first unit comes first, as in argmax.
-        best = np.argsort(-scores, kind="stable")[:k]
-        found = [(names[i], float(scores[i])) for i in best]
+        best = np.argsort(-scores, kind="stable").tolist()
+        decision = self.outputs[name].decision
+        if "threshold" in decision:  # the answer comes first, whatever its probability
+            answer = int(self.outputs[name].objective.decide(scores[None], decision)[0])
+            best = [answer, *(place for place in best if place != answer)]
+        found = [(names[i], float(scores[i])) for i in best[:k]]
         if not self.unknown(name):
             return found
         return [(UNKNOWN, float(self.scores[unknown_of(name)][0])), *found][:k]

@@ -183,7 +183,7 @@ class Predictor:
         found = metrics[LABEL] if [*metrics] == [LABEL] else metrics
         metadata = {"data": self.settings["data"]["source"] if own else describe(data), "tta": tta}
         try:
-            folder = self._next_evaluation()
+            folder = self.next_evaluation()
             write_bad_files(folder / "bad_files.csv", everything, found_bad.reasons)
             self._write_predictions(folder, samples, _mean(views))
             write_json(folder / "metrics.json", {**metadata, "test": found})
@@ -319,7 +319,8 @@ class Predictor:
             raise CheckFailed(message)
         logger.warning("Warning: %s", message)
 
-    def _next_evaluation(self) -> Path:
+    def next_evaluation(self) -> Path:
+        """Make a folder for what is measured on other data."""
         home = self.folder / "evaluations"
         taken = [int(one.name) for one in home.glob("*") if one.name.isdecimal()]
         folder = home / str(1 + max(taken, default=0))

@@ -15,14 +15,14 @@ import numpy as np
 from keras_transfer.cache import cache_dir
 from keras_transfer.csv_cells import read_cells
 from keras_transfer.data.samples import LABEL, Samples
-from keras_transfer.data.sources import path_of
+from keras_transfer.data.sources import in_memory, path_of
 from keras_transfer.errors import BadConfiguration, BadData
-from keras_transfer.evaluation.layout import metric_text, title
+from keras_transfer.evaluation.layout import calibration_text, metric_text, title
 from keras_transfer.inputs.table import read_input
 from keras_transfer.objectives.outputs import Output, read_outputs
 from keras_transfer.objectives.rejection import unknown_of
 from keras_transfer.runs.directory import REQUIRED
-from keras_transfer.runs.predictor import Predictor
+from keras_transfer.runs.notebook import InNotebook
 from keras_transfer.runs.pretraining import is_pretraining, pretraining_report, without_outputs
 from keras_transfer.runs.records import (
     RUN,
@@ -48,7 +48,7 @@ UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Recur
 """What reading a damaged file of a version without checksums may raise."""
 
 
-class Run(Predictor):
+class Run(InNotebook):
     """A run folder, read back: its model, metrics and classes.
 
     Args:
@@ -147,7 +147,7 @@ class Run(Predictor):
                 if metric in ("ece", "log_loss")
             )
             of = f" of {name}" if name else ""
-            lines.append(f"Calibration{of}: temperature {row['temperature']:.3f}; {changes}")
+            lines.append(f"Calibration{of}: {calibration_text(row)}; {changes}")
         return lines
 
     def _reject_lines(self) -> list[str]:
@@ -278,8 +278,8 @@ class Run(Predictor):
             BadData: They are not where they were, or were arrays.
         """
         spec: Any = self.settings["data"]["source"] if data is None else data
-        if data is None and (spec is None or str(spec).startswith("arrays ")):
-            raise BadData(f"The examples of the run in {self.folder} were arrays. {CURE}")
+        if data is None and (what := "arrays" if spec is None else in_memory(str(spec))):
+            raise BadData(f"The examples of the run in {self.folder} were {what}. {CURE}")
         where, before = self.settings["data"].get("data_dir"), ""
         began = Path(self.metadata.get("cwd", "."))  # what the run's paths are relative to
         if data is None and not path_of(spec).exists() and path_of(began / spec).exists():

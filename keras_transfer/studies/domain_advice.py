@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_transfer import catalog
 from keras_transfer.config.groups import Backbone
+from keras_transfer.data.sources import in_memory
 from keras_transfer.networks.backbones import BACKBONES
 from keras_transfer.runs import stored_settings
 from keras_transfer.runs.directory import REQUIRED
@@ -125,7 +126,7 @@ def _adapting_words(
     data, backbone = settings["data"]["source"], settings["backbone"]
     images = settings["input"].get("type", "image") == "image"
     # Arrays have no name, and a file of a network needs more settings than its name.
-    if not images or data is None or str(data).startswith("arrays ") or settings.get("fuse"):
+    if not images or data is None or in_memory(str(data)) or settings.get("fuse"):
         return []
     if backbone["name"] not in BACKBONES:
         return []

@@ -15,6 +15,7 @@ from keras_transfer.errors import BadConfiguration
 from keras_transfer.reports.writing import after_study
 from keras_transfer.runs.series import interrupted_series, recorded_series, stored_series
 from keras_transfer.studies.comparison import by_output
+from keras_transfer.tracking.table import chosen
 from keras_transfer.workflows.candidates import check_named
 from keras_transfer.workflows.finetune import FineTune
 
@@ -31,6 +32,7 @@ def repeat(
     out: str | Path | None = None,
     resume: bool = False,
     name: str | None = None,
+    track: str | Iterable[str] = (),
 ) -> Path:
     """Run a recipe with several seeds on one split; all other random draws differ.
 
@@ -41,6 +43,7 @@ def repeat(
         out: Folder of the series; ``runs/<recipe>/<n>`` if None.
         resume: Resume an interrupted series: that of ``out``, or the last of this recipe.
         name: Name of the recipe; its module's if None.
+        track: As for ``Recipe.run``; each run is tracked, with the series as its group.
 
     Returns:
         The folder: ``series.json`` has the metrics and those of the plain baseline (in
@@ -53,11 +56,12 @@ def repeat(
         raise BadConfiguration(f"seeds = {seeds}: a spread needs 2 or more; leave it out for 1.")
     requested = {"kind": "seeds", "seeds": seeds}
     recipe, name, source = with_data(recipe, data, name)
+    trackers = chosen(track)
     folder = series_folder(recipe, name, requested, out, resume)
     with recorded_series(folder, {"recipe": name, **requested}, recipe.settings()) as metadata:
         plan = by_seed(recipe, seeds)
         metadata["runs"] = [folder_name for folder_name, _ in plan]
-        done = run_all(folder, name, plan, source)
+        done = run_all(folder, name, plan, source, track=trackers)
         found = {
             name: {"metrics": _spreads(done, name), "baselines": mean_baseline(done, name)}
             for name in done[0].outputs
@@ -114,7 +118,12 @@ def by_seed(recipe: FineTune, seeds: int) -> list[tuple[str, FineTune]]:
 
 
 def run_all(
-    folder: Path, name: str, plan: Iterable[tuple[str, FineTune]], source: Any
+    folder: Path,
+    name: str,
+    plan: Iterable[tuple[str, FineTune]],
+    source: Any,
+    *,
+    track: Sequence[str] = (),
 ) -> list[runs.Run]:
     """Run the unfinished recipes, each as in a fresh process."""
     # Before Keras, whose import brings TensorFlow with all its messages.
@@ -126,7 +135,7 @@ def run_all(
         if not runs.is_done(folder / place):
             logger.info("Run %s", folder / place)
             keras.utils.clear_session()  # reset the counters of layer names
-            recipe.run_in(folder / place, name, source)
+            recipe.run_in(folder / place, name, source, track=track)
         done.append(runs.Run(folder / place))
     return done
 

@@ -148,6 +148,9 @@ class StopOnNaN(keras.callbacks.Callback):
 class Progress(keras.callbacks.Callback):
     """A progress bar if stderr is a terminal, and one line per epoch to ``tell``.
 
+    The bar has the time left of the epoch, and from the second epoch on that of the stage, if it
+    trains all of its epochs.
+
     Args:
         stage: Name of the stage.
         epochs: Number of epochs.
@@ -157,6 +160,7 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, stage: str, epochs: int, tell: Callable[[str], None]):
         super().__init__()
         self.stage, self.epochs, self.tell = stage, epochs, tell
+        self.seconds: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: Log | None = None) -> None:
         """Start the clock and the bar."""
@@ -168,6 +172,9 @@ class Progress(keras.callbacks.Callback):
             disable=None,  # on a terminal only
             file=sys.stderr,
         )
+        if self.seconds:
+            left = (self.epochs - epoch) * sum(self.seconds) / len(self.seconds)
+            self.bar.set_postfix_str(f"stage {tqdm.format_interval(left)} left")
 
     def on_train_batch_end(self, batch: int, logs: Log | None = None) -> None:
         """Advance the bar."""
@@ -178,6 +185,7 @@ class Progress(keras.callbacks.Callback):
         self.bar.close()
         metrics = "  ".join(f"{name} {float(value):.4g}" for name, value in (logs or {}).items())
         seconds = time.perf_counter() - self.began
+        self.seconds.append(seconds)
         self.tell(f"{self.stage} {epoch + 1}/{self.epochs}  {metrics}  ({seconds:.1f} s)")
 
 

@@ -17,7 +17,9 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @contextmanager
 def listening(listener: Listener | None) -> Iterator[None]:
-    """Call a function after each epoch with the rows of the history so far; it may raise.
+    """Call a function with the rows of the history so far; it may raise.
+
+    It is called when training begins or is resumed, and after each epoch.
 
     None: nobody is told, as in a run for comparison inside the run that is listened to.
     """

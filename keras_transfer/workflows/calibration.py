@@ -18,6 +18,7 @@ from keras_transfer.evaluation.calibration import Calibration, calibrate
 from keras_transfer.evaluation.calibration_metrics import calibration_metrics
 from keras_transfer.evaluation.inference import ACTIVATIONS
 from keras_transfer.evaluation.reliability import reliability
+from keras_transfer.networks.label_curves import with_curves
 from keras_transfer.networks.temperature import with_temperatures
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.outputs import labels_of
@@ -34,7 +35,7 @@ class Calibrated(NamedTuple):
     """A calibrated network, and its scores.
 
     Attributes:
-        model: From inputs by name to outputs by name, divided by their temperatures.
+        model: From inputs by name to calibrated outputs by name.
         scores: (n, units) float64 by split and output.
         metrics: "calibration" for ``metrics.json``; nothing if no objective asks for it.
     """
@@ -50,7 +51,7 @@ def calibrated(
     samples: Samples,
     outputs: BySplit,
 ) -> Calibrated:
-    """Fit temperatures.
+    """Fit temperatures, or curves of labels.
 
     Args:
         model: With its best weights; it stays as it is.
@@ -64,14 +65,17 @@ def calibrated(
         # Values of a regression are no probabilities, so it has no such setting.
         if getattr(objective, "calibrate", "none") != "none"
     }
-    changed = {name: one.temperature for name, one in found.items() if one.temperature != 1}
-    if changed:
-        model = with_temperatures(model, changed)
+    changed = {name: one for name, one in found.items() if one.changes}
+    divided = {name: one.temperature for name, one in changed.items() if one.curves is None}
+    if divided:
+        model = with_temperatures(model, divided)
+    for name, one in changed.items():
+        if one.curves is not None:
+            model = with_curves(model, name, one.curves.ramps(), one.curves.fitted)
     scores = {
         split: {
-            # float32, as the layer has the factor.
             name: ACTIVATIONS[objectives[name].activation](
-                values * float(np.float32(1 / changed.get(name, 1.0)))
+                changed[name].apply(values) if name in changed else values
             )
             for name, values in by_output.items()
         }
@@ -92,7 +96,8 @@ def _fitted(
 ) -> Calibration:
     true = labels_of(val, name).values
     known = objective.known(true)
-    found = calibrate(outputs[known], true[known], families(val.digests)[known])
+    method = getattr(objective, "calibrate", "temperature")
+    found = calibrate(outputs[known], true[known], families(val.digests)[known], method)
     of = "" if several == 1 else f" of the output {name}"
     if found.reason:
         logger.info(
@@ -101,11 +106,27 @@ def _fitted(
         )
     else:
         logger.info(
-            "Temperature%s %.3f, fitted on %s val examples: their log loss by cross-validation "
-            "%.4f, before %.4f",
-            *(of, found.temperature, f"{found.examples:,}", found.after, found.before),
+            "%s, fitted on %s val examples: their log loss by cross-validation %.4f, before %.4f",
+            *(_titled(found, of), f"{found.examples:,}", found.after, found.before),
         )
     return found
+
+
+def _titled(found: Calibration, of: str) -> str:
+    if found.curves is None:
+        return f"Temperature{of} {found.temperature:.3f}"
+    curves = found.curves.fitted
+    return f"Isotonic curves{of} for {int(curves.sum())} of {len(curves)} labels"
+
+
+def _curves(found: Calibration, names: tuple[str, ...]) -> dict[str, Any]:
+    """Curves, and what was tried, as JSON can hold it; nothing of a temperature alone."""
+    if found.curves is None:
+        tried = found.candidates or {}
+        return {"fitted": "temperature", "candidates": tried} if len(tried) > 1 else {}
+    x, y, fitted = found.curves
+    curves = {names[i]: {"x": x[i].tolist(), "y": y[i].tolist()} for i in np.flatnonzero(fitted)}
+    return {"fitted": "isotonic", "candidates": found.candidates, "curves": curves}
 
 
 def _described(
@@ -122,10 +143,12 @@ def _described(
     true, copies = true[known], families(test.digests)[known]
     raw = ACTIVATIONS[objective.activation](outputs["test"][name][known])
     before = calibration_metrics(true, raw, copies)
-    changed = found.temperature != 1
-    after = calibration_metrics(true, scores["test"][name][known], copies) if changed else before
+    after = before
+    if found.changes:
+        after = calibration_metrics(true, scores["test"][name][known], copies)
     return {
         "method": getattr(objective, "calibrate", "none"),
+        **_curves(found, labels_of(test, name).names),
         "temperature": found.temperature,
         "examples": found.examples,
         "val_log_loss": {"before": found.before, "cross_validated": found.after},

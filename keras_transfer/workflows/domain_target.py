@@ -21,7 +21,7 @@ from keras_transfer.data.table_files import column_names
 from keras_transfer.data.texts import has_labels
 from keras_transfer.errors import BadData, UnknownName
 
-__all__ = ["Drawn", "Target", "draw", "places", "read_target"]
+__all__ = ["Drawn", "Target", "draw", "holds_labels", "places", "read_target"]
 
 TABLES = (".csv", ".tsv", ".parquet")
 
@@ -69,7 +69,7 @@ def read_target(
         BadData: The data cannot be read, or have classes that the source lacks.
         UnknownName: ``keep`` has a name that is no class of the target.
     """
-    if unlabelled or not _has_labels(data, texts):
+    if unlabelled or not holds_labels(data, texts):
         if keep:
             raise BadData("--classes chooses by labels, and the target is read without labels.")
         samples = _without_labels(data, classes, texts)
@@ -80,14 +80,21 @@ def read_target(
     return Target(_in_order(_kept(samples, keep), classes, cures), True)
 
 
-def _has_labels(data: Any, texts: Sequence[str]) -> bool:
+def holds_labels(data: Any, texts: Sequence[str], label: str = LABEL) -> bool:
+    """Whether data have labels, as ``read_target`` finds out.
+
+    Args:
+        data: As for ``read_target``.
+        texts: As for ``read_target``.
+        label: Column of the labels in a table.
+    """
     if not isinstance(data, str | Path):
         return True
     path = Path(data).expanduser()
     if path.is_dir():
         return bool(texts) or bool(outline(str(path))[0])
     if path.suffix.lower() in TABLES and path.is_file():
-        return has_labels(path, texts) if texts else LABEL in column_names(path)
+        return has_labels(path, texts, label) if texts else label in column_names(path)
     return not _names_images(data)
 
 

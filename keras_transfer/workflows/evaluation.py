@@ -17,6 +17,7 @@ from keras_transfer.evaluation.prediction_files import FILES, prediction_file
 from keras_transfer.objectives.base import Objective
 from keras_transfer.objectives.classification import Classification
 from keras_transfer.objectives.outputs import Output, labels_of, to_json
+from keras_transfer.workflows.thresholds import report_thresholds
 
 if TYPE_CHECKING:
     from keras_transfer.workflows.stage_runner import StageRunner
@@ -98,6 +99,7 @@ def evaluate(
             subset = samples.split(split)
             file, scores = folder / prediction_file(split, name), predictions[split][name]
             metrics[split][name] = _metrics(file, subset, name, output, scores, samples)
+        report_thresholds(name, metrics["val"][name], metrics["test"][name])
         train, test = (labels_of(samples.split(split), name) for split in ("train", "test"))
         metrics["baselines"][name] = objective.baseline(train, test.values, test.names)
         if isinstance(objective, Classification):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -39,7 +39,7 @@ from keras_transfer.workflows.pretrained import check_same_file, resolve_weights
 from keras_transfer.workflows.reading import brought, read_samples
 from keras_transfer.workflows.recipe import Recipe
 from keras_transfer.workflows.staging import Stages, completed, learnt_by, started
-from keras_transfer.workflows.target_check import check_target, check_unknown
+from keras_transfer.workflows.target_check import check_decisions, check_target, check_unknown
 
 if TYPE_CHECKING:
     import keras
@@ -171,14 +171,35 @@ class FineTune(Recipe):
         # One head: each member would have a separate rate; AdaBN has the loss of the source.
         alone = isinstance(self.method, Bagging | AdaBN)
         plain = self.changed(method="supervised") if alone else self
+        with plain.prepared(folder, self.data.source) as runner:
+            return runner.find_rate()
+
+    @contextmanager
+    def prepared(self, folder: Path, source: Any) -> Iterator[StageRunner]:
+        """Do all that a run does before it trains.
+
+        Args:
+            folder: Gets the tables of examples and what the input learns; not that of a run.
+            source: The data: a spec or arrays.
+
+        Yields:
+            The runner of the stages.
+        """
+        sources.check_there(source)
+        check_unknown(self.objectives, {})
         weights = resolve_weights(self.backbone.weights)
+        if isinstance(self.method, NetworkAdaptation):
+            check_target(self.method, source)
         with self._session() as (devices, replicas):
-            samples = self._samples(folder, self.data.source)
             learnt = brought(self.input, self.backbone.name, weights, folder)
-            learnt = self._learnt(folder, samples, learnt)
+            recipe, first = self, self._needs_data(learnt)
+            samples = self._samples(folder, source) if first else None
+            if samples is not None:
+                learnt, recipe = self._learnt(folder, samples, learnt), self._ruled(samples)
             with devices.scope():
-                backbone = self._backbone(weights, learnt)
-                return plain._runner(folder, backbone, samples, replicas).find_rate()
+                backbone = recipe._backbone(weights, learnt)
+                samples = self._samples(folder, source) if samples is None else samples
+                yield recipe._runner(folder, backbone, samples, replicas)
 
     def check_network(self) -> keras.Model:
         """Build the backbone with random weights to check its settings.
@@ -252,7 +273,7 @@ class FineTune(Recipe):
         objectives = {
             name: (objective, labels_of(train, name)) for name, objective in self.objectives.items()
         }
-        check_unknown(self.objectives, {n: labels.names for n, (_, labels) in objectives.items()})
+        check_decisions(self.objectives, samples)
         strategy = strategy_for(self.objectives, train, self.seed)
         if single_class(self.objectives):
             strategy.report(train)

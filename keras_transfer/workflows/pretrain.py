@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +77,8 @@ class Pretrain(Recipe):
             "with a recipe that takes its network by --weights run:DIR."
         )
 
-    def run_in(self, folder: Path, name: str, source: Any, *, report: bool = True) -> None:
-        """See ``Recipe.run_in``; there is no report of a pretraining."""
-        super().run_in(folder, name, source, report=False)
+    def _recorded(self, folder: Path, name: str, source: Any, report: bool) -> None:
+        super()._recorded(folder, name, source, report=False)  # a pretraining has none
 
     def train(self, folder: Path, source: Any) -> dict[str, Any]:
         """Check, read, train, evaluate; everything is written into the directory."""
@@ -107,14 +106,21 @@ class Pretrain(Recipe):
 
     def find_rate(self, folder: Path) -> dict[str, Any]:
         """Find a learning rate; see ``FineTune.find_rate``."""
+        with self.prepared(folder, self.data.source) as runner:
+            return runner.find_rate()
+
+    @contextmanager
+    def prepared(self, folder: Path, source: Any) -> Iterator[PretrainRunner]:
+        """See ``FineTune.prepared``."""
+        sources.check_there(source)
         weights = resolve_weights(self.backbone.weights)
         with self._session() as (devices, replicas):
-            samples = self._samples(folder, self.data.source)
             learnt = brought(self.input, self.backbone.name, weights, folder)
+            samples = self._samples(folder, source)
             learnt = learnt_by(self.input, folder, samples, learnt)
             with devices.scope():
                 network = self._network(weights, learnt)
-                return self._runner(folder, network, samples, replicas).find_rate()
+                yield self._runner(folder, network, samples, replicas)
 
     def _session(self) -> AbstractContextManager[tuple[tf.distribute.Strategy, int]]:
         return started(self.runtime, self.batches.batch_size, self.seed)

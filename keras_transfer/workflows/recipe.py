@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,8 @@ from keras_transfer.data import sources
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.group import Group
 from keras_transfer.reports.writing import after_run
+from keras_transfer.tracking.following import followed
+from keras_transfer.tracking.table import chosen
 
 if TYPE_CHECKING:
     from keras_transfer.workflows.feature_files import Features
@@ -80,16 +82,20 @@ class Recipe(Group):
         out: str | Path | None = None,
         resume: bool = False,
         name: str | None = None,
+        track: str | Iterable[str] = (),
         **settings: Any,
     ) -> runs.Run:
         """Train the recipe, with some settings changed, in a new run directory.
 
         Args:
-            data: A spec as in the setting ``data``, or arrays ``(x, y)``; the recipe's own if None.
+            data: A spec as in the setting ``data``, arrays ``(x, y)``, or a ``pandas.DataFrame``
+                with the columns of a manifest; the recipe's own if None.
             out: The run directory; ``runs/<recipe>/<n>`` if None.
             resume: Resume an interrupted run: that of ``out``, or the last one of this recipe. Its
                 stored settings hold.
             name: Name of the recipe, in the path of its run directory; its module's if None.
+            track: Trackers that are told of the run: "mlflow", "wandb", "tensorboard", one or
+                several; "none" for none at all. A resumed run keeps those that it began with.
             settings: Changed for this run.
 
         Returns:
@@ -105,11 +111,13 @@ class Recipe(Group):
             folder = runs.interrupted(name, out)
             changed = self.stored_in(folder)
             changed.check_same(changed.changed(**settings))
+            trackers = chosen(track, folder)
         else:
             changed = self.changed(**settings)
+            trackers = chosen(track)
             # After the settings are checked: a recipe that is refused takes no number.
             folder = runs.new_folder(name, out, not_inside=changed.data.source)
-        changed.run_in(folder, name, changed.source_of(data))
+        changed.run_in(folder, name, changed.source_of(data), track=trackers)
         return runs.Run(folder)
 
     def features(
@@ -193,7 +201,15 @@ class Recipe(Group):
                 "or start a new run without --resume."
             )
 
-    def run_in(self, folder: Path, name: str, source: Any, *, report: bool = True) -> None:
+    def run_in(
+        self,
+        folder: Path,
+        name: str,
+        source: Any,
+        *,
+        report: bool = True,
+        track: Sequence[str] = (),
+    ) -> None:
         """Run in this directory, which is empty or holds an interrupted run of the same recipe.
 
         Args:
@@ -201,7 +217,12 @@ class Recipe(Group):
             name: Name of the recipe.
             source: The data: a spec string or arrays.
             report: Whether to write ``report.html`` at the end.
+            track: Trackers that are told of it, as ``tracking.table.chosen`` gives them.
         """
+        with followed(folder, track):
+            self._recorded(folder, name, source, report)
+
+    def _recorded(self, folder: Path, name: str, source: Any, report: bool) -> None:
         recording = runs.recording(folder, name, type(self).__name__, self.settings())
         with phases() as seconds, recording as metadata:
             metadata["seconds"] = seconds

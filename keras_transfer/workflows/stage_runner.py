@@ -29,6 +29,7 @@ from keras_transfer.networks.freezing import parameter_counts
 from keras_transfer.networks.lora import merge_lora
 from keras_transfer.runs.sweeps import stored_sweep, write_sweep
 from keras_transfer.training.penalties import l2_sp, origin
+from keras_transfer.training.reports import report
 from keras_transfer.training.trainer import Trainer
 from keras_transfer.workflows.extractors import StageExtractors
 from keras_transfer.workflows.scoring import Scorer
@@ -97,6 +98,7 @@ class StageRunner:
         # The preview must not delay training; result() raises its errors.
         with ThreadPoolExecutor(1) as executor:
             preview = executor.submit(self._preview)
+            report(self.trainer.done["rows"])
             self._stages()
             preview.result()
 

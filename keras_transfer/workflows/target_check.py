@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_transfer.data import sources
+from keras_transfer.data.samples import Samples
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.methods.adaptation import Adaptation
 from keras_transfer.objectives.base import Objective
+from keras_transfer.objectives.outputs import labels_of
 from keras_transfer.objectives.rejection import UNKNOWN
+from keras_transfer.workflows.thresholds import check_thresholds
 
-__all__ = ["check_target", "check_unknown"]
+__all__ = ["check_decisions", "check_target", "check_unknown"]
 
 
 def check_target(method: Adaptation, source: Any) -> None:
@@ -67,3 +70,14 @@ def check_unknown(
                 f"A class of the data is called {UNKNOWN!r}, which is also what reject answers. "
                 "Rename the class, or train it as a class of its own without reject."
             )
+
+
+def check_decisions(objectives: Mapping[str, Objective], samples: Samples) -> None:
+    """Refuse what the data do not allow to be decided: ``check_unknown``, ``check_thresholds``.
+
+    Args:
+        objectives: By the name of the output.
+        samples: With all their splits.
+    """
+    check_unknown(objectives, {name: labels_of(samples, name).names for name in objectives})
+    check_thresholds(objectives, samples)

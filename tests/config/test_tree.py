@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from keras_transfer import BadConfiguration, Classify, UnknownName
+from keras_transfer import BadConfiguration, Classify, FineTune, UnknownName
 from keras_transfer.config.messages import readable
 from keras_transfer.config.tree import (
+    completed_types,
     full_path,
     groups_in,
     leaves,
@@ -242,3 +243,32 @@ def test_each_setting_of_a_recipe_can_be_given_without_its_group():
         if value is not None and leaf.path[0] in ("data", "input", "head", "batches", "runtime"):
             given = {"data": "d", "backbone": "vgg16", name: value}
             assert Classify(**given) == plain, name
+
+
+def test_of_two_settings_of_a_name_the_group_or_the_nearest_is_meant():
+    settings = Classify(
+        data="d", backbone="vgg16", method={"type": "pseudo_labels"}, units=(8,)
+    ).settings()
+
+    assert with_setting(settings, "threshold=0.8")["method"]["threshold"] == 0.8
+    found = with_setting(settings, "threshold.precision=0.9")
+    assert found["objective"]["threshold"]["precision"] == 0.9
+    assert found["method"]["threshold"] == 0.9  # its own default
+    found = with_setting(settings, "precision=float32")
+    assert found["runtime"]["precision"] == "float32"
+    assert found["objective"]["threshold"]["precision"] is None
+    changed = Classify(data="d", backbone="vgg16").changed(
+        threshold={"precision": 0.9, "positive": "dog"}
+    )
+    assert changed.objective.threshold.precision == 0.9
+
+
+def test_a_group_of_another_type_has_its_settings_with_their_defaults():
+    settings = {"objective": {"type": "multilabel", "separator": ";"}, "seed": 1}
+
+    found = completed_types(FineTune, settings)
+
+    assert found["seed"] == 1
+    assert found["objective"]["separator"] == ";"
+    assert found["objective"]["threshold"] == {"recall": None, "precision": None, "positive": None}
+    assert with_setting(found, "threshold.recall=0.9")["objective"]["threshold"]["recall"] == 0.9

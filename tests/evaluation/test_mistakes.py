@@ -15,12 +15,13 @@ TRUE = np.array([0, 0, 1, 1, 2])
 SCORES = np.array(
     [[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.1, 0.5, 0.4], [0.0, 0.2, 0.8], [0.0, 0.6, 0.4]]
 )
+SAID = SCORES.argmax(axis=1)
 
 
 def test_the_surest_mistakes_come_first():
-    assert confident_mistakes(TRUE, SCORES, 24).tolist() == [3, 1, 4]
-    assert confident_mistakes(TRUE, SCORES, 1).tolist() == [3]
-    assert confident_mistakes(SCORES.argmax(axis=1), SCORES, 24).tolist() == []
+    assert confident_mistakes(TRUE, SAID, SCORES, 24).tolist() == [3, 1, 4]
+    assert confident_mistakes(TRUE, SAID, SCORES, 1).tolist() == [3]
+    assert confident_mistakes(SAID, SAID, SCORES, 24).tolist() == []
 
 
 def test_the_least_sure_come_first():

@@ -11,6 +11,7 @@ from processes import kt
 
 from keras_transfer import BadConfiguration, BadData
 from keras_transfer.checksums import sha256_of
+from keras_transfer.reports.comparison import Compared, _verdict
 from keras_transfer.reports.disagreements import disagreement
 from keras_transfer.runs import Run
 from keras_transfer.runs.records import read_record, write_record
@@ -57,6 +58,22 @@ def test_its_numbers_are_those_of_compare(pair, page):
         assert row[0] == "1. B less A"
         expected = [found[metric]["difference"], *found[metric]["interval"]]
         assert numbers(" ".join(row[2:4])) == pytest.approx(expected, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("only_second", "p", "said"),
+    [(2, 0.0654, "which McNemar's test does not confirm"), (1, 0.0215, "so A is better")],
+)
+def test_a_difference_needs_both_interval_and_test(only_second, p, said):
+    """Of eleven and ten examples: p by scipy.stats.binomtest(only_second, 9 + only_second)."""
+    row = {"first": 0.97, "second": 0.96, "difference": -0.01, "interval": [-0.02, -0.002]}
+    test = {"only_first": 9, "only_second": only_second, "p": p}
+    output = {"examples": 448, "objective": "classification"}
+    output["others"] = [{"accuracy": row, "mcnemar": [test]}]
+    runs = Compared(("a", "b"), [[None], [None]], output, {})
+
+    sentences, _ = _verdict(runs, output, "accuracy", 0)
+    assert sentences[0].endswith(f"{said}.")
 
 
 def test_who_is_wrong_where(pair, page):

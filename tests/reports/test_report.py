@@ -377,3 +377,41 @@ def test_texts_in_place_of_images(text_run):
     assert "img" not in page.tags
     assert "width, pixels" not in page.said
     assert f"kt-recipe predict {run.folder} 'a text'" in page.said
+
+
+def test_heat_maps_of_mistakes_and_unsure_examples(copy):
+    run = copy()
+    plain = page_of(run)
+    path = write_report(run.folder, map_seconds=9)
+    page = Page(path.read_text("utf-8")).check()
+
+    found = json.loads((run.folder / "heat_maps.json").read_text())["label"]
+    shown = page.html.count("Where the model looked in it")
+    wrong = round((1 - run.metrics["test"]["accuracy"]) * run.metrics["test"]["n"])
+    assert shown == wrong + run.metrics["test"]["n"]  # all are among the 24 least sure
+    assert len(found["images"]) == run.metrics["test"]["n"]
+    assert page.tags.count("img") == plain.tags.count("img") + shown
+    summary = found["summary"]
+    assert f"Mean deletion score {summary['deletion']:.3f}, {summary['random']:.3f}" in page.said
+    assert f"{summary['sanity']['all']:.2f} for all weights" in page.said
+
+    # They are kept, so that the page can be written again without the model.
+    (run.folder / "best.keras").unlink()
+    assert write_report(run.folder, map_seconds=9).read_text("utf-8") == page.html
+    assert write_report(run.folder).read_text("utf-8") == page.html
+
+
+def test_damaged_heat_maps_are_left_out(copy):
+    run = copy()
+    plain = write_report(run.folder).read_bytes()
+    stored = {"label": {"summary": {}, "scored": 1, "images": {"a": "javascript:alert(1)"}}}
+    for content in ("{", "[]", '{"label": 1}', json.dumps(stored)):
+        (run.folder / "heat_maps.json").write_text(content)
+        assert write_report(run.folder).read_bytes() == plain
+
+
+def test_a_run_of_texts_has_no_heat_maps(text_run, tmp_path):
+    shutil.copytree(text_run("classes").folder, tmp_path / "run")
+    page = write_report(tmp_path / "run", map_seconds=9).read_text("utf-8")
+    assert "Where the model looked" not in page
+    assert not (tmp_path / "run/heat_maps.json").exists()

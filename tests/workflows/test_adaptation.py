@@ -307,6 +307,7 @@ def test_statistics_are_those_of_the_target(statistics):
     np.testing.assert_allclose(layer.moving_variance, maps.var((0, 1, 2)), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_head_was_trained_with_statistics_of_the_source(statistics):
     """All kernels of the backbone are the pretrained ones; the head is not that of the baseline."""
     plain = load(statistics.folder / "source_only")

@@ -54,6 +54,7 @@ def test_several_outputs(objective_run):
     assert low <= one.answers()["price-in.eur"] <= high
 
 
+@pytest.mark.slow
 def test_what_cannot_be_promised_is_refused(run, saved, objective_run):
     with pytest.raises(BadConfiguration, match=r"takes 19 val examples .* the run has 10"):
         Conformal(run, 0.95)

@@ -247,6 +247,7 @@ def test_the_features_stand_side_by_side(fused):
     assert [part.shape[1] for part in alone] == [1280, 512]
 
 
+@pytest.mark.slow
 def test_each_network_alone_is_beside_both(fused):
     baselines = fused.metrics["baselines"]
     assert set(baselines) == {

@@ -104,6 +104,7 @@ def same_answers(export, run):
     assert file.read_bytes() == (run.folder / "vocabulary.txt").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_vocabulary_of_a_run_is_that_of_the_preset(run):
     assert (run.folder / "vocabulary.txt").read_text() == "".join(f"{t}\n" for t in TOKENS)
     assert json.loads((run.folder / "preprocessing.json").read_text())["lowercase"] is True
@@ -120,6 +121,7 @@ def test_a_killed_run_is_finished_as_if_it_had_not_been(killed, table, preset):
     assert {name: (again.folder / name).read_bytes() for name in RESULTS} == whole
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_vocabulary_that_it_began_with(killed, table, preset, tmp_path):
     """Whatever is in the folder of the preset by then."""
     _, found = killed

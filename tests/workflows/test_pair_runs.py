@@ -293,6 +293,7 @@ def kerashubs_own(folder, run, pairs):
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
 
+@pytest.mark.slow
 def test_a_tuned_bert_answers_as_kerashubs_with_segments(killed, work):
     run, _ = killed
     pairs = [("a GOOD film", "lovely"), ("dull", "bright, cold and noisy"), ("it is", "the plot")]

@@ -65,6 +65,7 @@ def history(run):
     return [row | {key: float(row[key]) for key in list(row)[1:]} for row in rows]
 
 
+@pytest.mark.slow
 def test_pairs_become_alike_and_the_classes_are_told_apart(run):
     rows = history(run)
 
@@ -72,6 +73,7 @@ def test_pairs_become_alike_and_the_classes_are_told_apart(run):
     assert run.metrics["test"]["accuracy"] >= 0.9
 
 
+@pytest.mark.slow
 def test_the_metrics_of_an_epoch_are_those_of_its_solved_head(recipe, run):
     """By scikit-learn, from the saved model's own predictions of val."""
     with open(recipe.data.source, newline="", encoding="utf-8") as file:

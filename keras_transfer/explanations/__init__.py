@@ -1,0 +1,1 @@
+"""Which pixels or words a network's answer comes from."""

@@ -1,0 +1,162 @@
+"""Runs in MLflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from keras_transfer.tracking.base import Plain, TrackedRun, Tracker
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["MLflow"]
+
+DATABASE = "mlflow.db"
+"""In the working directory, as MLflow has it; its folder store is refused since MLflow 3.17."""
+
+ENVIRONMENT = {
+    # Retries would double their pause up to minutes, in which no epoch is trained.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""Variables for our calls, where the user has not set them."""
+
+BATCH = 100
+"""Parameters or metrics in a request; a server refuses more than 100 parameters."""
+
+MAX_VALUE = 500
+"""Length of a parameter; servers of MLflow 2 refuse more."""
+
+STATUS = {"failed": "FAILED", "interrupted": "KILLED"}
+
+
+class MLflow(Tracker):
+    """A run of an experiment, by MLflow's client.
+
+    It is sent to ``MLFLOW_TRACKING_URI``, or else written to ``mlflow.db``. The experiment is
+    ``MLFLOW_EXPERIMENT_ID`` or ``MLFLOW_EXPERIMENT_NAME``, or else has the name of the recipe.
+    """
+
+    client: MlflowClient
+    run_id: str
+
+    def begin(self, run: TrackedRun, known: Mapping[str, str]) -> dict[str, str]:
+        """See ``Tracker.begin``."""
+        with _environment():
+            from mlflow import MlflowClient
+
+            # It tells of each table that it makes.
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
+            uri = _uri(known.get("uri"))
+            self.client = MlflowClient(tracking_uri=uri)
+            if known:
+                self.run_id = known["run_id"]
+                self.client.update_run(self.run_id, status="RUNNING")
+            else:
+                self.run_id = self._new_run(run)
+        public = _public(uri)
+        return {"uri": public, "run_id": self.run_id, "where": f"run {self.run_id} in {public}"}
+
+    def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
+        """See ``Tracker.epoch``."""
+        self._log(metrics, step)
+
+    def finish(self, metrics: Mapping[str, float], files: list[Path]) -> None:
+        """See ``Tracker.finish``."""
+        self._log(metrics, 0)
+        with _environment():
+            for path in files:
+                self.client.log_artifact(self.run_id, str(path))
+            self.client.set_terminated(self.run_id, "FINISHED")
+
+    def stop(self, status: str) -> None:
+        """See ``Tracker.stop``."""
+        with _environment():
+            self.client.set_terminated(self.run_id, STATUS[status])
+
+    def _new_run(self, run: TrackedRun) -> str:
+        series = {"series": run.series} if run.series else {}
+        tags = {"recipe": run.recipe, **run.tags, **series}
+        created = self.client.create_run(self._experiment(run.recipe), run_name=run.name, tags=tags)
+        run_id = created.info.run_id
+        from mlflow.entities import Param
+
+        for rows in _batches([*run.parameters.items()]):
+            params = [Param(path, _shortened(value)) for path, value in rows]
+            self.client.log_batch(run_id, params=params)
+        return run_id
+
+    def _experiment(self, recipe: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        if found := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+            return found
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or recipe
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is not None:
+            return experiment.experiment_id
+        try:
+            return self.client.create_experiment(name)
+        except MlflowException:  # another run may just have made it
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+            return experiment.experiment_id
+
+    def _log(self, metrics: Mapping[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with _environment():
+            for rows in _batches([*metrics.items()]):
+                batch = [Metric(name, value, now, step) for name, value in rows]
+                self.client.log_batch(self.run_id, metrics=batch)
+
+
+def _uri(known: str | None) -> str:
+    """Where runs are tracked; a resumed one where it began."""
+    own = os.environ.get("MLFLOW_TRACKING_URI")
+    if known and not (own and _public(own) == known):
+        return known
+    return own or f"sqlite:///{Path(DATABASE).resolve()}"
+
+
+def _public(uri: str) -> str:
+    """The address without its password, for files and logs."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    user, host = parts.netloc.rsplit("@", 1)
+    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}:***@{host}"))
+
+
+def _shortened(value: Plain) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 3]}..."
+
+
+def _batches(rows: Sequence[Any]) -> Iterator[list[Any]]:
+    iterator = iter(rows)
+    while batch := [*islice(iterator, BATCH)]:
+        yield batch
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Variables that bound how long a server is waited for; the user's own win."""
+    own = [name for name in ENVIRONMENT if name not in os.environ]
+    os.environ.update({name: ENVIRONMENT[name] for name in own})
+    try:
+        yield
+    finally:
+        for name in own:
+            os.environ.pop(name, None)

@@ -1,0 +1,126 @@
+"""What a run would do: checks, splits, stages, seconds and disk; nothing is trained or kept."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keras_transfer import quiet
+from keras_transfer.config.groups import AUTO
+from keras_transfer.data import sources
+from keras_transfer.data.samples import SPLITS, Samples
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.objectives.outputs import single_class
+
+__all__ = ["dry_run"]
+
+MEASURED = ("supervised", "distill")
+"""Methods whose stages are those of the network, with batches of the train split."""
+
+REST = (3.0, 20.0)
+"""Seconds of imports, saving, evaluation and report, at least and at most, for a small run."""
+
+
+def dry_run(recipe: Any, name: str) -> dict[str, Any]:
+    """Do what a run does before it trains, and measure a few training steps.
+
+    Scan results and the choice of engine are kept in the cache folder, where the run finds them.
+
+    Args:
+        recipe: A recipe with stages.
+        name: Its name.
+
+    Returns:
+        JSON-ready: "recipe", "data", "examples" by split, "classes" by split, "stages" as
+        ``forecast_stage`` gives them, "seconds" as [low, high], "disk" in bytes of "run" and of
+        "features", "not_counted": parts of the run that the estimate leaves out.
+
+    Raises:
+        TransferError: As the run would.
+    """
+    _check(recipe)
+    quiet.import_tensorflow()
+    from keras_transfer.workflows.forecast import forecast_stage, run_bytes
+
+    began = time.perf_counter()
+    with _folder() as folder, recipe.prepared(folder, recipe.data.source) as runner:
+        ready = time.perf_counter() - began
+        measured = _is_measured(recipe)
+        stages = [
+            forecast_stage(runner, index, measured=measured and not runner.stages[index].solved)
+            for index in range(len(runner.stages))
+        ]
+        document = _described(recipe, name, runner.setup.samples) | {"stages": stages}
+        document["disk"] = {"run": run_bytes(runner, stages), "features": _sum(stages, "bytes")}
+    # What was scanned now is known to the run.
+    parts: list[Any] = [REST, (ready / 2, ready)]
+    for stage in stages:
+        parts += [stage["seconds"], (stage["features"] or {}).get("seconds")]
+    bounds = zip(*filter(None, parts), strict=True)
+    document["seconds"] = [round(sum(bound), 1) for bound in bounds]
+    document["not_counted"] = not_counted(recipe)
+    return document
+
+
+def _check(recipe: Any) -> None:
+    if recipe.backbone.name == AUTO:
+        raise BadConfiguration(
+            "--dry-run: backbone = auto is found when the run starts. `kt-recipe rank --data DIR` "
+            "compares the candidates; name one of them by --backbone."
+        )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for what the network is built from, such as a vocabulary."""
+    with tempfile.TemporaryDirectory(prefix="keras_transfer_") as folder:
+        yield Path(folder)
+
+
+def _is_measured(recipe: Any) -> bool:
+    return recipe.method.type in MEASURED and not hasattr(recipe, "learner")
+
+
+def _described(recipe: Any, name: str, samples: Samples) -> dict[str, Any]:
+    splits = {split: samples.split(split) for split in SPLITS}
+    labelled = single_class(getattr(recipe, "objectives", {}))
+    classes = {
+        split: dict(zip(found.classes, map(int, found.counts()), strict=True))
+        for split, found in splits.items()
+        if labelled
+    }
+    return {
+        "recipe": name,
+        "data": sources.describe(recipe.data.source),
+        "examples": {split: len(found) for split, found in splits.items()},
+        "classes": classes,
+    }
+
+
+def _sum(stages: Sequence[Mapping[str, Any]], name: str) -> int:
+    """Over the stages with features; stages of one boundary share theirs."""
+    found = {
+        one["features"]["boundary"]: one["features"][name] for one in stages if one["features"]
+    }
+    return sum(found.values())
+
+
+def not_counted(recipe: Any) -> list[str]:
+    """Parts of a run that its estimate leaves out."""
+    found = []
+    if not _is_measured(recipe):
+        what = recipe.learner.name if hasattr(recipe, "learner") else recipe.method.type
+        found.append(f"training by {what}")
+    elif any(stage.solved for stage in recipe.stages):
+        found.append("solved stages")
+    if any(stage.learning_rate == "auto" for stage in recipe.stages):
+        found.append("the sweep of lr = auto")
+    baselines = getattr(recipe, "baselines", ("none",))
+    found += [f"baseline {name}" for name in baselines if name != "none"]
+    if "none" not in baselines and (recipe.method.outputs or len(recipe.objectives) > 1):
+        found.append("plain models for comparison (--baselines none leaves them out)")
+    return found
