@@ -53,6 +53,12 @@ class Compared(NamedTuple):
         """What was found of each output."""
         return dict(self.document.get("outputs", {LABEL: self.document}))
 
+    def metrics(self, output: str) -> list[str]:
+        """The main metrics that were compared; of entities not all are."""
+        objective = self.models[0][0].outputs[output].objective
+        compared = self.outputs[output]["others"][0]
+        return [name for name in objective.headline if name in compared]
+
     def disagreements(self, output: str) -> list[Disagreement]:
         """Of each other model and the first."""
         objective, names = self.models[0][0].outputs[output].objective, self.names
@@ -72,7 +78,7 @@ def comparison_page(found: Compared, gallery: Gallery, most: int) -> StudyPage:
         most: Most examples of each sort.
     """
     first, output = next(iter(found.outputs.items()))
-    metric = next(iter(found.models[0][0].outputs[first].objective.headline))
+    metric = found.metrics(first)[0]
     values = _values(output, metric)
     several = len(found.outputs) > 1
     sections = []
@@ -199,7 +205,7 @@ def _output(
     gallery: Gallery,
     most: int,
 ) -> Iterator[Section]:
-    metrics = [*found.models[0][0].outputs[name].objective.headline]
+    metrics = found.metrics(name)
     note = f"On the {output['examples']:,} test examples that all have."
     if output["distinct"] < output["examples"]:
         note += f" {output['distinct']:,} of them are distinct; intervals and tests count those."

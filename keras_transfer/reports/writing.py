@@ -33,7 +33,7 @@ NEEDED = ("jinja2", "matplotlib")
 INSTALL = "pip install 'keras_transfer[report]'"
 KNOWN = (
     "Name the folder of a run, or one that run --seeds, curve, tune, lr-find, rank or domains has "
-    "written."
+    "written. kt-recipe check writes its own check.html."
 )
 OFF = ("0", "off", "no", "false")
 

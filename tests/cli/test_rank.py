@@ -35,7 +35,8 @@ def test_a_ranking_is_a_table_and_a_command(work):
     assert (work / "runs/rank/1/ranking.csv").exists()
     page = Page((work / "runs/rank/1/report.html").read_text("utf-8")).check()
     (row,) = json.loads((work / "runs/rank/1/ranking.json").read_text())["backbones"]
-    assert page.table("backbone", "accuracy")[0][1] == f"{100 * row['accuracy']:.1f} %"
+    header = ("backbone", "accuracy", "95 % interval", "difference, points")
+    assert page.table(*header)[0][1] == f"{100 * row['accuracy']:.1f} %"
     assert "kt-recipe run auto_folder --data images --backbone convnet_small" in page.said
 
 

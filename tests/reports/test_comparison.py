@@ -152,6 +152,24 @@ def test_several_labels_and_outputs(objective_run, tmp_path):
     assert page.said.count("Who is wrong where of colour") == 2  # the link, and the section
 
 
+def test_entities_are_compared_by_f1(token_run, tmp_path):
+    folders = [str(token_run.folder)] * 2
+    page = write_comparison(folders, tmp_path / "e.html")
+    page = Page(page.read_text("utf-8")).check()
+    row = page.table("metric", "A", "B")[0]
+    assert row[0] == "F1 (higher is better)"
+    assert numbers(row[1])[0] == pytest.approx(token_run.metrics["test"]["f1"], abs=5e-5)
+
+
+def test_values_are_compared_by_errors(objective_run, tmp_path):
+    run = objective_run("values")
+    other(run, tmp_path / "b", lambda true, said: (true, said + 1))
+    page = write_comparison([str(run.folder), str(tmp_path / "b")], tmp_path / "v.html")
+    page = Page(page.read_text("utf-8")).check()
+    assert [row[0] for row in page.table("target", "models")][::3] == ["redness", "blueness"]
+    assert "Who is wrong where" not in page.said
+
+
 def test_runs_that_cannot_be_paired_are_refused_as_compare_does(run, objective_run, tmp_path):
     with pytest.raises(BadConfiguration, match="different objectives"):
         write_comparison(
