@@ -23,8 +23,8 @@ class Asked:
 
     Args:
         run: A finished run.
-        unit: Name of the class, label or target; None: the most probable one of each example, the
-            first target of a regression.
+        unit: Name of the class, label or target; None: the class that is the answer for each
+            example, the most probable label, the first target of a regression.
         output: Name of the network's output; None: the first one.
 
     Attributes:
@@ -56,7 +56,7 @@ class Asked:
         return self.output.objective.activation
 
     def units(self, outputs: Mapping[str, Any]) -> np.ndarray:
-        """(n,) int32: the named unit, or the most probable of each example.
+        """(n,) int32: the named unit, or the answer for each example.
 
         Args:
             outputs: (n, units) by the name of the output, before any activation.
@@ -64,7 +64,11 @@ class Asked:
         logits = np.asarray(outputs[self.name])
         if self._unit is not None or self.activation == "linear":
             return np.full(len(logits), self._unit or 0, "int32")
-        return logits.argmax(axis=1).astype("int32")
+        if self.activation == "sigmoid":
+            return logits.argmax(axis=1).astype("int32")
+        scores = ACTIVATIONS[self.activation](logits.astype("float64"))
+        # By the threshold, where the run has one.
+        return self.output.objective.decide(scores, self.output.decision).astype("int32")
 
     def answers(self, outputs: Mapping[str, Any]) -> Sequence[str]:
         """The network's answer for each example, as a text; takes what ``units`` does."""

@@ -97,7 +97,7 @@ def _integrated_gradients(subject: Subject, max_steps: int) -> Attribute:
     def gradient(pixels: tf.Tensor, units: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(pixels)
-            values = subject.value(subject.logits(pixels), units)
+            values = subject.value(subject.logits(pixels)[0], units)
         return tape.gradient(values, pixels)
 
     def mean_gradient(image: np.ndarray, base: np.ndarray, unit: int, steps: int) -> np.ndarray:

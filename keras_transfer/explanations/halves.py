@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.networks.blocks import blocks
 from keras_transfer.networks.cutting import in_order, output_of
+from keras_transfer.networks.label_curves import uncalibrated
 from keras_transfer.networks.network import BACKBONE, Network
 
 __all__ = ["Halves", "halves"]
@@ -23,7 +24,8 @@ class Halves(NamedTuple):
 
     Attributes:
         graphs: From the network's inputs to its last maps, one graph after the other.
-        heads: From there to outputs by name, one graph after the other.
+        heads: From there to outputs by name, one graph after the other; before isotonic curves,
+            on whose plateaus all gradients are 0.
         prefix: Number of tokens before those of the patches; None where the first half gives maps.
         grid: Height, width and channels of the maps that the patches' tokens are.
     """
@@ -71,7 +73,7 @@ def halves(network: Network) -> Halves:
     """
     model = network.predictor
     last = output_of(model, BACKBONE)
-    head = keras.Model(last, model.output)
+    head = keras.Model(last, uncalibrated(model))
     if len(last.shape) == 4 and last.shape[1] * last.shape[2] > 1:
         return Halves((keras.Model(model.input, last),), (head,))
     backbone = network.backbones[BACKBONE]

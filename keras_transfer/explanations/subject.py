@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_transfer.errors import BadConfiguration
 from keras_transfer.explanations.halves import Halves, halves
+from keras_transfer.networks.label_curves import uncalibrated
 from keras_transfer.networks.learner_layers import differentiable
 from keras_transfer.networks.network import Network
 
@@ -82,10 +84,25 @@ class Subject:
                 "leaves of trees, which have none. Use --method occlusion."
             )
 
-    def logits(self, pixels: tf.Tensor) -> tf.Tensor:
-        """(n, size, size, 3) float32 pixels, 0..255, to (n, units) float32 outputs."""
-        found = self.network.predictor({"pixels": pixels}, training=False)
-        return tf.cast(found[self.output], tf.float32)
+    @cached_property
+    def _outputs(self) -> keras.Model:
+        """From the inputs to the output before isotonic curves, and to the output."""
+        model = self.network.predictor
+        both = (uncalibrated(model)[self.output], model.output[self.output])
+        return keras.Model(model.input, both)
+
+    def logits(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Outputs of images, before any activation.
+
+        Args:
+            pixels: (n, size, size, 3) float32, 0..255.
+
+        Returns:
+            (n, units) float32 outputs whose values are explained, before isotonic curves, on whose
+            plateaus all gradients are 0; and those of which the scores are.
+        """
+        first, second = self._outputs({"pixels": pixels}, training=False)
+        return tf.cast(first, tf.float32), tf.cast(second, tf.float32)
 
     def value(self, logits: tf.Tensor, units: tf.Tensor) -> tf.Tensor:
         """(n,) values that are explained, as ``log_odds`` gives them."""
@@ -115,7 +132,7 @@ class Subject:
         for start in range(0, len(units), BATCH):
             part = slice(start, start + BATCH)
             asked = tf.constant(units[part], tf.int32)
-            logits = self._forward(tf.constant(images[part], tf.float32))
-            values.append(self.value(logits, asked).numpy())
+            explained, logits = self._forward(tf.constant(images[part], tf.float32))
+            values.append(self.value(explained, asked).numpy())
             scores.append(score_of(logits, asked, self.activation).numpy())
         return np.concatenate(values).astype("float64"), np.concatenate(scores).astype("float64")

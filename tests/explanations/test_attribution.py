@@ -1,5 +1,7 @@
 """Attributions of small networks that are worked out by hand, and of a trained one."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -8,13 +10,17 @@ from scipy.integrate import trapezoid
 from scipy.ndimage import uniform_filter
 
 from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.explanations.asked import Asked
 from keras_transfer.explanations.attribution import METHODS, as_heat, patches
 from keras_transfer.explanations.deletion import deletion, random_map, removal_order
 from keras_transfer.explanations.images import ImageExplainer
 from keras_transfer.explanations.sanity import correlation, randomized, sanity_check
 from keras_transfer.explanations.subject import FILL, Subject
+from keras_transfer.networks.label_curves import with_curves
 from keras_transfer.networks.learner_layers import NearestNeighbors
 from keras_transfer.networks.network import Network
+from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.outputs import Output
 
 rng = np.random.default_rng(0)
 
@@ -65,6 +71,31 @@ def test_the_log_odds_of_two_classes_are_the_difference_of_their_logits():
     change = kernel[..., 0] - kernel[..., 1]
     wanted = ((x - FILL) * change).sum(-1) * np.array([1, -1])[:, None, None]
     np.testing.assert_allclose(found.pixels, wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_a_plateau_of_an_isotonic_curve_is_explained_by_what_comes_before():
+    """The curve says 0.2 whatever the image is; gradients are those of the logits."""
+    subject, kernel = linear(2, "sigmoid")
+    model = subject.network.predictor
+    ramp = [np.full((2, 1), value) for value in (1e6, 1.0, 0.3)]
+    curved = with_curves(model, "label", (np.full(2, 0.2), *ramp), np.array([True, True]))
+    subject = Subject(Network(curved, curved, subject.network.backbones), "label", "sigmoid")
+    x, units = images(2), np.array([0, 1], "int32")
+
+    _, scores = subject.run(x, units)
+    np.testing.assert_allclose(scores, 0.2, rtol=1e-5)
+    found = METHODS["integrated_gradients"].make(subject)(x, units)
+    wanted = ((x - FILL) * np.moveaxis(kernel, -1, 0)[units]).sum(-1)
+    np.testing.assert_allclose(found.pixels, wanted, rtol=1e-3, atol=1e-5)
+    assert METHODS["grad_cam"].make(subject)(x, units).pixels.max() > 0
+
+
+def test_the_class_that_is_explained_is_the_answer_by_the_threshold():
+    decision = {"threshold": 0.2, "positive": 1}
+    output = Output(Classification(), ("cat", "dog"), decision)
+    asked = Asked(SimpleNamespace(outputs={"label": output}, folder="run"))
+    logits = np.log([[0.9, 0.1], [0.75, 0.25], [0.3, 0.7]])
+    assert asked.units({"label": logits}).tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
