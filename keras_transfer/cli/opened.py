@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from keras_transfer.data.text_tables import TABLES
 from keras_transfer.exports import Export
 from keras_transfer.inputs.table import read_input
 from keras_transfer.runs import Run
@@ -38,5 +39,5 @@ def given_examples(done: Run | Export, paths: Sequence[str]) -> list[str | Path]
     """For texts, files of tables as paths: any other word is a text."""
     if not read_input(done.settings["input"]).text_columns:
         return list(paths)
-    tables = {path for path in paths if path.lower().endswith((".csv", ".tsv"))}
+    tables = {path for path in paths if path.lower().endswith(TABLES)}
     return [Path(path) if path in tables and Path(path).is_file() else path for path in paths]

@@ -294,7 +294,7 @@ def predict(
     """Predict for PATHS: image files, folders and glob patterns. One row a file, in their order.
 
     A run of the recipe mlm takes texts with [MASK], and gives the likeliest words there.
-    A model for texts takes the texts themselves, and .csv or .tsv files with a column of them; a
+    A model for texts takes the texts themselves, and tables with a column of them; a
     model for pairs of texts such files with both columns.
     A file that cannot be used has a row with the reason, and the exit code is 3.
     """

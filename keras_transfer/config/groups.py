@@ -87,7 +87,7 @@ class Data(Group):
     layout: Layout = Field(
         "auto", description="which folders of the data are splits, and which are classes"
     )
-    label_column: str = Field("label", description="column of the labels in a .csv or .tsv table")
+    label_column: str = Field("label", description="column of the labels in a table")
     # A tuple, like all sequences here: a frozen model does not freeze a list inside it.
     classes: tuple[ClassName, ...] | None = Field(
         None, description="keep only these classes, in this order"

@@ -26,9 +26,10 @@ def read_corpus(path: Path, columns: Sequence[str] = ("text",)) -> Samples:
 
     Args:
         path: A ``.txt`` file with a text in each line, in UTF-8; blank lines are left out. Or a
-            ``.csv`` or ``.tsv`` file with the column, as for ``read_texts``. Or a folder: with
-            such files called train, val (or dev, valid, validation) and test; or of ``.txt``
-            files with other names, which are read one after the other.
+            ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file with the column, as for
+            ``read_texts``. Or a folder: with such files called train, val (or dev, valid,
+            validation) and test; or of ``.txt`` files with other names, which are read one after
+            the other.
         columns: Name of the column of texts.
 
     Returns:

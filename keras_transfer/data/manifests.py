@@ -1,4 +1,4 @@
-"""Images listed in a table: a .csv, .tsv or .parquet file with a row for each."""
+"""Images listed in a table: a .csv, .tsv, .jsonl or .parquet file with a row for each."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _check_single(file: Path, rows: TableRows) -> None:
         "label",
         single,
         f"rows of {file} hold a list as label, where one name is expected; keep one label for "
-        "each image",
+        "each example",
     )
 
 

@@ -89,7 +89,14 @@ SCHEMES: Table[Reader] = Table("source of data", {"sklearn": _sklearn, "tfds": _
 
 ENDINGS: Table[Reader] = Table(
     "kind of data file",
-    {".csv": _manifest, ".tsv": _manifest, ".parquet": _manifest, ".npz": _npz, ".mat": _mat},
+    {
+        ".csv": _manifest,
+        ".tsv": _manifest,
+        ".jsonl": _manifest,
+        ".parquet": _manifest,
+        ".npz": _npz,
+        ".mat": _mat,
+    },
 )
 """Suffixes of data files."""
 
@@ -113,7 +120,7 @@ def read(
     """Read samples from a path, a name or arrays.
 
     Args:
-        data: ``DIR``, ``FILE.csv``, ``.tsv``, ``.parquet``, ``.npz`` or ``.mat``,
+        data: ``DIR``, ``FILE.csv``, ``.tsv``, ``.jsonl``, ``.parquet``, ``.npz`` or ``.mat``,
             ``FILE.npz:ARRAY`` or ``FILE.mat:ARRAY`` for one of several arrays of images in a file,
             ``tfds:NAME`` or ``sklearn:NAME`` as string or path; (x, y) arrays; ((x_train,
             y_train), (x_test, y_test)) as ``keras.datasets`` gives them; a ``pandas.DataFrame``
@@ -217,7 +224,7 @@ def _class_cells(samples: Samples, columns: tuple[str, ...]) -> Samples:
     if strange:
         raise BadData(
             f"The data have one label for each example and no column {strange[0]!r}. Columns are "
-            "read from .csv, .tsv and .parquet tables."
+            "read from .csv, .tsv, .jsonl and .parquet tables."
         )
     names = np.array(samples.classes, object)
     return replace(samples, cells={LABEL: names[samples.labels]})
@@ -299,8 +306,8 @@ def _missing(path: Path) -> str:
     if near:
         return f"{shown} does not exist. Did you mean {path.parent / near[0]}?"
     return (
-        f"{shown} does not exist. Data are a folder, a .csv, .tsv, .parquet, .npz or .mat file, "
-        "tfds:NAME or sklearn:NAME."
+        f"{shown} does not exist. Data are a folder, a .csv, .tsv, .jsonl, .parquet, .npz or .mat "
+        "file, tfds:NAME or sklearn:NAME."
     )
 
 

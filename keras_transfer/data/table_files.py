@@ -1,13 +1,15 @@
-"""Files of tables, .csv, .tsv and .parquet, as columns of text."""
+"""Files of tables, .csv, .tsv, .jsonl and .parquet, as columns of text."""
 
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from keras_transfer.data.json_lines import ENDING, read_objects
 from keras_transfer.data.regular_files import opened
 from keras_transfer.errors import BadConfiguration, BadData
 from keras_transfer.tables import Table
@@ -23,7 +25,8 @@ class TableRows(NamedTuple):
 
     Attributes:
         columns: The cells of each column as text, "" where there is none; names in lower case.
-            Columns of a .parquet that hold no text and are none of ``COLUMNS`` have no cells.
+            Columns of a .parquet that hold bytes or nested values, such as encoded images, and are
+            none of ``COLUMNS``, have no cells.
         numbers: The number of each row in the file, for messages.
         unit: Unit of the numbers: "line" or "row".
     """
@@ -37,7 +40,8 @@ def read_table(file: Path, check: Callable[[Path, Sequence[str]], None]) -> Tabl
     """Read a table.
 
     Text is UTF-8, separated by comma, semicolon or tab; a first line ``sep=;`` as Excel reads it
-    says which. Spaces around cells do not count, but within quotes they do.
+    says which. Spaces around cells do not count, but within quotes they do. A .jsonl holds an
+    object in each line. A list of strings, but for ``COLUMNS``, is joined by ``|``.
 
     Args:
         file: The table.
@@ -129,7 +133,9 @@ def _read_parquet(file: Path, check: Callable[[Path, Sequence[str]], None]) -> T
     names = _names(table.column_names)
     check(file, names)
     columns = {
-        name: [_text(cell) for cell in column.to_pylist()] if _is_short(name, column.type) else []
+        name: [_text(name, cell) for cell in column.to_pylist()]
+        if _is_short(name, column.type)
+        else []
         for name, column in zip(names, table.columns, strict=True)
     }
     return TableRows(columns, range(1, table.num_rows + 1), "row")
@@ -139,23 +145,46 @@ def _is_short(name: str, sort: Any) -> bool:
     """Whether a column is read: others, such as encoded images, may be large."""
     from pyarrow import types
 
-    strings = types.is_string(sort) or types.is_large_string(sort) or types.is_dictionary(sort)
-    return name in COLUMNS or strings
+    binary = types.is_binary(sort) or types.is_large_binary(sort)
+    binary = binary or types.is_fixed_size_binary(sort)
+    several = types.is_list(sort) or types.is_large_list(sort)
+    strings = several and str(sort.value_type) in ("string", "large_string")
+    return name in COLUMNS or strings or not (binary or types.is_nested(sort))
 
 
-def _text(cell: Any) -> str:
+def _text(name: str, cell: Any) -> str:
     """A cell as text: nothing where it is missing, a whole number without decimals.
 
-    A cell that holds several values, such as a list, is written as Python does.
+    A list of strings is joined by "|"; other cells of several values are written as Python does.
+    So are lists and NaN in ``COLUMNS``, where one value is expected and a check names them.
     """
     if cell is None:
         return ""
     # pandas stores whole numbers as floats where one of them is missing.
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
+    if isinstance(cell, float):
+        missing = math.isnan(cell) and name not in COLUMNS
+        return "" if missing else str(int(cell)) if cell.is_integer() else str(cell)
+    if isinstance(cell, list) and name not in COLUMNS and all(isinstance(one, str) for one in cell):
+        return "|".join(cell)
     return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
 
 
+# --- JSON lines -------------------------------------------------------------------------------
+
+
+def _read_json_lines(file: Path, check: Callable[[Path, Sequence[str]], None]) -> TableRows:
+    columns, numbers = read_objects(file)
+    check(file, [*columns])
+    cells = {name: [_text(name, value) for value in values] for name, values in columns.items()}
+    return TableRows(cells, numbers, "line")
+
+
 _READERS = Table(
-    "suffix of a table", {".csv": _read_text, ".tsv": _read_text, ".parquet": _read_parquet}
+    "suffix of a table",
+    {
+        ".csv": _read_text,
+        ".tsv": _read_text,
+        ".parquet": _read_parquet,
+        ENDING: _read_json_lines,
+    },
 )

@@ -1,4 +1,4 @@
-"""Tables of texts, .csv and .tsv, as columns of text."""
+"""Tables of texts, .csv, .tsv, .jsonl and .parquet, as columns of text."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_transfer.data.json_lines import ENDING, first_names
 from keras_transfer.data.regular_files import opened
 from keras_transfer.data.samples import LABEL
-from keras_transfer.data.table_files import TableRows
+from keras_transfer.data.table_files import TableRows, column_names, read_table
 from keras_transfer.errors import BadData, UnknownName
 
 __all__ = ["TABLES", "check_text_columns", "decoded", "first_row", "has_header", "read_rows"]
 
-TABLES = (".csv", ".tsv")
+TABLES = (".csv", ".tsv", ENDING, ".parquet")
 _COLUMNS = ("label", "split", "group", "weight")
 _LONGEST_CELL = 1 << 30  # characters; Python's own limit, 131,072, is that of a short book
 
 
 def first_row(path: Path) -> list[str]:
     """Cells of the first line of a table, in lower case: names of columns, if it has a header."""
+    if path.suffix.lower() == ENDING:
+        return [*first_names(path)]
+    if path.suffix.lower() == ".parquet":
+        return column_names(path)
     with opened(path) as file:
         first = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
     return [name.strip().strip('"').lower() for name in first.split(_delimiter(path, first))]
@@ -35,9 +40,9 @@ def read_rows(file: Path, columns: Sequence[str], targets: Sequence[str]) -> Tab
     """Read a table.
 
     Args:
-        file: In UTF-8. A .tsv with a single column of texts may have no header and two columns,
-            text and label. In a .tsv, quotes are characters like others, unless all of them are
-            written as a spreadsheet writes them.
+        file: In UTF-8, or a .parquet. A .jsonl has an object in each line. A .tsv with a single
+            column of texts may have no header and two columns, text and label. In a .tsv, quotes
+            are characters like others, unless all of them are written as a spreadsheet writes them.
         columns: Names of the columns of texts.
         targets: Names of other columns that it must have.
 
@@ -47,13 +52,15 @@ def read_rows(file: Path, columns: Sequence[str], targets: Sequence[str]) -> Tab
     """
     if file.suffix.lower() not in TABLES:
         raise UnknownName("ending of a table of texts", file.suffix, TABLES)
+    lower = [[name.lower() for name in some] for some in (columns, targets)]
+    if file.suffix.lower() in (ENDING, ".parquet"):
+        return _read_typed(file, *lower)
     text = decoded(file)
     first = text[: text.find("\n")] if "\n" in text else text
     delimiter = _delimiter(file, first)
     rows = _tab_rows(file, text) if delimiter == "\t" else _quoted_rows(file, text, delimiter)
     if not rows:
         raise BadData(f"{file} is empty.")
-    lower = [[name.lower() for name in some] for some in (columns, targets)]
     names, rows = _header(file, rows, *lower)
     if not rows:
         raise BadData(f"{file} has no rows below its header.")
@@ -65,6 +72,14 @@ def read_rows(file: Path, columns: Sequence[str], targets: Sequence[str]) -> Tab
         )
     numbers, cells = zip(*rows, strict=True)
     return TableRows(dict(zip(names, zip(*cells, strict=True), strict=True)), numbers, "line")
+
+
+def _read_typed(file: Path, columns: Sequence[str], targets: Sequence[str]) -> TableRows:
+    """Read a table whose columns have names in every row, or types."""
+    rows = read_table(file, lambda path, names: check_text_columns(path, names, columns, targets))
+    if not rows.numbers:
+        raise BadData(f"{file} has no rows.")
+    return rows
 
 
 def decoded(file: Path) -> str:

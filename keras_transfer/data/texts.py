@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.manifests import _classes, _converted, _label, _split, _weight
+from keras_transfer.data.manifests import (
+    _check_single,
+    _classes,
+    _converted,
+    _label,
+    _split,
+    _weight,
+)
 from keras_transfer.data.samples import BOUNDARY, LABEL, SPLITS, CheckResult, Judge, Samples
 from keras_transfer.data.split_names import SPLIT_WORDS
 from keras_transfer.data.table_files import TableRows
@@ -94,12 +101,12 @@ def read_texts(
     """Read texts and their labels.
 
     Args:
-        path: A ``.csv`` or ``.tsv`` file in UTF-8 with a header: the columns of texts, ``label``,
-            and where wanted ``split`` (train, val, dev, test, ... or empty), ``group`` and
-            ``weight``, as in a manifest of images. A ``.tsv`` may instead have no header and two
-            columns, text and label. Or a folder with such files, called train, val (or dev,
-            valid, validation) and test. In a ``.tsv``, quotes are characters like others, unless
-            all of them are written as a spreadsheet writes them.
+        path: A ``.csv``, ``.tsv`` or ``.jsonl`` file in UTF-8, or a ``.parquet``, with names: the
+            columns of texts, ``label``, and where wanted ``split`` (train, val, dev, test, ... or
+            empty), ``group`` and ``weight``, as in a manifest of images. A ``.tsv`` may instead
+            have no header and two columns, text and label. Or a folder with such files, called
+            train, val (or dev, valid, validation) and test. In a ``.tsv``, quotes are characters
+            like others, unless all of them are written as a spreadsheet writes them.
         columns: Names of the columns of texts: one, or two whose texts are pairs.
         known: Class names of a trained model, if any; then one class is enough.
         cells: Names of columns to be read as text cells instead of ``label``.
@@ -139,6 +146,8 @@ def _samples(
     cells: Collection[str],
     label: str,
 ) -> Samples:
+    for table in tables:
+        _check_single(table.file, table.rows)
     splits = _splits(tables)
     if cells:
         labels, classes = [""] * len(splits), [""]
@@ -167,7 +176,7 @@ def read_columns(
     """Read texts that need no labels.
 
     Args:
-        file: A ``.csv`` or ``.tsv`` file as for ``read_texts``, with a header.
+        file: A table as for ``read_texts``, with names of columns.
         columns: Names of the columns of texts.
 
     Returns:
@@ -255,8 +264,8 @@ def _split_files(folder: Path) -> dict[str, Path]:
     if not by_split["train"]:
         listed = ", ".join(file.name for file in tables) or "no tables"
         raise BadData(
-            f"{folder} should hold train.tsv (or .csv), and may hold val.tsv or dev.tsv and "
-            f"test.tsv; found {listed}."
+            f"{folder} should hold train.tsv (or .csv, .jsonl, .parquet), and may hold val.tsv or "
+            f"dev.tsv and test.tsv; found {listed}."
         )
     for split, files in by_split.items():
         if len(files) > 1:

@@ -23,7 +23,7 @@ from keras_transfer.errors import BadData, UnknownName
 
 __all__ = ["Drawn", "Target", "draw", "holds_labels", "places", "read_target"]
 
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 logger = logging.getLogger("keras_transfer")
 

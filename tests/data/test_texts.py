@@ -244,7 +244,7 @@ def test_folders_that_cannot_be_used(table, tmp_path, files, message):
         ("r.tsv", "\ufeffa film\t1\n", True),
         ("r.tsv", "path\tlabel\n", False),
         ("r.tsv", "path\tlabel\ttext\n", True),
-        ("r.parquet", "text\tlabel\n", False),
+        ("r.jsonl", "text\tlabel\n", False),
         ("data/train.tsv", "a\t1\n", True),
         ("data/test.tsv", "a\t1\n", False),
     ],
