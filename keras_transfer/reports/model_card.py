@@ -155,7 +155,7 @@ def _class_limits(run: Run, name: str, test: Mapping[str, Any]) -> Iterator[str]
     if not rejects:
         yield f"{of}It answers one of its classes, whatever it is shown (`--reject` changes that)."
     for sentence in threshold_sentences(test):
-        yield f"{of}{_escaped(sentence)}"
+        yield f"{of}{_escaped_line(sentence)}"
     low, high = test.get("accuracy_interval") or (0, 0)
     if high - low > WIDE:
         points = f"{100 * (high - low):.0f} points"

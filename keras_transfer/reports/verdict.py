@@ -198,7 +198,7 @@ def _stronger(facts: Facts) -> Iterator[Worry]:
     """Other models that are no worse."""
     accuracy = plain_accuracy(facts.metrics["test"])["accuracy"]
     for name, metrics in facts.metrics["baselines"].items():
-        other = metrics.get("accuracy")
+        other = plain_accuracy(metrics).get("accuracy")  # a run's may be at a threshold too
         if metrics != facts.baseline and other is not None and other >= accuracy:
             yield Worry(
                 f"The baseline {name} is right on {percent(other)}: the model is no better.",
@@ -249,11 +249,15 @@ def _data_worries(facts: Facts) -> Iterator[Worry]:
 
 
 def _class_hints(facts: Facts, found: Classes) -> Iterator[Worry]:
-    accuracy, names = facts.metrics["test"]["accuracy"], found.predicted.names
+    test, names = facts.metrics["test"], found.predicted.names
+    accuracy = test["accuracy"]
+    # A threshold gives up one class for the other, as it was asked to.
+    chosen = test.get("threshold", {}).get("value") is not None
     weak = [
         names[place]
         for place, share in enumerate(found.recalls)
-        if share.interval is not None
+        if not chosen
+        and share.interval is not None
         and share.interval[1] < accuracy
         and accuracy - (share.value or 0.0) > WEAK
     ]

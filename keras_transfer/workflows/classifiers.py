@@ -72,6 +72,11 @@ class _RecipeClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             BadData: An example cannot be used; its reason.
         """
+        shares = self._probabilities(X)
+        return shares[:, [self.run_.classes.index(str(label)) for label in self.classes_]]
+
+    def _probabilities(self, X: Any) -> np.ndarray:
+        """(n, classes) float64, in the order of the run's classes."""
         check_is_fitted(self, "folder_")
         found = self.run_.predict(self._given(X))
         bad = [f"{one.path}: {one.error}" for one in found if one.error]
@@ -79,13 +84,15 @@ class _RecipeClassifier(ClassifierMixin, BaseEstimator):
             raise BadData("These examples cannot be used:", bad)
         if len(found) != len(X):
             raise BadData(f"{len(X)} examples hold {len(found)}. Name files, not folders.")
-        order = [self.run_.classes.index(str(label)) for label in self.classes_]
-        return np.array([one.probabilities for one in found], "float64")[:, order]
+        return np.array([one.probabilities for one in found], "float64")
 
     def predict(self, X: Any) -> np.ndarray:
-        """(n,) the most probable class of each example."""
-        shares = self.predict_proba(X)  # first: it says if nothing was fitted
-        return self.classes_[shares.argmax(axis=1)]
+        """(n,) the class of each example: by the run's threshold, or the most probable one."""
+        shares = self._probabilities(X)  # first: it says if nothing was fitted
+        (output,) = self.run_.outputs.values()
+        found = output.objective.decide(shares, output.decision)
+        places = {str(label): place for place, label in enumerate(self.classes_)}
+        return self.classes_[[places[self.run_.classes[one]] for one in found]]
 
     @property
     def run_(self) -> runs.Run:

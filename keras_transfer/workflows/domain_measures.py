@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from keras_transfer.domains.distances import (
 from keras_transfer.domains.label_shift import estimate_shares, label_shift_p_value
 from keras_transfer.evaluation.intervals import quantile_interval, resamples
 from keras_transfer.evaluation.metrics import classification_metrics
+from keras_transfer.objectives.operating import decided_class
 
 __all__ = [
     "LEVEL",
@@ -55,6 +56,7 @@ class Domain:
         probabilities: (n, classes) float64.
         second: (n, classes) float64 by another head; None where there is none.
         labelled: Whether the labels are known.
+        decision: As of ``Output``: the threshold of one of two classes, where there is one.
     """
 
     samples: Samples
@@ -62,6 +64,7 @@ class Domain:
     probabilities: np.ndarray
     second: np.ndarray | None
     labelled: bool = True
+    decision: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -73,7 +76,9 @@ class Domain:
 
     @property
     def predicted(self) -> np.ndarray:
-        """(n,) int: the most probable class."""
+        """(n,) int: the answers: by the run's threshold, or the most probable class."""
+        if "threshold" in self.decision:
+            return decided_class(self.probabilities, self.decision)
         return self.probabilities.argmax(axis=1)
 
     def take(self, where: np.ndarray) -> Domain:
@@ -85,6 +90,7 @@ class Domain:
             self.probabilities[where],
             second,
             self.labelled,
+            self.decision,
         )
 
 
@@ -256,7 +262,11 @@ def _of_both(
 def _accuracy(domain: Domain) -> dict[str, Any]:
     samples = domain.samples
     found = classification_metrics(
-        domain.labels, domain.probabilities, samples.classes, families=families(samples.digests)
+        domain.labels,
+        domain.probabilities,
+        samples.classes,
+        families=families(samples.digests),
+        predicted=domain.predicted,
     )
     low, high = found["accuracy_interval"]
     recall = {name: row["recall"] for name, row in found["per_class"].items()}

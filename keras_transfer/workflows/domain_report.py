@@ -124,7 +124,7 @@ def _domains(
     def domain(samples: Samples, rows: np.ndarray, known: bool) -> Domain:
         second = None if source.second_head is None else source.second_head(rows)
         found = source.head(rows) if exact else source.from_raw(samples)
-        return Domain(samples, source.vectors(rows), found, second, known)
+        return Domain(samples, source.vectors(rows), found, second, known, source.decision)
 
     return domain(held_out, features[0], True), domain(target, features[1], labelled)
 

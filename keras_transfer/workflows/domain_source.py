@@ -5,7 +5,7 @@ Imported when a comparison begins, not before: it needs TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -103,6 +103,11 @@ class Source:
         # No graph: tracing a network takes longer than eight examples.
         logits = predict(self.run.network.predictor, batches, graph=False)[LABEL]
         return agree(self.head(features[few]), softmax(logits, axis=-1))
+
+    @property
+    def decision(self) -> Mapping[str, Any]:
+        """What the run decides by; empty: the most probable class."""
+        return {} if self.run is None else self.run.outputs[LABEL].decision
 
     @property
     def digests(self) -> set[str]:

@@ -73,7 +73,14 @@ def report_thresholds(name: str, val: Mapping[str, Any], test: Mapping[str, Any]
         _told(f"{unit}{of}", metric, wanted, rows[unit], tested[unit])
     if len(rows) > SHOWN:
         logger.info("metrics.json has those of all %s labels", len(rows))
-    missing = [unit for unit, row in rows.items() if row["value"] is None]
+    absent = [unit for unit, row in rows.items() if not row["at_0.5"]["positives"]]
+    if absent:
+        logger.warning(
+            "Warning: no val example has the label %s, so its threshold is 0.5. Hold out more "
+            "examples: --set split.val=0.3.",
+            _listed(absent),
+        )
+    missing = [unit for unit, row in rows.items() if row["value"] is None and unit not in absent]
     if missing:
         logger.warning(
             "Warning: no threshold has a %s of %g on val for %s; %s. Ask for less, or hold out "

@@ -30,7 +30,10 @@ from keras_transfer import (
 from keras_transfer.config.upgrade import stored
 from keras_transfer.evaluation.predictions import read_predictions
 from keras_transfer.objectives.multilabel import MultiLabel
+from keras_transfer.reports.model_card import model_card
 from keras_transfer.reports.writing import write_report
+from keras_transfer.sklearn import ImageClassifier
+from keras_transfer.workflows.domain_measures import Domain
 
 TRAINED = RECIPE.changed(
     batch_size=32,
@@ -185,6 +188,33 @@ def test_the_page_has_the_threshold(run):
     assert "Thresholds" in text
     assert f"At its threshold of {value:.3f}, chosen on val for a recall of 95.0 %" in text
     assert "dark at 0.5" in text
+
+
+def test_the_model_card_has_the_whole_sentence(run):
+    card = model_card(run)
+    value = run.outputs["label"].decision["threshold"]
+    assert f"At its threshold of {value:.3f}, chosen on val for a recall of 95.0 %" in card
+    assert "…" not in card.split("At its threshold")[1].partition("\n")[0]
+
+
+def test_a_comparison_of_domains_takes_the_answers(run):
+    test = read_predictions(run.folder / "predictions.csv")
+    decision = run.outputs["label"].decision
+    domain = Domain(run.samples(["test"]), None, test.probabilities, None, True, decision)
+    np.testing.assert_array_equal(domain.predicted, test.decided)
+    assert (domain.predicted != test.probabilities.argmax(axis=1)).any()
+
+
+@pytest.mark.slow
+def test_a_classifier_of_scikit_learn_answers_by_the_threshold(images, tmp_path, monkeypatch):
+    monkeypatch.setenv("KT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    paths = sorted(map(str, Path(images).glob("*/*.png")))
+    labels = [Path(path).parent.name for path in paths]
+    fitted = ImageClassifier(TRAINED.changed(split=Split(val=0.3))).fit(paths, labels)
+    wanted = [one.label for one in fitted.run_.predict(paths)]
+    assert fitted.predict(paths).tolist() == wanted
+    assert (fitted.classes_[fitted.predict_proba(paths).argmax(axis=1)] != wanted).any()
 
 
 def test_a_run_is_resumed_and_read_with_its_threshold(run):
