@@ -146,7 +146,8 @@ def operating_metrics(
 
     Returns:
         ``n``, ``positives``, ``predicted``, ``f1``, and each rate with its ``_interval`` (95 %,
-        Wilson).
+        Wilson); of recall and precision ``_limit``, the highest lower bound that so few examples
+        can show.
     """
     predicted = np.asarray(scores) >= threshold
     of = np.arange(len(true)) if families is None else np.asarray(families)
@@ -160,6 +161,10 @@ def operating_metrics(
         if share is not None:
             sizes = np.unique(of[among], return_counts=True)[1]
             found[f"{name}_interval"] = wilson_interval(share, sizes)
+        if name in ("recall", "precision"):
+            # What could be shown at best, if all of them were right.
+            best = 0.0 if share is None else wilson_interval(1.0, sizes)[0]
+            found[f"{name}_limit"] = best
     hits, total = int((true & predicted).sum()), int(true.sum() + predicted.sum())
     found["f1"] = 2 * hits / total if total else None
     return found
@@ -217,15 +222,12 @@ def rate_text(found: Mapping[str, Any], name: str) -> str:
 def too_few(wanted: float, found: Mapping[str, Any], metric: str) -> float | None:
     """The highest lower bound of a rate that so few examples can show, if it is below the target.
 
-    It is that of Wilson's 95 % interval if all of them were right.
+    It is that of Wilson's 95 % interval if all of them were right; copies count once.
 
     Args:
         wanted: The rate that is asked for.
         found: ``operating_metrics`` of val.
         metric: "recall" (of the positives) or "precision" (of the predicted).
     """
-    n = found["positives" if metric == "recall" else "predicted"]
-    if not n:
-        return 0.0
-    bound = wilson_interval(1.0, np.ones(n, int))[0]
+    bound: float = found[f"{metric}_limit"]
     return bound if bound < wanted else None

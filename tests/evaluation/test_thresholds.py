@@ -116,11 +116,21 @@ def test_what_is_not_defined_is_none():
 
 def test_twenty_positives_do_not_show_a_recall_of_95_percent():
     """Wilson's lower bound of 20 of 20 is 20 / (20 + 1.96^2)."""
-    row = {"positives": 20, "predicted": 3}
+    row = operating_metrics(np.ones(20, bool), np.arange(20) / 20, 0.83)
+    assert row["predicted"] == 3
     assert too_few(0.95, row, "recall") == pytest.approx(20 / (20 + 1.959964**2), rel=1e-5)
-    assert too_few(0.95, {"positives": 73}, "recall") is None  # 0.94999 at 72.99
     assert too_few(0.9, row, "precision") == pytest.approx(3 / (3 + 1.959964**2), rel=1e-5)
-    assert too_few(0.9, {"predicted": 0}, "precision") == 0
+    many = operating_metrics(np.ones(73, bool), np.ones(73), 0.5)
+    assert too_few(0.95, many, "recall") is None  # 0.94999 at 72.99
+    none = operating_metrics(np.ones(3, bool), np.zeros(3), 0.5)
+    assert too_few(0.9, none, "precision") == 0
+
+
+def test_copies_do_not_show_more():
+    """100 positives that are ten images, ten times each."""
+    true, families = np.ones(100, bool), np.repeat(np.arange(10), 10)
+    row = operating_metrics(true, np.ones(100), 0.5, families)
+    assert too_few(0.95, row, "recall") == pytest.approx(10 / (10 + 1.959964**2), rel=1e-5)
 
 
 def test_the_text_says_what_was_asked_and_what_it_does():

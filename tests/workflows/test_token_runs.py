@@ -29,7 +29,7 @@ def test_entities_with_unseen_names_are_found_by_their_context(token_run):
     assert baselines["majority"]["f1"] == 0
     assert set(test["per_type"]) == {"LOC", "PER"}
     assert test["cut_off"] == {"words": 0, "entities": 0}
-    assert "lexicon: f1" in token_run.report()
+    assert "lexicon: F1" in token_run.report()
 
 
 def test_metrics_are_those_of_the_files(token_run):
