@@ -9,6 +9,7 @@ from html_pages import Page
 
 from keras_transfer import BadConfiguration
 from keras_transfer.atomic import write_csv
+from keras_transfer.reports.studies.curve import _verdict as _curve_verdict
 from keras_transfer.reports.studies.table import study_in
 from keras_transfer.reports.writing import write_report
 from keras_transfer.runs.records import write_record
@@ -98,7 +99,23 @@ def test_a_curve_has_the_numbers_of_its_record(pair, run, tmp_path):
     assert f"from 10, changed it by {row['difference']:+.4f} (paired" in page.said
     assert "{:+.4f} to {:+.4f}".format(*row["interval"]) in page.said
     assert "would add 0.012 (95 % interval -0.001 to 0.020)" in page.said
-    assert "More examples are worth their labels." in page.said
+    assert "worth their labels cannot be told: add sizes or seeds." in page.said
+
+
+@pytest.mark.parametrize(
+    ("interval", "said", "fine"),
+    [
+        ([0.005, 0.03], "More examples are worth their labels.", True),
+        ([-0.02, 0.03], "cannot be told: add sizes or seeds.", False),
+        ([-0.01, 0.004], "would bring little: try another backbone", False),
+    ],
+)
+def test_more_examples_are_worth_it_by_the_interval(interval, said, fine):
+    points = [{"examples": 50, "accuracy": 0.8, "accuracy_interval": [0.7, 0.9]}]
+    found = {"points": points, "doubling": {"gain": 0.006, "interval": interval}}
+    sentences, is_fine = _curve_verdict("accuracy", found, None)
+    assert said in sentences[-1]
+    assert is_fine is fine
 
 
 def test_an_unfinished_series_is_refused_with_the_cure(run, tmp_path):
@@ -211,6 +228,26 @@ def test_a_ranking_has_the_numbers_of_its_record(tmp_path):
     write_record(tmp_path / "ranking.json", {**found, "recommended": None,
                                              "least_images_per_second": 100.0})  # fmt: skip
     assert "None reaches 100 images/s; the fastest has 90." in page_of(tmp_path).said
+
+
+def test_a_ranking_says_which_better_ones_are_too_slow(tmp_path):
+    """The recommended one, the best of at least 50 images/s, is not better than all others."""
+    slow = {"difference": 0.05, "difference_interval": [0.03, 0.07], "within_noise": False}
+    far = {"difference": -0.3, "difference_interval": [-0.4, -0.2], "within_noise": False}
+    rows = [backbone("big", 0.95, 5.0, **slow), backbone("small", 0.9, 100.0)]
+    found = {"backbones": rows, "examples": 360, "classes": 6, "recommended": "small"}
+    found["least_images_per_second"] = 50.0
+    write_record(tmp_path / "ranking.json", found)
+    said = page_of(tmp_path).said
+    assert (
+        "big is more accurate by 5.0 points (3.0 to 7.0) but too slow (5 images/s, asked 50)."
+    ) in said
+    assert "by more than noise" not in said
+
+    rows.append(backbone("far", 0.6, 90.0, **far))
+    write_record(tmp_path / "ranking.json", found)
+    said = page_of(tmp_path).said
+    assert "but too slow (5 images/s, asked 50). It is better than the other one by more" in said
 
 
 def test_a_run_with_a_sweep_is_a_run(run, tmp_path):
