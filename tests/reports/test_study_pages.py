@@ -1,5 +1,6 @@
 """Pages of studies from stored records: their numbers, what they advise, and hostile names."""
 
+import re
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from html_pages import Page
 from keras_transfer import BadConfiguration
 from keras_transfer.atomic import write_csv
 from keras_transfer.reports.studies.curve import _verdict as _curve_verdict
+from keras_transfer.reports.studies.seeds import _verdict as _series_verdict
 from keras_transfer.reports.studies.table import study_in
 from keras_transfer.reports.writing import write_report
 from keras_transfer.runs.records import write_record
@@ -73,6 +75,34 @@ def test_a_series_has_the_numbers_of_its_record(pair, run, tmp_path):
     assert "export " + str(tmp_path / "s/seed_1") in page.said
     assert "<script>alert" in page.said
     assert "x" * 100 not in page.said
+
+
+def test_equal_runs_are_not_clearly_better_on_few_test_examples(run, tmp_path):
+    """Five equal models have no spread over seeds; that over the test examples is left."""
+    places = [f"seed_{seed}" for seed in range(5)]
+    for place in places:
+        _, after = other(run, tmp_path / "s" / place, shuffled)
+    value = float((after.decided == after.true).mean())
+    spread = {"mean": value, "std": 0.0, "interval": [value, value], "values": [value] * 5}
+    found = {"metrics": {"accuracy": spread}, "baselines": {"majority": {"accuracy": value - 0.01}}}
+    record_series(tmp_path / "s", run, found, places, kind="seeds", seeds=5)
+
+    said = page_of(tmp_path / "s").said
+
+    assert "not clearly better than the baseline majority" in said
+    # Twice the standard error of a share, sqrt(p (1 - p) / n), about.
+    low, high = (float(x) for x in re.search(r"seeds is (\S+) to ([\d.]+):", said).groups())
+    error = (value * (1 - value) / len(after.true)) ** 0.5
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("wide", "clear"), [([0.55, 0.8], True), ([0.4, 0.8], False), (None, False)]
+)
+def test_a_series_is_clearly_better_by_both_intervals(wide, clear):
+    spread = {"mean": 0.7, "std": 0.01, "interval": [0.69, 0.71], "values": [0.7] * 5}
+    said, fine = _series_verdict("accuracy", spread, {"majority": {"accuracy": 0.5}}, wide)
+    assert (": clearly better" in said[1], fine) == (clear, clear)
 
 
 def test_a_curve_has_the_numbers_of_its_record(pair, run, tmp_path):

@@ -67,9 +67,8 @@ def _verdict(found: Mapping[str, Any]) -> tuple[list[str], bool]:
         "images/s."
     ]
     slow = [row for row in rows if row.get("difference_interval", (0, 0))[0] > 0]
-    sentences += [_too_slow(row, found.get("least_images_per_second")) for row in slow[:3]]
-    if len(slow) > 3:
-        sentences.append(f"{len(slow) - 3} more are more accurate but too slow.")
+    if slow:
+        sentences.append(_too_slow(slow, found.get("least_images_per_second")))
     close = [row for row in rows if row.get("within_noise")]
     if not close:
         count = len(rows) - 1 - len(slow)
@@ -82,13 +81,16 @@ def _verdict(found: Mapping[str, Any]) -> tuple[list[str], bool]:
     return [*sentences, *_choice(chosen, close)], False
 
 
-def _too_slow(row: Mapping[str, Any], least: float | None) -> str:
-    """Of one that is better than the recommended one by more than noise."""
-    low, high = (100 * bound for bound in row["difference_interval"])
+def _too_slow(slow: Sequence[Mapping[str, Any]], least: float | None) -> str:
+    """Of those that are better than the recommended one by more than noise, the best first."""
+    first = slow[0]
+    low, high = (100 * bound for bound in first["difference_interval"])
     asked = f", asked {least:g}" if least else ""
+    more = f"; so are {len(slow) - 1} more" if len(slow) > 1 else ""
     return (
-        f"{short(row['backbone'], 40)} is more accurate by {100 * row['difference']:.1f} points "
-        f"({low:.1f} to {high:.1f}) but too slow ({row['images_per_second']:.3g} images/s{asked})."
+        f"{short(first['backbone'], 40)} is more accurate by {100 * first['difference']:.1f} "
+        f"points ({low:.1f} to {high:.1f}) but too slow ({first['images_per_second']:.3g} "
+        f"images/s{asked}){more}."
     )
 
 
