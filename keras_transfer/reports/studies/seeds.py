@@ -58,27 +58,40 @@ def page(folder: Path) -> StudyPage:
         Tile(metric_text(metric, spread["std"]), "standard deviation", "over the seeds"),
         Tile(str(len(runs)), "seeds"),
     ]
-    best = folder / series["runs"][_best(metric, spread["values"])]
-    commands = [
-        Command("Look at where a run fails", command("report", folder / series["runs"][0])),
-        Command("Compare with another series", command("report", folder, "OTHER_SERIES")),
-        Command("Export the best of them", command("export", best)),
-    ]
     return StudyPage(
         "Series over seeds",
         series["recipe"],
         str(folder),
         sentences,
         fine,
-        commands,
+        _commands(folder, series["runs"], _best(runs, output, metric)),
         tiles,
         sections,
     )
 
 
-def _best(metric: str, values: list[float]) -> int:
+def _best(runs: Sequence[Run], output: str, metric: str) -> int | None:
+    """Which run is the best on val: its value on test would be too good if that chose it."""
+    values = [_on_val(run, output).get(metric) for run in runs]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
     pick = max if is_better(metric) == "higher" else min
-    return values.index(pick(values))
+    return values.index(pick(known))
+
+
+def _on_val(run: Run, output: str) -> Mapping[str, Any]:
+    metrics = run.metrics["val"]
+    return metrics if [*run.outputs] == [LABEL] else metrics.get(output, {})
+
+
+def _commands(folder: Path, places: Sequence[str], best: int | None) -> list[Command]:
+    purpose = "Export one of them" if best is None else "Export the one that is best on val"
+    return [
+        Command("Look at where a run fails", command("report", folder / places[0])),
+        Command("Compare with another series", command("report", folder, "OTHER_SERIES")),
+        Command(purpose, command("export", folder / places[best or 0])),
+    ]
 
 
 def _verdict(
