@@ -1,5 +1,6 @@
 """Pages of studies from stored records: their numbers, what they advise, and hostile names."""
 
+import json
 import re
 import shutil
 
@@ -8,13 +9,14 @@ import pytest
 from changed_runs import other
 from html_pages import Page
 
-from keras_transfer import BadConfiguration
+from keras_transfer import BadConfiguration, BadData
 from keras_transfer.atomic import write_csv
+from keras_transfer.checksums import sha256_of
 from keras_transfer.reports.studies.curve import _verdict as _curve_verdict
 from keras_transfer.reports.studies.seeds import _verdict as _series_verdict
 from keras_transfer.reports.studies.table import study_in
 from keras_transfer.reports.writing import write_report
-from keras_transfer.runs.records import write_record
+from keras_transfer.runs.records import read_record, write_record
 from keras_transfer.runs.series import recorded_series
 from keras_transfer.studies.comparison import compare_runs
 
@@ -38,6 +40,16 @@ def record_series(folder, run, found, places, **more):
         series.update(found)
 
 
+def set_val_accuracy(folder, value):
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["val"]["accuracy"] = value
+    path.write_text(json.dumps(metrics))
+    record = read_record(folder / "run.json", {})
+    record["checksums"]["metrics.json"] = sha256_of(path)
+    write_record(folder / "run.json", record)
+
+
 @pytest.fixture(scope="module")
 def pair(run, tmp_path_factory):
     """A folder with a run and a copy that predicts otherwise."""
@@ -52,7 +64,7 @@ SPREADS = {
         "mean": 0.8125,
         "std": 0.0442,
         "interval": [0.4154, 1.2096],
-        "values": [0.775, 0.85],
+        "values": [0.85, 0.775],
     },
     "log_loss": {"mean": 0.5, "std": 0.1, "interval": [0.3, 0.7], "values": [0.4, 0.6]},
 }
@@ -60,6 +72,7 @@ SPREADS = {
 
 def test_a_series_has_the_numbers_of_its_record(pair, run, tmp_path):
     shutil.copytree(pair, tmp_path / "s")
+    set_val_accuracy(tmp_path / "s/seed_0", 0.25)
     found = {"metrics": SPREADS, "baselines": {"majority": {"accuracy": 0.5}}}
     record_series(tmp_path / "s", run, found, ["seed_0", "seed_1"], kind="seeds", seeds=2)
 
@@ -69,10 +82,11 @@ def test_a_series_has_the_numbers_of_its_record(pair, run, tmp_path):
         ["accuracy", "0.8125", "0.0442", "0.4154 to 1.2096", "0.5000"],
         ["log loss", "0.5000", "0.1000", "0.3000 to 0.7000", "-"],
     ]
-    assert [row[2] for row in page.table("", "run", "accuracy")] == ["0.8125", "0.7750", "0.8500"]
+    assert [row[2] for row in page.table("", "run", "accuracy")] == ["0.8125", "0.8500", "0.7750"]
     # The interval of the mean, 0.4154 to 1.2096, holds the baseline.
     assert "not clearly better than the baseline majority, 0.5000" in page.said
-    assert "export " + str(tmp_path / "s/seed_1") in page.said
+    # The first is better on test, which chooses nothing.
+    assert f"best on val kt-recipe export {tmp_path / 's/seed_1'}" in page.said
     assert "<script>alert" in page.said
     assert "x" * 100 not in page.said
 
@@ -278,6 +292,22 @@ def test_a_ranking_says_which_better_ones_are_too_slow(tmp_path):
     write_record(tmp_path / "ranking.json", found)
     said = page_of(tmp_path).said
     assert "but too slow (5 images/s, asked 50). It is better than the other one by more" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "record"),
+    [
+        ("ranking.json", {"backbones": [backbone("a", 0.9, 1.0)], "examples": 9, "classes": 2}),
+        ("series.json", {"recipe": "tiny", "kind": "seeds", "runs": ["seed_0"]}),
+        ("lr_find.json", {}),
+        ("domains.json", {"source": []}),
+    ],
+)
+def test_a_record_that_lacks_something_is_damaged(pair, tmp_path, file, record):
+    shutil.copytree(pair / "seed_0", tmp_path / "s/seed_0")
+    write_record(tmp_path / "s" / file, record)
+    with pytest.raises(BadData, match=f"{file} is damaged"):
+        write_report(tmp_path / "s")
 
 
 def test_a_run_with_a_sweep_is_a_run(run, tmp_path):
