@@ -81,7 +81,7 @@ def _stages(stages: Sequence[dict[str, Any]]) -> list[list[str]]:
         rows.append(
             [
                 stage["name"],
-                *(f"{number:,}" for number in numbers),
+                *("-" if number is None else f"{number:,}" for number in numbers),
                 "-" if step is None else f"{step:.3g}",
                 "-" if seconds is None else _seconds(seconds),
             ]

@@ -24,7 +24,7 @@ class Answered(NamedTuple):
         place: Among all predictions.
         groups: Names of the groups that it belongs to: its class, or its labels.
         title: The answer in a few words.
-        share: Probability of the class; None of other objectives.
+        share: Probability of the first output's class; None of other objectives.
         lines: What else is known.
         unknown: Whether the first output's answer is that the example is like none of training.
     """
@@ -52,8 +52,8 @@ def answered(place: int, one: Prediction, said: Callable[[Prediction], str] | No
     for name, answer in one.answers().items():
         before = f"{name}: " if several else ""
         found, shown, probability, more = _answer(one, name, answer)
-        # Groups are those of the first output: its classes, or its labels.
-        groups, share = (groups or found), probability if share is None else share
+        if not groups:  # those of the first output: its classes, or its labels
+            groups, share = found, probability
         titles.append(before + shown)
         lines += [before + line for line in more]
     if said is not None and (line := said(one)):

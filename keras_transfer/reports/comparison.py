@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_transfer.config.tree import differences
 from keras_transfer.data.samples import LABEL
 from keras_transfer.evaluation.layout import is_better, metric_text, title
 from keras_transfer.evaluation.paired import Aligned
 from keras_transfer.evaluation.study_plots import Point, plot_intervals
 from keras_transfer.reports.classification import Plot
 from keras_transfer.reports.commands import Command, command, recipe_name
+from keras_transfer.reports.comparison_facts import settings_section, time_section
 from keras_transfer.reports.disagreements import Disagreement, disagreement
 from keras_transfer.reports.gallery import Gallery
 from keras_transfer.reports.study import Section, StudyPage, Tile
@@ -85,7 +85,10 @@ def comparison_page(found: Compared, gallery: Gallery, most: int) -> StudyPage:
     for number, (name, one) in enumerate(found.outputs.items()):
         of = f" of {short(name)}" if several else ""
         sections += [*_output(found, name, one, f"o{number}", of, gallery, most)]
-    sections += [_settings(found), _time(found)]
+    sections += [
+        settings_section(found.names, found.models),
+        time_section(found.names, found.models),
+    ]
     best = _best(values, metric)
     sentences, fine = _verdict(found, output, metric, best)
     tiles = [
@@ -126,21 +129,22 @@ def _verdict(
     found: Compared, output: Mapping[str, Any], metric: str, best: int
 ) -> tuple[list[str], bool]:
     """Which is better, who is right where, and what to be careful about."""
-    place = best or 1  # the first is compared with the second where it is the best
-    other, names = output["others"][place - 1], found.names
-    row = other[metric]
+    names, others = found.names, output["others"]
+    following = _following(output, metric, best)
+    place = best or following  # pairs are known with the first alone
+    other = others[place - 1]
+    row, tests = other[metric], other.get("mcnemar")
+    paired = [best] if best else range(1, len(names))
+    close = [one for one in paired if _is_open(found, others[one - 1], metric)]
+    end = f"so {names[best]} is better"
+    if place in close:
+        end = "which McNemar's test does not confirm"
+        end = "which is within noise" if _is_noise(row) else end
     said = f"{title(metric)[0].upper()}{title(metric)[1:]}"
     of = f"{output['examples']:,} test examples"
-    tests = other.get("mcnemar")
-    noise = _is_noise(row)
-    # Of series the runs are paired one by one.
-    series = any(len(runs) > 1 for runs in found.models)
-    doubted = not (noise or series) and metric == "accuracy" and bool(tests)
-    doubted = doubted and tests[0]["p"] >= SIGNIFICANT
-    more = f" Of {len(names)} models {names[best]} has the best value." if len(names) > 2 else ""
-    end = "which is within noise" if noise else f"so {names[best]} is better"
-    if doubted:
-        end = "which McNemar's test does not confirm"
+    more = ""
+    if len(names) > 2:
+        more = _of_several(names, best, following, [0] if best and close else close)
     first = (
         f"{said} of {names[place]} is {metric_text(metric, row['second'])}, of {names[0]} "
         f"{metric_text(metric, row['first'])} on the same {of}: a difference of "
@@ -150,14 +154,14 @@ def _verdict(
     sentences = [first]
     if tests:
         right = "has all labels right" if output["objective"] == "multilabel" else "is right"
-        which = "Of the first pair of runs, " if series else ""
+        which = "Of the first pair of runs, " if _is_series(found) else ""
         sentences.append(
             f"{which}{names[place]} alone {right} on {tests[0]['only_second']:,} examples, "
             f"{names[0]} alone on {tests[0]['only_first']:,} (McNemar's test, p = "
             f"{tests[0]['p']:.3g})."
         )
     seeds = all(len(runs) > 1 for runs in found.models)
-    if noise or doubted:
+    if close:
         sentences.append(
             "This test split cannot tell them apart: choose by speed or size, or add test examples."
         )
@@ -168,7 +172,38 @@ def _verdict(
         )
     else:
         sentences.append("The interval is over test examples and seeds.")
-    return sentences, seeds and not (noise or doubted)
+    return sentences, seeds and not close and 0 in (best, following)
+
+
+def _following(output: Mapping[str, Any], metric: str, best: int) -> int:
+    """Which has the best value of the others."""
+    values = _values(output, metric)
+    values[best] = (None, None)
+    return _best(values, metric)
+
+
+def _of_several(names: Sequence[str], best: int, following: int, close: Sequence[int]) -> str:
+    said = f" Of {len(names)} models {names[best]} has the best value"
+    if best and following:
+        said += (
+            f", then {names[following]}; each is paired with {names[0]} alone, so name "
+            f"{names[best]} first to compare these two"
+        )
+    worse = ", ".join(names[place] for place in close)
+    return f"{said}." + (f" Not clearly worse than {names[best]}: {worse}." if close else "")
+
+
+def _is_series(found: Compared) -> bool:
+    return any(len(runs) > 1 for runs in found.models)
+
+
+def _is_open(found: Compared, other: Mapping[str, Any], metric: str) -> bool:
+    """Whether the difference is noise, or McNemar's test does not confirm it."""
+    if _is_noise(other[metric]):
+        return True
+    # Of series the runs are paired one by one.
+    tests = [] if _is_series(found) or metric != "accuracy" else other.get("mcnemar", [])
+    return any(test["p"] >= SIGNIFICANT for test in tests[:1])
 
 
 def _is_noise(row: Mapping[str, Any]) -> bool:
@@ -286,46 +321,3 @@ def _per_target(found: Compared, output: Mapping[str, Any]) -> Table:
                 if isinstance(row, dict) and "difference" in row
             ]
     return table(["target", "models", "metric", "difference", "95 % interval", ""], rows)
-
-
-def _settings(found: Compared) -> Section:
-    """Settings in which a model differs from the first."""
-    settings = [runs[0].settings for runs in found.models]
-    paths = dict.fromkeys(
-        path for other in settings[1:] for path, _, _ in differences(settings[0], other)
-    )
-    rows = [[path, *(short(_at(one, path), 60) for one in settings)] for path in paths]
-    note = "" if rows else "All settings are the same."
-    tables = [("", table(["setting", *found.names], rows))] if rows else []
-    return Section("settings", "Settings that differ", note, tables=tables)
-
-
-def _at(settings: Any, path: str) -> str:
-    for name in path.split("."):
-        settings = settings.get(name) if isinstance(settings, Mapping) else None
-    return "-" if settings is None else str(settings)
-
-
-def _time(found: Compared) -> Section:
-    """Seconds by step, means over the runs of a series; versions."""
-    seconds = [[run.metadata.get("seconds", {}) for run in runs] for runs in found.models]
-    steps = dict.fromkeys(step for runs in seconds for run in runs for step in run)
-    order = sorted(steps, key=lambda step: step != "total")
-    rows = []
-    for step in order:
-        means = [np.mean([run.get(step, 0.0) for run in runs]) for runs in seconds]
-        rows.append([step.replace("_", " "), *(f"{mean:.1f}" for mean in means)])
-    facts = [
-        ["recipe", *(short(runs[0].metadata["recipe"], 40) for runs in found.models)],
-        ["runs", *(str(len(runs)) for runs in found.models)],
-        ["started", *(str(runs[0].metadata.get("started", "-")) for runs in found.models)],
-    ]
-    for package in ("keras_transfer", "keras", "tensorflow"):
-        versions = [runs[0].metadata.get("versions", {}).get(package, "-") for runs in found.models]
-        facts.append([package, *versions])
-    tables = [
-        ("Seconds", table(["step", *found.names], rows)),
-        ("", table(["", *found.names], facts)),
-    ]
-    note = "Seconds depend on the machine, and on what the feature cache held."
-    return Section("time", "Time and versions", note, tables=tables)

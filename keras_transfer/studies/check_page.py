@@ -90,13 +90,23 @@ def _twin_verdict(checked: TwinCheck | None) -> list[str]:
     if checked is None:
         return []
     found = checked.document
-    sizes = found["examples_by_split"]
-    n, of = found["test_with_twin_in_train"], sizes["test"]
+    of, validated = (found["examples_by_split"][split] for split in ("test", "val"))
+    n, in_val = found["test_with_twin_in_train"], found["val_with_twin_in_train"]
     if n:
-        return [f"{n:,} of {of:,} test examples have a twin in train, which flatters a model."]
-    if found["across_splits"]:
-        return [f"{found['across_splits']:,} pairs of twins lie in two splits, none in test."]
-    return [f"None of {of:,} test examples has a twin in train."]
+        said = [f"{n:,} of {of:,} test examples have a twin in train, which flatters a model."]
+    elif found["across_splits"]:
+        said = [
+            f"{found['across_splits']:,} pairs of twins lie in two splits, none of them between "
+            "test and train."
+        ]
+    else:
+        return [f"None of {of:,} test examples has a twin in train."]
+    if in_val:
+        said.append(
+            f"{in_val:,} of {validated:,} val examples have a twin in train, which flatters what "
+            "is chosen by val."
+        )
+    return said
 
 
 def _label_tiles(checked: LabelCheck | None) -> list:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,16 @@ from keras_transfer.config.groups import AUTO
 from keras_transfer.data import sources
 from keras_transfer.data.samples import SPLITS, Samples
 from keras_transfer.errors import BadConfiguration
+from keras_transfer.methods.adaptation import NetworkAdaptation
 from keras_transfer.objectives.outputs import single_class
 
 __all__ = ["dry_run"]
 
 MEASURED = ("supervised", "distill")
 """Methods whose stages are those of the network, with batches of the train split."""
+
+TRAINING = ("epochs", "steps_per_epoch", "trainable", "frozen")
+"""What a learner does not have of a stage."""
 
 REST = (3.0, 20.0)
 """Seconds of imports, saving, evaluation and report, at least and at most, for a small run."""
@@ -36,8 +40,9 @@ def dry_run(recipe: Any, name: str) -> dict[str, Any]:
 
     Returns:
         JSON-ready: "recipe", "data", "examples" by split, "classes" by split, "stages" as
-        ``forecast_stage`` gives them, "seconds" as [low, high], "disk" in bytes of "run" and of
-        "features", "not_counted": parts of the run that the estimate leaves out.
+        ``forecast_stage`` gives them (of a learner with None for epochs, steps and parameters),
+        "seconds" as [low, high], "disk" in bytes of "run" and of "features", "not_counted": parts
+        of the run that the estimate leaves out.
 
     Raises:
         TransferError: As the run would.
@@ -50,12 +55,18 @@ def dry_run(recipe: Any, name: str) -> dict[str, Any]:
     with _folder() as folder, recipe.prepared(folder, recipe.data.source) as runner:
         ready = time.perf_counter() - began
         measured = _is_measured(recipe)
+        known: dict[str, set[str]] = {}
         stages = [
-            forecast_stage(runner, index, measured=measured and not runner.stages[index].solved)
+            forecast_stage(
+                runner, index, known, measured=measured and not runner.stages[index].solved
+            )
             for index in range(len(runner.stages))
         ]
+        if hasattr(recipe, "learner"):  # it stands in the place of the head, and has no epochs
+            stages = [stage | dict.fromkeys(TRAINING) for stage in stages]
         document = _described(recipe, name, runner.setup.samples) | {"stages": stages}
-        document["disk"] = {"run": run_bytes(runner, stages), "features": _sum(stages, "bytes")}
+        features = sum(stage["features"]["bytes"] for stage in stages if stage["features"])
+        document["disk"] = {"run": run_bytes(runner, stages), "features": features}
     # What was scanned now is known to the run.
     parts: list[Any] = [REST, (ready / 2, ready)]
     for stage in stages:
@@ -101,14 +112,6 @@ def _described(recipe: Any, name: str, samples: Samples) -> dict[str, Any]:
     }
 
 
-def _sum(stages: Sequence[Mapping[str, Any]], name: str) -> int:
-    """Over the stages with features; stages of one boundary share theirs."""
-    found = {
-        one["features"]["boundary"]: one["features"][name] for one in stages if one["features"]
-    }
-    return sum(found.values())
-
-
 def not_counted(recipe: Any) -> list[str]:
     """Parts of a run that its estimate leaves out."""
     found = []
@@ -121,6 +124,8 @@ def not_counted(recipe: Any) -> list[str]:
         found.append("the sweep of lr = auto")
     baselines = getattr(recipe, "baselines", ("none",))
     found += [f"baseline {name}" for name in baselines if name != "none"]
-    if "none" not in baselines and (recipe.method.outputs or len(recipe.objectives) > 1):
+    if isinstance(recipe.method, NetworkAdaptation):  # trained whatever the baselines are
+        found.append("the model without adaptation")
+    elif "none" not in baselines and (recipe.method.outputs or len(recipe.objectives) > 1):
         found.append("plain models for comparison (--baselines none leaves them out)")
     return found

@@ -5,8 +5,9 @@ Imported when a dry run begins, not before: it needs TensorFlow.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -18,7 +19,7 @@ from keras_transfer.data.batches import training_batches
 from keras_transfer.data.samples import Samples
 from keras_transfer.features.extractor import FeatureExtractor
 from keras_transfer.features.store import stored
-from keras_transfer.features.views import CLEAN
+from keras_transfer.features.views import CLEAN, View
 from keras_transfer.networks.freezing import parameter_counts
 from keras_transfer.networks.lora import merge_lora
 from keras_transfer.training.compiling import compile_stage
@@ -48,12 +49,16 @@ Seconds = tuple[float, float]
 """Bounds of an estimate: low, high."""
 
 
-def forecast_stage(runner: StageRunner, index: int, *, measured: bool) -> dict[str, Any]:
+def forecast_stage(
+    runner: StageRunner, index: int, known: dict[str, set[str]], *, measured: bool
+) -> dict[str, Any]:
     """What a stage would do; the weights of the network may be others afterwards.
 
     Args:
         runner: Of the run; nothing has been trained.
         index: Number of the stage, from 0; stages come in order.
+        known: Digests of the examples whose features the stages before compute, by what the
+            features depend on; gets those of this stage.
         measured: Whether a few training steps are run, to know what one takes.
 
     Returns:
@@ -77,7 +82,7 @@ def forecast_stage(runner: StageRunner, index: int, *, measured: bool) -> dict[s
         "steps_per_epoch": setup.steps,
         "trainable": trainable,
         "frozen": total - trainable,
-        "features": None if extractor is None else _features(runner, index, extractor),
+        "features": None if extractor is None else _features(runner, index, extractor, known),
         "seconds_per_step": round(float(np.mean(times)), 4) if times else None,
         "seconds": [*_training_seconds(runner, stage, times)] if times else None,
     }
@@ -134,17 +139,23 @@ def _first_batches(
     return [*batches.take(WARM + STEPS)]
 
 
-def _features(runner: StageRunner, index: int, extractor: FeatureExtractor) -> dict[str, Any]:
-    """What the cache has of the features of a stage, and what the rest takes."""
+def _features(
+    runner: StageRunner, index: int, extractor: FeatureExtractor, known: dict[str, set[str]]
+) -> dict[str, Any]:
+    """What the cache has of the features of a stage when it begins, and what the rest takes."""
     stage, setup = runner.stages[index], runner.setup
     views = stored_views(stage, setup.targets, setup.loading.input, setup.view_seed) or [CLEAN]
     # The test split is predicted by way of the last stage.
     last = index == len(runner.stages) - 1
     clean = [setup.samples.split(name) for name in ("val", "test")[: 1 + last]]
     wanted = [(setup.train, view) for view in views] + [(one, CLEAN) for one in clean]
-    counts = [_in_cache(extractor, samples, view) for samples, view in wanted]
-    cached = sum(counts)
-    missing = sum(len(samples) for samples, _ in wanted) - cached
+    cached = missing = 0
+    for view, digests in _by_view(extractor, wanted):
+        done = known.setdefault(json.dumps(extractor.key(view), sort_keys=True), set())
+        new = digests - done
+        there = _in_cache(extractor, np.array(sorted(new), object), view)
+        cached, missing = cached + len(digests) - len(new) + there, missing + len(new) - there
+        done |= new
     row = prod(extractor.shape) * np.dtype(extractor.choice.dtype).itemsize
     return {
         "boundary": extractor.cut.boundary,
@@ -156,10 +167,23 @@ def _features(runner: StageRunner, index: int, extractor: FeatureExtractor) -> d
     }
 
 
-def _in_cache(extractor: FeatureExtractor, samples: Samples, view: Any) -> int:
-    if not extractor.means.keep:
+def _by_view(
+    extractor: FeatureExtractor, wanted: Iterable[tuple[Samples, View]]
+) -> Iterator[tuple[View, set[str]]]:
+    """Distinct examples by view: exact copies share their features, in all splits."""
+    digests: dict[str, set[str]] = {}
+    views = {}
+    for samples, view in wanted:
+        key = json.dumps(extractor.key(view), sort_keys=True)
+        views[key] = view
+        digests.setdefault(key, set()).update(samples.digests)
+    return ((views[key], digests[key]) for key in views)
+
+
+def _in_cache(extractor: FeatureExtractor, digests: np.ndarray, view: View) -> int:
+    if not extractor.means.keep or not len(digests):
         return 0
-    return stored(extractor.means.cache, extractor.key(view), samples.digests)
+    return stored(extractor.means.cache, extractor.key(view), digests)
 
 
 def _computing_seconds(extractor: FeatureExtractor, samples: Samples, missing: int) -> Seconds:
@@ -194,5 +218,5 @@ def run_bytes(runner: StageRunner, stages: Sequence[dict[str, Any]]) -> int:
     weight, while a new one replaces the old one.
     """
     total = runner.network.model.count_params()
-    trained = max(stage["trainable"] for stage in stages)
+    trained = max(stage["trainable"] or 0 for stage in stages)  # None of a learner
     return FLOAT32 * (2 * total + 2 * (total + 2 * trained))

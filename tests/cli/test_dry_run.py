@@ -1,12 +1,15 @@
 """What a run would do, against what it then does."""
 
 import json
+import shutil
 from collections import Counter
 
 import pytest
 from processes import kt, paint
 
+from keras_transfer import Classify
 from keras_transfer.runs.split_table import read_rows
+from keras_transfer.workflows.dry_run import not_counted
 
 
 @pytest.fixture
@@ -56,6 +59,56 @@ def test_what_it_does_not_count_is_said(place):
 
     assert document["not_counted"][:2] == ["training by bagging", "baseline scratch"]
     assert document["stages"][0]["seconds"] is None
+
+
+@pytest.mark.parametrize("baselines", [("none",), ("scratch",)])
+def test_the_model_without_adaptation_is_not_counted(baselines):
+    """It is trained whatever the baselines are, so no option leaves it out."""
+    adapted = {
+        "data": "a",
+        "backbone": "vgg16",
+        "head": {"units": [8]},
+        "method": {"type": "deep_coral", "target_data": "b"},
+    }
+    found = not_counted(Classify(**adapted, baselines=baselines))
+
+    assert "the model without adaptation" in found
+    assert not any("--baselines" in part for part in found)
+
+
+def test_features_of_copies_and_of_a_second_stage_are_counted_once(tmp_path, work):
+    paint(tmp_path / "images")
+    for name in ("copy.png", "another.png"):
+        shutil.copy(tmp_path / "images/red/1.png", tmp_path / "images/red" / name)
+    (tmp_path / "tiny.py").symlink_to(work / "tiny.py")
+    stages = "stages=[{name: one, epochs: 1}, {name: two, epochs: 1}]"
+    options = ["--dry-run", "--json", "--set", stages]
+    cache = {"KT_CACHE_DIR": str(tmp_path / "cache")}
+    document = json.loads(kt("run", "tiny.py", *options, cwd=tmp_path, check=0, **cache).stdout)
+
+    one, two = (stage["features"] for stage in document["stages"])
+    assert sum(document["examples"].values()) == 26
+    assert one["boundary"] == two["boundary"]
+    assert one["missing"] + two["missing"] == 24  # each image once; test in the last stage
+    assert two["cached"] == one["missing"]
+    assert 0 < two["missing"] <= document["examples"]["test"]
+    assert document["disk"]["features"] == one["bytes"] + two["bytes"]
+
+
+def test_a_learner_has_no_steps_and_no_parameters_of_a_head(place):
+    words = ["run", "features_svm", "--data", "images", "--backbone", "convnet_small"]
+    words += ["--weights", "none", "--image-size", "16", "--engine", "keras", "--dry-run"]
+    cache = {"KT_CACHE_DIR": str(place / "cache")}
+    document = json.loads(kt(*words, "--json", cwd=place, check=0, **cache).stdout)
+
+    (stage,) = document["stages"]
+    for name in ("epochs", "steps_per_epoch", "trainable", "frozen", "seconds"):
+        assert stage[name] is None
+    assert stage["features"]["missing"] == 24
+    assert document["not_counted"][0] == "training by svm"
+    printed = kt(*words, cwd=place, check=0, **cache).stdout
+    (row,) = [line.split() for line in printed.splitlines() if line.startswith(stage["name"] + " ")]
+    assert row[1:] == ["-"] * 6
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_its_numbers_are_those_of_compare(pair, page):
 def test_a_difference_needs_both_interval_and_test(only_second, p, said):
     """Of eleven and ten examples: p by scipy.stats.binomtest(only_second, 9 + only_second)."""
     row = {"first": 0.97, "second": 0.96, "difference": -0.01, "interval": [-0.02, -0.002]}
+    row |= {"first_interval": None, "second_interval": None}
     test = {"only_first": 9, "only_second": only_second, "p": p}
     output = {"examples": 448, "objective": "classification"}
     output["others"] = [{"accuracy": row, "mcnemar": [test]}]
@@ -74,6 +75,40 @@ def test_a_difference_needs_both_interval_and_test(only_second, p, said):
 
     sentences, _ = _verdict(runs, output, "accuracy", 0)
     assert sentences[0].endswith(f"{said}.")
+
+
+@pytest.mark.parametrize(
+    ("values", "wide", "pair", "said", "never"),
+    [
+        # The first is the best: its pair is with the next best, not with the second.
+        ([0.9, 0.6, 0.8], [], "of C is 0.8000, of A 0.9000", "so A is better.", "Not clearly"),
+        ([0.9, 0.6, 0.88], [2], "of C is 0.8800, of A 0.9000", "worse than A: C.", "is better"),
+        ([0.9, 0.89, 0.88], [1, 2], "of B is", "Not clearly worse than A: B, C.", "is better"),
+        # Another one is: B and C are paired with the first alone.
+        ([0.6, 0.89, 0.9], [], "of C is 0.9000, of A 0.6000", "then B; each is paired", "clearly"),
+        ([0.8, 0.6, 0.9], [], "of C is 0.9000, of A 0.8000", "best value.", "paired"),
+        ([0.8, 0.6, 0.9], [2], "of C is 0.9000, of A 0.8000", "worse than C: A.", "paired"),
+    ],
+)
+def test_the_best_of_several_is_compared_with_the_next_best(values, wide, pair, said, never):
+    """Of series; the differences of the places in ``wide`` are within noise."""
+    first = values[0]
+    others = []
+    for place, value in enumerate(values[1:], start=1):
+        half = 0.5 if place in wide else 0.01
+        gap = value - first
+        row = {"first": first, "second": value, "difference": gap, "first_interval": None}
+        row |= {"interval": [gap - half, gap + half], "second_interval": None}
+        others.append({"accuracy": row})
+    output = {"examples": 448, "objective": "classification", "others": others}
+    runs = Compared(("a", "b", "c"), [[None, None]] * 3, output, {})
+
+    sentences, fine = _verdict(runs, output, "accuracy", int(np.argmax(values)))
+
+    assert pair in sentences[0]
+    assert said in " ".join(sentences)
+    assert never not in sentences[0]
+    assert fine is (not wide and "paired" not in said)
 
 
 def test_who_is_wrong_where(pair, page):

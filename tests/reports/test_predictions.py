@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import pytest
 from html_pages import Page
+from objectives_runs import PRICE
 from PIL import Image
 from processes import kt
 
 from keras_transfer.objectives.outputs import Output
+from keras_transfer.reports.answered import answered as describe
 from keras_transfer.reports.predictions import write_predictions
 from keras_transfer.runs import Prediction
 
@@ -165,3 +167,17 @@ def test_texts_and_entities(text_run, token_run, tmp_path):
     entity = found[0].label[0]
     assert f"{entity['type']}: {entity['text']} {entity['score']:.2f}" in page.said
     assert "kt-recipe domains" not in page.said
+
+
+def test_groups_and_probability_are_of_one_output(objective_run):
+    """A class that stands behind a number does not lend it its probability."""
+    outputs = objective_run("tasks").outputs
+    price = {PRICE: outputs[PRICE], "colour": outputs["colour"]}
+    classes = len(outputs["colour"].names)
+    scores = {PRICE: np.array([40.0]), "colour": np.full(classes, 1 / classes)}
+
+    one = describe(0, Prediction("a.png", scores, price), None)
+
+    assert (one.groups, one.share) == (("values",), None)
+    behind = describe(0, Prediction("a.png", scores, dict(reversed(price.items()))), None)
+    assert behind.share == pytest.approx(1 / classes)

@@ -1,5 +1,7 @@
 """Pages of studies from stored records: their numbers, what they advise, and hostile names."""
 
+import json
+import re
 import shutil
 
 import numpy as np
@@ -7,11 +9,14 @@ import pytest
 from changed_runs import other
 from html_pages import Page
 
-from keras_transfer import BadConfiguration
+from keras_transfer import BadConfiguration, BadData
 from keras_transfer.atomic import write_csv
+from keras_transfer.checksums import sha256_of
+from keras_transfer.reports.studies.curve import _verdict as _curve_verdict
+from keras_transfer.reports.studies.seeds import _verdict as _series_verdict
 from keras_transfer.reports.studies.table import study_in
 from keras_transfer.reports.writing import write_report
-from keras_transfer.runs.records import write_record
+from keras_transfer.runs.records import read_record, write_record
 from keras_transfer.runs.series import recorded_series
 from keras_transfer.studies.comparison import compare_runs
 
@@ -35,6 +40,16 @@ def record_series(folder, run, found, places, **more):
         series.update(found)
 
 
+def set_val_accuracy(folder, value):
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["val"]["accuracy"] = value
+    path.write_text(json.dumps(metrics))
+    record = read_record(folder / "run.json", {})
+    record["checksums"]["metrics.json"] = sha256_of(path)
+    write_record(folder / "run.json", record)
+
+
 @pytest.fixture(scope="module")
 def pair(run, tmp_path_factory):
     """A folder with a run and a copy that predicts otherwise."""
@@ -49,7 +64,7 @@ SPREADS = {
         "mean": 0.8125,
         "std": 0.0442,
         "interval": [0.4154, 1.2096],
-        "values": [0.775, 0.85],
+        "values": [0.85, 0.775],
     },
     "log_loss": {"mean": 0.5, "std": 0.1, "interval": [0.3, 0.7], "values": [0.4, 0.6]},
 }
@@ -57,6 +72,7 @@ SPREADS = {
 
 def test_a_series_has_the_numbers_of_its_record(pair, run, tmp_path):
     shutil.copytree(pair, tmp_path / "s")
+    set_val_accuracy(tmp_path / "s/seed_0", 0.25)
     found = {"metrics": SPREADS, "baselines": {"majority": {"accuracy": 0.5}}}
     record_series(tmp_path / "s", run, found, ["seed_0", "seed_1"], kind="seeds", seeds=2)
 
@@ -66,12 +82,41 @@ def test_a_series_has_the_numbers_of_its_record(pair, run, tmp_path):
         ["accuracy", "0.8125", "0.0442", "0.4154 to 1.2096", "0.5000"],
         ["log loss", "0.5000", "0.1000", "0.3000 to 0.7000", "-"],
     ]
-    assert [row[2] for row in page.table("", "run", "accuracy")] == ["0.8125", "0.7750", "0.8500"]
+    assert [row[2] for row in page.table("", "run", "accuracy")] == ["0.8125", "0.8500", "0.7750"]
     # The interval of the mean, 0.4154 to 1.2096, holds the baseline.
     assert "not clearly better than the baseline majority, 0.5000" in page.said
-    assert "export " + str(tmp_path / "s/seed_1") in page.said
+    # The first is better on test, which chooses nothing.
+    assert f"best on val kt-recipe export {tmp_path / 's/seed_1'}" in page.said
     assert "<script>alert" in page.said
     assert "x" * 100 not in page.said
+
+
+def test_equal_runs_are_not_clearly_better_on_few_test_examples(run, tmp_path):
+    """Five equal models have no spread over seeds; that over the test examples is left."""
+    places = [f"seed_{seed}" for seed in range(5)]
+    for place in places:
+        _, after = other(run, tmp_path / "s" / place, shuffled)
+    value = float((after.decided == after.true).mean())
+    spread = {"mean": value, "std": 0.0, "interval": [value, value], "values": [value] * 5}
+    found = {"metrics": {"accuracy": spread}, "baselines": {"majority": {"accuracy": value - 0.01}}}
+    record_series(tmp_path / "s", run, found, places, kind="seeds", seeds=5)
+
+    said = page_of(tmp_path / "s").said
+
+    assert "not clearly better than the baseline majority" in said
+    # Twice the standard error of a share, sqrt(p (1 - p) / n), about.
+    low, high = (float(x) for x in re.search(r"seeds is (\S+) to ([\d.]+):", said).groups())
+    error = (value * (1 - value) / len(after.true)) ** 0.5
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("wide", "clear"), [([0.55, 0.8], True), ([0.4, 0.8], False), (None, False)]
+)
+def test_a_series_is_clearly_better_by_both_intervals(wide, clear):
+    spread = {"mean": 0.7, "std": 0.01, "interval": [0.69, 0.71], "values": [0.7] * 5}
+    said, fine = _series_verdict("accuracy", spread, {"majority": {"accuracy": 0.5}}, wide)
+    assert (": clearly better" in said[1], fine) == (clear, clear)
 
 
 def test_a_curve_has_the_numbers_of_its_record(pair, run, tmp_path):
@@ -98,7 +143,23 @@ def test_a_curve_has_the_numbers_of_its_record(pair, run, tmp_path):
     assert f"from 10, changed it by {row['difference']:+.4f} (paired" in page.said
     assert "{:+.4f} to {:+.4f}".format(*row["interval"]) in page.said
     assert "would add 0.012 (95 % interval -0.001 to 0.020)" in page.said
-    assert "More examples are worth their labels." in page.said
+    assert "worth their labels cannot be told: add sizes or seeds." in page.said
+
+
+@pytest.mark.parametrize(
+    ("interval", "said", "fine"),
+    [
+        ([0.005, 0.03], "More examples are worth their labels.", True),
+        ([-0.02, 0.03], "cannot be told: add sizes or seeds.", False),
+        ([-0.01, 0.004], "would bring little: try another backbone", False),
+    ],
+)
+def test_more_examples_are_worth_it_by_the_interval(interval, said, fine):
+    points = [{"examples": 50, "accuracy": 0.8, "accuracy_interval": [0.7, 0.9]}]
+    found = {"points": points, "doubling": {"gain": 0.006, "interval": interval}}
+    sentences, is_fine = _curve_verdict("accuracy", found, None)
+    assert said in sentences[-1]
+    assert is_fine is fine
 
 
 def test_an_unfinished_series_is_refused_with_the_cure(run, tmp_path):
@@ -211,6 +272,42 @@ def test_a_ranking_has_the_numbers_of_its_record(tmp_path):
     write_record(tmp_path / "ranking.json", {**found, "recommended": None,
                                              "least_images_per_second": 100.0})  # fmt: skip
     assert "None reaches 100 images/s; the fastest has 90." in page_of(tmp_path).said
+
+
+def test_a_ranking_says_which_better_ones_are_too_slow(tmp_path):
+    """The recommended one, the best of at least 50 images/s, is not better than all others."""
+    slow = {"difference": 0.05, "difference_interval": [0.03, 0.07], "within_noise": False}
+    far = {"difference": -0.3, "difference_interval": [-0.4, -0.2], "within_noise": False}
+    rows = [backbone("big", 0.95, 5.0, **slow), backbone("small", 0.9, 100.0)]
+    found = {"backbones": rows, "examples": 360, "classes": 6, "recommended": "small"}
+    found["least_images_per_second"] = 50.0
+    write_record(tmp_path / "ranking.json", found)
+    said = page_of(tmp_path).said
+    assert (
+        "big is more accurate by 5.0 points (3.0 to 7.0) but too slow (5 images/s, asked 50)."
+    ) in said
+    assert "by more than noise" not in said
+
+    rows.append(backbone("far", 0.6, 90.0, **far))
+    write_record(tmp_path / "ranking.json", found)
+    said = page_of(tmp_path).said
+    assert "but too slow (5 images/s, asked 50). It is better than the other one by more" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "record"),
+    [
+        ("ranking.json", {"backbones": [backbone("a", 0.9, 1.0)], "examples": 9, "classes": 2}),
+        ("series.json", {"recipe": "tiny", "kind": "seeds", "runs": ["seed_0"]}),
+        ("lr_find.json", {}),
+        ("domains.json", {"source": []}),
+    ],
+)
+def test_a_record_that_lacks_something_is_damaged(pair, tmp_path, file, record):
+    shutil.copytree(pair / "seed_0", tmp_path / "s/seed_0")
+    write_record(tmp_path / "s" / file, record)
+    with pytest.raises(BadData, match=f"{file} is damaged"):
+        write_report(tmp_path / "s")
 
 
 def test_a_run_with_a_sweep_is_a_run(run, tmp_path):

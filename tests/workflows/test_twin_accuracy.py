@@ -11,6 +11,7 @@ from keras_transfer import BadConfiguration, BadData, Run
 from keras_transfer.data.grouping import grouped
 from keras_transfer.data.samples import Samples
 from keras_transfer.runs.split_table import read_rows
+from keras_transfer.studies.check_page import _twin_verdict
 from keras_transfer.workflows.twin_accuracy import accuracy_without_twins, open_run
 from keras_transfer.workflows.twin_check import TwinCheck
 
@@ -102,12 +103,10 @@ def test_an_exact_copy_in_train_is_a_twin(run, tmp_path):
 class TestTwinCheck:
     KEYS = ("a", " b", "c", "d")
 
-    def checked(self, groups=("", "", "", ""), **more):
+    def checked(self, groups=("", "", "", ""), splits=("val", "test", "train", ""), **more):
         """a and " b" are twins, in val and test."""
         samples = Samples.of(None, ["cat", "dog"], self.KEYS, [0, 1, 0, 1], groups=groups)
-        samples = dataclasses.replace(
-            samples, splits=np.array(["val", "test", "train", ""], object)
-        )
+        samples = dataclasses.replace(samples, splits=np.array(splits, object))
         return TwinCheck(samples, np.eye(3)[[0, 0, 1, 2]], 0.9, **more)
 
     def test_pairs_across_the_splits_of_the_data(self):
@@ -117,6 +116,25 @@ class TestTwinCheck:
         assert found.across_own({"a": "train", " b": "test", "c": "train", "d": ""}) == 1
         assert found.across_own({"a": "train", " b": "train"}) == 0
         assert found.across_own({"a": "", " b": "test"}) == 0
+
+    @pytest.mark.parametrize(
+        ("splits", "said"),
+        [
+            (("val", "test"), ["1 pairs of twins lie in two splits, none of them between test"]),
+            (
+                ("val", "train"),
+                ["1 pairs of twins lie in two", "1 of 1 val examples have a twin in train"],
+            ),
+            (("test", "train"), ["1 of 1 test examples have a twin in train"]),
+            (("test", "test"), ["None of 2 test examples has a twin in train"]),
+        ],
+    )
+    def test_the_page_says_between_which_splits(self, splits, said):
+        found = _twin_verdict(self.checked(splits=(*splits, "", "")))
+
+        assert len(found) == len(said)
+        for sentence, beginning in zip(found, said, strict=True):
+            assert sentence.startswith(beginning)
 
     def test_groups_of_the_data_stay_in_the_table(self, tmp_path):
         found = self.checked(groups=("", "anna", "anna", ""))

@@ -85,13 +85,14 @@ def _verdict(
         f"Twice the examples would add {doubling['gain']:.3f} (95 % interval {low:.3f} to "
         f"{high:.3f}) to the accuracy, if the power law still holds there."
     )
-    worth = doubling["gain"] >= WORTH
+    if low >= WORTH:
+        return [f"{first}.", second, "More examples are worth their labels."], True
     third = (
-        "More examples are worth their labels."
-        if worth
-        else "More examples would bring little: try another backbone, or correct labels."
+        "More examples would bring little: try another backbone, or correct labels."
+        if high < WORTH
+        else "Whether more examples are worth their labels cannot be told: add sizes or seeds."
     )
-    return [f"{first}.", second, third], worth
+    return [f"{first}.", second, third], False
 
 
 def _last_step(

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_transfer.errors import TransferError
+from keras_transfer.evaluation.intervals import quantile_interval
 from keras_transfer.evaluation.layout import metric_text
-from keras_transfer.evaluation.paired import paired_differences
+from keras_transfer.evaluation.paired import paired_differences, resampled_metrics
 from keras_transfer.runs.run import Run
 from keras_transfer.runs.shared_examples import align_runs
 
-__all__ = ["Difference", "difference"]
+__all__ = ["Difference", "difference", "mean_interval"]
 
 DRAWS = 1000
 
@@ -65,3 +66,27 @@ def difference(
     chosen = {metric: objective.paired_metrics(aligned.names)[metric]}
     row = paired_differences(aligned, chosen, draws=DRAWS, families=copies)[metric]
     return None if row["interval"] is None else Difference(metric, row, len(aligned.true))
+
+
+def mean_interval(runs: Sequence[Run], output: str, metric: str) -> list[float] | None:
+    """95 % interval of a metric's mean over runs, by resampled test examples and runs.
+
+    Args:
+        runs: With the same test split.
+        output: Name of the output.
+        metric: Name of one of its main metrics.
+
+    Returns:
+        Its bounds; None where predictions are gone or the metric is not defined.
+    """
+    try:
+        objective = runs[0].outputs[output].objective
+        aligned, copies = align_runs([runs], output, objective)
+    except (TransferError, OSError):
+        return None
+    metrics = objective.paired_metrics(aligned.names)
+    if metric not in metrics:
+        return None
+    chosen = {metric: metrics[metric]}
+    (drawn,) = resampled_metrics(aligned, chosen, draws=DRAWS, families=copies)[metric]
+    return quantile_interval(drawn)

@@ -66,24 +66,47 @@ def _verdict(found: Mapping[str, Any]) -> tuple[list[str], bool]:
         f"{interval(chosen['interval'])}) with a linear head, at {chosen['images_per_second']:.0f} "
         "images/s."
     ]
+    slow = [row for row in rows if row.get("difference_interval", (0, 0))[0] > 0]
+    if slow:
+        sentences.append(_too_slow(slow, found.get("least_images_per_second")))
     close = [row for row in rows if row.get("within_noise")]
     if not close:
-        count = len(rows) - 1
+        count = len(rows) - 1 - len(slow)
         others = f"the {count} others" if count > 1 else "the other one"
-        said = f"It is better than {others} by more than noise." if count else "It is the only one."
-        return [*sentences, said], True
+        if count:
+            sentences.append(f"It is better than {others} by more than noise.")
+        elif not slow:
+            sentences.append("It is the only one.")
+        return sentences, not slow
+    return [*sentences, *_choice(chosen, close)], False
+
+
+def _too_slow(slow: Sequence[Mapping[str, Any]], least: float | None) -> str:
+    """Of those that are better than the recommended one by more than noise, the best first."""
+    first = slow[0]
+    low, high = (100 * bound for bound in first["difference_interval"])
+    asked = f", asked {least:g}" if least else ""
+    more = f"; so are {len(slow) - 1} more" if len(slow) > 1 else ""
+    return (
+        f"{short(first['backbone'], 40)} is more accurate by {100 * first['difference']:.1f} "
+        f"points ({low:.1f} to {high:.1f}) but too slow ({first['images_per_second']:.3g} "
+        f"images/s{asked}){more}."
+    )
+
+
+def _choice(chosen: Mapping[str, Any], close: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which are within noise of the recommended one, and the fastest of them."""
     fast = max(close, key=lambda row: row["images_per_second"])
     low, high = (100 * bound for bound in fast["difference_interval"])
     names = ", ".join(short(row["backbone"], 40) for row in close[:3])
     more = f" and {len(close) - 3} more" if len(close) > 3 else ""
-    sentences.append(f"Within noise of it: {names}{more}.")
     factor = fast["images_per_second"] / max(chosen["images_per_second"], 0.1)
-    sentences.append(
+    return [
+        f"Within noise of it: {names}{more}.",
         f"Of these {short(fast['backbone'], 40)} computes {factor:.2g} times as many images/s; its "
         f"difference is {100 * fast['difference']:+.1f} points ({low:+.1f} to {high:+.1f}): choose "
-        "by speed and size."
-    )
-    return sentences, False
+        "by speed and size.",
+    ]
 
 
 def _accuracy(rows: Sequence[Mapping[str, Any]], best: str | None) -> Plot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from keras_transfer.evaluation.layout import is_better, metric_text, title
 from keras_transfer.evaluation.study_plots import Point, plot_intervals
 from keras_transfer.reports.classification import Plot
 from keras_transfer.reports.commands import Command, command
+from keras_transfer.reports.studies.pairing import mean_interval
 from keras_transfer.reports.study import Section, StudyPage, Tile
 from keras_transfer.reports.wording import Table, short, table
 from keras_transfer.runs.records import SERIES, read_record
@@ -43,20 +44,19 @@ def page(folder: Path) -> StudyPage:
     if target := series.get("target"):
         sections.append(_target(target))
     sections.append(_runs(series["runs"], runs))
-    first = next(iter(outputs.values()))
+    output, first = next(iter(outputs.items()))
     metric, spread = next(iter(first["metrics"].items()))
-    sentences, fine = _verdict(metric, spread, first["baselines"])
-    bounds = " to ".join(metric_text(metric, bound) for bound in spread["interval"])
+    sentences, fine = _verdict(
+        metric, spread, first["baselines"], mean_interval(runs, output, metric)
+    )
     tiles = [
-        Tile(metric_text(metric, spread["mean"]), f"mean {title(metric)}", bounds),
+        Tile(
+            metric_text(metric, spread["mean"]),
+            f"mean {title(metric)}",
+            _bounds(metric, spread["interval"]),
+        ),
         Tile(metric_text(metric, spread["std"]), "standard deviation", "over the seeds"),
         Tile(str(len(runs)), "seeds"),
-    ]
-    best = folder / series["runs"][_best(metric, spread["values"])]
-    commands = [
-        Command("Look at where a run fails", command("report", folder / series["runs"][0])),
-        Command("Compare with another series", command("report", folder, "OTHER_SERIES")),
-        Command("Export the best of them", command("export", best)),
     ]
     return StudyPage(
         "Series over seeds",
@@ -64,37 +64,69 @@ def page(folder: Path) -> StudyPage:
         str(folder),
         sentences,
         fine,
-        commands,
+        _commands(folder, series["runs"], _best(runs, output, metric)),
         tiles,
         sections,
     )
 
 
-def _best(metric: str, values: list[float]) -> int:
+def _best(runs: Sequence[Run], output: str, metric: str) -> int | None:
+    """Which run is the best on val: its value on test would be too good if that chose it."""
+    values = [_on_val(run, output).get(metric) for run in runs]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
     pick = max if is_better(metric) == "higher" else min
-    return values.index(pick(values))
+    return values.index(pick(known))
+
+
+def _on_val(run: Run, output: str) -> Mapping[str, Any]:
+    metrics = run.metrics["val"]
+    return metrics if [*run.outputs] == [LABEL] else metrics.get(output, {})
+
+
+def _commands(folder: Path, places: Sequence[str], best: int | None) -> list[Command]:
+    purpose = "Export one of them" if best is None else "Export the one that is best on val"
+    return [
+        Command("Look at where a run fails", command("report", folder / places[0])),
+        Command("Compare with another series", command("report", folder, "OTHER_SERIES")),
+        Command(purpose, command("export", folder / places[best or 0])),
+    ]
 
 
 def _verdict(
-    metric: str, spread: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
+    metric: str,
+    spread: Mapping[str, Any],
+    baselines: Mapping[str, Mapping[str, Any]],
+    wide: Sequence[float] | None,
 ) -> tuple[list[str], bool]:
+    """What the runs reached; ``wide`` is the interval over test examples and seeds."""
     n = len(spread["values"])
-    low, high = (metric_text(metric, bound) for bound in spread["interval"])
     first = (
-        f"Over {n} seeds the mean {title(metric)} is {metric_text(metric, spread['mean'])} (95 % "
-        f"interval of the mean {low} to {high}), with a standard deviation of "
+        f"Over {n} seeds on this test split the mean {title(metric)} is "
+        f"{metric_text(metric, spread['mean'])} (95 % interval of the mean over seeds "
+        f"{_bounds(metric, spread['interval'])}), with a standard deviation of "
         f"{metric_text(metric, spread['std'])}."
     )
     ((name, values),) = baselines.items()
     base = values.get(metric)
     sentences, clear = [first], True
     if base is not None:
-        near, far = spread["interval"]
-        clear = near > base if is_better(metric) == "higher" else far < base
+        # Equal runs have no spread over seeds, however few the test examples are.
+        clear = wide is not None and all(
+            _beats(metric, bounds, base) for bounds in (spread["interval"], wide)
+        )
+        over = "not known" if wide is None else _bounds(metric, wide)
         how = "clearly better than" if clear else "not clearly better than"
-        sentences.append(f"That is {how} the baseline {name}, {metric_text(metric, base)}.")
+        sentences.append(
+            f"The 95 % interval over test examples and seeds is {over}: {how} the baseline {name}, "
+            f"{metric_text(metric, base)}."
+        )
     if not clear:
-        sentences.append("The model may have learnt nothing: check labels and learning rate.")
+        sentences.append(
+            "The model may have learnt nothing (check labels and learning rate), or the test split "
+            "is too small to tell."
+        )
     elif n < FEW:
         sentences.append(f"{n} seeds are few, so the interval is wide; {FEW} or more are better.")
     else:
@@ -103,6 +135,15 @@ def _verdict(
             "little."
         )
     return sentences, clear and n >= FEW
+
+
+def _beats(metric: str, interval: Sequence[float], base: float) -> bool:
+    low, high = interval
+    return low > base if is_better(metric) == "higher" else high < base
+
+
+def _bounds(metric: str, interval: Sequence[float]) -> str:
+    return " to ".join(metric_text(metric, bound) for bound in interval)
 
 
 def _plot(

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from keras_transfer.errors import BadConfiguration
-from keras_transfer.runs.records import RUN, SERIES, read_record
+from keras_transfer.errors import BadConfiguration, TransferError
+from keras_transfer.runs.records import RUN, SERIES, damaged, read_record
 
 if TYPE_CHECKING:
     from keras_transfer.reports.study import StudyPage
@@ -43,7 +43,13 @@ class Study(NamedTuple):
                 f"Finish it: the command that began it, with --out {folder} --resume."
             )
         make: Callable[[Path], Any] = import_module(self.module).page
-        return make(folder)
+        try:
+            return make(folder)
+        except TransferError:
+            raise
+        # Records of earlier versions, or edited ones, may lack what a page says.
+        except (LookupError, TypeError, ValueError) as error:
+            raise damaged(folder / self.record, error) from error
 
 
 HOME = __name__.rpartition(".")[0]
