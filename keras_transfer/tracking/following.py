@@ -14,6 +14,7 @@ import numpy as np
 from keras_transfer.atomic import write_json
 from keras_transfer.errors import BadData
 from keras_transfer.runs.records import read_json
+from keras_transfer.tracking.addresses import without_secrets
 from keras_transfer.tracking.base import Tracker
 from keras_transfer.tracking.contents import epochs, files, test_metrics, tracked_run
 from keras_transfer.tracking.table import STATE, TRACKERS
@@ -118,7 +119,8 @@ class Following:
                 act(name)
         except Exception as error:  # the run goes on, whatever happens in a tracker
             if name not in self.failed:
-                reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                said = without_secrets(f"{type(error).__name__}: {error}")
+                reason = " ".join(said.split())[:300]
                 logger.warning(
                     "Warning: %s does not work, so the run goes on without it. %s", name, reason
                 )

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.tracking.addresses import MASK, MLFLOW_URI, without_user
 from keras_transfer.tracking.base import Plain, TrackedRun, Tracker
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class MLflow(Tracker):
                 self.client.update_run(self.run_id, status="RUNNING")
             else:
                 self.run_id = self._new_run(run)
-        public = _public(uri)
+        public = without_user(uri)
         return {"uri": public, "run_id": self.run_id, "where": f"run {self.run_id} in {public}"}
 
     def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -123,20 +124,22 @@ class MLflow(Tracker):
 
 
 def _uri(known: str | None) -> str:
-    """Where runs are tracked; a resumed one where it began."""
-    own = os.environ.get("MLFLOW_TRACKING_URI")
-    if known and not (own and _public(own) == known):
-        return known
-    return own or f"sqlite:///{Path(DATABASE).resolve()}"
+    """Where runs are tracked; a resumed one where it began.
 
-
-def _public(uri: str) -> str:
-    """The address without its password, for files and logs."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    user, host = parts.netloc.rsplit("@", 1)
-    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}:***@{host}"))
+    Raises:
+        BadConfiguration: It began where a password is needed, and the variable does not give it.
+    """
+    own = os.environ.get(MLFLOW_URI)
+    if known is None:
+        return own or f"sqlite:///{Path(DATABASE).resolve()}"
+    known = without_user(known)  # earlier versions kept the query
+    if own and without_user(own) == known:
+        return own
+    if MASK in known:
+        raise BadConfiguration(
+            f"The run began in {known}; its password is in no file. Set {MLFLOW_URI} to resume it."
+        )
+    return known
 
 
 def _shortened(value: Plain) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.runs.records import read_json
 from keras_transfer.tables import Table
+from keras_transfer.tracking.addresses import MLFLOW_URI
 from keras_transfer.tracking.base import Tracker
 
 __all__ = ["NONE", "STATE", "TRACKERS", "TrackerSpec", "chosen"]
@@ -20,8 +21,6 @@ __all__ = ["NONE", "STATE", "TRACKERS", "TrackerSpec", "chosen"]
 NONE = "none"
 STATE = "tracking.json"
 """What finds a run again in its trackers, in the run directory."""
-
-MLFLOW_URI = "MLFLOW_TRACKING_URI"
 
 logger = logging.getLogger("keras_transfer")
 
