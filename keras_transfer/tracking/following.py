@@ -88,6 +88,8 @@ class Following:
     def stop(self, status: str) -> None:
         """The run ends before it is finished; what it never told of, it does not mention now.
 
+        A tracker that has failed is asked once more: its run would be open for ever.
+
         Args:
             status: "failed" or "interrupted".
         """
@@ -95,8 +97,9 @@ class Following:
         def stop(name: str) -> None:
             self.trackers[name].stop(status)
 
-        for name in self.begun - self.failed:
-            self._attempt(name, stop)
+        for name in self.trackers:
+            if name in self.begun:
+                self._attempt(name, stop)
 
     def _epochs(self, name: str) -> None:
         """Begin if it has not, and tell of the epochs that this tracker does not know."""

@@ -223,6 +223,34 @@ def wandb_epochs(folder):
     return rows, ids
 
 
+def test_a_run_of_the_users_own_program_is_left_alone(folder, tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="extra wandb")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    own = wandb.init(project="own")
+    try:
+        told = following(folder, "wandb")
+        told.update()
+        assert told.state["wandb"]["run"]["run_id"] != own.id
+        told.failed.add("wandb")
+        told.stop("failed")
+        assert wandb.run is own
+        own.log({"loss": 1.0})
+    finally:
+        own.finish()
+    assert len([*tmp_path.glob("wandb/offline-run-*")]) == 2
+
+
+def test_a_tracker_that_failed_is_told_of_the_end_of_a_failed_run(folder, database):
+    told = following(folder, "mlflow")
+    told.update()
+    told.failed.add("mlflow")
+    told.stop("failed")
+
+    assert mlflow_run(database)[1].info.status == "FAILED"
+
+
 def test_the_trackers_of_a_run_know_what_it_wrote_and_change_nothing(
     database, tmp_path, monkeypatch, caplog
 ):
