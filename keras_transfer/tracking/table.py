@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 from keras_transfer.runs.records import read_json
 from keras_transfer.tables import Table
 from keras_transfer.tracking.addresses import MLFLOW_URI
@@ -126,4 +126,8 @@ def _begun_with(folder: Path | None) -> list[str]:
     path = folder / STATE if folder else None
     if path is None or not path.exists():
         return []
-    return [name for name in read_json(path, dict) if name in TRACKERS]
+    try:
+        return [name for name in read_json(path, dict) if name in TRACKERS]
+    except BadData as error:  # the run itself does not need it
+        logger.warning("Warning: only trackers of --track know of this run. %s", error)
+        return []
