@@ -31,12 +31,19 @@ class WandB(Tracker):
         """Refuse an account without a key: W&B would ask for it in the middle of the run."""
         import wandb
 
-        if os.environ.get("WANDB_MODE", "online") not in ("online", "run"):
-            return
         if wandb.run is not None:  # of the user's own program, which has logged in
             return
         try:
+            # Those of `wandb offline` are in a file, which is read once in a process.
+            mode = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
+            if mode not in ("online", "run"):
+                return
             known = wandb.login(prompt=False)
+        except TypeError as error:  # without `prompt`, it would ask in the middle of the run
+            raise BadConfiguration(
+                f"track = wandb: W&B {wandb.__version__} is too old. "
+                "pip install --upgrade 'keras_transfer[wandb]', or --track none."
+            ) from error
         except Exception:  # the server does not answer, which stops no run
             return
         if not known:

@@ -99,3 +99,19 @@ def test_wandb_without_a_key_is_refused_before_it_asks_for_one(tmp_path, monkeyp
         chosen("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert chosen("wandb") == ("wandb",)
+
+
+def test_wandb_that_is_offline_by_its_settings_needs_no_key(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="extra wandb")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wandb").mkdir()
+    # As `wandb offline` writes it.
+    (tmp_path / "wandb/settings").write_text("[default]\nmode = offline\n")
+    wandb.teardown()  # it has read the settings of another directory
+    try:
+        assert chosen("wandb") == ("wandb",)
+    finally:
+        wandb.teardown()
