@@ -80,7 +80,12 @@ class Following:
             self._attempt(name, self._finish)
 
     def _finish(self, name: str) -> None:
-        self._epochs(name)
+        try:
+            self._epochs(name)
+        except Exception:
+            if name in self.begun:  # else its run would be open for ever
+                self.trackers[name].stop("failed")
+            raise
         self.trackers[name].finish(test_metrics(self.folder), files(self.folder))
         if name in self.failed:
             logger.info("%s works again, and has all of the run", name)
@@ -103,11 +108,17 @@ class Following:
 
     def _epochs(self, name: str) -> None:
         """Begin if it has not, and tell of the epochs that this tracker does not know."""
-        tracker, row = self.trackers[name], self.state.setdefault(name, {"run": {}, "epochs": 0})
+        tracker = self.trackers[name]
+        row = self.state.setdefault(name, {"run": {}, "described": False, "epochs": 0})
         if name not in self.begun:
             row["run"] = tracker.begin(tracked_run(self.folder), row["run"])
             logger.info("Tracked by %s: %s", name, row["run"]["where"])
             self.begun.add(name)
+            write_json(self.folder / STATE, self.state)
+        # Runs of earlier versions were described as they began.
+        if not row.get("described", True):
+            tracker.describe(tracked_run(self.folder))
+            row["described"] = True
             write_json(self.folder / STATE, self.state)
         known = epochs(self.folder)
         for step, metrics in enumerate(known[row["epochs"] :], start=row["epochs"] + 1):

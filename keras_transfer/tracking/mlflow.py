@@ -67,34 +67,45 @@ class MLflow(Tracker):
         public = without_user(uri)
         return {"uri": public, "run_id": self.run_id, "where": f"run {self.run_id} in {public}"}
 
+    def describe(self, run: TrackedRun) -> None:
+        """See ``Tracker.describe``."""
+        from mlflow.entities import Param
+
+        with _environment():
+            for rows in _batches([*run.parameters.items()]):
+                params = [Param(path, _shortened(value)) for path, value in rows]
+                self.client.log_batch(self.run_id, params=params)
+
     def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
         """See ``Tracker.epoch``."""
         self._log(metrics, step)
 
     def finish(self, metrics: Mapping[str, float], files: list[Path]) -> None:
-        """See ``Tracker.finish``."""
-        self._log(metrics, 0)
-        with _environment():
-            for path in files:
-                self.client.log_artifact(self.run_id, str(path))
-            self.client.set_terminated(self.run_id, "FINISHED")
+        """See ``Tracker.finish``; each of it is tried, also where the part before it failed."""
+        first: Exception | None = None
+        for part in (
+            lambda: self._log(metrics, 0),
+            lambda: self._keep(files),
+            lambda: self._terminate("FINISHED"),
+        ):
+            try:
+                part()
+            except Exception as error:
+                if _without_answer(error):
+                    raise
+                first = first or error
+        if first is not None:
+            raise first
 
     def stop(self, status: str) -> None:
         """See ``Tracker.stop``."""
-        with _environment():
-            self.client.set_terminated(self.run_id, STATUS[status])
+        self._terminate(STATUS[status])
 
     def _new_run(self, run: TrackedRun) -> str:
         series = {"series": run.series} if run.series else {}
         tags = {"recipe": run.recipe, **run.tags, **series}
         created = self.client.create_run(self._experiment(run.recipe), run_name=run.name, tags=tags)
-        run_id = created.info.run_id
-        from mlflow.entities import Param
-
-        for rows in _batches([*run.parameters.items()]):
-            params = [Param(path, _shortened(value)) for path, value in rows]
-            self.client.log_batch(run_id, params=params)
-        return run_id
+        return created.info.run_id
 
     def _experiment(self, recipe: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -113,6 +124,15 @@ class MLflow(Tracker):
                 raise
             return experiment.experiment_id
 
+    def _keep(self, files: list[Path]) -> None:
+        with _environment():
+            for path in files:
+                self.client.log_artifact(self.run_id, str(path))
+
+    def _terminate(self, status: str) -> None:
+        with _environment():
+            self.client.set_terminated(self.run_id, status)
+
     def _log(self, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
@@ -121,6 +141,16 @@ class MLflow(Tracker):
             for rows in _batches([*metrics.items()]):
                 batch = [Metric(name, value, now, step) for name, value in rows]
                 self.client.log_batch(self.run_id, metrics=batch)
+
+
+def _without_answer(error: BaseException) -> bool:
+    """Whether a server is gone: each further request would be waited for as long."""
+    from requests import ConnectionError, Timeout
+
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, ConnectionError | Timeout):
+        found = found.__cause__ or found.__context__
+    return found is not None
 
 
 def _uri(known: str | None) -> str:

@@ -251,6 +251,38 @@ def test_a_tracker_that_failed_is_told_of_the_end_of_a_failed_run(folder, databa
     assert mlflow_run(database)[1].info.status == "FAILED"
 
 
+def change(database, statement):
+    with sqlite3.connect(database) as connection:
+        connection.execute(statement)
+
+
+REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+
+
+def test_a_run_that_could_not_be_described_is_the_same_run_later(folder, database):
+    told = following(folder, "mlflow")
+    change(database, REFUSE.format("params"))
+    told.update()
+    assert "mlflow" in told.failed
+    change(database, "DROP TRIGGER refuse")
+    following(folder, "mlflow").finish()  # killed, and resumed
+
+    found = mlflow_run(database)[1]
+    assert found.info.status == "FINISHED"
+    assert found.data.params["backbone.name"] == "convnet_small"
+
+
+def test_files_are_kept_and_the_run_ends_where_its_metrics_are_refused(folder, database):
+    told = following(folder, "mlflow")
+    told.update()
+    change(database, REFUSE.format("metrics"))
+    told.finish()
+
+    client, found = mlflow_run(database)
+    assert found.info.status == "FINISHED"
+    assert "metrics.json" in {row.path for row in client.list_artifacts(found.info.run_id)}
+
+
 def test_the_trackers_of_a_run_know_what_it_wrote_and_change_nothing(
     database, tmp_path, monkeypatch, caplog
 ):
