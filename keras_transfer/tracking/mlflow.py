@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ BATCH = 100
 MAX_VALUE = 500
 """Length of a parameter; servers of MLflow 2 refuse more."""
 
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
 STATUS = {"failed": "FAILED", "interrupted": "KILLED"}
 
 
@@ -58,6 +61,7 @@ class MLflow(Tracker):
             # It tells of each table that it makes.
             logging.getLogger("mlflow").setLevel(logging.WARNING)
             uri = _uri(known.get("uri"))
+            _try_database(uri)
             self.client = MlflowClient(tracking_uri=uri)
             if known:
                 self.run_id = known["run_id"]
@@ -141,6 +145,27 @@ class MLflow(Tracker):
             for rows in _batches([*metrics.items()]):
                 batch = [Metric(name, value, now, step) for name, value in rows]
                 self.client.log_batch(self.run_id, metrics=batch)
+
+
+def _try_database(uri: str) -> None:
+    """Connect to a database once: MLflow tries ten times, over 100 s in which no epoch is trained.
+
+    Raises:
+        Exception: What SQLAlchemy or its driver says.
+    """
+    if re.split("[:+]", uri)[0] not in DATABASES:
+        return
+    import sqlalchemy
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+
+    file = sqlalchemy.make_url(uri).database
+    if uri.startswith("sqlite") and file and not Path(file).parent.exists():
+        return  # MLflow makes the folders of a new file
+    engine = create_sqlalchemy_engine(uri)
+    try:
+        sqlalchemy.inspect(engine)
+    finally:
+        engine.dispose()
 
 
 def _without_answer(error: BaseException) -> bool:

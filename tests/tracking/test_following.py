@@ -139,6 +139,19 @@ def test_a_server_that_is_not_there_costs_a_warning(folder, monkeypatch, caplog)
     assert not (folder / STATE).exists()
 
 
+def test_a_database_that_cannot_be_opened_is_tried_once(folder, tmp_path, monkeypatch, caplog):
+    pytest.importorskip("mlflow", reason="extra mlflow")
+    pytest.importorskip("alembic", reason="extra mlflow")
+    (tmp_path / "bad.db").write_text("This is no database." * 100)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/bad.db")
+    pauses = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    with caplog.at_level("WARNING", "keras_transfer"):
+        following(folder, "mlflow").update()
+    assert "file is not a database" in caplog.text
+    assert pauses == []
+
+
 def test_two_runs_share_an_experiment_and_a_series_is_a_tag(folder, database):
     seed = folder.parent / "series/seed_1"
     shutil.copytree(folder, seed)
