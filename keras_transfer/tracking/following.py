@@ -77,7 +77,7 @@ class Following:
     def finish(self) -> None:
         """The run is over, and all of its files are there."""
         for name in self.trackers:
-            self._attempt(name, self._finish)
+            self._attempt_last(name, self._finish)
 
     def _finish(self, name: str) -> None:
         try:
@@ -104,7 +104,7 @@ class Following:
 
         for name in self.trackers:
             if name in self.begun:
-                self._attempt(name, stop)
+                self._attempt_last(name, stop)
 
     def _epochs(self, name: str) -> None:
         """Begin if it has not, and tell of the epochs that this tracker does not know."""
@@ -126,6 +126,14 @@ class Following:
             row["epochs"] = step
             # A killed run tells of an epoch twice at most.
             write_json(self.folder / STATE, self.state)
+
+    def _attempt_last(self, name: str, act: Callable[[str], None]) -> None:
+        """The run itself is over: Ctrl-C ends the wait for a tracker, and nothing else."""
+        try:
+            self._attempt(name, act)
+        except KeyboardInterrupt:
+            logger.warning("Warning: %s may lack the end of the run: interrupted.", name)
+            self.failed.add(name)
 
     def _attempt(self, name: str, act: Callable[[str], None]) -> None:
         try:

@@ -12,6 +12,7 @@ from stops import Stop
 from tiny import RECIPE
 
 from keras_transfer.runs import fingerprint
+from keras_transfer.tracking.base import Tracker
 from keras_transfer.tracking.following import Following, followed
 from keras_transfer.tracking.table import STATE, TRACKERS
 
@@ -294,6 +295,33 @@ def test_files_are_kept_and_the_run_ends_where_its_metrics_are_refused(folder, d
     client, found = mlflow_run(database)
     assert found.info.status == "FINISHED"
     assert "metrics.json" in {row.path for row in client.list_artifacts(found.info.run_id)}
+
+
+class Hanging(Tracker):
+    """A tracker whose server hangs at the end, until the user presses Ctrl-C."""
+
+    def begin(self, run, known):
+        return {"where": "nowhere"}
+
+    def epoch(self, step, metrics):
+        pass
+
+    def finish(self, metrics, files):
+        raise KeyboardInterrupt
+
+    def stop(self, status):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_the_wait_for_a_tracker_and_not_the_run(folder, caplog):
+    trackers = {"hanging": Hanging(), "tensorboard": TRACKERS["tensorboard"].make()}
+    told = Following(folder, trackers)
+    told.update()
+    with caplog.at_level("WARNING", "keras_transfer"):
+        told.finish()
+        told.stop("failed")
+    assert "hanging may lack the end of the run: interrupted" in caplog.text
+    assert (folder / "tensorboard/test").is_dir()
 
 
 def test_the_trackers_of_a_run_know_what_it_wrote_and_change_nothing(
