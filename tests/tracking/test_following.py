@@ -1,5 +1,6 @@
 """Trackers are told of a run, and whatever happens in them harms no run."""
 
+import json
 import logging
 import shutil
 import sqlite3
@@ -138,6 +139,20 @@ def test_a_server_that_is_not_there_costs_a_warning(folder, monkeypatch, caplog)
     assert "secret" not in caplog.text
     assert "http://***@127.0.0.1:9" in caplog.text
     assert not (folder / STATE).exists()
+
+
+@pytest.mark.parametrize("own", [None, "http://me:pw@other:1"])
+def test_a_resumed_run_asks_for_the_address_that_has_its_password(own, folder, monkeypatch, caplog):
+    pytest.importorskip("mlflow", reason="extra mlflow")
+    began = {"uri": "http://me:***@host:1", "run_id": "1", "where": ""}  # as it was once written
+    (folder / STATE).write_text(json.dumps({"mlflow": {"run": began, "epochs": 0}}))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if own:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", own)
+    with caplog.at_level("WARNING", "keras_transfer"):
+        following(folder, "mlflow").update()
+    assert "The run began in http://***@host:1" in caplog.text
+    assert "Set MLFLOW_TRACKING_URI to resume it" in caplog.text
 
 
 def test_a_database_that_cannot_be_opened_is_tried_once(folder, tmp_path, monkeypatch, caplog):
