@@ -61,6 +61,15 @@ class Tracker(ABC):
             What finds the run again in this tracker, and "where" for the log.
         """
 
+    def describe(self, run: TrackedRun) -> None:  # noqa: B027
+        """Record the settings of a run that has begun, if ``begin`` does not.
+
+        Called until it has worked once, so that a run which began is found again if this fails.
+
+        Args:
+            run: The run.
+        """
+
     @abstractmethod
     def epoch(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record an epoch.

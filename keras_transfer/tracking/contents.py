@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from keras_transfer.csv_cells import read_cells
 from keras_transfer.runs.records import RUN, SERIES, read_json, stored_settings
@@ -25,6 +26,11 @@ LEFT_OUT = ("per_class", "confusion_matrix", "bins")
 
 WITH_INTERVALS = ("test", "val")
 
+Value = TypeVar("Value")
+
+MAX_NAME = 250
+"""Length of a name; MLflow refuses longer ones."""
+
 
 def tracked_run(folder: Path) -> TrackedRun:
     """What is known of a run when its training begins."""
@@ -41,16 +47,19 @@ def tracked_run(folder: Path) -> TrackedRun:
 
 
 def parameters(settings: Mapping[str, Any]) -> dict[str, Plain]:
-    """Settings by path; a list of plain values is JSON, and what is not set is "none"."""
-    return dict(_leaves(settings, ""))
+    """Settings by path; a list of plain values is JSON, and what is not set is "none".
+
+    Names of classes are among the names; what a tracker does not take is "_" in them.
+    """
+    return _named((".".join(map(_clean, path)), value) for path, value in _leaves(settings, ()))
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Plain]]:
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Plain]]:
     groups = isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
     if isinstance(value, Mapping) or groups:
         items = enumerate(value) if groups else value.items()
         for name, inner in items:
-            yield from _leaves(inner, f"{path}.{name}".lstrip("."))
+            yield from _leaves(inner, (*path, str(name)))
     elif isinstance(value, Plain):
         yield path, value
     else:
@@ -69,11 +78,14 @@ def epochs(folder: Path) -> list[dict[str, float]]:
         header, *lines = read_cells(file)
     rows = [dict(zip(header, line, strict=True)) for line in lines if line]
     stages = [*dict.fromkeys(row["stage"] for row in rows)]
-    return [{"stage": float(1 + stages.index(row["stage"])), **_finite(row)} for row in rows]
+    columns = _named((_clean(name), name) for name in header if name not in ("stage", "epoch"))
+    return [
+        {"stage": float(1 + stages.index(row["stage"])), **_finite(row, columns)} for row in rows
+    ]
 
 
-def _finite(row: Mapping[str, str]) -> dict[str, float]:
-    values = {name: float(row[name] or "nan") for name in row if name not in ("stage", "epoch")}
+def _finite(row: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, float]:
+    values = {name: float(row[column] or "nan") for name, column in columns.items()}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
@@ -82,14 +94,8 @@ def test_metrics(folder: Path) -> dict[str, float]:
 
     Bounds of an interval get names of their own: "test/accuracy_interval/low" and "/high".
     """
-    found: dict[str, float] = {}
-    for path, value in _numbers(read_json(folder / "metrics.json", dict), ()):
-        name = "/".join(map(_clean, path))
-        # Two names of outputs may differ in what a tracker does not take.
-        while name in found:
-            name += "_"
-        found[name] = value
-    return found
+    numbers = _numbers(read_json(folder / "metrics.json", dict), ())
+    return _named(("/".join(map(_clean, path)), value) for path, value in numbers)
 
 
 def _numbers(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:
@@ -108,6 +114,25 @@ def _numbers(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
 def _clean(name: str) -> str:
     """A name as all trackers take it: "/" separates, and MLflow allows few other characters."""
     return re.sub(r"[^\w\-. ]", "_", name).strip(". ") or "_"
+
+
+def _named(rows: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+    """Values by name, where two names may differ only in what a tracker does not take."""
+    found: dict[str, Value] = {}
+    for name, value in rows:
+        name = _shortened(name)
+        while name in found:
+            name = _shortened(f"{name}_")
+        found[name] = value
+    return found
+
+
+def _shortened(name: str) -> str:
+    """A name of at most ``MAX_NAME`` characters; a hash keeps long ones apart."""
+    if len(name) <= MAX_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{name[: MAX_NAME - 13]}_{digest}"
 
 
 def files(folder: Path) -> list[Path]:

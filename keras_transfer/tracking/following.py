@@ -14,6 +14,7 @@ import numpy as np
 from keras_transfer.atomic import write_json
 from keras_transfer.errors import BadData
 from keras_transfer.runs.records import read_json
+from keras_transfer.tracking.addresses import without_secrets
 from keras_transfer.tracking.base import Tracker
 from keras_transfer.tracking.contents import epochs, files, test_metrics, tracked_run
 from keras_transfer.tracking.table import STATE, TRACKERS
@@ -76,16 +77,23 @@ class Following:
     def finish(self) -> None:
         """The run is over, and all of its files are there."""
         for name in self.trackers:
-            self._attempt(name, self._finish)
+            self._attempt_last(name, self._finish)
 
     def _finish(self, name: str) -> None:
-        self._epochs(name)
+        try:
+            self._epochs(name)
+        except Exception:
+            if name in self.begun:  # else its run would be open for ever
+                self.trackers[name].stop("failed")
+            raise
         self.trackers[name].finish(test_metrics(self.folder), files(self.folder))
         if name in self.failed:
             logger.info("%s works again, and has all of the run", name)
 
     def stop(self, status: str) -> None:
         """The run ends before it is finished; what it never told of, it does not mention now.
+
+        A tracker that has failed is asked once more: its run would be open for ever.
 
         Args:
             status: "failed" or "interrupted".
@@ -94,16 +102,23 @@ class Following:
         def stop(name: str) -> None:
             self.trackers[name].stop(status)
 
-        for name in self.begun - self.failed:
-            self._attempt(name, stop)
+        for name in self.trackers:
+            if name in self.begun:
+                self._attempt_last(name, stop)
 
     def _epochs(self, name: str) -> None:
         """Begin if it has not, and tell of the epochs that this tracker does not know."""
-        tracker, row = self.trackers[name], self.state.setdefault(name, {"run": {}, "epochs": 0})
+        tracker = self.trackers[name]
+        row = self.state.setdefault(name, {"run": {}, "described": False, "epochs": 0})
         if name not in self.begun:
             row["run"] = tracker.begin(tracked_run(self.folder), row["run"])
             logger.info("Tracked by %s: %s", name, row["run"]["where"])
             self.begun.add(name)
+            write_json(self.folder / STATE, self.state)
+        # Runs of earlier versions were described as they began.
+        if not row.get("described", True):
+            tracker.describe(tracked_run(self.folder))
+            row["described"] = True
             write_json(self.folder / STATE, self.state)
         known = epochs(self.folder)
         for step, metrics in enumerate(known[row["epochs"] :], start=row["epochs"] + 1):
@@ -112,13 +127,22 @@ class Following:
             # A killed run tells of an epoch twice at most.
             write_json(self.folder / STATE, self.state)
 
+    def _attempt_last(self, name: str, act: Callable[[str], None]) -> None:
+        """The run itself is over: Ctrl-C ends the wait for a tracker, and nothing else."""
+        try:
+            self._attempt(name, act)
+        except KeyboardInterrupt:
+            logger.warning("Warning: %s may lack the end of the run: interrupted.", name)
+            self.failed.add(name)
+
     def _attempt(self, name: str, act: Callable[[str], None]) -> None:
         try:
             with _same_random_state():
                 act(name)
         except Exception as error:  # the run goes on, whatever happens in a tracker
             if name not in self.failed:
-                reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                said = without_secrets(f"{type(error).__name__}: {error}")
+                reason = " ".join(said.split())[:300]
                 logger.warning(
                     "Warning: %s does not work, so the run goes on without it. %s", name, reason
                 )

@@ -10,9 +10,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from keras_transfer.errors import BadConfiguration, UnknownName
+from keras_transfer.errors import BadConfiguration, BadData, UnknownName
 from keras_transfer.runs.records import read_json
 from keras_transfer.tables import Table
+from keras_transfer.tracking.addresses import MLFLOW_URI
 from keras_transfer.tracking.base import Tracker
 
 __all__ = ["NONE", "STATE", "TRACKERS", "TrackerSpec", "chosen"]
@@ -20,8 +21,6 @@ __all__ = ["NONE", "STATE", "TRACKERS", "TrackerSpec", "chosen"]
 NONE = "none"
 STATE = "tracking.json"
 """What finds a run again in its trackers, in the run directory."""
-
-MLFLOW_URI = "MLFLOW_TRACKING_URI"
 
 logger = logging.getLogger("keras_transfer")
 
@@ -127,4 +126,8 @@ def _begun_with(folder: Path | None) -> list[str]:
     path = folder / STATE if folder else None
     if path is None or not path.exists():
         return []
-    return [name for name in read_json(path, dict) if name in TRACKERS]
+    try:
+        return [name for name in read_json(path, dict) if name in TRACKERS]
+    except BadData as error:  # the run itself does not need it
+        logger.warning("Warning: only trackers of --track know of this run. %s", error)
+        return []

@@ -15,6 +15,9 @@ __all__ = ["WandB"]
 SECONDS = 30.0
 """How long a server may take to begin a run."""
 
+LAST_SECONDS = 300.0
+"""How long it may take for the files at the end; ``wandb sync`` sends what is left."""
+
 
 class WandB(Tracker):
     """A run of a project, which has the name of the recipe, or ``WANDB_PROJECT``.
@@ -28,10 +31,19 @@ class WandB(Tracker):
         """Refuse an account without a key: W&B would ask for it in the middle of the run."""
         import wandb
 
-        if os.environ.get("WANDB_MODE", "online") not in ("online", "run"):
+        if wandb.run is not None:  # of the user's own program, which has logged in
             return
         try:
+            # Those of `wandb offline` are in a file, which is read once in a process.
+            mode = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
+            if mode not in ("online", "run"):
+                return
             known = wandb.login(prompt=False)
+        except TypeError as error:  # without `prompt`, it would ask in the middle of the run
+            raise BadConfiguration(
+                f"track = wandb: W&B {wandb.__version__} is too old. "
+                "pip install --upgrade 'keras_transfer[wandb]', or --track none."
+            ) from error
         except Exception:  # the server does not answer, which stops no run
             return
         if not known:
@@ -44,17 +56,29 @@ class WandB(Tracker):
         """See ``Tracker.begin``."""
         import wandb
 
+        run_id = known.get("run_id")
         self.run = wandb.init(
             project=known.get("project") or os.environ.get("WANDB_PROJECT") or run.recipe,
-            id=known.get("run_id"),
+            id=run_id,
             # A run that is not on the server, since it was offline, begins there with this id.
             resume="allow" if known else None,
             name=run.name,
             group=run.series or None,
             config={**run.parameters, **run.tags},
-            # Our own output is JSON, or a person's terminal; nothing is put between.
-            settings=wandb.Settings(console="off", silent=True, init_timeout=SECONDS),
+            settings=wandb.Settings(
+                # Else it would take the run that the user's own program has begun.
+                reinit="create_new",
+                # Our own output is JSON, or a person's terminal; nothing is put between.
+                console="off",
+                silent=True,
+                init_timeout=SECONDS,
+                finish_timeout=LAST_SECONDS,
+                finish_timeout_raises=True,
+            ),
         )
+        if run_id not in (None, self.run.id):
+            self.run.finish(exit_code=1)
+            raise RuntimeError(f"W&B began {self.run.id} instead of {run_id}.")
         where = self.run.settings.sync_dir if self.run.offline else self.run.url
         return {"run_id": self.run.id, "project": self.run.project, "where": str(where)}
 
@@ -66,12 +90,14 @@ class WandB(Tracker):
         """See ``Tracker.finish``."""
         import wandb
 
-        self.run.summary.update({**metrics})
-        artifact = wandb.Artifact(f"run-{self.run.id}", type="run")
-        for path in files:
-            artifact.add_file(str(path))
-        self.run.log_artifact(artifact)
-        self.run.finish(exit_code=0)
+        try:
+            self.run.summary.update({**metrics})
+            artifact = wandb.Artifact(f"run-{self.run.id}", type="run")
+            for path in files:
+                artifact.add_file(str(path))
+            self.run.log_artifact(artifact)
+        finally:  # else it would be open as long as the process
+            self.run.finish(exit_code=0)
 
     def stop(self, status: str) -> None:
         """See ``Tracker.stop``."""

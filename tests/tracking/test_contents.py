@@ -71,6 +71,29 @@ def test_metrics_are_numbers_by_path(tmp_path):
     }
 
 
+def test_names_of_classes_and_labels_are_names_that_a_tracker_takes(tmp_path):
+    weights = {"red (50%)": 2.0, "red [50%]": 3.0, "a/b": 1.0, "..": 4.0}
+    assert parameters({"objective": {"class_weight": weights}}) == {
+        "objective.class_weight.red _50__": 2.0,
+        "objective.class_weight.red _50___": 3.0,
+        "objective.class_weight.a_b": 1.0,
+        "objective.class_weight._": 4.0,
+    }
+
+    (tmp_path / "history.csv").write_text("stage,epoch,a+b_loss,a*b_loss\r\nhead,1,0.5,0.25\r\n")
+    assert epochs(tmp_path) == [{"stage": 1, "a_b_loss": 0.5, "a_b_loss_": 0.25}]
+
+
+def test_long_names_are_short_and_still_differ(tmp_path):
+    document = {"test": {"recall": {"x" * 300 + end: 0.5 for end in "abc"}, "y" * 245: 1.0}}
+    (tmp_path / "metrics.json").write_text(json.dumps(document))
+
+    found = test_metrics(tmp_path)
+    assert len(found) == 4
+    assert {len(name) for name in found} == {250}
+    assert found["test/" + "y" * 245] == 1.0
+
+
 def test_a_run_has_versions_and_the_hash_of_its_split(run):
     found = tracked_run(run.folder)
 

@@ -1,5 +1,6 @@
 """Trackers are told of a run, and whatever happens in them harms no run."""
 
+import json
 import logging
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ from stops import Stop
 from tiny import RECIPE
 
 from keras_transfer.runs import fingerprint
+from keras_transfer.tracking.base import Tracker
 from keras_transfer.tracking.following import Following, followed
 from keras_transfer.tracking.table import STATE, TRACKERS
 
@@ -134,16 +136,36 @@ def test_a_server_that_is_not_there_costs_a_warning(folder, monkeypatch, caplog)
     with caplog.at_level("WARNING", "keras_transfer"), followed(folder, ["mlflow"]):
         pass
     assert [line.levelname for line in caplog.records] == ["WARNING"]
+    assert "secret" not in caplog.text
+    assert "http://***@127.0.0.1:9" in caplog.text
     assert not (folder / STATE).exists()
 
 
-def test_a_password_is_in_no_file():
+@pytest.mark.parametrize("own", [None, "http://me:pw@other:1"])
+def test_a_resumed_run_asks_for_the_address_that_has_its_password(own, folder, monkeypatch, caplog):
     pytest.importorskip("mlflow", reason="extra mlflow")
-    from keras_transfer.tracking.mlflow import _public
+    began = {"uri": "http://me:***@host:1", "run_id": "1", "where": ""}  # as it was once written
+    (folder / STATE).write_text(json.dumps({"mlflow": {"run": began, "epochs": 0}}))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if own:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", own)
+    with caplog.at_level("WARNING", "keras_transfer"):
+        following(folder, "mlflow").update()
+    assert "The run began in http://***@host:1" in caplog.text
+    assert "Set MLFLOW_TRACKING_URI to resume it" in caplog.text
 
-    assert _public("postgresql://me:pw@db:5432/runs") == "postgresql://me:***@db:5432/runs"
-    assert _public("http://me@host") == "http://me@host"
-    assert _public("sqlite:////a/b.db") == "sqlite:////a/b.db"
+
+def test_a_database_that_cannot_be_opened_is_tried_once(folder, tmp_path, monkeypatch, caplog):
+    pytest.importorskip("mlflow", reason="extra mlflow")
+    pytest.importorskip("alembic", reason="extra mlflow")
+    (tmp_path / "bad.db").write_text("This is no database." * 100)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/bad.db")
+    pauses = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    with caplog.at_level("WARNING", "keras_transfer"):
+        following(folder, "mlflow").update()
+    assert "file is not a database" in caplog.text
+    assert pauses == []
 
 
 def test_two_runs_share_an_experiment_and_a_series_is_a_tag(folder, database):
@@ -228,6 +250,93 @@ def wandb_epochs(folder):
                 row = {(item.key or item.nested_key[0]): item.value_json for item in items}
                 rows[int(row["_step"])] = row
     return rows, ids
+
+
+def test_a_run_of_the_users_own_program_is_left_alone(folder, tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="extra wandb")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    own = wandb.init(project="own")
+    try:
+        told = following(folder, "wandb")
+        told.update()
+        assert told.state["wandb"]["run"]["run_id"] != own.id
+        told.failed.add("wandb")
+        told.stop("failed")
+        assert wandb.run is own
+        own.log({"loss": 1.0})
+    finally:
+        own.finish()
+    assert len([*tmp_path.glob("wandb/offline-run-*")]) == 2
+
+
+def test_a_tracker_that_failed_is_told_of_the_end_of_a_failed_run(folder, database):
+    told = following(folder, "mlflow")
+    told.update()
+    told.failed.add("mlflow")
+    told.stop("failed")
+
+    assert mlflow_run(database)[1].info.status == "FAILED"
+
+
+def change(database, statement):
+    with sqlite3.connect(database) as connection:
+        connection.execute(statement)
+
+
+REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+
+
+def test_a_run_that_could_not_be_described_is_the_same_run_later(folder, database):
+    told = following(folder, "mlflow")
+    change(database, REFUSE.format("params"))
+    told.update()
+    assert "mlflow" in told.failed
+    change(database, "DROP TRIGGER refuse")
+    following(folder, "mlflow").finish()  # killed, and resumed
+
+    found = mlflow_run(database)[1]
+    assert found.info.status == "FINISHED"
+    assert found.data.params["backbone.name"] == "convnet_small"
+
+
+def test_files_are_kept_and_the_run_ends_where_its_metrics_are_refused(folder, database):
+    told = following(folder, "mlflow")
+    told.update()
+    change(database, REFUSE.format("metrics"))
+    told.finish()
+
+    client, found = mlflow_run(database)
+    assert found.info.status == "FINISHED"
+    assert "metrics.json" in {row.path for row in client.list_artifacts(found.info.run_id)}
+
+
+class Hanging(Tracker):
+    """A tracker whose server hangs at the end, until the user presses Ctrl-C."""
+
+    def begin(self, run, known):
+        return {"where": "nowhere"}
+
+    def epoch(self, step, metrics):
+        pass
+
+    def finish(self, metrics, files):
+        raise KeyboardInterrupt
+
+    def stop(self, status):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_the_wait_for_a_tracker_and_not_the_run(folder, caplog):
+    trackers = {"hanging": Hanging(), "tensorboard": TRACKERS["tensorboard"].make()}
+    told = Following(folder, trackers)
+    told.update()
+    with caplog.at_level("WARNING", "keras_transfer"):
+        told.finish()
+        told.stop("failed")
+    assert "hanging may lack the end of the run: interrupted" in caplog.text
+    assert (folder / "tensorboard/test").is_dir()
 
 
 def test_the_trackers_of_a_run_know_what_it_wrote_and_change_nothing(

@@ -80,6 +80,16 @@ def test_a_resumed_run_keeps_its_trackers(tmp_path):
     assert chosen("none", tmp_path) == ()
 
 
+def test_a_damaged_state_does_not_forbid_to_resume(tmp_path, caplog):
+    (tmp_path / STATE).write_text('{"tensorboard": {')
+
+    with caplog.at_level("WARNING", "keras_transfer"):
+        assert chosen((), tmp_path) == ()
+        assert chosen("tensorboard", tmp_path) == ("tensorboard",)
+    assert "only trackers of --track know of this run" in caplog.text
+    assert STATE in caplog.text
+
+
 def test_wandb_without_a_key_is_refused_before_it_asks_for_one(tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="extra wandb")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -89,3 +99,19 @@ def test_wandb_without_a_key_is_refused_before_it_asks_for_one(tmp_path, monkeyp
         chosen("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert chosen("wandb") == ("wandb",)
+
+
+def test_wandb_that_is_offline_by_its_settings_needs_no_key(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="extra wandb")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wandb").mkdir()
+    # As `wandb offline` writes it.
+    (tmp_path / "wandb/settings").write_text("[default]\nmode = offline\n")
+    wandb.teardown()  # it has read the settings of another directory
+    try:
+        assert chosen("wandb") == ("wandb",)
+    finally:
+        wandb.teardown()
