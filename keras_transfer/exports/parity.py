@@ -121,6 +121,8 @@ def at_threshold(output: Output, scores: np.ndarray) -> np.ndarray:
     if "threshold" in decision:
         scores = scores[:, [decision["positive"]]]
     steps = 2 * np.spacing(thresholds.astype("float32")).astype("float64")
+    # As float32, since these are what is compared.
+    scores = scores.astype("float32").astype("float64")
     return np.abs(scores - thresholds) <= 4 * TIE * thresholds * (1 - thresholds) + steps
 
 
