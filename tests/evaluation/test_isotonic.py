@@ -81,6 +81,18 @@ def test_a_rare_label_keeps_its_logits_and_the_network_is_saved(tmp_path):
     np.testing.assert_array_equal(before.predict({"x": x}, verbose=0)["label"], x)
 
 
+def test_an_infinite_logit_has_the_end_of_its_curve():
+    rng = np.random.default_rng(0)
+    logits, true = labels_of(rng)
+    true[:, 1] = 0  # keeps its logits
+    curves = fit_curves(logits, true)
+    ends = np.array([[np.inf, np.inf], [-np.inf, -np.inf], [0.0, 1.5]], "float32")
+    found = model_of(curves, 2).predict({"x": ends}, verbose=0)["label"]
+    assert expit(found[:2, 0]) == pytest.approx(curves.y[0][[-1, 0]], abs=1e-5)
+    assert found[:, 1].tolist() == ends[:, 1].tolist()
+    assert curves.apply(ends)[:2, 0] == pytest.approx(found[:2, 0], abs=1e-4)
+
+
 def test_what_a_temperature_cannot_mend_takes_curves():
     """One label says too much, the other too little: no single number serves both."""
     rng = np.random.default_rng(1)
