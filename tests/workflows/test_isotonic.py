@@ -76,9 +76,10 @@ def test_probabilities_are_those_of_scikit_learn(pair):
         .predict(logit(test.scores[:, i]))
         for i in range(2)
     ]
-    # Knots that are very near are joined, which moves some by a little.
+    # Of knots that are very near two stay: answers between them move.
     apart = np.abs(predicted(with_it).scores[:, :2] - np.stack(wanted, axis=1))
-    assert np.median(apart) < 0.001
+    assert np.median(apart) < 1e-5
+    assert apart.mean() < 0.001
     np.testing.assert_allclose(predicted(with_it).scores[:, 2], test.scores[:, 2], atol=1e-6)
     order = np.argsort(test.scores[:, 0], kind="stable")
     assert (np.diff(predicted(with_it).scores[order, 0]) >= -1e-6).all()
