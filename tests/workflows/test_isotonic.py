@@ -13,6 +13,8 @@ from sklearn.isotonic import IsotonicRegression
 
 import keras_transfer
 from keras_transfer import FineTune, Run, Stage
+from keras_transfer.errors import BadConfiguration
+from keras_transfer.exports.formats import check_curves
 from keras_transfer.objectives.multilabel import MultiLabel
 
 SPLITS = 200 * ["train"] + 200 * ["val"] + 70 * ["test"]
@@ -111,6 +113,30 @@ def test_every_export_has_them(pair, tmp_path, form):
     parity = export.metadata["parity"]
     assert parity["changed"] == 0
     assert parity["largest_difference"] < 1e-3
+
+
+def test_int8_is_refused_before_anything_is_written(pair, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    with pytest.raises(BadConfiguration, match="float16 or dynamic, or train with --calibrate"):
+        keras_transfer.export(pair[0], tmp_path, format="litert", quantize="int8")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("quantize", ["float16", "dynamic"])
+def test_what_is_named_instead_of_int8_passes_the_gate(pair, tmp_path, quantize):
+    pytest.importorskip("ai_edge_litert")
+    export = keras_transfer.export(pair[0], tmp_path, format="litert", quantize=quantize)
+    assert export.metadata["parity"]["examples"] >= 64
+
+
+def test_only_curves_are_refused_as_int8():
+    curves = {"fitted": "isotonic", "temperature": 1.0}
+    number = {"fitted": "temperature", "temperature": 2.0}
+    check_curves(curves, "float16")
+    for calibration in ({}, number, {"a": number}, {"temperature": 1.5}):
+        check_curves(calibration, "int8")
+    with pytest.raises(BadConfiguration, match="of the output b: it rounds"):
+        check_curves({"a": number, "b": curves}, "int8")
 
 
 def explained(found, row):
