@@ -13,8 +13,8 @@ EACH = 10
 """Positive, and negative, val examples below which a label has no curve."""
 
 GAP = 0.001
-"""Knots that are nearer, in standard deviations of the logits, are joined: a format that computes
-these a little differently would else answer another probability."""
+"""Of knots that are nearer, in standard deviations of the logits, two stay, a quarter of it apart:
+a format that computes these a little differently would else answer another probability."""
 
 
 class Curves(NamedTuple):
@@ -66,7 +66,7 @@ def fit_curves(outputs: np.ndarray, true: np.ndarray, gap: float = GAP) -> Curve
     Args:
         outputs: (n, labels) float logits, n > 0.
         true: (n, labels) 0 or 1.
-        gap: Knots that are nearer are joined, in standard deviations of the label's logits.
+        gap: Of knots that are nearer two stay, in standard deviations of the label's logits.
 
     Returns:
         Curves; a label with fewer than ``EACH`` positives or negatives has none.
@@ -89,14 +89,21 @@ def fit_curves(outputs: np.ndarray, true: np.ndarray, gap: float = GAP) -> Curve
 
 
 def _joined(x: np.ndarray, y: np.ndarray, gap: float) -> tuple[np.ndarray, np.ndarray]:
-    """Knots of which those are joined that are nearer than the gap."""
-    groups, start = np.zeros(len(x), int), 0
+    """Knots of which, of those nearer than the gap, two stay: a jump becomes a short ramp.
+
+    One knot, with their mean, would bend the plateaus on both sides into ramps.
+    """
+    starts = [0]
     for place in range(1, len(x)):
         # From the first knot of a group: a chain of near knots may be long.
-        if x[place] - x[start] >= gap:
-            start = place
-        groups[place] = start
-    firsts, number, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        if x[place] - x[starts[-1]] >= gap:
+            starts.append(place)
+    firsts = np.array(starts)
     lasts = np.append(firsts[1:], len(x)) - 1
-    # Half way, so that groups are at least half of the gap apart.
-    return (x[firsts] + x[lasts]) / 2, np.bincount(number, y) / counts
+    several = firsts < lasts
+    middle, half = (x[firsts] + x[lasts]) / 2, np.where(several, gap / 8, 0.0)
+    # A quarter of the gap apart: as much lies at least between groups, whose firsts are a gap apart
+    # and whose middles are less than half a gap after them.
+    ends = np.stack([middle - half, middle + half], axis=1)
+    used = np.stack([np.ones(len(firsts), bool), several], axis=1)
+    return ends[used], np.stack([y[firsts], y[lasts]], axis=1)[used]

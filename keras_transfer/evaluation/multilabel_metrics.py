@@ -11,7 +11,7 @@ from sklearn import metrics as sklearn_metrics
 from keras_transfer.evaluation.checks import to_measure
 from keras_transfer.evaluation.intervals import DRAWS, bootstrap_interval
 from keras_transfer.evaluation.layout import aligned, interval_text, shown
-from keras_transfer.evaluation.thresholds import DEFAULT, best_f1, operating_text
+from keras_transfer.evaluation.thresholds import DEFAULT, best_f1, operating_text, reached
 from keras_transfer.evaluation.weighted import average_precisions, mean_defined, micro_f1
 
 __all__ = ["best_thresholds", "multilabel_metrics", "multilabel_summary", "prevalence_baseline"]
@@ -25,10 +25,10 @@ Thresholds = Sequence[float] | np.ndarray
 def best_thresholds(true: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Choose for each label the threshold with the highest F1; for the val split.
 
-    A label is predicted where its score is at least the threshold. All thresholds between two
-    neighbouring scores predict the same, so the midpoint is used; of several equally good
-    thresholds the one nearest to 0.5 (the lower one in a tie), and 0.5 itself where it is among
-    the best. A label without positives has no F1; its threshold is 0.5.
+    A label is predicted where its score is ``reached``: at least the threshold, as float32. All
+    thresholds between two neighbouring scores predict the same, so the midpoint is used; of several
+    equally good thresholds the one nearest to 0.5 (the lower one in a tie), and 0.5 itself where it
+    is among the best. A label without positives has no F1; its threshold is 0.5.
 
     Args:
         true: (n, labels) 0 or 1; a row with NaN is not known and is left out.
@@ -84,7 +84,7 @@ def multilabel_metrics(
     values, scores = to_measure(true, scores)
     truth = values > 0
     cut = np.full(len(labels), DEFAULT) if thresholds is None else np.array(thresholds)
-    predicted = scores >= cut
+    predicted = reached(scores, cut)
     metrics = _overall(truth, scores, predicted)
     if intervals:
         metrics |= _intervals(truth, scores, predicted, families)

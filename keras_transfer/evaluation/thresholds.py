@@ -20,6 +20,7 @@ __all__ = [
     "operating_report",
     "operating_text",
     "rate_text",
+    "reached",
     "too_few",
 ]
 
@@ -29,6 +30,21 @@ DEFAULT = 0.5
 PLAIN = "at_0.5"
 """Where the metrics at the default threshold are."""
 RATES = ("recall", "precision", "specificity")
+
+
+def reached(scores: np.ndarray, thresholds: Any) -> np.ndarray:
+    """Whether scores are at least a threshold, as float32: what a graph compares.
+
+    A float64 score may lie below a threshold that it rounds up to.
+
+    Args:
+        scores: (...) float.
+        thresholds: A number, or an array that is broadcast.
+
+    Returns:
+        (...) bool; false for NaN.
+    """
+    return np.asarray(scores, "float32") >= np.asarray(thresholds, "float32")
 
 
 class _Cuts(NamedTuple):
@@ -140,7 +156,7 @@ def operating_metrics(
 
     Args:
         true: (n,) bool.
-        scores: (n,) float; positive is predicted where a score is at least the threshold.
+        scores: (n,) float; positive is predicted where one is ``reached``.
         threshold: In [0, 1].
         families: (n,) copies of an example have the same value and count once in intervals.
 
@@ -149,7 +165,7 @@ def operating_metrics(
         Wilson); of recall and precision ``_limit``, the highest lower bound that so few examples
         can show.
     """
-    predicted = np.asarray(scores) >= threshold
+    predicted = reached(scores, threshold)
     of = np.arange(len(true)) if families is None else np.asarray(families)
     found: dict[str, Any] = {"n": len(true), "positives": int(true.sum())}
     found["predicted"] = int(predicted.sum())

@@ -18,7 +18,7 @@ from keras_transfer.data.samples import LABEL
 from keras_transfer.exports.answers import Answers
 from keras_transfer.exports.exported import METADATA, Export
 from keras_transfer.exports.foreign import foreign_operators
-from keras_transfer.exports.formats import PredictFunction, check_format, check_input
+from keras_transfer.exports.formats import PredictFunction, check_curves, check_format, check_input
 from keras_transfer.exports.integrity import with_checksums
 from keras_transfer.exports.parity import LIMITS, Limits, compare, gate
 from keras_transfer.exports.versions import checked_name, publish, unfinished
@@ -86,6 +86,7 @@ def export(
     check_clock()
     run = run if isinstance(run, Run) else Run(run)
     check_input(run.settings["input"]["type"], quantize)
+    check_curves(run.metrics.get("calibration", {}), quantize)
     base = Path(to or run.folder / "export") / checked_name(
         name or _default_name(run.metadata["recipe"], format, quantize)
     )

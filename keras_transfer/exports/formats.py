@@ -13,13 +13,23 @@ from keras_transfer.errors import BadConfiguration, UnknownName
 from keras_transfer.tables import Table
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy as np
 
     from keras_transfer.data.batches import Loading
     from keras_transfer.data.samples import Samples
     from keras_transfer.exports.source import Source
 
-__all__ = ["FORMATS", "QUANTIZATIONS", "Format", "PredictFunction", "check_format", "check_input"]
+__all__ = [
+    "FORMATS",
+    "QUANTIZATIONS",
+    "Format",
+    "PredictFunction",
+    "check_curves",
+    "check_format",
+    "check_input",
+]
 
 PredictFunction = Callable[["Samples"], "Mapping[str, np.ndarray]"]
 """Maps n valid examples to what the graph returns for them, by the names of its tensors."""
@@ -89,6 +99,27 @@ def check_input(kind: str, quantize: str) -> None:
             "--quantize int8 is for models of images: it rounds every activation, which changes "
             "the probabilities of a text by tenths. Take --quantize dynamic, whose files are as "
             "small, or float16."
+        )
+
+
+def check_curves(calibration: Mapping[str, Any], quantize: str) -> None:
+    """Make sure that the curves of labels can be quantized so.
+
+    Args:
+        calibration: Of a run's ``metrics.json``: one, or by output; empty: none.
+        quantize: One of ``QUANTIZATIONS``.
+
+    Raises:
+        BadConfiguration: They cannot.
+    """
+    rows = {"": calibration} if "temperature" in calibration else calibration
+    curved = [name for name, row in rows.items() if row.get("fitted") == "isotonic"]
+    if curved and quantize == "int8":
+        of = f" of the output {curved[0]}" if curved[0] else ""
+        raise BadConfiguration(
+            f"--quantize int8 is not for the isotonic curves{of}: it rounds logits to 256 values, "
+            "while their jumps take a thousandth of a standard deviation. Take --quantize float16 "
+            "or dynamic, or train with --calibrate temperature."
         )
 
 

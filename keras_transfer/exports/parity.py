@@ -13,11 +13,11 @@ from keras_transfer.objectives.outputs import Output
 from keras_transfer.objectives.rejection import LIMIT
 from keras_transfer.tables import Table
 
-__all__ = ["LIMITS", "NEAR", "TIE", "Comparison", "Limits", "compare", "gate"]
+__all__ = ["LIMITS", "NEAR", "TIE", "Comparison", "Limits", "at_threshold", "compare", "gate"]
 
 TIE = 1e-4
-"""Probabilities nearer than that are equal: which of two such classes comes first, and on which
-side of a threshold such a probability lies, is rounding."""
+"""Probabilities nearer than that are equal: which of two such classes comes first is rounding. So
+is on which side of a threshold of 0.5 one lies; for others see ``at_threshold``."""
 
 NEAR = 0.25
 """A value that moves by more than this share of its target's spread has changed. Noise below it
@@ -83,9 +83,9 @@ def compare(
     ``found`` has ``examples``, ``changed`` (answers that differ) and ``largest_difference``, and
 
     * classification: ``accuracy`` and ``model_accuracy``; changed: another best class, or another
-      by the export's own threshold, ties (``TIE``) aside;
+      by the export's own threshold, ties (``TIE``, ``at_threshold``) aside;
     * multilabel: ``decisions``, ``hamming_loss`` and ``model_hamming_loss``; changed: decisions for
-      a label, by the export's own thresholds, ties aside;
+      a label, by the export's own thresholds, ties (``at_threshold``) aside;
     * labels of words: as a classification of the words and the parts of them, in ``words``;
     * regression: ``values``, ``spread`` by target, ``mae`` and ``model_mae`` by target; changed:
       values that move by more than ``NEAR`` spreads; differences are in spreads.
@@ -106,6 +106,26 @@ def compare(
     return found if unknown is None else _with_unknown(found, model, export, unknown)
 
 
+def at_threshold(output: Output, scores: np.ndarray) -> np.ndarray:
+    """(n, labels) bool, (n, 1) of a class: whether rounding decides on which side a score lies.
+
+    It is within ``4 TIE t (1 - t)`` of its threshold t, that is 4 ``TIE`` of logits, or two steps
+    of float32: with a distance for all thresholds, all scores would be at one that is lower.
+
+    Args:
+        output: With thresholds, or of labels, whose default is 0.5.
+        scores: (n, units) float probabilities.
+    """
+    decision = output.decision
+    thresholds = np.array(decision.get("threshold", decision.get("thresholds", 0.5)))
+    if "threshold" in decision:
+        scores = scores[:, [decision["positive"]]]
+    steps = 2 * np.spacing(thresholds.astype("float32")).astype("float64")
+    # As float32, since these are what is compared.
+    scores = scores.astype("float32").astype("float64")
+    return np.abs(scores - thresholds) <= 4 * TIE * thresholds * (1 - thresholds) + steps
+
+
 def _classes(output: Output, model: np.ndarray, export: Given, true: np.ndarray) -> Comparison:
     objective, decision = output.objective, output.decision
     theirs = objective.decide(model, decision)
@@ -114,8 +134,7 @@ def _classes(output: Output, model: np.ndarray, export: Given, true: np.ndarray)
     else:
         ours = export.decided.argmax(axis=1)
     if "threshold" in decision:
-        near = np.abs(model[:, decision["positive"]] - decision["threshold"]) <= TIE
-        changed = (ours != theirs) & ~near
+        changed = (ours != theirs) & ~at_threshold(output, model)[:, 0]
     else:
         changed = model.max(axis=1) - model[np.arange(len(model)), ours] > TIE
     known = objective.known(true)
@@ -183,9 +202,8 @@ def _labels(output: Output, model: np.ndarray, export: Given, true: np.ndarray) 
     objective, decision = output.objective, output.decision
     ours = objective.decide(export.scores, decision) if export.decided is None else export.decided
     theirs = objective.decide(model, decision)
-    thresholds = np.array(decision.get("thresholds", 0.5))
     # Nearness is measured by the model's scores, since the export's are what is tested.
-    changed = (ours != theirs) & (np.abs(model - thresholds) > TIE)
+    changed = (ours != theirs) & ~at_threshold(output, model)
     known = objective.known(true)
     found = {
         "examples": len(model),

@@ -40,8 +40,8 @@ def with_curves(
     ramps = ops.clip((ops.expand_dims(logits, -1) - starts) / widths, 0.0, 1.0)
     chances = ops.sum(ramps * steps, axis=-1) + first
     curved = ops.log(chances) - ops.log(1.0 - chances)
-    kept = 1.0 - fitted.astype("float32")
-    found = curved * (1.0 - kept) + logits * kept if kept.any() else curved
+    # Not a sum weighted by 0 and 1: 0 times an infinite logit is NaN.
+    found = curved if fitted.all() else ops.where(fitted, curved, logits)
     return keras.Model(model.input, {**model.output, output: found}, name=model.name)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from keras_transfer.errors import BadData
+from keras_transfer.evaluation.thresholds import reached
 from keras_transfer.group import ClassName
 from keras_transfer.objectives.base import Labels, Objective
 from keras_transfer.objectives.cells import (
@@ -218,8 +219,8 @@ class MultiLabel(Objective):
 
     def decide(self, scores: np.ndarray, decision: Mapping[str, Any] | None = None) -> np.ndarray:
         """(n, labels) bool: scores at their label's threshold or above; 0.5 by default."""
-        # >= as in `best_thresholds`, whose thresholds are fitted for it.
-        return np.asarray(scores) >= np.array((decision or {}).get("thresholds", 0.5))
+        # As in `best_thresholds`, whose thresholds are fitted for it.
+        return reached(scores, (decision or {}).get("thresholds", 0.5))
 
     def evaluate(
         self,
@@ -253,8 +254,8 @@ class MultiLabel(Objective):
         known = self.known(true)
         copies = None if families is None else np.asarray(families)[known]
         found, rows = {}, zip(names, decision["thresholds"], decision["reached"], strict=True)
-        for place, (name, value, reached) in enumerate(rows):
-            own = value if reached else None
+        for place, (name, value, there) in enumerate(rows):
+            own = value if there else None
             positive, chances = true[known, place] > 0, np.asarray(scores)[known, place]
             found[name] = operating_report(positive, chances, own, copies)
         return {"asked": self.threshold.asked, "per_label": found}

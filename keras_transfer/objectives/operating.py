@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from keras_transfer.errors import UnknownName
+from keras_transfer.evaluation.thresholds import at_precision, at_recall, reached
 from keras_transfer.group import ClassName, Group
 
 __all__ = ["Threshold", "decided_class", "positive_place"]
@@ -66,8 +67,6 @@ class Threshold(Group):
 
         See ``evaluation.thresholds``.
         """
-        from keras_transfer.evaluation.thresholds import at_precision, at_recall
-
         if self.recall is not None:
             return at_recall(true, scores, self.recall)
         assert self.precision is not None, "a threshold is wanted"
@@ -94,5 +93,5 @@ def decided_class(scores: np.ndarray, decision: Mapping[str, Any]) -> np.ndarray
         decision: "threshold", and "positive": the place of that class.
     """
     positive = int(decision["positive"])
-    reached = np.asarray(scores)[:, positive] >= decision["threshold"]
-    return np.where(reached, positive, 1 - positive)
+    found = reached(np.asarray(scores)[:, positive], decision["threshold"])
+    return np.where(found, positive, 1 - positive)

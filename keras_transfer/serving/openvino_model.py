@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_transfer.data.samples import LABEL
 from keras_transfer.exports.answers import Answers
 from keras_transfer.exports.exported import METADATA
+from keras_transfer.exports.parity import at_threshold
 from keras_transfer.features.engines import Engine, openvino_engine, openvino_network
 from keras_transfer.serving.models import (
     DEFAULT,
@@ -43,7 +44,7 @@ class OpenVinoModel(Model):
 
     Only exports of this package have the signatures ``decode`` and ``forward`` that this takes.
     Where they are missing, or OpenVINO answers the warm-up requests otherwise than TensorFlow
-    does, TensorFlow answers.
+    does, by ``TOLERANCE`` or by a decision, TensorFlow answers.
 
     Args:
         name: As clients call it.
@@ -72,6 +73,7 @@ class OpenVinoModel(Model):
             self._engine = openvino_engine(network, "float32")
             found = [self.run(DEFAULT, one) for one in requests]
             apart = max(self._apart(*pair) for pair in zip(found, wanted, strict=True))
+            changed = sum(self._changed(*pair) for pair in zip(found, wanted, strict=True))
         except Exception as error:  # whatever a converter does not know
             self._engine = None
             logger.warning("Warning: OpenVINO cannot run this model (%s); TensorFlow does.", error)
@@ -81,6 +83,10 @@ class OpenVinoModel(Model):
             self._engine = None
             text = "Warning: OpenVINO's answers are %.2g from TensorFlow's, which answers."
             logger.warning(text, apart)
+        elif changed:
+            self._engine = None
+            text = "Warning: OpenVINO decides otherwise than TensorFlow, which answers: %d times."
+            logger.warning(text, changed)
 
     def _apart(self, found: Tensors, wanted: Tensors) -> float:
         """Largest difference of a probability, or of a value as ``TOLERANCE`` says."""
@@ -94,6 +100,17 @@ class OpenVinoModel(Model):
             if one.unknown is not None and other.unknown is not None:
                 apart.append(float(np.abs(one.unknown - other.unknown).max()))
         return max(apart)
+
+    def _changed(self, found: Tensors, wanted: Tensors) -> int:
+        """Decisions by a threshold that differ; not those that are rounding."""
+        ours, theirs = self._answers.read(found), self._answers.read(wanted)
+        changed = 0
+        for answer in self._answers:
+            one, other = ours[answer.name], theirs[answer.name]
+            if one.decided is not None and other.decided is not None:
+                near = at_threshold(answer.output, other.scores)
+                changed += int(((one.decided != other.decided) & ~near).sum())
+        return changed
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Tensors:
         """Answer; see ``Model.run``."""

@@ -47,6 +47,25 @@ def test_curves_are_those_of_scikit_learn_in_arrays_and_layers(seed):
     assert expit(found) == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("chances", [(0.1, 0.9), (0.02, 0.5, 0.98)])
+def test_steps_are_those_of_scikit_learn(seed, chances):
+    """Of near knots some go, but the plateaus around them neither move nor slope."""
+    rng, n = np.random.default_rng(seed), 10_000
+    cuts = np.linspace(-1, 1, len(chances) + 1)[1:-1]
+    logits, others = rng.normal(size=(n, 1)), rng.normal(size=(20_000, 1))
+    true = rng.random((n, 1)) < np.array(chances)[np.searchsorted(cuts, logits)]
+    curves = fit_curves(logits, true)
+    plain = IsotonicRegression(y_min=1 / (n + 2), y_max=1 - 1 / (n + 2), out_of_bounds="clip")
+    knots = plain.fit(logits[:, 0], true[:, 0]).X_thresholds_
+    assert (np.diff(knots) < GAP * logits.std()).any()
+    apart = np.abs(expit(curves.apply(others))[:, 0] - plain.predict(others[:, 0]))
+    away = np.abs(others - knots).min(axis=1) > GAP * logits.std()
+    assert away.mean() > 0.98
+    assert apart[away].max() < 1e-9
+    assert apart.mean() < 5e-4
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 10_000), st.floats(-30, 30), st.floats(0, 30))
 def test_a_higher_logit_has_no_lower_probability(seed, first, more):
@@ -54,7 +73,7 @@ def test_a_higher_logit_has_no_lower_probability(seed, first, more):
     logits = rng.normal(0, 2, (60, 1))
     true = (rng.random((60, 1)) < 0.5).astype("float32")
     curves = fit_curves(logits, true)
-    least = GAP / 2 * logits.std() - 1e-12
+    least = GAP / 4 * logits.std() - 1e-12
     assert all((np.diff(x) >= least).all() for x in curves.x)
     assert all((np.diff(y) >= 0).all() for y in curves.y)
     low, high = curves.apply(np.array([[first], [first + more]]))
@@ -79,6 +98,18 @@ def test_a_rare_label_keeps_its_logits_and_the_network_is_saved(tmp_path):
     before = keras.Model(loaded.input, uncalibrated(loaded))
     x = logits.astype("float32")
     np.testing.assert_array_equal(before.predict({"x": x}, verbose=0)["label"], x)
+
+
+def test_an_infinite_logit_has_the_end_of_its_curve():
+    rng = np.random.default_rng(0)
+    logits, true = labels_of(rng)
+    true[:, 1] = 0  # keeps its logits
+    curves = fit_curves(logits, true)
+    ends = np.array([[np.inf, np.inf], [-np.inf, -np.inf], [0.0, 1.5]], "float32")
+    found = model_of(curves, 2).predict({"x": ends}, verbose=0)["label"]
+    assert expit(found[:2, 0]) == pytest.approx(curves.y[0][[-1, 0]], abs=1e-5)
+    assert found[:, 1].tolist() == ends[:, 1].tolist()
+    assert curves.apply(ends)[:2, 0] == pytest.approx(found[:2, 0], abs=1e-4)
 
 
 def test_what_a_temperature_cannot_mend_takes_curves():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
@@ -13,6 +14,7 @@ from sklearn.metrics import (
 )
 
 from keras_transfer.evaluation.intervals import wilson_interval
+from keras_transfer.evaluation.multilabel_metrics import multilabel_metrics
 from keras_transfer.evaluation.thresholds import (
     at_precision,
     at_recall,
@@ -21,6 +23,12 @@ from keras_transfer.evaluation.thresholds import (
     operating_text,
     too_few,
 )
+from keras_transfer.exports.answers import Given
+from keras_transfer.exports.parity import compare
+from keras_transfer.objectives.classification import Classification
+from keras_transfer.objectives.multilabel import MultiLabel
+from keras_transfer.objectives.operating import decided_class
+from keras_transfer.objectives.outputs import Output
 
 TRUE = np.array([0, 0, 1, 0, 1, 1, 0, 1], bool)
 SCORES = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.9])
@@ -82,6 +90,43 @@ def test_neighbouring_floats_are_parted():
     scores = np.array([one, np.nextafter(one, np.float32(1))])
     found = at_precision(np.array([False, True]), scores, 1.0)
     assert (scores >= np.float32(found)).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("recall", [0.5, 0.8])
+def test_scores_that_only_float64_tells_apart_are_answered_as_a_graph_does(recall):
+    """Sigmoids of large logits: float32, which a graph compares, rounds many up to a threshold."""
+    rng = np.random.default_rng(0)
+    true = np.arange(400) < 200
+    scores = expit(np.where(true, rng.normal(18, 3, 400), rng.normal(12, 4, 400)))
+    threshold = at_recall(true, scores, recall)
+    graph = scores.astype("float32") >= np.float32(threshold)
+    assert (graph != (scores >= threshold)).any()
+    assert graph[true].mean() >= recall
+
+    found = operating_metrics(true, scores, threshold)
+    assert (found["recall"], found["predicted"]) == (graph[true].mean(), graph.sum())
+    decided = decided_class(
+        np.stack([1 - scores, scores], axis=1), {"threshold": threshold, "positive": 1}
+    )
+    assert decided.tolist() == graph.tolist()
+    by_label = {"thresholds": [threshold]}
+    assert MultiLabel().decide(scores[:, None], by_label)[:, 0].tolist() == graph.tolist()
+    measured = multilabel_metrics(
+        true[:, None], scores[:, None], ["a"], thresholds=[threshold], intervals=False
+    )
+    assert measured["per_label"]["a"]["recall"] == pytest.approx(graph[true].mean())
+    assert measured["hamming_loss"] == pytest.approx((graph != true).mean())
+
+
+def test_a_float64_score_below_its_float32_threshold_is_a_tie_of_an_export():
+    """The model's float64 score is next to 1, the threshold is what float32 makes of it: 1."""
+    scores = np.array([[1 - 2e-8, 2e-8]])
+    output = Output(Classification(), ("ill", "well"), {"threshold": 1.0, "positive": 0})
+    assert output.objective.decide(scores, output.decision).tolist() == [0]
+    graph = Given(scores.astype("float32").astype(float), np.array([[True, False]]))
+    compared = compare(output, scores, graph, np.zeros(1, int))
+    assert compared.found["changed"] == 0
+    assert compared.found["model_accuracy"] == 1
 
 
 def test_metrics_are_those_of_scikit_learn():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from keras_transfer.errors import CheckFailed
 from keras_transfer.exports.answers import Given
@@ -76,6 +77,40 @@ def test_what_the_graph_decides_counts_not_what_follows_from_its_probabilities()
 
     assert (compared.found["changed"], compared.found["largest_difference"]) == (1, 0.0)
     assert not compared.passes(LIMITS["none"])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "below", "above"),
+    [(2e-5, 1e-6, 3e-5), (1 - 2e-5, 1 - 4e-5, 1 - 1e-5), (1e-12, 1e-14, 1e-11)],
+)
+def test_a_threshold_at_the_end_is_no_tie_of_all_examples(threshold, below, above):
+    """A recall of 0.99 takes such thresholds; the export answers ill for all who are well."""
+    model, export = (np.r_[np.full(50, 1.0), np.full(50, well)] for well in (below, above))
+    positive, truth = export >= threshold, np.arange(100) < 50
+    decision = {"threshold": threshold, "positive": 0}
+    two = Output(Classification(), ("ill", "well"), decision)
+    scores, others = (np.stack([x, 1 - x], axis=1) for x in (model, export))
+    answers = Given(others, np.stack([positive, ~positive], axis=1))
+    compared = compare(two, scores, answers, (~truth).astype(int))
+    assert (compared.found["changed"], compared.found["accuracy"]) == (50, 0.5)
+    assert not compared.passes(Limits(0.49, 1.0))
+
+    label = Output(MultiLabel(), ("ill",), {"thresholds": [threshold]})
+    answers = Given(export[:, None], positive[:, None])
+    compared = compare(label, model[:, None], answers, truth[:, None].astype("float32"))
+    assert (compared.found["changed"], compared.found["hamming_loss"]) == (50, 0.5)
+
+
+@pytest.mark.parametrize("logit", [-20.0, -10.0, 0.0, 10.0, 15.0])
+def test_ties_at_a_threshold_are_those_of_logits(logit):
+    """3e-4 of logits are a tie; so is a step of float32 next to 1, where that is more."""
+    threshold = float(np.float32(expit(logit)))
+    label = Output(MultiLabel(), ("ill",), {"thresholds": [threshold]})
+    scores = np.array([[expit(logit - 3e-4)], [np.nextafter(np.float32(threshold), np.float32(0))]])
+    found = compare(label, scores, Given(scores, scores > 0), np.zeros((2, 1))).found
+    assert found["changed"] == 0
+    far = np.array([[expit(logit - 0.5)]])
+    assert compare(label, far, Given(far, far > 0), np.zeros((1, 1))).found["changed"] == 1
 
 
 def test_values_are_compared_by_the_spread_of_their_target():

@@ -198,6 +198,24 @@ def test_values_are_judged_by_the_spread_of_their_target(objective_export):
     assert model._apart({"values": wanted["values"] + [[0, 0.7]]}, wanted) == pytest.approx(0.2)
 
 
+class Contrary(OpenVinoModel):
+    """Once OpenVINO has taken over, each decision is another; scores stay as they are."""
+
+    def run(self, signature, inputs):
+        found = dict(super().run(signature, inputs))
+        if self._engine is not None:
+            found["decided"] = ~found["decided"]
+        return found
+
+
+@pytest.mark.skipif(not openvino_model.pays(), reason="OpenVINO is not installed")
+def test_tensorflow_goes_on_where_openvino_decides_otherwise(objective_export, caplog):
+    model = Contrary("labels", 1, objective_export("labels").folder)
+
+    assert model._engine is None
+    assert "OpenVINO decides otherwise than TensorFlow" in caplog.text
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_is_told_what_the_outputs_are(serve, name):
     told = TestClient(build_app(serve(name))).get("/page/about.json").json()
