@@ -98,7 +98,7 @@ def test_a_run_has_versions_and_the_hash_of_its_split(run):
     found = tracked_run(run.folder)
 
     assert (found.recipe, found.series) == ("colours", "")
-    assert found.name == f"{run.folder.parent.name}/run"
+    assert found.name == f"{run.folder.parent.name}/{run.folder.name}"
     assert found.parameters["stages.0.learning_rate"] == pytest.approx(1e-3)
     assert found.tags["sha256.split.csv"] == fingerprint(run.split)["split.csv"]
     assert found.tags["version.keras"] == run.metadata["versions"]["keras"]
