@@ -46,15 +46,19 @@ class _Recorder:
 
     def _copy(self, operation):
         home, self.home = self.home, None  # not the copying itself
-        state = tree(Path(home))
-        # Two operations in a row that start from the same state are one moment.
-        if state != self.last:
-            self.last = state
-            folder = Path(self.copies, str(len(self.found)))
-            shutil.copytree(home, folder)
-            process = f".{os.getpid()}."
-            self.found.append(Moment(operation.replace(process, "."), folder))
-        self.home = home
+        folder = Path(self.copies, str(len(self.found)))
+        while True:
+            try:
+                state = tree(Path(home))
+                # Two operations in a row that start from the same state are one moment.
+                if state != self.last:
+                    shutil.copytree(home, folder)
+                    process = f".{os.getpid()}."
+                    self.found.append(Moment(operation.replace(process, "."), folder))
+                break
+            except (FileNotFoundError, shutil.Error):  # another thread moves a file meanwhile
+                shutil.rmtree(folder, ignore_errors=True)
+        self.last, self.home = state, home
 
 
 _recorder = None

@@ -16,6 +16,8 @@ from itertools import accumulate
 from pathlib import Path
 
 SECONDS = 2
+MARKED = 10
+"""What counts for a test that is marked as slow, not listed: most of them train."""
 LIST = Path(__file__).with_suffix(".txt")
 TIMED = re.compile(r"([0-9.]+)s call +(tests/.+\.py::.+?) *\n")
 
@@ -31,12 +33,12 @@ def part_of(items, number, parts):
     """Those of part ``number``, from 0 on, of parts that take about as long as each other.
 
     Neighbours stay together, since tests of one file share what takes longest: a trained run.
-    Tests that are marked, not listed, count as ``SECONDS``.
+    Tests that are marked, not listed, count as ``MARKED``.
     """
     items = sorted(items, key=lambda item: item.nodeid)
     listed = measured()
     seconds = [
-        listed.get(item.nodeid, SECONDS * (item.get_closest_marker("slow") is not None))
+        listed.get(item.nodeid, MARKED * (item.get_closest_marker("slow") is not None))
         for item in items
     ]
     middles = [end - took / 2 for end, took in zip(accumulate(seconds), seconds, strict=True)]

@@ -40,7 +40,7 @@ class Item:
         return name if self.marked else None
 
 
-@pytest.mark.parametrize("parts", [1, 3, 24])
+@pytest.mark.parametrize("parts", [1, 3, 48])
 def test_parts_have_each_test_once_and_take_about_as_long(parts):
     listed = slow_tests.measured()
     items = [*map(Item, listed), Item("tests/a.py::test_marked", marked=True), Item("z::quick")]
