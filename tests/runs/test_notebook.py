@@ -64,6 +64,7 @@ def test_a_notebook_shows_metrics_with_intervals_and_links(run, tmp_path, monkey
     home = tmp_path / "a <b> & c"
     shutil.copytree(run.folder, home)
     (home / "report.html").write_text("")
+    (home / "README.md").unlink(missing_ok=True)  # of a test of the report
     monkeypatch.chdir(tmp_path)
     html = load(home)._repr_html_()
 
