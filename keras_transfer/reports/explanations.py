@@ -161,8 +161,8 @@ def _card(one: ImageExplanation) -> _Card:
 def _write_page(path: Path, run: Path, summary: Summary, cards: list[_Card]) -> None:
     if find_spec("jinja2") is None:
         return
-    from keras_transfer.reports.templates import environment, style
+    from keras_transfer.reports.templates import environment
 
     template = environment().get_template("explanations.html")
-    page = template.render(css=style(), run=str(run), summary=summary, cards=cards, short=short)
+    page = template.render(run=str(run), summary=summary, cards=cards)
     write_bytes(path, page.encode("utf-8", "backslashreplace"))

@@ -112,11 +112,11 @@ def _block(one: TextExplanation) -> _Block:
 
 
 def _write_page(path: Path, run: str, summary: Summary, found: Sequence[TextExplanation]) -> None:
-    from keras_transfer.reports.templates import environment, style
+    from keras_transfer.reports.templates import environment
 
     page = (
         environment()
         .get_template("words.html")
-        .render(css=style(), run=run, summary=summary, blocks=[*map(_block, found)], short=short)
+        .render(run=run, summary=summary, blocks=[*map(_block, found)])
     )
     write_bytes(path, page.encode("utf-8", "backslashreplace"))
